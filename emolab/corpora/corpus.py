@@ -1,0 +1,208 @@
+"""The corpus: a validated table of utterances, and the views of it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import ArrayLike, NDArray
+
+from emolab.corpora.labels import VIEWS
+
+SCHEMA: Mapping[str, tuple[str, str]] = {  # column: (pandas dtype, meaning); all but three may be missing (NA)
+    "utterance_id": ("string", "unique name of the utterance; never NA"),
+    "dialogue_id": ("string", "the conversation or recording it was cut from"),
+    "turn": ("Int64", "position in the dialogue, from 0"),
+    "session": ("string", "recording session; nobody is heard in two"),
+    "speaker": ("string", "who speaks; never NA"),
+    "gender": ("string", "female or male, as the corpus states it"),
+    "scripted": ("boolean", "read from a script (True) or improvised (False)"),
+    "emotion": ("string", "the label, one of the corpus's emotions; never NA"),
+    "votes": ("object", "dict emotion: number of annotators"),
+    "valence": ("float64", "mean rating from 1 (negative) to 5 (positive)"),
+    "arousal": ("float64", "mean rating from 1 (calm) to 5 (excited)"),
+    "dominance": ("float64", "mean rating from 1 (weak) to 5 (strong)"),
+    "text": ("string", "the words spoken"),
+    "audio_path": ("string", "sound file that holds this utterance alone, relative to the corpus's root"),
+    "video_path": ("string", "film that shows the utterance, relative to the corpus's root"),
+    "start": ("float64", "where it begins in its dialogue, seconds"),
+    "end": ("float64", "where it ends in its dialogue, seconds"),
+    "video_start": ("float64", "where it begins in the film, seconds; NA: the film shows this utterance alone"),
+    "video_end": ("float64", "where it ends in the film, seconds"),
+    "video_side": ("string", "left or right: the half of the picture that shows the speaker; NA: the whole"),
+}
+TRUTH: Mapping[str, tuple[str, str]] = {  # columns that only the synthetic sample can have
+    "cue_words": ("object", "tuple of positions in text.split() of the words that carry the emotion shown in words"),
+    "cue_start": ("float64", "where the planted stretch of sound begins, seconds into the utterance"),
+    "cue_end": ("float64", "where the planted stretch of sound ends, seconds into the utterance"),
+    "cue_modalities": ("object", "tuple of the modalities that show the utterance's emotion"),
+    "shown_text": ("string", "the emotion that the words show"),
+    "shown_audio": ("string", "the emotion that the voice shows"),
+    "shown_video": ("string", "the emotion that the face shows"),
+}
+REQUIRED = ("utterance_id", "speaker", "emotion")
+GENDERS = ("female", "male")
+MODALITIES = ("audio", "text", "video")
+N_NAMED = 5  # an error names this many offenders, then counts the rest
+
+
+@dataclass(frozen=True)
+class Corpus:
+    """Utterances of one corpus, or of a part of it.
+
+    Attributes:
+        name: Name of the corpus, such as "ravdess".
+        table: One row an utterance, with the columns of `SCHEMA`; built by `Corpus.from_rows`.
+        emotions: The emotions that may occur, in the order of every table, figure and probability vector.
+        root: Folder that `audio_path` and `video_path` are relative to.
+        view_name: Name of the view taken, "all" for none.
+        dropped: What was left out on the way here: utterance_id and reason.
+        synthetic: Whether this is the sample, whose figures say nothing about people.
+        default_view: The view that `view()` takes when none is named.
+
+    Raises:
+        ValueError: If the table breaks the schema; all problems are listed, with row numbers.
+    """
+
+    name: str
+    table: pd.DataFrame
+    emotions: tuple[str, ...]
+    root: Path
+    view_name: str = "all"
+    dropped: pd.DataFrame = field(default_factory=lambda: pd.DataFrame(columns=["utterance_id", "reason"]))
+    synthetic: bool = False
+    default_view: str | None = None
+
+    def __post_init__(self) -> None:
+        if problems := schema_problems(self.table, self.emotions):
+            raise ValueError(
+                f"the table of corpus {self.name!r} breaks the schema: {'; '.join(problems)}. Expected the columns "
+                "and types of emolab.corpora.corpus.SCHEMA; build it with Corpus.from_rows."
+            )
+
+    @classmethod
+    def from_rows(
+        cls, name: str, rows: Iterable[Mapping[str, Any]], *, emotions: Sequence[str], root: Path, **fields: Any
+    ) -> Corpus:
+        """Build a corpus from one mapping an utterance; columns that are not given are NA."""
+        return cls(name, complete_table(pd.DataFrame(list(rows))), tuple(emotions), Path(root), **fields)
+
+    def __len__(self) -> int:
+        return len(self.table)
+
+    def __repr__(self) -> str:
+        speakers = self.table["speaker"].nunique()
+        sample = ", synthetic" if self.synthetic else ""
+        return f"Corpus({self.name!r}, view {self.view_name!r}, {len(self)} utterances, {speakers} speakers{sample})"
+
+    @property
+    def modalities(self) -> tuple[str, ...]:
+        """The modalities that at least one utterance has, in the order audio, text, video."""
+        columns = ("audio_path", "text", "video_path")
+        return tuple(m for m, c in zip(MODALITIES, columns, strict=True) if self.table[c].notna().any())
+
+    def select(self, rows: ArrayLike) -> Corpus:
+        """Keep the rows for which the (n_utterances,) mask `rows` is true, in their order."""
+        mask = np.asarray(rows, dtype=bool)
+        return replace(self, table=self.table[mask].reset_index(drop=True))
+
+    def view(self, name: str | None = None) -> Corpus:
+        """Take a named view: some emotions merged, some left out; `dropped` lists the utterances that went.
+
+        Raises:
+            KeyError: If there is no such view.
+            ValueError: If the corpus has none of the view's emotions.
+        """
+        name = name or self.default_view or "all"
+        if name in ("all", self.view_name):
+            return self
+        if name not in VIEWS:
+            raise KeyError(f"no view {name!r}; expected one of {sorted(VIEWS)}, or no name for the corpus's own view.")
+        view = VIEWS[name]
+        emotion = self.table["emotion"].map(view.emotion_of, na_action="ignore")
+        kept = emotion.notna().to_numpy()
+        if not kept.any():
+            raise ValueError(
+                f"corpus {self.name!r} has none of the emotions of view {name!r}, {list(view.emotions)}; it has "
+                f"{sorted(self.table['emotion'].unique())}. Take another view of {sorted(VIEWS)}."
+            )
+        gone = self.table.loc[~kept, ["utterance_id", "emotion"]]
+        gone = gone.assign(reason=f"not in view {name}: " + gone["emotion"])[["utterance_id", "reason"]]
+        table = self.table.assign(emotion=emotion.astype("string"))[kept].reset_index(drop=True)
+        dropped = gone if self.dropped.empty else pd.concat([self.dropped, gone], ignore_index=True)
+        return replace(
+            self, table=table, emotions=view.emotions, view_name=name, dropped=dropped.reset_index(drop=True)
+        )
+
+    def targets(self) -> NDArray[np.int64]:
+        """Return (n_utterances,) int64, the position of each utterance's emotion in `emotions`."""
+        place = {emotion: number for number, emotion in enumerate(self.emotions)}
+        return self.table["emotion"].map(place).to_numpy(np.int64)
+
+    def texts(self) -> list[str]:
+        """Return the words of each utterance; ValueError names the utterances that have none."""
+        return [str(text) for text in self._whole_column("text")]
+
+    def audio_paths(self) -> list[Path]:
+        """Return the sound file of each utterance; ValueError names the utterances that have none."""
+        return [self.root / path for path in self._whole_column("audio_path")]
+
+    def video_paths(self) -> list[Path]:
+        """Return the film that shows each utterance; ValueError names the utterances that have none."""
+        return [self.root / path for path in self._whole_column("video_path")]
+
+    def _whole_column(self, column: str) -> pd.Series:
+        missing = self.table.loc[self.table[column].isna(), "utterance_id"]
+        if len(missing):
+            raise ValueError(
+                f"{len(missing)} of {len(self)} utterances of corpus {self.name!r} have no {column}: "
+                f"{_some(missing)}. Expected one for each; leave those out with "
+                f'corpus.select(corpus.table["{column}"].notna()), or take a recipe that needs no {column}.'
+            )
+        return self.table[column]
+
+
+def complete_table(table: pd.DataFrame) -> pd.DataFrame:
+    """Give a table all columns of the schema in their types; what is missing becomes NA, other columns stay last."""
+    known = {**SCHEMA, **{column: TRUTH[column] for column in TRUTH if column in table}}
+    columns = {}
+    for column, (dtype, _) in known.items():
+        values = table[column] if column in table else pd.Series([pd.NA] * len(table), index=table.index)
+        columns[column] = pd.to_numeric(values, errors="coerce") if dtype == "float64" else values
+        columns[column] = columns[column].astype(dtype)
+    others = {column: table[column] for column in table if column not in known}
+    return pd.DataFrame({**columns, **others}).reset_index(drop=True)
+
+
+def schema_problems(table: pd.DataFrame, emotions: Sequence[str]) -> list[str]:
+    """List, in words, everything in which a table breaks the schema."""
+    problems = [f"no column {column}" for column in SCHEMA if column not in table]
+    if problems:
+        return problems
+    for column, (dtype, _) in SCHEMA.items():
+        if str(table[column].dtype) != dtype:
+            problems.append(f"column {column} has type {table[column].dtype}, not {dtype}")
+    for column in REQUIRED:
+        if (empty := table[column].isna() | (table[column].astype("string") == "")).any():
+            problems.append(f"{column} is empty in rows {_some(table.index[empty])}")
+    if (twice := table["utterance_id"].duplicated(keep=False) & table["utterance_id"].notna()).any():
+        problems.append(f"utterance_id occurs twice: {_some(table.loc[twice, 'utterance_id'].unique())}")
+    if (unknown := ~table["emotion"].isin(list(emotions)) & table["emotion"].notna()).any():
+        labels = _some(table.loc[unknown, "emotion"].unique())
+        problems.append(f"unknown emotion {labels} in rows {_some(table.index[unknown])}; known: {list(emotions)}")
+    if (odd := ~table["gender"].isin(GENDERS) & table["gender"].notna()).any():
+        problems.append(f"gender is not female or male in rows {_some(table.index[odd])}")
+    if (backwards := table["end"] < table["start"]).any():
+        problems.append(f"end lies before start in rows {_some(table.index[backwards])}")
+    return problems
+
+
+def _some(values: Iterable[Any]) -> str:
+    """Name the first few of many."""
+    names = [str(value) for value in values]
+    more = f" and {len(names) - N_NAMED} more" if len(names) > N_NAMED else ""
+    return ", ".join(names[:N_NAMED]) + more

@@ -1,0 +1,1 @@
+"""What a model sees: features of sound and words, cached on disk."""
