@@ -1,0 +1,190 @@
+"""Front ends: from the utterances of a corpus to the numbers that one kind of model sees."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping, Sequence
+from typing import Any, ClassVar, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from emolab.corpora.corpus import Corpus
+from emolab.features.text import Vocabulary, words
+
+FrameKind = Literal["log-mel", "mfcc"]
+VectorKind = Literal["functionals", "classical8"]
+SMALLEST_DEVIATION = 1e-5  # a feature that hardly moves is centred, not blown up
+
+
+class Front(ABC):
+    """What a model sees of one modality; whatever is learned is learned from the training part alone."""
+
+    kinds: ClassVar[dict[str, type[Front]]] = {}
+    modality: ClassVar[str]
+
+    def __init_subclass__(cls) -> None:
+        Front.kinds[cls.__name__] = cls
+
+    @abstractmethod
+    def fit(self, corpus: Corpus) -> None:
+        """Learn means, deviations or a vocabulary from the training part."""
+
+    @abstractmethod
+    def transform(self, corpus: Corpus) -> Any:
+        """Return one array an utterance (a list), or one row an utterance (a matrix)."""
+
+    @abstractmethod
+    def state(self) -> dict[str, Any]:
+        """Return everything that `front_from_state` needs, fit for JSON."""
+
+    def sizes(self) -> dict[str, int]:
+        """Return the sizes that a network has to know, such as {"n_features": 64}."""
+        return {}
+
+    @property
+    def feature_names(self) -> list[str]:
+        """Name the columns of a matrix."""
+        return []
+
+
+def front_from_state(state: Mapping[str, Any]) -> Front:
+    """Build a front end again from what its `state()` gave."""
+    front = Front.kinds[state["kind"]](**state["options"])
+    for name, value in state["learned"].items():
+        setattr(front, name, np.asarray(value) if isinstance(value, list) else value)
+    return front
+
+
+class _Scaled(Front):
+    """Sound features brought to mean 0 and deviation 1, feature by feature."""
+
+    modality = "audio"
+
+    def __init__(self, kind: str, **options: Any) -> None:
+        self.kind, self.options = kind, options
+        self.mean: NDArray[np.float64] = np.zeros(0)
+        self.deviation: NDArray[np.float64] = np.ones(0)
+
+    def raw(self, corpus: Corpus) -> list[NDArray[np.float32]]:
+        """Return the features before scaling, from the cache where they are there."""
+        from emolab.features.audio import audio_features
+
+        return audio_features(self.kind, corpus.audio_paths(), **self.options)
+
+    def fit(self, corpus: Corpus) -> None:
+        stacked = np.vstack([np.atleast_2d(array) for array in self.raw(corpus)])
+        self.mean = stacked.mean(axis=0, dtype=np.float64)
+        self.deviation = np.maximum(stacked.std(axis=0, dtype=np.float64), SMALLEST_DEVIATION)
+
+    def scale(self, array: NDArray[np.floating]) -> NDArray[np.float32]:
+        """Scale (…, n_features) by the training part's mean and deviation."""
+        return ((array - self.mean) / self.deviation).astype(np.float32)
+
+    def sizes(self) -> dict[str, int]:
+        return {"n_features": len(self.mean)}
+
+    def state(self) -> dict[str, Any]:
+        learned = {"mean": self.mean.tolist(), "deviation": self.deviation.tolist()}
+        return {"kind": type(self).__name__, "options": {"kind": self.kind, **self.options}, "learned": learned}
+
+
+class SoundFrames(_Scaled):
+    """A row of sound features for each moment: log-mel or MFCC, (frames, n_features) float32 an utterance."""
+
+    def __init__(self, kind: FrameKind = "log-mel", **options: Any) -> None:
+        super().__init__(kind, **options)
+
+    def transform(self, corpus: Corpus) -> list[NDArray[np.float32]]:
+        """Return (frames, n_features) float32 for each utterance, scaled."""
+        return [self.scale(array) for array in self.raw(corpus)]
+
+
+class SoundVector(_Scaled):
+    """One row of sound statistics an utterance, (n_utterances, n_features) float32, scaled."""
+
+    def __init__(self, kind: VectorKind = "functionals", **options: Any) -> None:
+        super().__init__(kind, **options)
+
+    def transform(self, corpus: Corpus) -> NDArray[np.float32]:
+        """Return (n_utterances, n_features) float32, scaled."""
+        return self.scale(np.stack(self.raw(corpus)))
+
+    @property
+    def feature_names(self) -> list[str]:
+        from emolab.features import audio
+
+        return list(audio.FUNCTIONAL_NAMES if self.kind == "functionals" else audio.CLASSICAL_NAMES)
+
+
+class WordTokens(Front):
+    """The words of an utterance as numbers, (words,) int64; the vocabulary is that of the training part."""
+
+    modality = "text"
+
+    def __init__(self, min_count: int = 2) -> None:
+        self.min_count = min_count
+        self.vocabulary: Vocabulary | None = None
+
+    def fit(self, corpus: Corpus) -> None:
+        self.vocabulary = Vocabulary.fit(corpus.texts(), min_count=self.min_count)
+
+    def transform(self, corpus: Corpus) -> list[NDArray[np.int64]]:
+        """Return (words,) int64 for each utterance."""
+        assert self.vocabulary is not None  # a recognizer fits its front ends before it uses them
+        return [self.vocabulary.encode(text) for text in corpus.texts()]
+
+    def sizes(self) -> dict[str, int]:
+        return {"n_words": len(self.vocabulary or ())}
+
+    def state(self) -> dict[str, Any]:
+        json = self.vocabulary.to_json() if self.vocabulary else None
+        return {"kind": "WordTokens", "options": {"min_count": self.min_count}, "learned": {"vocabulary_json": json}}
+
+    @property
+    def vocabulary_json(self) -> str | None:
+        """The vocabulary as JSON text."""
+        return self.vocabulary.to_json() if self.vocabulary else None
+
+    @vocabulary_json.setter
+    def vocabulary_json(self, text: str | None) -> None:
+        self.vocabulary = Vocabulary.from_json(text) if text else None
+
+
+class WordCounts(Front):
+    """TF-IDF of single words and pairs, (n_utterances, n_terms) sparse; counted on the training part alone.
+
+    Source: Salton and Buckley 1988, with the sublinear term frequency 1 + log tf.
+    """
+
+    modality = "text"
+
+    def __init__(self, max_words: int = 2, min_count: int = 2) -> None:
+        self.max_words, self.min_count = max_words, min_count
+        self.terms: Sequence[str] = ()
+        self.idf: NDArray[np.float64] = np.zeros(0)
+
+    def fit(self, corpus: Corpus) -> None:
+        vectorizer = self._vectorizer(min_df=self.min_count).fit(corpus.texts())
+        self.terms, self.idf = vectorizer.get_feature_names_out().tolist(), vectorizer.idf_
+
+    def transform(self, corpus: Corpus) -> Any:
+        """Return (n_utterances, n_terms) float64 sparse, rows of length 1 (0 where no term is known)."""
+        vectorizer = self._vectorizer(vocabulary=list(self.terms))
+        vectorizer.idf_ = np.asarray(self.idf)
+        return vectorizer.transform(corpus.texts())
+
+    def _vectorizer(self, **options: Any) -> Any:
+        from sklearn.feature_extraction.text import TfidfVectorizer
+
+        return TfidfVectorizer(
+            tokenizer=words, token_pattern=None, lowercase=False, ngram_range=(1, self.max_words), sublinear_tf=True, **options
+        )
+
+    @property
+    def feature_names(self) -> list[str]:
+        return list(self.terms)
+
+    def state(self) -> dict[str, Any]:
+        options = {"max_words": self.max_words, "min_count": self.min_count}
+        return {"kind": "WordCounts", "options": options, "learned": {"terms": list(self.terms), "idf": self.idf.tolist()}}

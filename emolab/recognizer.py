@@ -1,0 +1,393 @@
+"""Recognizers: where utterances meet models, in scikit-learn's manners."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, ClassVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from emolab.corpora.corpus import Corpus
+from emolab.features.front import Front, front_from_state
+from emolab.storage import written_whole
+
+if TYPE_CHECKING:
+    from torch import nn
+
+    from emolab.training import Examples, History, TrainingConfig
+
+FORMAT = 1  # of a saved recognizer
+CARD = "recognizer.json"
+WEIGHTS = "weights.safetensors"
+PIPELINE = "pipeline.joblib"
+
+
+class Recognizer(ABC):
+    """Something that reads utterances and says how likely each emotion is.
+
+    Attributes:
+        name: The recipe it was made by, such as "audio/cnn-bilstm".
+        modalities: What it needs of an utterance.
+        emotions: The emotions it tells apart, in the order of its probabilities; empty before `fit`.
+        history: How training went; None for models without epochs.
+        stand_in: Whether a tiny untrained network stands where a large pretrained one belongs.
+    """
+
+    kinds: ClassVar[dict[str, type[Recognizer]]] = {}
+
+    def __init__(self, name: str, modalities: Sequence[str], *, stand_in: bool = False) -> None:
+        self.name = name
+        self.modalities = tuple(modalities)
+        self.emotions: tuple[str, ...] = ()
+        self.history: History | None = None
+        self.stand_in = stand_in
+
+    def __init_subclass__(cls) -> None:
+        Recognizer.kinds[cls.__name__] = cls
+
+    def __repr__(self) -> str:
+        state = f"tells {', '.join(self.emotions)}" if self.emotions else "not fitted"
+        return f"{type(self).__name__}({self.name!r}, {' + '.join(self.modalities)}, {state})"
+
+    def fit(self, train: Corpus, valid: Corpus) -> History | None:
+        """Learn from `train`; whatever has to be chosen (epoch, penalty, size) is chosen on `valid`.
+
+        Raises:
+            ValueError: If a modality is missing, the parts differ in their emotions, or an emotion has no example.
+        """
+        self._check_parts(train, valid)
+        self.emotions = train.emotions
+        self._fit(train, valid)
+        return self.history
+
+    def predict_proba(self, corpus: Corpus) -> NDArray[np.float64]:
+        """Return (n_utterances, n_emotions) float64 probabilities; each row sums to one.
+
+        Raises:
+            ValueError: If it is not fitted, or the corpus lacks a modality it needs.
+        """
+        self._check_ready(corpus)
+        if not len(corpus):
+            return np.zeros((0, len(self.emotions)))
+        return self._predict_proba(corpus)
+
+    def predict(self, corpus: Corpus) -> list[str]:
+        """Return the likeliest emotion of each utterance."""
+        return [self.emotions[number] for number in self.predict_proba(corpus).argmax(axis=1)]
+
+    def save(self, folder: Path) -> None:
+        """Write everything that `load` needs to `folder`, whole or not at all; an older one there is replaced."""
+        self._check_ready(None)
+        with written_whole(Path(folder)) as part:
+            part.mkdir()
+            card = {"format": FORMAT, "kind": type(self).__name__, "name": self.name, "emotions": list(self.emotions)}
+            card |= {"modalities": list(self.modalities), "stand_in": self.stand_in}
+            card["history"] = asdict(self.history) if self.history else None
+            card["body"] = self._save(part)
+            card["sha256"] = {f.name: _sha256(f) for f in sorted(part.iterdir()) if f.is_file()}
+            (part / CARD).write_text(json.dumps(card, indent=1), encoding="utf-8")
+
+    @staticmethod
+    def load(folder: Path) -> Recognizer:
+        """Read a recognizer that `save` wrote. Load only folders you trust: light models are Python pickles.
+
+        Raises:
+            FileNotFoundError: If there is no recognizer in `folder`.
+            ValueError: If a file in it was cut off or changed, or was written by another version.
+        """
+        folder = Path(folder)
+        card = _read_card(folder)
+        recognizer = Recognizer.kinds[card["kind"]]._load(folder, card)
+        recognizer.emotions = tuple(card["emotions"])
+        if card["history"]:
+            from emolab.training import History
+
+            recognizer.history = History(**card["history"])
+        return recognizer
+
+    @property
+    @abstractmethod
+    def n_parameters(self) -> int:
+        """How many numbers the fitted model consists of."""
+
+    @property
+    def n_trainable(self) -> int:
+        """How many of them training may change."""
+        return self.n_parameters
+
+    @abstractmethod
+    def _fit(self, train: Corpus, valid: Corpus) -> None: ...
+
+    @abstractmethod
+    def _predict_proba(self, corpus: Corpus) -> NDArray[np.float64]: ...
+
+    @abstractmethod
+    def _save(self, folder: Path) -> dict[str, Any]: ...
+
+    @classmethod
+    @abstractmethod
+    def _load(cls, folder: Path, card: Mapping[str, Any]) -> Recognizer: ...
+
+    def _check_parts(self, train: Corpus, valid: Corpus) -> None:
+        for corpus in (train, valid):
+            self._check_modalities(corpus)
+        if train.emotions != valid.emotions:
+            raise ValueError(
+                f"{self.name} got emotions {list(train.emotions)} to train on but {list(valid.emotions)} to choose "
+                "by; expected one view for both. Take the view before the folds: folds_of(corpus.view())."
+            )
+        empty = [e for e, n in zip(train.emotions, np.bincount(train.targets(), minlength=len(train.emotions)), strict=True) if not n]
+        if empty:
+            raise ValueError(
+                f"the training part of {train.name!r} has no utterance of {', '.join(empty)}; expected at least one "
+                f"of each of {list(train.emotions)}. Take a view without them, or folds with more speakers in training."
+            )
+
+    def _check_ready(self, corpus: Corpus | None) -> None:
+        if not self.emotions:
+            raise ValueError(f"{self.name} is not fitted; expected fit(train, valid) or Recognizer.load(folder) first.")
+        if corpus is not None:
+            self._check_modalities(corpus)
+
+    def _check_modalities(self, corpus: Corpus) -> None:
+        if missing := [m for m in self.modalities if len(corpus) and m not in corpus.modalities]:
+            raise ValueError(
+                f"{self.name} needs {' and '.join(missing)}, but corpus {corpus.name!r} has only "
+                f"{', '.join(corpus.modalities) or 'no modality'}. Take a recipe for what is there."
+            )
+
+
+class LightRecognizer(Recognizer):
+    """Vectors of named features before a scikit-learn model, its settings chosen on the validation part.
+
+    Args:
+        candidates: Makes the unfitted scikit-learn pipelines to choose among.
+    """
+
+    def __init__(
+        self, name: str, fronts: Sequence[Front], candidates: Callable[[], Sequence[Any]] | None = None
+    ) -> None:
+        super().__init__(name, [front.modality for front in fronts])
+        self.fronts = list(fronts)
+        self.candidates = candidates
+        self.model: Any = None
+
+    @property
+    def feature_names(self) -> list[str]:
+        """Name every column that the model sees."""
+        return [name for front in self.fronts for name in front.feature_names]
+
+    @property
+    def n_parameters(self) -> int:  # noqa: D102
+        from emolab.models.light import count_numbers
+
+        return count_numbers(self.model)
+
+    def features(self, corpus: Corpus) -> Any:
+        """Return what the model sees, (n_utterances, n_features) float64, sparse where words are counted."""
+        from scipy import sparse
+
+        blocks = [front.transform(corpus) for front in self.fronts]
+        if any(sparse.issparse(block) for block in blocks):
+            return sparse.hstack(blocks, format="csr") if len(blocks) > 1 else blocks[0]
+        return np.hstack([np.asarray(block) for block in blocks])
+
+    def _fit(self, train: Corpus, valid: Corpus) -> None:
+        from emolab.models.light import choose_on_validation
+
+        if self.candidates is None:
+            raise ValueError(f"{self.name} was loaded, not built; take recipe({self.name!r}) to fit a new one.")
+        for front in self.fronts:
+            front.fit(train)
+        self.model = choose_on_validation(
+            self.candidates(), self.features(train), train.targets(), self.features(valid), valid.targets()
+        )
+
+    def _predict_proba(self, corpus: Corpus) -> NDArray[np.float64]:
+        return np.asarray(self.model.predict_proba(self.features(corpus)), dtype=np.float64)
+
+    def _save(self, folder: Path) -> dict[str, Any]:
+        import joblib
+
+        joblib.dump(self.model, folder / PIPELINE, compress=3)
+        return {"fronts": [front.state() for front in self.fronts]}
+
+    @classmethod
+    def _load(cls, folder: Path, card: Mapping[str, Any]) -> LightRecognizer:
+        import joblib
+
+        recognizer = cls(card["name"], [front_from_state(state) for state in card["body"]["fronts"]])
+        recognizer.model = joblib.load(folder / PIPELINE)
+        return recognizer
+
+
+class NetworkRecognizer(Recognizer):
+    """Sequences of features before a network that `emolab.training.fit` trains.
+
+    Args:
+        spec: What `emolab.models.build` takes; sizes that depend on the corpus are filled in by `fit`.
+        folder: Where a checkpoint is written after each epoch, so that a killed run goes on from there.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        fronts: Sequence[Front],
+        spec: Mapping[str, Any],
+        config: TrainingConfig,
+        *,
+        seed: int,
+        folder: Path | None = None,
+        stand_in: bool = False,
+    ) -> None:
+        super().__init__(name, [front.modality for front in fronts], stand_in=stand_in)
+        self.fronts, self.spec, self.config = list(fronts), dict(spec), config
+        self.seed, self.folder = seed, folder
+        self.network: nn.Module | None = None
+
+    @property
+    def n_parameters(self) -> int:  # noqa: D102
+        return sum(p.numel() for p in self.network.parameters()) if self.network else 0
+
+    @property
+    def n_trainable(self) -> int:  # noqa: D102
+        return sum(p.numel() for p in self.network.parameters() if p.requires_grad) if self.network else 0
+
+    def inputs(self, corpus: Corpus) -> list[list[NDArray[Any]]]:
+        """Return what the network sees: for each modality one array an utterance, (frames, n_features) or (words,)."""
+        return [list(front.transform(corpus)) for front in self.fronts]
+
+    def logits(self, corpus: Corpus) -> NDArray[np.float32]:
+        """Return (n_utterances, n_emotions) float32, the network's outputs before the softmax."""
+        self._check_ready(corpus)
+        return self.logits_of(self.inputs(corpus))
+
+    def logits_of(self, inputs: Sequence[Sequence[NDArray[Any]]]) -> NDArray[np.float32]:
+        """Return (n, n_emotions) float32 for inputs as `inputs` gives them, for instance with a word left out."""
+        from emolab.training import Examples, predict_logits
+
+        examples = Examples([list(arrays) for arrays in inputs], np.zeros(len(inputs[0]), dtype=np.int64))
+        return predict_logits(self.network, examples, batch_size=self.config.batch_size)
+
+    def _fit(self, train: Corpus, valid: Corpus) -> None:
+        import torch
+
+        from emolab.models import build
+        from emolab.training import fit
+
+        for front in self.fronts:
+            front.fit(train)
+        sizes = {"n_emotions": len(self.emotions)}
+        self.spec = _filled(self.spec, [front.sizes() for front in self.fronts], sizes)
+        with torch.random.fork_rng():
+            torch.manual_seed(self.seed)
+            self.network = build(self.spec)
+        parts = [self._examples(train), self._examples(valid)]
+        self.history = fit(self.network, *parts, config=self.config, seed=self.seed, folder=self.folder)
+
+    def _examples(self, corpus: Corpus) -> Examples:
+        from emolab.training import Examples
+
+        return Examples(self.inputs(corpus), corpus.targets())
+
+    def _predict_proba(self, corpus: Corpus) -> NDArray[np.float64]:
+        return softmax(self.logits_of(self.inputs(corpus)))
+
+    def _save(self, folder: Path) -> dict[str, Any]:
+        from safetensors.torch import save_file
+
+        weights = {name: tensor.contiguous() for name, tensor in self.network.state_dict().items()}  # type: ignore[union-attr]
+        save_file(weights, folder / WEIGHTS)
+        body = {"spec": self.spec, "config": asdict(self.config), "seed": self.seed}
+        return body | {"fronts": [front.state() for front in self.fronts]}
+
+    @classmethod
+    def _load(cls, folder: Path, card: Mapping[str, Any]) -> NetworkRecognizer:
+        from safetensors.torch import load_file
+
+        from emolab.models import build
+        from emolab.training import TrainingConfig
+
+        body = card["body"]
+        fronts = [front_from_state(state) for state in body["fronts"]]
+        config = TrainingConfig(**body["config"])
+        recognizer = cls(card["name"], fronts, body["spec"], config, seed=body["seed"], stand_in=card["stand_in"])
+        recognizer.network = build(body["spec"])
+        recognizer.network.load_state_dict(load_file(folder / WEIGHTS))
+        recognizer.network.eval()
+        return recognizer
+
+
+class LateFusion(Recognizer):
+    """Several recognizers, each for itself; their probabilities are averaged."""
+
+    def __init__(self, name: str, members: Sequence[Recognizer]) -> None:
+        modalities = dict.fromkeys(m for member in members for m in member.modalities)
+        super().__init__(name, list(modalities), stand_in=any(member.stand_in for member in members))
+        self.members = list(members)
+
+    @property
+    def n_parameters(self) -> int:  # noqa: D102
+        return sum(member.n_parameters for member in self.members)
+
+    @property
+    def n_trainable(self) -> int:  # noqa: D102
+        return sum(member.n_trainable for member in self.members)
+
+    def _fit(self, train: Corpus, valid: Corpus) -> None:
+        for member in self.members:
+            member.fit(train, valid)
+
+    def _predict_proba(self, corpus: Corpus) -> NDArray[np.float64]:
+        return np.mean([member.predict_proba(corpus) for member in self.members], axis=0)
+
+    def _save(self, folder: Path) -> dict[str, Any]:
+        for number, member in enumerate(self.members):
+            member.save(folder / f"member-{number}")
+        return {"n_members": len(self.members)}
+
+    @classmethod
+    def _load(cls, folder: Path, card: Mapping[str, Any]) -> LateFusion:
+        members = [Recognizer.load(folder / f"member-{number}") for number in range(card["body"]["n_members"])]
+        return cls(card["name"], members)
+
+
+def softmax(logits: NDArray[np.floating]) -> NDArray[np.float64]:
+    """Turn logits (n, n_emotions) into probabilities; each row sums to one."""
+    shifted = np.exp(logits - logits.max(axis=1, keepdims=True), dtype=np.float64)
+    return shifted / shifted.sum(axis=1, keepdims=True)
+
+
+def _filled(spec: Mapping[str, Any], sizes: Sequence[Mapping[str, int]], common: Mapping[str, int]) -> dict[str, Any]:
+    """Fill in the sizes that depend on the corpus: those of one front end, or of one for each encoder."""
+    if "encoders" not in spec:
+        return {**spec, **sizes[0], **common}
+    encoders = [{**part, **own, **common} for part, own in zip(spec["encoders"], sizes, strict=True)]
+    return {**spec, "encoders": encoders, **common}
+
+
+def _read_card(folder: Path) -> dict[str, Any]:
+    """Read and verify the card of a saved recognizer."""
+    remedy = "Fit it again, or take an intact copy."
+    if not (folder / CARD).is_file():
+        raise FileNotFoundError(f"no recognizer in {folder}: {CARD} is missing; expected what save wrote. {remedy}")
+    try:
+        card = json.loads((folder / CARD).read_text(encoding="utf-8"))
+    except ValueError as error:
+        raise ValueError(f"{folder / CARD} is cut off or damaged; expected JSON. {remedy}") from error
+    if not isinstance(card, dict) or card.get("format") != FORMAT:
+        raise ValueError(f"{folder / CARD} has no format {FORMAT}; expected what this version's save wrote. {remedy}")
+    for file, digest in card["sha256"].items():
+        if not (folder / file).is_file() or _sha256(folder / file) != digest:
+            raise ValueError(f"{folder / file} is missing, cut off or changed; expected SHA-256 {digest}. {remedy}")
+    return card
+
+
+def _sha256(file: Path) -> str:
+    return hashlib.sha256(file.read_bytes()).hexdigest()
