@@ -1,0 +1,59 @@
+"""What only the notebooks need: recording figures, the doctor; the runner and the links have modules of their own."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+from emolab.course.doctor import doctor
+
+__all__ = ["RESULT_MIME", "doctor", "record"]
+
+RESULT_MIME = "application/vnd.emolab.result+json"  # what the runner reads back from an executed chapter
+
+
+def record(**figures: Any) -> None:
+    """Record a chapter's headline figures in the cell's output, for the runner's table; they are displayed as well.
+
+    Args:
+        figures: Name and value: a finite number, a text, or an interval with `value`, `low` and `high`.
+
+    Raises:
+        ValueError: If there is no figure, or one is neither of these.
+
+    Example:
+        >>> record(ua=0.25, chance=0.125)
+        ua 0.250 · chance 0.125
+    """
+    from IPython import get_ipython
+    from IPython.display import display
+
+    if not figures:
+        raise ValueError("record() got no figure; expected at least one as name=value, such as record(ua=0.61)")
+    plain = {name: _plain(name, value) for name, value in figures.items()}
+    text = " · ".join(f"{name} {figure_text(value)}" for name, value in plain.items())
+    if get_ipython() is None:
+        print(text)
+    else:
+        display({RESULT_MIME: plain, "text/plain": text}, raw=True)
+
+
+def figure_text(value: Any) -> str:
+    """Write a recorded figure in a few characters; an interval as "0.612 [0.571, 0.650]"."""
+    if isinstance(value, dict):
+        return f"{value['value']:.3f} [{value['low']:.3f}, {value['high']:.3f}]"
+    return f"{value:.3f}" if isinstance(value, float) else str(value)
+
+
+def _plain(name: str, value: Any) -> Any:
+    """Turn `value` into what JSON can hold."""
+    if all(hasattr(value, part) for part in ("value", "low", "high")):
+        return {part: _plain(name, getattr(value, part)) for part in ("value", "low", "high")}
+    if hasattr(value, "item"):
+        value = value.item()  # numpy's numbers
+    if isinstance(value, str | int) or (isinstance(value, float) and math.isfinite(value)):
+        return value
+    raise ValueError(
+        f"figure {name!r} is {value!r}; expected a finite number, a text, or an interval with value, low and high. "
+        "Record the one number that the chapter's table shall show."
+    )
