@@ -1,0 +1,324 @@
+"""Folds by speaker, session and actor, and the leak detector that stands before any training."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import lru_cache
+from itertools import combinations
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+from scipy.sparse import coo_matrix
+from scipy.sparse.csgraph import connected_components
+
+from emolab.corpora.corpus import SCHEMA, Corpus
+
+LEAK_KINDS = ("speaker", "recording", "row", "sound")
+MIN_GROUPS = 3  # one group to train on, one to choose on, one to test on
+N_NAMED = 5  # an error names this many offenders, then counts the rest
+RAVDESS_FOLDS = (  # the published test actors of each fold (EmoBox); odd numbers are men, even ones women
+    ("01", "11", "20", "21"),
+    ("04", "10", "12", "14"),
+    ("08", "09", "19", "23"),
+    ("03", "05", "07", "24"),
+    ("02", "15", "16", "18"),
+    ("06", "13", "17", "22"),
+)
+SHIPPED_PARTS = ("train", "dev", "test")
+
+
+class LeakError(ValueError):
+    """Two parts of a fold share what they must not share."""
+
+
+@dataclass(frozen=True, eq=False)
+class Fold:
+    """Three parts of a corpus: to train on, to choose on, and to test on once.
+
+    Attributes:
+        name: Protocol and number, such as "sessions-5-folds/5".
+        train: What a recognizer learns from.
+        valid: What epoch, threshold and hyper-parameters are chosen on.
+        test: What is scored once.
+        leaky: The kinds of leak that are allowed, of `LEAK_KINDS`; True allows all of them.
+        leaks: What `find_leaks` found; empty unless the fold is leaky.
+
+    Raises:
+        LeakError: If two parts share a speaker, recording, row or sound; the message names them.
+        ValueError: If a part is empty or the parts have different emotions.
+    """
+
+    name: str
+    train: Corpus
+    valid: Corpus
+    test: Corpus
+    leaky: bool | tuple[str, ...] = False
+    leaks: pd.DataFrame = field(init=False, repr=False)
+
+    def __post_init__(self) -> None:
+        self._check_parts()
+        leaks = find_leaks(self.train, self.valid, self.test)
+        allowed = LEAK_KINDS if self.leaky is True else self.leaky or ()
+        if unknown := set(allowed) - set(LEAK_KINDS):
+            raise ValueError(f"leaky names {sorted(unknown)}; expected some of {LEAK_KINDS}, or True for all of them.")
+        if len(bad := leaks[~leaks["kind"].isin(allowed)]):
+            found = "; ".join(f"{leak.kind} {_some(leak.values)} in {leak.parts}" for leak in bad.itertuples())
+            raise LeakError(
+                f"fold {self.name!r} leaks: {found}. Expected parts that share no speaker, recording, row or sound. "
+                "Keep these in one part, as folds_of(corpus) does, or study the leak with "
+                f"leaky={tuple(bad['kind'].unique())}."
+            )
+        object.__setattr__(self, "leaks", leaks)
+
+    def _check_parts(self) -> None:
+        """Raise if a part is empty or speaks of other emotions than the rest."""
+        parts = {"train": self.train, "valid": self.valid, "test": self.test}
+        if empty := [name for name, part in parts.items() if len(part) == 0]:
+            raise ValueError(
+                f"fold {self.name!r} has no utterance in {', '.join(empty)}; expected some in each part. "
+                "Take fewer folds, or a corpus with more speakers."
+            )
+        if len({part.emotions for part in parts.values()}) > 1:
+            raise ValueError(
+                f"fold {self.name!r} mixes emotions: { {name: part.emotions for name, part in parts.items()} }; "
+                "expected the same in each part. Take the view before the split: folds_of(corpus.view(…))."
+            )
+
+    @property
+    def protocol(self) -> str:
+        """How the corpus was split, without the number of the fold."""
+        return self.name.split("/")[0]
+
+    def __repr__(self) -> str:
+        sizes = f"train {len(self.train)}, valid {len(self.valid)}, test {len(self.test)}"
+        return f"Fold({self.name!r}: {sizes} utterances" + (f", leaky={self.leaky})" if self.leaky else ")")
+
+
+def find_leaks(train: Corpus, valid: Corpus, test: Corpus) -> pd.DataFrame:
+    """Find everything that two parts share and must not share.
+
+    A "recording" is a dialogue, a "row" an utterance_id or a whole row that says the same under another id, a "sound"
+    a sound file with the same bytes. Sound files that are not on this disk cannot be compared.
+
+    Returns:
+        One row a kind of leak and pair of parts: kind, parts ("train and test"), values (tuple of names; for two
+        utterances that are one and the same "a = b"). Empty if all is well.
+    """
+    parts = {"train": train, "valid": valid, "test": test}
+    rows = []
+    for (name_a, a), (name_b, b) in combinations(parts.items(), 2):
+        shared = {
+            "speaker": _shared(a.table["speaker"], b.table["speaker"]),
+            "recording": _shared(a.table["dialogue_id"], b.table["dialogue_id"]),
+            "row": _shared(a.table["utterance_id"], b.table["utterance_id"]) + _same(_contents(a), _contents(b)),
+            "sound": _same_sounds(a, b),
+        }
+        rows += [(kind, f"{name_a} and {name_b}", tuple(values)) for kind, values in shared.items() if values]
+    leaks = pd.DataFrame(rows, columns=["kind", "parts", "values"])
+    return leaks.sort_values("kind", key=lambda kinds: kinds.map(LEAK_KINDS.index), kind="stable", ignore_index=True)
+
+
+def session_folds(corpus: Corpus) -> list[Fold]:
+    """Test each session once and choose on the session before it; in IEMOCAP nobody speaks in two sessions.
+
+    The last fold of IEMOCAP is the classic split: train on sessions 1 to 3, choose on 4, test on 5.
+
+    Raises:
+        ValueError: If there are fewer than three sessions, or utterances without one.
+    """
+    session = corpus.table["session"]
+    if session.isna().any():
+        raise ValueError(
+            f"{session.isna().sum()} utterances of corpus {corpus.name!r} have no session: "
+            f"{_some(corpus.table.loc[session.isna(), 'utterance_id'])}. Expected one for each; take speaker_folds."
+        )
+    names = sorted(session.unique(), key=lambda name: (len(name), name))  # 10 comes after 9
+    groups = session.map({name: number for number, name in enumerate(names)}).to_numpy(np.int64)
+    return _rotation(corpus, groups, "sessions")
+
+
+def speaker_folds(corpus: Corpus, k: int = 5, *, seed: int = 0) -> list[Fold]:
+    """Share the speakers among `k` groups alike in size, gender and emotions, as far as that goes; test each once.
+
+    Speakers who talk with one another stay together, since a recording may not be heard in two parts. The part to
+    choose on is the group before the tested one.
+
+    Args:
+        corpus: What to split.
+        k: Number of groups, 3 or more.
+        seed: Decides between groupings that are equally good.
+
+    Raises:
+        ValueError: If there are fewer than `k` groups of speakers who never talk with one another.
+    """
+    circles = _circles(corpus)
+    n_circles = circles.max(initial=-1) + 1
+    if not MIN_GROUPS <= k <= n_circles:
+        raise ValueError(
+            f"k is {k}; expected at least {MIN_GROUPS} and at most {n_circles}, the number of groups of speakers in "
+            f"corpus {corpus.name!r} that share no recording. Choose such a k, or a corpus with more speakers."
+        )
+    gender = corpus.table["gender"].fillna("unknown")
+    counts = [
+        pd.crosstab(circles, corpus.table["emotion"]),
+        pd.crosstab(circles, gender),
+        pd.Series(circles).groupby(circles).size(),
+    ]
+    shares = np.column_stack([np.asarray(count / count.sum(), dtype=float) for count in counts])
+    return _rotation(corpus, _balanced(shares, k, seed=seed)[circles], "speakers")
+
+
+def actor_folds(corpus: Corpus) -> list[Fold]:
+    """Split RAVDESS into the six published folds, so that figures can be laid beside published ones.
+
+    The papers fix the four test actors of each fold. Here the part to choose on is two of the other actors: going on
+    from the next fold, the first woman and the first man. (One fold has women only, so they may come from two folds.)
+
+    Raises:
+        ValueError: If the speakers are not the actors 01 to 24.
+    """
+    speaker, actors = corpus.table["speaker"], {actor for fold in RAVDESS_FOLDS for actor in fold}
+    if set(speaker) != actors:
+        raise ValueError(
+            f"corpus {corpus.name!r} is not the whole of RAVDESS: missing actors {_some(sorted(actors - set(speaker)))}; "
+            f"unknown {_some(sorted(set(speaker) - actors))}. Expected actors 01 to 24; take speaker_folds instead."
+        )
+    folds = []
+    for number, test in enumerate(RAVDESS_FOLDS):
+        following = [actor for fold in RAVDESS_FOLDS[number + 1 :] + RAVDESS_FOLDS[:number] for actor in fold]
+        valid = [next(actor for actor in following if int(actor) % 2 == parity) for parity in (0, 1)]
+        folds.append(_fold(corpus, f"actors-6-folds/{number + 1}", speaker.isin(valid), speaker.isin(test)))
+    return folds
+
+
+def published_parts(corpus: Corpus) -> list[Fold]:
+    """Take train, dev and test as the corpus ships them, in one fold.
+
+    In MELD the same actors of one series speak in all three parts, so this fold is leaky for speakers and says so in
+    `leaks`. It is kept because every published figure is measured on it: it tells how well a recognizer knows these
+    people's next episode, not how well it knows strangers. Dialogues and rows must still be apart.
+
+    Raises:
+        ValueError: If the table has no column `part` with train, dev and test.
+    """
+    part = corpus.table.get("part", pd.Series(dtype="string"))
+    if set(part) != set(SHIPPED_PARTS):
+        raise ValueError(
+            f"corpus {corpus.name!r} has the parts {sorted(map(str, set(part)))}; expected a column part with "
+            f"{', '.join(SHIPPED_PARTS)}. Read all of them, or take speaker_folds or session_folds."
+        )
+    return [_fold(corpus, "as-shipped/test", part == "dev", part == "test", leaky=("speaker",))]
+
+
+def folds_of(corpus: Corpus) -> list[Fold]:
+    """Split a corpus the way its figures are measured here: sessions, published actors, as shipped, or speakers."""
+    if corpus.name in ("iemocap", "sample"):
+        return session_folds(corpus)
+    if corpus.name == "ravdess":
+        return actor_folds(corpus)
+    if corpus.name == "meld":
+        return published_parts(corpus)
+    return speaker_folds(corpus, k=max(MIN_GROUPS, min(5, int(_circles(corpus).max(initial=-1)) + 1)))
+
+
+def _fold(
+    corpus: Corpus, name: str, valid: Sequence[bool], test: Sequence[bool], *, leaky: bool | tuple[str, ...] = False
+) -> Fold:
+    """Make a fold of two masks; what is in neither is trained on."""
+    in_valid, in_test = np.asarray(valid, dtype=bool), np.asarray(test, dtype=bool)
+    train = corpus.select(~in_valid & ~in_test)
+    return Fold(name, train, corpus.select(in_valid), corpus.select(in_test), leaky)
+
+
+def _rotation(corpus: Corpus, groups: NDArray[np.int64], word: str) -> list[Fold]:
+    """Test each group once and choose on the group before it, (n_utterances,) numbers from 0."""
+    n_groups = int(groups.max(initial=-1)) + 1
+    if n_groups < MIN_GROUPS:
+        raise ValueError(
+            f"corpus {corpus.name!r} has {n_groups} {word}; expected at least {MIN_GROUPS}, to train, choose and "
+            "test on. Take a corpus with more, or build a Fold by hand."
+        )
+    names = [f"{word}-{n_groups}-folds/{number + 1}" for number in range(n_groups)]
+    return [_fold(corpus, name, groups == (i - 1) % n_groups, groups == i) for i, name in enumerate(names)]
+
+
+def _circles(corpus: Corpus) -> NDArray[np.int64]:
+    """Number each utterance's circle of speakers, (n_utterances,) from 0: those linked by common recordings."""
+    speaker, speakers = pd.factorize(corpus.table["speaker"])
+    dialogue, dialogues = pd.factorize(corpus.table["dialogue_id"])  # -1 where there is none
+    linked = dialogue >= 0
+    size = len(speakers) + len(dialogues)
+    links = (np.ones(linked.sum()), (speaker[linked], len(speakers) + dialogue[linked]))
+    _, circle = connected_components(coo_matrix(links, shape=(size, size)), directed=False)
+    return pd.factorize(circle[speaker])[0].astype(np.int64)
+
+
+def _balanced(shares: NDArray[np.float64], k: int, *, seed: int) -> NDArray[np.int64]:
+    """Share groups among `k` folds, largest first, each to where the sum of squared shares grows least.
+
+    Args:
+        shares: (groups, n_features) of the whole corpus's emotions and genders; the last column is the size.
+        k: Number of folds; none stays empty, since an empty one grows least.
+        seed: Order of groups of equal size.
+
+    Returns:
+        (groups,) number of the fold.
+    """
+    order = np.random.default_rng(seed).permutation(len(shares))
+    filled, fold_of = np.zeros((k, shares.shape[1])), np.zeros(len(shares), dtype=np.int64)
+    for group in order[np.argsort(-shares[order, -1], kind="stable")]:
+        fold_of[group] = np.argmin(filled @ shares[group])  # (f + s)² grows by 2 f s, and by s² in every fold
+        filled[fold_of[group]] += shares[group]
+    return fold_of
+
+
+def _shared(a: pd.Series, b: pd.Series) -> list[str]:
+    """List what occurs in both columns, NA apart."""
+    return sorted({*a.dropna()} & {*b.dropna()})
+
+
+def _same(a: Mapping[str, object], b: Mapping[str, object]) -> list[str]:
+    """List pairs of different utterances "a = b" whose contents are the same."""
+    names = {content: name for name, content in a.items()}
+    return [f"{names[content]} = {name}" for name, content in b.items() if content in names and names[content] != name]
+
+
+def _contents(corpus: Corpus) -> dict[str, str]:
+    """Write down all that the schema knows of each utterance but its id, where there is something in it."""
+    table = corpus.table.dropna(subset=["text", "audio_path", "video_path"], how="all")
+    rows = table[[column for column in SCHEMA if column != "utterance_id"]].itertuples(index=False, name=None)
+    return dict(zip(table["utterance_id"], map(repr, rows), strict=True))
+
+
+def _same_sounds(a: Corpus, b: Corpus) -> list[str]:
+    """List pairs of utterances whose sound files hold the same bytes; only files of one size are read."""
+    stamps_a, stamps_b = _stamps(a), _stamps(b)
+    sizes = {stamp[1] for stamp in stamps_a.values()} & {stamp[1] for stamp in stamps_b.values()}
+    digests = [{u: _digest(*stamp) for u, stamp in s.items() if stamp[1] in sizes} for s in (stamps_a, stamps_b)]
+    return _same(*digests)
+
+
+def _stamps(corpus: Corpus) -> dict[str, tuple[Path, int, int]]:
+    """Look up path, size in bytes and time of change of each sound file that is there."""
+    with_sound = corpus.table.dropna(subset=["audio_path"])
+    paths = {row.utterance_id: corpus.root / row.audio_path for row in with_sound.itertuples()}
+    stats = {utterance: path.stat() for utterance, path in paths.items() if path.is_file()}
+    return {utterance: (paths[utterance], stat.st_size, stat.st_mtime_ns) for utterance, stat in stats.items()}
+
+
+@lru_cache(maxsize=100_000)
+def _digest(path: Path, size: int, changed_ns: int) -> bytes:
+    """Hash a file; size and time of change are there to notice a new one under an old name."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").digest()
+
+
+def _some(values: Iterable[object]) -> str:
+    """Name the first few of many."""
+    names = [str(value) for value in values]
+    more = f" and {len(names) - N_NAMED} more" if len(names) > N_NAMED else ""
+    return ", ".join(names[:N_NAMED]) + more
