@@ -1,0 +1,268 @@
+"""Sound and pictures from files: any rate, any number of channels, any container."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from itertools import chain
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+SAMPLE_RATE = 16_000  # Hz, what every model hears
+SOUND_SUFFIXES = frozenset({".wav", ".flac", ".ogg", ".oga", ".opus", ".aif", ".aiff", ".au", ".caf", ".w64", ".rf64"})
+MIN_RATE, MAX_RATE = 1_000, 768_000  # Hz; a header that says something else is broken
+MAX_SAMPLE = 100.0  # full scale is 1; a float file may overshoot by some dB, not by 40
+N_VALUES_A_BLOCK = 1 << 22  # a broken header may promise terabytes: memory is taken as the sound arrives
+UNSIZED = 1 << 30  # bytes; a sound file written to a pipe could not know its size and says this or more
+TOLERANCE_S = 0.25  # a container's duration and that of its sound differ by some codec frames
+SAME_TIME_S = 1e-3  # times of film frames are rounded
+
+
+@dataclass(frozen=True)
+class VideoFacts:
+    """What a film's header says: length in seconds, frames a second, picture size in pixels, whether it has sound."""
+
+    seconds: float
+    fps: float
+    height: int
+    width: int
+    has_sound: bool
+
+
+def read_audio(path: str | Path, *, sample_rate: int = SAMPLE_RATE) -> NDArray[np.float32]:
+    """Read a sound file, or the sound of a film, as one channel at one rate.
+
+    Channels are averaged; silence and a single sample are sound like any other and come back as they are.
+
+    Args:
+        path: Sound file (wav, flac, ogg, mp3, …) or container (mp4, avi, m4a, …).
+        sample_rate: Rate to resample to, Hz.
+
+    Returns:
+        (samples,) float32, mono, full scale is 1.
+
+    Raises:
+        FileNotFoundError: If there is no such file.
+        ValueError: If the file is empty, corrupt, cut off, without sound, or has samples that are no sound.
+        OSError: If the system cannot read the file.
+    """
+    path = _existing(path)
+    with _clear_errors(path, "sound"):
+        wave, rate = (_read_sound_file if path.suffix.lower() in SOUND_SUFFIXES else _read_sound_track)(path)
+        if not MIN_RATE <= rate <= MAX_RATE:
+            raise ValueError(f"its header says {rate} samples a second, not {MIN_RATE} to {MAX_RATE}")
+        if len(wave) == 0:
+            raise ValueError("it holds not a single sample")
+        if not np.abs(wave).max() <= MAX_SAMPLE:  # NaN is not below anything
+            raise ValueError(
+                f"its samples reach {np.abs(wave).max():g}, where 1 is full scale (integers saved as floats?)"
+            )
+        return wave if rate == sample_rate else _resample(wave, rate, sample_rate)
+
+
+def read_frames(
+    path: str | Path,
+    *,
+    start: float | None = None,
+    end: float | None = None,
+    fps: float | None = None,
+    size: tuple[int, int] | None = None,
+) -> NDArray[np.uint8]:
+    """Read the pictures of a film, or of the part of it from `start` to `end`.
+
+    Args:
+        path: Film (mp4, avi, …).
+        start: First moment wanted, seconds into the film; None is the beginning.
+        end: Moment to stop before, seconds; None, or later than the film, is its end.
+        fps: Pictures a second, each the one on screen at its moment; None takes every picture once.
+        size: Height and width to scale to, pixels; None leaves them as they are.
+
+    Returns:
+        (frames, height, width, 3) uint8, red, green and blue from 0 to 255.
+
+    Raises:
+        FileNotFoundError: If there is no such file.
+        ValueError: If the file is empty, corrupt, cut off or without pictures, or shows none between start and end.
+        OSError: If the system cannot read the file.
+    """
+    first = 0.0 if start is None else start
+    last = float("inf") if end is None else end
+    if not 0 <= first < last or not (fps is None or fps > 0) or (size is not None and min(size) < 1):
+        raise ValueError(
+            f"start={start}, end={end}, fps={fps}, size={size}; expected 0 <= start < end in seconds, fps and size "
+            "above 0. Leave out what you do not need."
+        )
+    path = _existing(path)
+    with _clear_errors(path, "pictures"):
+        shown = _timed_frames(path, first, last)
+        if fps is not None:
+            shown = _on_grid(shown, first, min(last, video_facts(path).seconds), fps)
+        pictures = (picture for time, picture in shown if time >= first - SAME_TIME_S)
+        height, width = size or (None, None)
+        arrays = [picture.to_ndarray(format="rgb24", height=height, width=width) for picture in pictures]
+        if not arrays:
+            raise ValueError(f"it shows no picture between {first:g} and {last:g} s")
+        return np.stack(arrays)
+
+
+def audio_seconds(path: str | Path) -> float:
+    """Return how long the sound of a file lasts, in seconds, as its header says; without one it is decoded.
+
+    Raises:
+        FileNotFoundError: If there is no such file.
+        ValueError: If the file is empty, corrupt or without sound.
+    """
+    path = _existing(path)
+    with _clear_errors(path, "sound"):
+        if path.suffix.lower() in SOUND_SUFFIXES:
+            import soundfile
+
+            return float(soundfile.info(path).duration)
+        with _opened(path, "audio") as (container, stream):
+            seconds = _promised_seconds(container, stream)
+    return seconds or len(read_audio(path)) / SAMPLE_RATE
+
+
+def video_facts(path: str | Path) -> VideoFacts:
+    """Return what the header of a film says about it, without decoding a picture.
+
+    Raises:
+        FileNotFoundError: If there is no such file.
+        ValueError: If the file is empty, corrupt or without pictures.
+    """
+    path = _existing(path)
+    with _clear_errors(path, "pictures"), _opened(path, "video") as (container, stream):
+        seconds, fps = _promised_seconds(container, stream), float(stream.average_rate or 0)
+        return VideoFacts(seconds, fps, stream.height, stream.width, bool(container.streams.audio))
+
+
+def _existing(path: str | Path) -> Path:
+    path = Path(path)
+    if not path.is_file():
+        state = "is a folder" if path.is_dir() else "does not exist"
+        raise FileNotFoundError(
+            f"{path} {state}; expected a sound or film file. Check the name and the corpus's root folder."
+        )
+    return path
+
+
+@contextmanager
+def _clear_errors(path: Path, wanted: str) -> Iterator[None]:
+    """Turn what the decoders raise into a ValueError that says which file, what was expected and what to do.
+
+    Decoders fail on mangled bytes in many ways; an error of the system, such as a denied permission, stays as it is.
+    """
+    from av.error import FFmpegError
+    from soundfile import SoundFileError
+
+    if path.stat().st_size == 0:
+        raise ValueError(f"{path} is empty, 0 bytes; expected {wanted}. Copy the file again or leave it out by its id.")
+    path.open("rb").close()  # a permission that is missing is said here, by the system's own error
+    try:
+        yield
+    except (FFmpegError, SoundFileError, ValueError, TypeError, ArithmeticError, MemoryError, RuntimeError) as error:
+        raise ValueError(
+            f"{path} cannot be read: {str(error) or type(error).__name__}. Expected whole, uncorrupted {wanted}. "
+            "Copy the file again, play it to see what it is, convert it, or leave it out by its id."
+        ) from error
+
+
+def _read_sound_file(path: Path) -> tuple[NDArray[np.float32], int]:
+    """Decode with libsndfile: mono wave and its rate."""
+    import soundfile
+
+    with soundfile.SoundFile(path) as file:
+        n_block = max(1, N_VALUES_A_BLOCK // file.channels)
+        blocks = [file.read(n_block, dtype="float32", always_2d=True)]
+        while len(blocks[-1]) == n_block:
+            blocks.append(file.read(n_block, dtype="float32", always_2d=True))
+        n_found = sum(map(len, blocks))
+        size = re.search(r"(?:data|SSND) *: *(\d+) \(should be (\d+)\)", file.extra_info)
+        if n_found < file.frames or (size and int(size[2]) < int(size[1]) < UNSIZED):
+            raise ValueError(f"it is cut off after {n_found / file.samplerate:.2f} s; its header promises more")
+        return np.concatenate([_mono(block.T) for block in blocks]), file.samplerate
+
+
+def _read_sound_track(path: Path) -> tuple[NDArray[np.float32], int]:
+    """Decode with FFmpeg: mono wave and its rate."""
+    from av import AudioResampler
+
+    with _opened(path, "audio") as (container, stream):
+        to_float = AudioResampler(format="fltp")  # keeps rate and channels
+        frames = [part for frame in container.decode(stream) for part in to_float.resample(frame)]
+        rate = frames[0].sample_rate if frames else SAMPLE_RATE
+        wave = np.concatenate([np.zeros(0, np.float32), *(_mono(np.asarray(frame.to_ndarray())) for frame in frames)])
+        _check_whole(len(wave) / rate, _promised_seconds(container, stream))
+        return wave, rate
+
+
+def _mono(channels: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Average (channels, samples) to (samples,)."""
+    with np.errstate(over="ignore", invalid="ignore"):  # what is no sound is told from the result
+        return channels[0] if len(channels) == 1 else channels.mean(axis=0)
+
+
+def _resample(wave: NDArray[np.float32], rate: int, sample_rate: int) -> NDArray[np.float32]:
+    import soxr
+
+    resampled = soxr.resample(wave, rate, sample_rate)
+    return resampled if len(resampled) else wave[:1]  # a moment shorter than one new sample
+
+
+@contextmanager
+def _opened(path: Path, kind: str) -> Iterator[tuple[Any, Any]]:
+    """Open a container and give it with its first stream of sound ("audio") or pictures ("video")."""
+    import av
+
+    with av.open(str(path), metadata_errors="ignore") as container:
+        streams = getattr(container.streams, kind)
+        if not streams or streams[0].codec_context is None:
+            raise ValueError(f"it has no {'sound' if kind == 'audio' else 'picture'} track that can be decoded")
+        streams[0].thread_type = "AUTO"
+        yield container, streams[0]
+
+
+def _promised_seconds(container: Any, stream: Any) -> float:
+    """Return the duration that the header of a container states, 0 where it states none."""
+    import av
+
+    if stream.duration and stream.time_base:
+        return float(stream.duration * stream.time_base)
+    return (container.duration or 0) / av.time_base
+
+
+def _check_whole(found: float, promised: float) -> None:
+    if found < promised - TOLERANCE_S:
+        raise ValueError(f"it is cut off after {found:.2f} s; its header promises {promised:.2f} s")
+
+
+def _timed_frames(path: Path, first: float, last: float) -> Iterator[tuple[float, Any]]:
+    """Yield (seconds into the film, picture) before `last`, from a picture at or before `first` on."""
+    with _opened(path, "video") as (container, stream):
+        begin = float((stream.start_time or 0) * stream.time_base)
+        period = 1 / float(stream.average_rate) if stream.average_rate else 0.0
+        if first > 0:
+            container.seek(round((first + begin) / stream.time_base), stream=stream)
+        time = -period
+        for frame in container.decode(stream):
+            time = time + period if frame.time is None else frame.time - begin
+            if time >= last - SAME_TIME_S:
+                return
+            yield time, frame
+        if last == float("inf"):
+            _check_whole(time + period, _promised_seconds(container, stream))
+
+
+def _on_grid(shown: Iterator[tuple[float, Any]], first: float, last: float, fps: float) -> Iterator[tuple[float, Any]]:
+    """Yield first, first + 1 / fps, … before `last`, each with the picture that is on screen then."""
+    n_yielded, on_screen = 0, None
+    for time, picture in chain(shown, [(last, None)]):
+        while on_screen is not None and (moment := first + n_yielded / fps) < time - SAME_TIME_S:
+            yield moment, on_screen
+            n_yielded += 1
+        on_screen = picture
