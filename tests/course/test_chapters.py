@@ -1,0 +1,150 @@
+"""The runner on tiny notebooks; a kernel takes about a second to start, so one run answers several questions."""
+
+from __future__ import annotations
+
+import json
+import os
+from pathlib import Path
+
+import nbformat
+import psutil
+import pytest
+from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook
+
+from emolab.course import chapters, record
+from emolab.course.chapters import ChapterRun, check_parameters, find_chapters, run_chapter, run_chapters, runs_table
+
+PARAMETERS = 'corpus = "sample"\nseed = 7'
+
+
+def write_chapter(path: Path, *cells: str, parameters: str | None = PARAMETERS) -> Path:
+    tagged = [new_code_cell(parameters, metadata={"tags": ["parameters"]})] if parameters is not None else []
+    path.parent.mkdir(parents=True, exist_ok=True)
+    nbformat.write(new_notebook(cells=[new_markdown_cell("# A chapter"), *tagged, *map(new_code_cell, cells)]), path)
+    return path
+
+
+def test_run_chapter_records_figures_and_keeps_the_source_untouched(tmp_path: Path) -> None:
+    chapter = write_chapter(
+        tmp_path / "notebooks" / "03_tiny.ipynb",
+        "import os, sys\nfrom emolab.course import record",
+        "heap = bytes(150_000_000)",
+        "record(ua=seed / 10, corpus=corpus, where=os.path.basename(os.getcwd()))",
+        'print("a warning", file=sys.stderr)',
+    )
+    before = chapter.read_bytes()
+    run = run_chapter(chapter, parameters={"seed": 5}, build=tmp_path / "build")
+    assert run.figures == {"ua": 0.5, "corpus": "sample", "where": "notebooks"}
+    assert run.parameters == {"corpus": "sample", "seed": 5}
+    assert run.error is None
+    assert run.state == "not clean"
+    assert run.warnings == ['cell 6 (print("a warning", file=sys.stderr)): a warning']
+    assert 150 < run.peak_mb < 1_000
+    assert 0 < run.seconds < 60
+    assert chapter.read_bytes() == before
+    assert sorted(path.name for path in (tmp_path / "build").iterdir()) == ["03_tiny.ipynb"]
+    assert "EMOLAB_PROGRESS" not in os.environ
+
+
+def test_run_chapter_names_the_failing_cell_and_keeps_the_notebook(tmp_path: Path) -> None:
+    chapter = write_chapter(tmp_path / "04_fails.ipynb", "# first\nvalue = {}", 'value["sad"]', "never = True")
+    run = run_chapter(chapter, build=tmp_path / "build")
+    assert run.error == "cell 4 (value[\"sad\"]): KeyError: 'sad'"
+    assert "04_fails, cell 4" in runs_table([run])
+    assert "KeyError" in Path(run.output).read_text()
+
+
+def test_run_chapter_stops_a_hung_cell_and_leaves_no_process(tmp_path: Path) -> None:
+    chapter = write_chapter(
+        tmp_path / "05_hangs.ipynb",
+        "import subprocess, time\nchild = subprocess.Popen(['sleep', '60'])\nprint(child.pid)",
+        "while True:\n    time.sleep(1)",
+    )
+    run = run_chapter(chapter, build=tmp_path / "build", timeout_s=2)
+    assert run.error is not None
+    assert run.error.startswith("cell 4 (while True:): took longer than the limit of 2 s")
+    pid = int(nbformat.read(run.output, as_version=4).cells[2].outputs[0].text)
+    assert not psutil.pid_exists(pid) or psutil.Process(pid).status() == psutil.STATUS_ZOMBIE
+
+
+def test_run_chapter_reports_a_dead_kernel_as_out_of_memory(tmp_path: Path) -> None:
+    chapter = write_chapter(tmp_path / "06_dies.ipynb", "import os, signal\nos.kill(os.getpid(), signal.SIGKILL)")
+    run = run_chapter(chapter, build=tmp_path / "build")
+    assert run.error is not None
+    assert run.error.startswith("cell 3 (import os, signal): the kernel died, most likely out of memory: it had ")
+    assert f"it had {run.peak_mb} MB at its peak" in run.error
+
+
+def test_run_chapters_side_by_side_sees_the_early_exit_and_remembers_all(tmp_path: Path) -> None:
+    fine = write_chapter(tmp_path / "01_fine.ipynb", "from emolab.course import record\nrecord(n=2)")
+    leaves = write_chapter(tmp_path / "02_leaves.ipynb", "import sys\nsys.exit(0)", "never = True")
+    build = tmp_path / "build"
+    build.mkdir()
+    (build / "00_old.ipynb").touch()
+    (build / "chapters.json").write_text('{"00_old": {"seconds": 1}, "09_gone": {}}')
+    runs = run_chapters([leaves, fine], build=build, jobs=2)
+    assert [run.state for run in runs] == ["ok", "FAILED"]
+    assert runs[1].error == "cell 3 (import sys): the cell ended the chapter early; 1 cells were not run"
+    known = json.loads((build / "chapters.json").read_text())
+    assert list(known) == ["00_old", "01_fine", "02_leaves"]
+    assert known["01_fine"]["figures"] == {"n": 2}
+
+
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [({"corups": "ravdess"}, "no parameter 'corups'; expected one of corpus, seed"), ({"seed": "7"}, "expected int")],
+)
+def test_run_chapters_refuses_wrong_parameters_before_anything_runs(
+    tmp_path: Path, given: dict[str, str], message: str
+) -> None:
+    chapter = write_chapter(tmp_path / "01_fine.ipynb", "open('ran', 'w')")
+    with pytest.raises(ValueError, match=message):
+        run_chapters([chapter], parameters=given, build=tmp_path / "build")
+    assert not (tmp_path / "build").exists()
+
+
+@pytest.mark.parametrize(
+    ("parameters", "message"),
+    [
+        (None, "0 cells tagged"),
+        ("n = 2 * 3", r"'n = 2 \* 3'"),
+        ("import os", "only lines such as"),
+        ("a = b = 1", "a = b"),
+    ],
+)
+def test_check_parameters_wants_one_cell_of_literals(tmp_path: Path, parameters: str | None, message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        check_parameters(write_chapter(tmp_path / "01_odd.ipynb", parameters=parameters), {})
+
+
+def test_find_chapters_takes_numbers_beginnings_and_paths(tmp_path: Path) -> None:
+    three, four = (write_chapter(tmp_path / name) for name in ("03_audio.ipynb", "04_networks.ipynb"))
+    write_chapter(tmp_path / "draft.ipynb")
+    assert find_chapters(folder=tmp_path) == [three, four]
+    assert find_chapters(["3"], folder=tmp_path) == [three]
+    assert find_chapters(["04_net", "03", str(four)], folder=tmp_path) == [four, three]
+    with pytest.raises(FileNotFoundError, match=r"no chapter '05' .* 03_audio, 04_networks"):
+        find_chapters(["05"], folder=tmp_path)
+
+
+def test_runs_table_shows_figures_with_intervals() -> None:
+    run = ChapterRun("03_audio", {}, 12.3, 456, {"ua": {"value": 0.6123, "low": 0.5, "high": 0.7}, "n": 1440})
+    header, row = runs_table([run]).splitlines()
+    assert header.split() == ["chapter", "state", "seconds", "peak", "MB", "figures"]
+    assert row.endswith("ok     12       456      ua 0.612 [0.500, 0.700] · n 1440")
+
+
+def test_record_refuses_what_a_table_cannot_show(capsys: pytest.CaptureFixture[str]) -> None:
+    record(ua=0.25, what="calm")
+    assert capsys.readouterr().out == "ua 0.250 · what calm\n"
+    with pytest.raises(ValueError, match="got no figure"):
+        record()
+    with pytest.raises(ValueError, match=r"'ua' is nan; expected a finite number"):
+        record(ua=float("nan"))
+
+
+def test_a_broken_memory_of_runs_is_made_again(tmp_path: Path) -> None:
+    (tmp_path / "chapters.json").write_text("{half")
+    (tmp_path / "03_audio.ipynb").touch()
+    chapters._remember([ChapterRun("03_audio", {}, 1.0, 2)], tmp_path / "chapters.json")
+    assert list(json.loads((tmp_path / "chapters.json").read_text())) == ["03_audio"]
