@@ -1,7 +1,7 @@
 """The runner: executes chapters with papermill into build/, and closes the holes through which errors slip.
 
 A chapter runs in a fresh kernel whose working directory is the folder of its notebook, as in JupyterLab. Peak memory
-is the resident memory of the kernel and its child processes together, looked at ten times a second; pages that two of
+is the resident memory of the kernel and its child processes together, looked at ten times a second and after each cell; pages that two of
 them share count twice.
 """
 
@@ -211,6 +211,8 @@ def run_chapter(
                     language="python",
                     progress_bar=bar,
                     execution_timeout=timeout_s,
+                    extra_arguments=["--log-level=ERROR"],  # the kernel speaks to the terminal otherwise
+                    on_cell_complete=lambda **_: memory.look(),
                     resources={"metadata": {"path": str(chapter.resolve().parent)}},  # the kernel's working directory
                 )
             except (PapermillExecutionError, CellTimeoutError, DeadKernelError) as caught:
@@ -228,7 +230,7 @@ class Memory:
     """The peak memory of the child processes that were started while it watched."""
 
     def __init__(self) -> None:
-        self.peak_mb = 0
+        self.looks = [0]  # bytes; two threads add to it
         self.seen: set[psutil.Process] = set()
         self._before = set(psutil.Process().children(recursive=True))
 
@@ -241,7 +243,12 @@ class Memory:
             except psutil.Error:
                 continue  # it has just ended
             self.seen.add(process)
-        self.peak_mb = max(self.peak_mb, total // MEGABYTE)
+        self.looks.append(total)
+
+    @property
+    def peak_mb(self) -> int:
+        """Return the most that was seen, in millions of bytes."""
+        return max(self.looks) // MEGABYTE
 
 
 @contextmanager
