@@ -184,7 +184,7 @@ def actor_folds(corpus: Corpus) -> list[Fold]:
     speaker, actors = corpus.table["speaker"], {actor for fold in RAVDESS_FOLDS for actor in fold}
     if set(speaker) != actors:
         raise ValueError(
-            f"corpus {corpus.name!r} is not the whole of RAVDESS: missing actors {_some(sorted(actors - set(speaker)))}; "
+            f"corpus {corpus.name!r} is not all of RAVDESS: missing actors {_some(sorted(actors - set(speaker)))}; "
             f"unknown {_some(sorted(set(speaker) - actors))}. Expected actors 01 to 24; take speaker_folds instead."
         )
     folds = []
