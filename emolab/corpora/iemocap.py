@@ -1,0 +1,225 @@
+"""IEMOCAP exactly as its authors distribute it: five sessions of one woman and one man each, acting in pairs."""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from emolab.corpora.corpus import Corpus
+from emolab.corpora.labels import IEMOCAP_EMOTIONS, IEMOCAP_VOTES
+from emolab.corpora.layout import found_in, lines_of, listed, nearby, raise_problems
+
+N_SESSIONS = 5
+GENDERS = {"F": "female", "M": "male"}
+NAME = re.compile(r"(?P<dialogue>Ses(?P<session>\d\d)(?P<marked>[FM])_(?:impro|script)\w+)_(?P<who>[FM])[0-9X]+", re.A)
+EVALUATION = re.compile(
+    r"\[\s*(?P<start>\d{1,6}(?:\.\d+)?)\s*-\s*(?P<end>\d{1,6}(?:\.\d+)?)\s*\]\s+"
+    r"(?P<name>\S+)\s+(?P<label>\S+)\s+\[(?P<ratings>[^\]]*)\]"
+)
+VOTE = re.compile(r"C-(?P<annotator>\w+):\s*(?P<labels>[^(]*)")
+SPOKEN = re.compile(r"(?P<name>Ses\w+)\s*(?:\[[\d.\s-]*\]?)?\s*:?\s*(?P<text>.*)")
+
+
+def session_folders(root: Path) -> list[Path]:
+    """Return the folders Session1 to Session5 of an IEMOCAP release, in that order.
+
+    Raises:
+        FileNotFoundError: If they are neither in `root` nor one level below or above.
+    """
+    root = Path(root)
+    for place in nearby(root):
+        folders = _sessions_in(place.resolve())
+        if all(_has_evaluations(folder) for folder in folders):
+            return folders
+    best = max(nearby(root), key=lambda place: sum(map(_has_evaluations, _sessions_in(place))))
+    missing = [folder.name for folder in _sessions_in(best) if not _has_evaluations(folder)]
+    raise FileNotFoundError(
+        f"no IEMOCAP in {best.resolve()}: dialog/EmoEvaluation is missing in {', '.join(missing)}; "
+        f"found there: {found_in(best)}. Expected the unpacked release, Session1 to Session{N_SESSIONS}. Licensed, "
+        'never downloaded: data/README.md says whom to ask and where to put it; load_corpus("sample") needs nothing.'
+    )
+
+
+def read_iemocap(root: Path, *, skip_missing: bool = False) -> Corpus:
+    """Read IEMOCAP, all eleven labels.
+
+    What each utterance gets:
+        emotion: the label of the evaluation, on which the annotators agreed; xxx (no agreement) is "undecided".
+        votes: how many annotators named an emotion. One who named two counts for both. The actors' ratings of
+            themselves (lines C-F1, C-M1) are not votes, as they are none for the label either.
+        valence, arousal, dominance: the means that the evaluation states; 0 stands for "not rated" and becomes NA.
+        speaker: session and the letter before the turn number, such as "Ses01F"; the letter in the dialogue's
+            own name only says who wears the motion-capture markers.
+        text: the transcript; NA where it has no line for the utterance.
+        video_path: the film of the whole dialogue, where there is one, with the utterance's times in it.
+        video_side: the half that shows the speaker. The film shows the actor who wears the markers on the left; so two
+            public preparations of the corpus have it, while its own documentation is silent.
+
+    Args:
+        root: The unpacked release, or the folder one level above or below.
+        skip_missing: Leave out utterances without a sound file, listed in `dropped`, instead of raising.
+
+    Returns:
+        The corpus; `dropped` also lists what was transcribed but never labelled, and lines that are no utterance.
+
+    Raises:
+        FileNotFoundError: If the release, or a sound file or transcript in it, is missing.
+        ValueError: If files break the format; all problems are listed with file and line.
+    """
+    folders = session_folders(root)
+    root = folders[0].parent
+    found = _Findings()
+    for folder in folders:
+        for path in sorted((folder / "dialog" / "EmoEvaluation").glob("*.txt")):
+            if path.is_file() and not path.name.startswith("."):
+                _read_dialogue(path, folder, found)
+    if not found.rows:
+        found.problems.append("no evaluated utterance at all")
+    raise_problems(found.problems, where=root, remedy="Expected the files as distributed; unpack them again.")
+    if found.missing and not skip_missing:
+        raise FileNotFoundError(
+            f"{len(found.missing)} files of IEMOCAP are missing in {root}: {listed(found.missing)}. Expected a sound "
+            "file for each evaluated utterance and a transcript for each dialogue. Unpack the archive again, or leave "
+            "out the utterances without sound by skip_missing=True."
+        )
+    rows = [row for row in found.rows if row["audio_path"]]
+    silent = [(row["utterance_id"], "no sound file") for row in found.rows if not row["audio_path"]]
+    if not rows:
+        raise FileNotFoundError(
+            f"none of the {len(silent)} evaluated utterances in {root} has a sound file. Expected "
+            "SessionN/sentences/wav/DIALOGUE/UTTERANCE.wav. Unpack that part of the archive too."
+        )
+    dropped = pd.DataFrame([*found.dropped, *silent], columns=["utterance_id", "reason"])
+    emotions = tuple(IEMOCAP_EMOTIONS.values())
+    return Corpus.from_rows("iemocap", rows, emotions=emotions, root=root, dropped=dropped, default_view="iemocap6")
+
+
+@dataclass
+class _Findings:
+    """What reading brought to light so far, the bad along with the good."""
+
+    rows: list[dict[str, Any]] = field(default_factory=list)
+    problems: list[str] = field(default_factory=list)  # what makes the files unreadable
+    missing: list[str] = field(default_factory=list)  # files, relative to the root
+    dropped: list[tuple[str, str]] = field(default_factory=list)  # name and reason
+
+
+def _read_dialogue(path: Path, folder: Path, found: _Findings) -> None:
+    """Add the utterances of one dialogue, from its evaluation file, its transcript and the names of its media."""
+    rows = list(_evaluated(path, folder, found))
+    texts = _transcript(folder / "dialog" / "transcriptions" / path.name, found)
+    evaluated = {row["utterance_id"] for row in rows}
+    found.dropped.extend((name, "transcribed, but not evaluated") for name in texts if name not in evaluated)
+    sounds = folder / "sentences" / "wav" / path.stem
+    there = {file.name for file in sounds.iterdir()} if sounds.is_dir() else set()
+    film = folder / "dialog" / "avi" / "DivX" / f"{path.stem}.avi"
+    has_film = film.is_file()
+    for turn, row in enumerate(sorted(rows, key=lambda row: row["start"])):
+        sound = (sounds / f"{row['utterance_id']}.wav").relative_to(folder.parent).as_posix()
+        row.update(turn=turn, text=texts.get(row["utterance_id"]) or None, audio_path=None)
+        if sound.rpartition("/")[2] in there:
+            row["audio_path"] = sound
+        else:
+            found.missing.append(sound)
+        if has_film:
+            row["video_path"] = film.relative_to(folder.parent).as_posix()
+            row.update(video_start=row["start"], video_end=row["end"])
+        else:
+            row["video_side"] = None
+        found.rows.append(row)
+
+
+def _evaluated(path: Path, folder: Path, found: _Findings) -> Iterator[dict[str, Any]]:
+    """Yield a row for each utterance of an evaluation file, the annotators' votes filled in."""
+    row: dict[str, Any] | None = None
+    seen: set[str] = set()
+    for number, line in lines_of(path):
+        place = f"{folder.name}/{path.name} line {number}"
+        if line.startswith("["):
+            row, problem = _utterance(line, path.stem, folder.name)
+            if not problem and row["utterance_id"] in seen:
+                problem = f"{row['utterance_id']} is evaluated a second time"
+            if problem:
+                found.problems.append(f"{place}: {problem}")
+            else:
+                seen.add(row["utterance_id"])
+                yield row
+        elif line.startswith("C-"):
+            if row is None or not _count_votes(line, row["votes"]):
+                found.problems.append(f"{place}: no vote for a known emotion under an utterance: {line[:60]!r}")
+        elif not line.startswith(("%", "A-")):
+            found.dropped.append((place, f"not a line of an evaluation: {line[:60]!r}"))
+
+
+def _utterance(line: str, dialogue: str, session: str) -> tuple[dict[str, Any], str]:
+    """Turn the first line of an evaluation into a row and, if it cannot be one, what is wrong with it."""
+    row: dict[str, Any] = {"utterance_id": "", "votes": {}}
+    if not (parts := EVALUATION.fullmatch(line)):
+        return row, f"not [start - end] name label [valence, arousal, dominance]: {line[:80]!r}"
+    name = NAME.fullmatch(parts["name"])
+    if not name or name["dialogue"] != dialogue or f"Session{int(name['session'])}" != session:
+        return row, f"{parts['name']!r} is not an utterance of {dialogue} in {session}"
+    if parts["label"] not in IEMOCAP_EMOTIONS:
+        return row, f"{parts['name']} has the unknown label {parts['label']!r}; known: {', '.join(IEMOCAP_EMOTIONS)}"
+    ratings = _ratings(parts["ratings"])
+    start, end = float(parts["start"]), float(parts["end"])
+    if ratings is None or end < start:
+        return row, f"{parts['name']} has odd times or ratings: {line[:80]!r}"
+    row.update(zip(("valence", "arousal", "dominance"), ratings, strict=True))
+    row.update(utterance_id=parts["name"], dialogue_id=dialogue, session=session, start=start, end=end)
+    row.update(speaker=f"Ses{name['session']}{name['who']}", gender=GENDERS[name["who"]])
+    row.update(scripted="_script" in dialogue, emotion=IEMOCAP_EMOTIONS[parts["label"]])
+    row["video_side"] = "left" if name["who"] == name["marked"] else "right"
+    return row, ""
+
+
+def _ratings(text: str) -> list[float | None] | None:
+    """Read three ratings; one that nobody gave (0, nan) is None, and so is the whole when it is not three numbers."""
+    try:
+        values = [float(value) for value in text.split(",")]
+    except ValueError:
+        return None
+    return [value if math.isfinite(value) and value > 0 else None for value in values] if len(values) == 3 else None
+
+
+def _count_votes(line: str, votes: dict[str, int]) -> bool:
+    """Add one annotator's line to the votes; false if it cannot be understood."""
+    if not (parts := VOTE.match(line)):
+        return False
+    labels = {label.strip().lower() for label in parts["labels"].split(";")} - {""}
+    if not labels <= IEMOCAP_VOTES.keys():
+        return False
+    if not parts["annotator"].startswith(("F", "M")):  # the actors' ratings of themselves
+        for emotion in sorted({IEMOCAP_VOTES[label] for label in labels}):
+            votes[emotion] = votes.get(emotion, 0) + 1
+    return True
+
+
+def _transcript(path: Path, found: _Findings) -> dict[str, str]:
+    """Return the words of each utterance of a dialogue; what is no utterance of it is listed as dropped."""
+    if not path.is_file():
+        found.missing.append(path.relative_to(path.parents[3]).as_posix())
+        return {}
+    texts: dict[str, str] = {}
+    for number, line in lines_of(path):
+        parts = SPOKEN.fullmatch(line)
+        name = NAME.fullmatch(parts["name"]) if parts else None
+        if not parts or not name or name["dialogue"] != path.stem:
+            found.dropped.append((f"{path.stem} line {number}", f"transcript line of no utterance: {line[:60]!r}"))
+        elif texts.setdefault(parts["name"], parts["text"]) != parts["text"]:
+            found.dropped.append((parts["name"], f"second transcript, line {number}: {parts['text'][:60]!r}"))
+    return texts
+
+
+def _sessions_in(place: Path) -> list[Path]:
+    return [place / f"Session{number}" for number in range(1, N_SESSIONS + 1)]
+
+
+def _has_evaluations(folder: Path) -> bool:
+    return (folder / "dialog" / "EmoEvaluation").is_dir()

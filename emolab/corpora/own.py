@@ -1,0 +1,188 @@
+"""A corpus of the user's own, from one CSV file."""
+
+from __future__ import annotations
+
+import math
+from collections import Counter, defaultdict
+from collections.abc import Callable, Mapping
+from difflib import get_close_matches
+from pathlib import Path
+from typing import Any
+
+from emolab.corpora.corpus import REQUIRED, SCHEMA, TRUTH, Corpus
+from emolab.corpora.labels import EMOTIONS
+from emolab.corpora.layout import raise_problems, table_rows
+
+ALIASES: Mapping[str, tuple[str, ...]] = {  # column of the corpus: other names that a file may give it
+    "utterance_id": ("id", "utt_id", "utterance id"),
+    "speaker": ("speaker_id", "spk", "actor", "subject", "participant"),
+    "emotion": ("label", "emotion_label"),
+    "text": ("transcript", "transcription", "sentence", "words"),
+    "audio_path": ("audio", "audio_file", "wav", "wav_path", "sound"),
+    "video_path": ("video", "video_file", "film", "mp4"),
+    "dialogue_id": ("dialogue", "dialog", "dialog_id", "conversation", "recording"),
+    "gender": ("sex",),
+    "arousal": ("activation",),
+}
+CONTENTS = ("text", "audio_path", "video_path")  # a row needs at least one of them
+YES_NO = {"true": True, "yes": True, "1": True, "false": False, "no": False, "0": False}
+WOMEN_MEN = {"female": "female", "f": "female", "woman": "female", "male": "male", "m": "male", "man": "male"}
+SIDES = {"left": "left", "right": "right"}
+RESERVED = ("votes", *TRUTH)
+MAX_DIGITS = 9  # of a whole number
+N_ROWS_NAMED = 20  # a problem names this many rows, then counts the rest
+REMEDY = (
+    "Expected a first row with the columns utterance_id, speaker, emotion and at least one of text, audio_path, "
+    "video_path, and each utterance in a row below. Correct these rows and load the file again."
+)
+
+
+def read_own(csv_path: Path) -> Corpus:
+    """Read a CSV file with an id, a speaker, an emotion, and any of text, sound file and film for each utterance.
+
+    Commas, semicolons and tabs may part the cells. Columns are the corpus's (`emolab.corpora.corpus.SCHEMA`, without
+    votes) or go by the usual other names in `ALIASES`, capitals or not; further columns are kept as they are. Paths are
+    relative to the file's folder, or absolute. Emotions are taken as they are written; where they are those of
+    `EMOTIONS`, the named views apply. Empty rows are passed over, and empty cells are NA.
+
+    Raises:
+        FileNotFoundError: If there is no such file.
+        ValueError: If anything is wrong with it; all problems are listed, with the row numbers a spreadsheet shows.
+    """
+    csv_path = Path(csv_path).resolve()
+    if not csv_path.is_file():
+        raise FileNotFoundError(
+            f"no file {csv_path}. Expected a CSV file with a row for each utterance. Check the path; "
+            f'the names of corpora that need none are "sample", "iemocap", "ravdess" and "meld".'
+        )
+    header, cells, problems = table_rows(csv_path, delimiters=",;\t")
+    columns, found = _columns(header)
+    problems = [*found, *problems]
+    faults: dict[str, list[str]] = defaultdict(list)  # what is wrong: in which rows
+    rows = {number: _row(row, columns, csv_path.parent, number, faults) for number, row in cells.items()}
+    _check_ids_and_emotions(rows, faults)
+    problems += [f"{fault} in row{'s' * (len(where) > 1)} {_some(where)}" for fault, where in faults.items()]
+    if not rows and not problems:
+        problems.append("no row with an utterance")
+    raise_problems(problems, where=csv_path, remedy=REMEDY)
+    labels = {row["emotion"] for row in rows.values()}
+    emotions = [*(e for e in EMOTIONS if e in labels), *sorted(labels - set(EMOTIONS))]
+    return Corpus.from_rows(csv_path.stem, rows.values(), emotions=emotions, root=csv_path.parent)
+
+
+def _columns(header: list[str]) -> tuple[dict[str, str], list[str]]:
+    """Return the corpus's name of each column of the file, and the problems of the header."""
+    meaning = {alias: column for column, others in ALIASES.items() for alias in (column, *others)}
+    meaning |= {column: column for column in SCHEMA}
+    columns = {name: meaning.get(name.lower(), name) for name in header}
+    problems = [
+        f"no column {column} (nor {', '.join(ALIASES[column])})"
+        for column in REQUIRED
+        if column not in columns.values()
+    ]
+    if not set(CONTENTS) & set(columns.values()):
+        problems.append(f"none of the columns {', '.join(CONTENTS)}")
+    counts = Counter(columns[name] for name in header)
+    problems += [f"{count} columns for {column}" for column, count in counts.items() if count > 1 and column]
+    problems += [f"column {name}, which only emolab fills; give it another name" for name in RESERVED if name in counts]
+    for name in header:
+        if name.lower() not in meaning and (close := get_close_matches(name.lower(), meaning, n=1, cutoff=0.8)):
+            problems.append(
+                f"column {name!r} looks like a slip of {close[0]!r}; give it that name, or one less like it"
+            )
+    return columns, problems
+
+
+def _row(
+    cells: Mapping[str, str], columns: Mapping[str, str], folder: Path, number: int, faults: dict[str, list[str]]
+) -> dict[str, Any]:
+    """Turn the cells of one row into values, and add what is wrong with them to `faults`."""
+    row: dict[str, Any] = {}
+    for name, cell in cells.items():
+        column = columns[name]
+        if not column and cell:
+            faults["a cell below no column name"].append(f"{number} ({cell[:30]!r})")
+        if not column:
+            continue
+        try:
+            row[column] = _reader_of(column)(cell) if cell else None
+        except (ValueError, KeyError):
+            faults[f"{name} is not {_wanted(column)}"].append(f"{number} ({cell[:30]!r})")
+    for column in REQUIRED:
+        if column in columns.values() and not row.get(column):
+            faults[f"{column} is empty"].append(str(number))
+    if not any(row.get(column) for column in CONTENTS):
+        faults["neither text nor sound nor film"].append(str(number))
+    for column in ("audio_path", "video_path"):
+        if row.get(column):
+            row[column] = row[column].replace("\\", "/")
+            if not _is_file(folder / row[column]):
+                faults[f"the file of {column} is missing"].append(f"{number} ({row[column]})")
+    for start, end in (("start", "end"), ("video_start", "video_end")):
+        if row.get(start) is not None and row.get(end) is not None and row[start] > row[end]:
+            faults[f"{end} lies before {start}"].append(str(number))
+    return row
+
+
+def _check_ids_and_emotions(rows: Mapping[int, Mapping[str, Any]], faults: dict[str, list[str]]) -> None:
+    """Add ids that occur twice and emotions that differ only in capitals to `faults`."""
+    places: dict[str, list[str]] = defaultdict(list)
+    spellings: dict[str, dict[str, str]] = defaultdict(dict)
+    for number, row in rows.items():
+        if row.get("utterance_id"):
+            places[row["utterance_id"]].append(str(number))
+        if row.get("emotion"):
+            spellings[row["emotion"].lower()].setdefault(row["emotion"], str(number))
+    faults.update({f"the id {name!r} occurs {len(at)} times,": at for name, at in places.items() if len(at) > 1})
+    for spelling in spellings.values():
+        if len(spelling) > 1:
+            faults[f"one emotion is written {' and '.join(map(repr, spelling))},"] = list(spelling.values())
+
+
+def _reader_of(column: str) -> Callable[[str], Any]:
+    """Return the function that turns a cell of a column into its value."""
+    readers: dict[str, Callable[[str], Any]] = {
+        "gender": lambda cell: WOMEN_MEN[cell.lower()],
+        "scripted": lambda cell: YES_NO[cell.lower()],
+        "video_side": lambda cell: SIDES[cell.lower()],
+        "turn": _count,
+    }
+    is_number = column in SCHEMA and SCHEMA[column][0] == "float64"
+    return readers.get(column, _finite if is_number else str)
+
+
+def _wanted(column: str) -> str:
+    """Say what a cell of a column has to be."""
+    wanted = {
+        "gender": "female or male",
+        "scripted": "yes or no",
+        "video_side": "left or right",
+        "turn": "a whole number",
+    }
+    return wanted.get(column, "a number")
+
+
+def _finite(cell: str) -> float:
+    number = float(cell.replace(",", ".") if cell.count(",") == 1 else cell)
+    if not math.isfinite(number):
+        raise ValueError(cell)
+    return number
+
+
+def _count(cell: str) -> int:
+    if not cell.isdecimal() or len(cell) > MAX_DIGITS:
+        raise ValueError(cell)
+    return int(cell)
+
+
+def _is_file(path: Path) -> bool:
+    try:
+        return path.is_file()
+    except (OSError, ValueError):  # too long a name, or a NUL in it
+        return False
+
+
+def _some(where: list[str]) -> str:
+    """Name the first rows of many."""
+    more = f" and {len(where) - N_ROWS_NAMED} more" if len(where) > N_ROWS_NAMED else ""
+    return ", ".join(where[:N_ROWS_NAMED]) + more

@@ -1,0 +1,145 @@
+"""RAVDESS speech: 24 actors say two sentences in eight emotions; everything is told by the names of the files."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from emolab.corpora.corpus import Corpus
+from emolab.corpora.labels import RAVDESS_EMOTIONS
+from emolab.corpora.layout import files_below, find_root, nothing_in, raise_problems
+
+NAME = re.compile(r"(0[123])-(\d\d-\d\d-\d\d-\d\d-\d\d-\d\d)\.(?:wav|flac|mp4)", re.IGNORECASE | re.ASCII)
+MEDIA = (".wav", ".flac", ".mp4")
+FULL, FILM, SOUND = "01", "02", "03"  # first number of a name: film with sound, film alone, sound alone
+SPEECH, SONG = "01", "02"  # second number
+STATEMENTS = {"01": "Kids are talking by the door.", "02": "Dogs are sitting by the door."}
+INTENSITIES = {"01": "normal", "02": "strong"}
+N_ACTORS = 24
+N_ACTION_UNITS = 35
+DEPTH = 4  # folders below the root that are searched
+
+
+def read_ravdess(root: Path) -> Corpus:
+    """Read the speech of RAVDESS, sound and film, wherever below `root` the files lie.
+
+    A row is a performance, which may be there as sound (03-01-….wav or .flac), as film with sound (01-01-….mp4) and as
+    silent film (02-01-….mp4). Its utterance_id is what their names share:
+    channel-emotion-intensity-statement-repetition-actor. The sound is taken from 03 and, where that is missing, from
+    01; the film from 01, else 02. `intensity` ("normal", "strong") is an extra column. The words are the same two
+    sentences throughout, so text can tell nothing about the emotion.
+
+    Returns:
+        The corpus; `dropped` lists songs, second copies of a file, and media whose names are not RAVDESS's.
+
+    Raises:
+        FileNotFoundError: If there is no recording in or near `root`.
+        ValueError: If names hold codes that RAVDESS does not have; all are listed.
+    """
+    root = Path(root).resolve()
+    root = root.parent if root.name.startswith("Actor_") else root  # one level too low
+    performances: dict[str, dict[str, str]] = {}  # utterance_id: {first number: path}
+    dropped: list[tuple[str, str]] = []
+    for path, name in _media(root):
+        parts = NAME.fullmatch(name)
+        if not parts:
+            dropped.append((path, "not a name of RAVDESS"))
+        elif parts[2].startswith(SONG):
+            dropped.append((path, "song, not speech"))
+        elif (kept := performances.setdefault(parts[2], {}).setdefault(parts[1], path)) != path:
+            dropped.append((path, f"second copy of {kept}"))
+    if not performances:
+        raise FileNotFoundError(nothing_in(root, expected="recordings such as Actor_01/03-01-05-01-01-01-01.wav"))
+    problems = [problem for name in performances if (problem := _odd_codes(name))]
+    raise_problems(problems, where=root, remedy="Expected the original names; data/README.md says what they mean.")
+    rows = [_row(name, performances[name]) for name in sorted(performances, key=lambda name: (name[-2:], name))]
+    return Corpus.from_rows(
+        "ravdess",
+        rows,
+        emotions=tuple(RAVDESS_EMOTIONS.values()),
+        root=root,
+        dropped=pd.DataFrame(dropped, columns=["utterance_id", "reason"]),
+        default_view="ravdess8",
+    )
+
+
+def read_action_units(root: Path) -> pd.DataFrame:
+    """Read the table of facial action units, the means over each film.
+
+    Returns:
+        (n_films, 35) float64, indexed by utterance_id: 17 intensities from 0 to 5 (names end in _r), then 18 shares of
+        frames in which a unit is active, from 0 to 1 (names end in _c).
+
+    Raises:
+        FileNotFoundError: If action_units.csv is neither in `root` nor one level below or above.
+        ValueError: If the table is not one of 35 numbers for each named film.
+    """
+    expected = "action_units.csv, a table with the column name and 35 action units"
+    path = find_root(Path(root), lambda folder: (folder / "action_units.csv").is_file(), expected=expected)
+    path = path / "action_units.csv"
+    remedy = f"Expected {expected}. Take the file anew from where data/README.md says."
+    try:
+        table = pd.read_csv(path, dtype={"name": "string"})
+    except ValueError as error:  # what pandas raises for an empty, ragged or undecodable file is a ValueError
+        raise ValueError(f"cannot read {path} as a table: {error}. {remedy}") from error
+    problems = []
+    names = table["name"] if "name" in table else pd.Series(dtype="string")
+    units = table.drop(columns="name", errors="ignore").apply(pd.to_numeric, errors="coerce")
+    if units.shape[1] != N_ACTION_UNITS or "name" not in table:
+        problems.append(f"{units.shape[1]} columns besides name, not {N_ACTION_UNITS}")
+    if (bad := ~np.isfinite(units.to_numpy(np.float64)).all(axis=1)).any():
+        problems.append(f"no number in rows {_rows(bad)}")
+    if (odd := ~names.str.fullmatch(r"0[12](-\d\d){6}").fillna(False).to_numpy(bool)).any():
+        problems.append(f"not the name of a film in rows {_rows(odd)}")
+    if (twice := names.duplicated().to_numpy()).any():
+        problems.append(f"a film a second time in rows {_rows(twice)}")
+    raise_problems(problems, where=path, remedy=remedy)
+    return units.astype("float64").set_axis(pd.Index(names.str[3:], name="utterance_id"))
+
+
+def _row(name: str, files: dict[str, str]) -> dict[str, Any]:
+    """Tell a performance from its name."""
+    _, emotion, intensity, statement, _, actor = name.split("-")
+    return {
+        "utterance_id": name,
+        "speaker": actor,
+        "gender": "male" if int(actor) % 2 else "female",
+        "scripted": True,
+        "emotion": RAVDESS_EMOTIONS[emotion],
+        "text": STATEMENTS[statement],
+        "audio_path": files.get(SOUND) or files.get(FULL),
+        "video_path": files.get(FULL) or files.get(FILM),
+        "intensity": INTENSITIES[intensity],
+    }
+
+
+def _odd_codes(name: str) -> str:
+    """Say which numbers of a name RAVDESS does not have; empty if it has them all."""
+    channel, emotion, intensity, statement, repetition, actor = name.split("-")
+    odd = {
+        f"channel {channel}": channel != SPEECH,
+        f"emotion {emotion}": emotion not in RAVDESS_EMOTIONS,
+        f"intensity {intensity}": intensity not in INTENSITIES,
+        f"statement {statement}": statement not in STATEMENTS,
+        f"repetition {repetition}": repetition not in ("01", "02"),
+        f"actor {actor}": not 1 <= int(actor) <= N_ACTORS,
+    }
+    found = [code for code, wrong in odd.items() if wrong]
+    return f"no {' and no '.join(found)} in RAVDESS ({name})" if found else ""
+
+
+def _media(root: Path) -> Iterator[tuple[str, str]]:
+    """Yield path, relative to `root`, and name of all media below it: the least deep first, .wav before .flac."""
+    found = [folder / name for folder, name in files_below(root, depth=DEPTH) if name.lower().endswith(MEDIA)]
+    found.sort(key=lambda path: (len(path.parts), path.stem, MEDIA.index(path.suffix.lower())))
+    yield from ((path.as_posix(), path.name) for path in found)
+
+
+def _rows(mask: np.ndarray) -> str:
+    """Number the rows as a spreadsheet does: the first below the header is row 2."""
+    return ", ".join(str(number + 2) for number in np.flatnonzero(mask)[:5])
