@@ -1,0 +1,122 @@
+"""What a recognizer costs: parameters, operations, seconds, memory."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import sys
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from emolab.corpora.corpus import Corpus
+
+if TYPE_CHECKING:
+    from emolab.recognizer import Recognizer
+
+N_TIMED = 30  # single utterances that latency is measured on
+N_WARM_UP = 2
+
+
+def measure_cost(recognizer: Recognizer, corpus: Corpus, *, train_s: float | None = None) -> dict[str, float | None]:
+    """Measure what a fitted recognizer costs.
+
+    Args:
+        recognizer: The fitted recognizer.
+        corpus: Where the single utterances are taken from.
+        train_s: Mean seconds of one fit, handed on.
+
+    Returns:
+        `parameters` and `trainable` (counts), `flops` (multiplications and additions of the networks for one utterance
+        of median place; None where there is no network), `train_s` (seconds), `latency_ms_p50` and `latency_ms_p95`
+        (from files to probabilities, one utterance a call, nothing cached, after a warm-up), `peak_mb` (the highest
+        resident memory of this process so far, Python and libraries included, so measure in a fresh process).
+    """
+    with TemporaryDirectory(prefix="emolab-cost-") as folder, _cache_in(Path(folder) / "cache"):
+        singles = _fresh_singles(recognizer, corpus, Path(folder))
+        seconds = [_seconds(recognizer, single) for single in singles][-N_TIMED:]
+        flops = _flops(recognizer, singles[len(singles) // 2])
+    p50, p95 = np.percentile(seconds, [50, 95]) * 1_000
+    sizes = {"parameters": int(recognizer.n_parameters), "trainable": int(recognizer.n_trainable)}
+    times = {"train_s": train_s, "latency_ms_p50": float(p50), "latency_ms_p95": float(p95)}
+    return {**sizes, "flops": flops, **times, "peak_mb": _peak_mb()}
+
+
+def _seconds(recognizer: Recognizer, corpus: Corpus) -> float:
+    """Time one call of predict_proba."""
+    began = time.perf_counter()
+    recognizer.predict_proba(corpus)
+    return time.perf_counter() - began
+
+
+def _fresh_singles(recognizer: Recognizer, corpus: Corpus, folder: Path) -> list[Corpus]:
+    """Take utterances spread over a corpus, one a corpus, their files under new names that no cache knows."""
+    places = np.unique(np.linspace(0, len(corpus) - 1, N_TIMED + N_WARM_UP).round().astype(int))
+    table = corpus.table.iloc[places].reset_index(drop=True)
+    for column in [f"{modality}_path" for modality in recognizer.modalities if modality != "text"]:
+        paths = table[column].dropna().unique()
+        new = {path: f"{column}-{number}{Path(path).suffix}" for number, path in enumerate(paths)}
+        for path, name in new.items():
+            shutil.copyfile(corpus.root / path, folder / name)
+        table[column] = table[column].map(new).astype(corpus.table[column].dtype)
+    fresh = replace(corpus, table=table, root=folder)
+    return [fresh.select(np.arange(len(table)) == number) for number in range(len(table))]
+
+
+@contextmanager
+def _cache_in(folder: Path) -> Iterator[None]:
+    """Let features be cached elsewhere for a while, so that measuring leaves nothing behind."""
+    before = {name: value for name, value in os.environ.items() if name == "EMOLAB_CACHE"}
+    os.environ["EMOLAB_CACHE"] = str(folder)
+    try:
+        yield
+    finally:
+        del os.environ["EMOLAB_CACHE"]
+        os.environ.update(before)
+
+
+def _flops(recognizer: Recognizer, single: Corpus) -> int | None:
+    """Count the operations of all networks that run for one utterance; None if none does."""
+    if "torch" not in sys.modules:  # then no network can have run
+        return None
+    import torch
+    from torch.nn.attention import SDPBackend, sdpa_kernel
+    from torch.utils.flop_counter import FlopCounterMode
+
+    formulas = {torch.ops.aten.mkldnn_rnn_layer: _cpu_lstm_flops, torch.ops.aten._cudnn_rnn: _gpu_lstm_flops}
+    fast = torch.backends.mha.get_fastpath_enabled()
+    torch.backends.mha.set_fastpath_enabled(False)  # the counter does not know the fused kernels
+    try:
+        with sdpa_kernel(SDPBackend.MATH), FlopCounterMode(display=False, custom_mapping=formulas) as counter:
+            recognizer.predict_proba(single)
+    finally:
+        torch.backends.mha.set_fastpath_enabled(fast)
+    return int(counter.get_total_flops()) or None
+
+
+def _cpu_lstm_flops(steps: Sequence[int], w_in: Sequence[int], w_hidden: Sequence[int], *_: Any, **__: Any) -> int:
+    """Count one layer and direction of an LSTM: shapes (frames, batch, n_in), (4 n, n_in), (4 n, n)."""
+    return 2 * steps[0] * steps[1] * w_in[0] * (w_in[1] + w_hidden[1])
+
+
+def _gpu_lstm_flops(steps: Sequence[int], weights: Sequence[Sequence[int]], *_: Any, **__: Any) -> int:
+    """Count a whole LSTM: shape (…, n_in), and the shapes of all weights, biases among them."""
+    return 2 * int(np.prod(steps[:-1])) * sum(int(np.prod(shape)) for shape in weights if len(shape) > 1)
+
+
+def _peak_mb() -> float:
+    """Return the highest resident memory of this process so far, in MB (10⁶ bytes)."""
+    if sys.platform == "win32":
+        import psutil
+
+        return psutil.Process().memory_info().peak_wset / 1e6
+    import resource
+
+    unit = 1 if sys.platform == "darwin" else 1_024  # macOS counts bytes, Linux KiB
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit / 1e6

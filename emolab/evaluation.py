@@ -1,0 +1,554 @@
+"""Metrics, reports with intervals, paired comparison and cross-validation: what is said about a recognizer."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from functools import cached_property
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import numpy as np
+import pandas as pd
+from numpy.typing import ArrayLike, NDArray
+
+from emolab.corpora.corpus import Corpus
+from emolab.cost import measure_cost
+
+if TYPE_CHECKING:
+    from emolab.recognizer import Recognizer
+    from emolab.splits import Fold
+
+METRICS: Mapping[str, str] = {  # short name: full name, in the order of every table
+    "ua": "unweighted average recall",
+    "wa": "accuracy",
+    "weighted_f1": "weighted F1",
+    "macro_f1": "macro F1",
+    "ece": "expected calibration error",
+}
+N_BINS = 15  # of equal width, for the calibration error
+N_DRAWS = 1_000  # of the bootstrap
+LIMITS = (2.5, 97.5)  # percentiles that enclose 95 %
+ROW_SUM_TOLERANCE = 1e-4
+N_EXACT = 25  # up to here McNemar's test counts exactly
+N_NAMED = 5  # an error names this many offenders
+
+Counts = NDArray[np.float64]
+Draws = dict[str, NDArray[np.float64]]
+
+
+class Interval(NamedTuple):
+    """A value and the 95 % bootstrap interval around it."""
+
+    value: float
+    low: float
+    high: float
+
+    def __str__(self) -> str:
+        return f"{self.value:.3f} [{self.low:.3f}, {self.high:.3f}]"
+
+
+def accuracy(truth: Sequence[str], predicted: Sequence[str], *, labels: Sequence[str]) -> float:
+    """Return the share of utterances named rightly, from 0 to 1 ("weighted accuracy", WA).
+
+    Raises:
+        ValueError: If the inputs are empty, of unequal length, or hold an emotion not in `labels`.
+    """
+    return float(_scores(_confusion(truth, predicted, labels))["wa"])
+
+
+def unweighted_average_recall(truth: Sequence[str], predicted: Sequence[str], *, labels: Sequence[str]) -> float:
+    """Average the recall of the emotions, a rare one counting as much as a frequent one ("UA").
+
+    An emotion that never occurs in `truth` has no recall and is left out of the mean.
+
+    Returns:
+        From 0 to 1, unrounded; chance level is 1 / number of emotions in `truth`.
+
+    Raises:
+        ValueError: If the inputs are empty, of unequal length, or hold an emotion not in `labels`.
+
+    Example:
+        >>> unweighted_average_recall(["sad", "sad", "calm"], ["sad", "fear", "calm"], labels=["calm", "fear", "sad"])
+        0.75
+    """
+    return float(_scores(_confusion(truth, predicted, labels))["ua"])
+
+
+def weighted_f1(truth: Sequence[str], predicted: Sequence[str], *, labels: Sequence[str]) -> float:
+    """Average the F1 of the emotions, each weighted by how often it occurs in `truth`.
+
+    An emotion that never occurs has no weight; one that is never named has precision and F1 zero.
+
+    Returns:
+        From 0 to 1, unrounded.
+
+    Raises:
+        ValueError: If the inputs are empty, of unequal length, or hold an emotion not in `labels`.
+    """
+    return float(_scores(_confusion(truth, predicted, labels))["weighted_f1"])
+
+
+def macro_f1(truth: Sequence[str], predicted: Sequence[str], *, labels: Sequence[str]) -> float:
+    """Average the F1 of the emotions, a rare one counting as much as a frequent one.
+
+    An emotion that neither occurs nor is named is left out of the mean; one that is named but never occurs counts 0.
+
+    Returns:
+        From 0 to 1, unrounded.
+
+    Raises:
+        ValueError: If the inputs are empty, of unequal length, or hold an emotion not in `labels`.
+    """
+    return float(_scores(_confusion(truth, predicted, labels))["macro_f1"])
+
+
+def expected_calibration_error(truth: Sequence[str], probabilities: ArrayLike, *, labels: Sequence[str]) -> float:
+    """Return how far the top probability is from the share of right answers, on average over 15 equal bins.
+
+    Args:
+        truth: The emotion of each utterance.
+        probabilities: (n_utterances, n_emotions), rows sum to one, columns in the order of `labels`.
+        labels: The emotions.
+
+    Returns:
+        From 0 (a recognizer that says 70 % is right in 70 %) to 1, unrounded. Small samples raise it.
+
+    Raises:
+        ValueError: If the inputs are empty, do not pair up, or are not probabilities.
+    """
+    return float(_scores(**_tally(report(truth, probabilities, emotions=labels, clusters=[""] * len(truth))))["ece"][0])
+
+
+@dataclass(frozen=True, eq=False)
+class Report:
+    """What a recognizer said about utterances, and how good that is.
+
+    Intervals are 95 % percentile bootstraps over 1,000 draws of whole speakers, since utterances of one voice are not
+    independent; where there is one speaker, of dialogues; where there is one dialogue, of utterances. Few clusters
+    give rough intervals, rather too narrow. Where the bootstrap is off centre (calibration errors are), the interval
+    is stretched to hold the value.
+
+    Attributes:
+        emotions: Order of the probabilities and of all tables.
+        truth: (n,) the emotion of each utterance.
+        probabilities: (n, n_emotions) float64, rows sum to one.
+        clusters: (n,) the speaker of each utterance.
+        dialogues: (n,) the dialogue of each utterance.
+        utterances: (n,) utterance_id, each once.
+        recognizer: Name of the recognizer.
+        corpus: Name of the corpus.
+        view: Name of its view.
+        synthetic: Whether the corpus is the sample, whose figures say nothing about people.
+        seed: Of the bootstrap; reports with one seed share their draws.
+
+    Raises:
+        ValueError: If the parts do not fit together, or the probabilities are none.
+    """
+
+    emotions: tuple[str, ...]
+    truth: tuple[str, ...]
+    probabilities: NDArray[np.float64]
+    clusters: tuple[str, ...]
+    dialogues: tuple[str, ...]
+    utterances: tuple[str, ...]
+    recognizer: str = ""
+    corpus: str = ""
+    view: str = ""
+    synthetic: bool = False
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        _check_pairs(self.truth, self.truth, self.emotions)
+        _check_probabilities(self.probabilities, (len(self.truth), len(self.emotions)))
+        for name in ("clusters", "dialogues", "utterances"):
+            if len(getattr(self, name)) != len(self.truth):
+                raise ValueError(
+                    f"{name} has {len(getattr(self, name))} entries for {len(self.truth)} utterances; expected one "
+                    "for each. Take all from one corpus, as evaluate(recognizer, corpus) does."
+                )
+        if twice := _repeated(self.utterances):
+            raise ValueError(
+                f"utterances occur twice in a report: {twice[:N_NAMED]}; expected each once. Pool the folds of one "
+                "seed only; cross_validate keeps a report for each seed."
+            )
+
+    def __len__(self) -> int:
+        return len(self.truth)
+
+    @property
+    def n(self) -> int:
+        """Number of utterances."""
+        return len(self.truth)
+
+    @property
+    def predicted(self) -> list[str]:
+        """The likeliest emotion of each utterance; of equals, the first."""
+        return [self.emotions[number] for number in self.probabilities.argmax(axis=1)]
+
+    @property
+    def clustered_by(self) -> str:
+        """What the bootstrap draws: "speaker", "dialogue" or "utterance"."""
+        return "speaker" if len({*self.clusters}) > 1 else "dialogue" if len({*self.dialogues}) > 1 else "utterance"
+
+    @property
+    def units(self) -> tuple[str, ...]:
+        """(n,) the cluster of each utterance that the bootstrap draws as a whole."""
+        return {"speaker": self.clusters, "dialogue": self.dialogues, "utterance": self.utterances}[self.clustered_by]
+
+    @cached_property
+    def confusion(self) -> pd.DataFrame:
+        """Counts of utterances: a row for each true emotion, a column for each one named."""
+        counts = _confusion(self.truth, self.predicted, self.emotions).astype(int)
+        names = {"index": pd.Index(self.emotions, name="truth"), "columns": pd.Index(self.emotions, name="predicted")}
+        return pd.DataFrame(counts, **names)
+
+    @cached_property
+    def draws(self) -> Draws:
+        """Each metric and each emotion's F1 in (1 + 1,000,): as measured, then in the bootstrap's draws."""
+        return _scores(**_tally(self))
+
+    @cached_property
+    def metrics(self) -> dict[str, Interval]:
+        """The figures of `METRICS`, from 0 to 1, each with its interval."""
+        return {name: _interval(self.draws[name]) for name in METRICS}
+
+    @cached_property
+    def per_emotion(self) -> pd.DataFrame:
+        """Precision, recall, f1 with its interval (f1_low, f1_high) and support of each emotion; NaN is undefined."""
+        precision, recall, f1 = _emotion_scores(self.confusion.to_numpy(float))
+        limits = [_interval(self.draws["f1"][:, number]) for number in range(len(self.emotions))]
+        columns = {"precision": precision, "recall": recall, "f1": f1, "support": self.confusion.sum(axis=1)}
+        columns |= {"f1_low": [limit.low for limit in limits], "f1_high": [limit.high for limit in limits]}
+        return pd.DataFrame(columns, index=pd.Index(self.emotions, name="emotion"))
+
+    @cached_property
+    def chance(self) -> dict[str, dict[str, float]]:
+        """What is had for nothing: by always naming the most frequent emotion ("majority"), or guessing ("uniform")."""
+        support = self.confusion.to_numpy(float).sum(axis=1)
+        k = len(support)
+        shares = {"majority": np.eye(k)[support.argmax()], "uniform": np.full(k, 1 / k)}
+        guesses = {name: _scores(np.outer(support, share)) for name, share in shares.items()}
+        return {name: {m: float(score[m]) for m in METRICS if m in score} for name, score in guesses.items()}
+
+    def to_frame(self) -> pd.DataFrame:
+        """Lay the figures beside chance: value, low, high, majority, uniform of each metric."""
+        figures = pd.DataFrame.from_dict(self.metrics, orient="index", columns=["value", "low", "high"])
+        return figures.join(pd.DataFrame(self.chance)).rename(index=METRICS)
+
+    @property
+    def title(self) -> str:
+        """Say in a line what was measured on what."""
+        sample = ", synthetic sample" if self.synthetic else ""
+        clusters = f"{len({*self.units})} {self.clustered_by}{'s' if len({*self.units}) > 1 else ''}"
+        return f"{self.recognizer or 'report'} on {self.corpus or 'utterances'}{sample}: n = {self.n}, {clusters}"
+
+    def __repr__(self) -> str:
+        return f"{self.title}; 95 % intervals\n{self.to_frame().to_string(float_format='{:.3f}'.format, na_rep='')}"
+
+    def _repr_html_(self) -> str:
+        return f"<p>{self.title}; 95 % intervals</p>" + self.to_frame().to_html(float_format="{:.3f}".format, na_rep="")
+
+
+def report(
+    truth: Sequence[str],
+    probabilities: ArrayLike,
+    *,
+    emotions: Sequence[str],
+    clusters: Sequence[str],
+    dialogues: Sequence[str] | None = None,
+    utterances: Sequence[str] | None = None,
+) -> Report:
+    """Build a report from what was said about utterances: see `Report`; without `utterances` they are numbered."""
+    return Report(
+        emotions=tuple(emotions),
+        truth=tuple(truth),
+        probabilities=np.asarray(probabilities, dtype=np.float64),
+        clusters=tuple(map(str, clusters)),
+        dialogues=tuple(map(str, dialogues if dialogues is not None else [""] * len(truth))),
+        utterances=tuple(map(str, utterances if utterances is not None else range(len(truth)))),
+    )
+
+
+def evaluate(recognizer: Recognizer, corpus: Corpus) -> Report:
+    """Let a fitted recognizer name the emotions of a corpus it has not seen, such as `fold.test`.
+
+    Raises:
+        ValueError: If the recognizer knows other emotions than the corpus, or the corpus is empty.
+    """
+    if tuple(recognizer.emotions) != tuple(corpus.emotions):
+        raise ValueError(
+            f"recognizer {recognizer.name!r} tells {list(recognizer.emotions)}, corpus {corpus.name!r} (view "
+            f"{corpus.view_name!r}) has {list(corpus.emotions)}; expected the same emotions in the same order. Fit it "
+            "first, and bring the corpus to the view it was fitted on: corpus.view(…)."
+        )
+    table = corpus.table
+    said = report(
+        table["emotion"].tolist(),
+        recognizer.predict_proba(corpus),
+        emotions=corpus.emotions,
+        clusters=table["speaker"].tolist(),
+        dialogues=table["dialogue_id"].fillna("").tolist(),
+        utterances=table["utterance_id"].tolist(),
+    )
+    facts: dict[str, Any] = {"recognizer": recognizer.name, "corpus": corpus.name, "view": corpus.view_name}
+    return replace(said, **facts, synthetic=corpus.synthetic)
+
+
+def pool(reports: Sequence[Report]) -> Report:
+    """Join the reports of the folds of one protocol and seed, in which each utterance was tested once.
+
+    Raises:
+        ValueError: If there is none, their emotions differ, or an utterance was tested twice.
+    """
+    if len(kinds := {(r.emotions, r.corpus, r.view, r.recognizer) for r in reports}) != 1:
+        raise ValueError(
+            f"{len(reports)} reports with {len(kinds)} kinds of emotions, corpus, view and recognizer: "
+            f"{sorted(map(str, kinds))[:N_NAMED]}; expected one kind. Pool the folds of one cross-validation."
+        )
+    names = ("truth", "clusters", "dialogues", "utterances")
+    joined: dict[str, Any] = {name: sum((getattr(r, name) for r in reports), ()) for name in names}
+    return replace(reports[0], probabilities=np.concatenate([r.probabilities for r in reports]), **joined)
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """Two recognizers on the same utterances.
+
+    Attributes:
+        names: Of the recognizers a and b.
+        n: Number of utterances.
+        only_a: How many only a named rightly.
+        only_b: How many only b named rightly.
+        p_value: McNemar's test of only_a against only_b; it takes utterances as independent, so it is too sure.
+        difference: a minus b in ua and weighted_f1, with a paired bootstrap of the clusters.
+    """
+
+    names: tuple[str, str]
+    n: int
+    only_a: int
+    only_b: int
+    p_value: float
+    difference: dict[str, Interval]
+
+    def __repr__(self) -> str:
+        lines = [f"{self.names[0]} minus {self.names[1]}, n = {self.n}, 95 % intervals"]
+        lines += [f"{METRICS[name]}: {interval}" for name, interval in self.difference.items()]
+        lines += [f"only the first right {self.only_a}, only the second {self.only_b}; McNemar p = {self.p_value:.3g}"]
+        return "\n".join(lines)
+
+
+def compare(a: Report, b: Report) -> Comparison:
+    """Compare two recognizers that were asked about the same utterances, in any order.
+
+    Raises:
+        ValueError: If the utterances, what is true of them, or the emotions differ.
+    """
+    b = _aligned(b, a)
+    from statsmodels.stats.contingency_tables import mcnemar
+
+    right_a, right_b = (np.array(r.predicted) == np.array(r.truth) for r in (a, b))
+    table = [[(mine & theirs).sum() for theirs in (right_b, ~right_b)] for mine in (right_a, ~right_a)]
+    only_a, only_b = int(table[0][1]), int(table[1][0])
+    p_value = float(mcnemar(table, exact=only_a + only_b <= N_EXACT).pvalue) if only_a + only_b else 1.0
+    difference = {name: _interval(a.draws[name] - b.draws[name]) for name in ("ua", "weighted_f1")}
+    return Comparison((a.recognizer or "a", b.recognizer or "b"), a.n, only_a, only_b, p_value, difference)
+
+
+@dataclass(frozen=True, eq=False)
+class CrossValidation:
+    """A recipe measured on every fold of a protocol, with several seeds.
+
+    Each seed has one report, in which its folds are pooled. A headline figure is the mean over the seeds. Its interval
+    is a bootstrap of that mean: each draw takes the same speakers for all seeds, measures each seed and averages. So
+    the interval tells what other speakers would change; what other seeds would change is told by `spread`.
+
+    Attributes:
+        reports: The pooled report of each seed.
+        protocol: How the corpus was split.
+        modalities: What the recognizer needs.
+        stand_in: Whether a tiny network stood where a large pretrained one belongs.
+        train_s: Seconds of training of each fit, seed by seed and fold by fold.
+        cost: What `measure_cost` said of the last recognizer.
+    """
+
+    reports: dict[int, Report]
+    protocol: str
+    modalities: tuple[str, ...]
+    stand_in: bool
+    train_s: tuple[float, ...]
+    cost: dict[str, float | None] = field(default_factory=dict)
+
+    @cached_property
+    def metrics(self) -> dict[str, Interval]:
+        """The mean over the seeds of each metric, with the interval of that mean."""
+        return {name: _interval(np.mean([r.draws[name] for r in self.reports.values()], axis=0)) for name in METRICS}
+
+    @property
+    def spread(self) -> pd.DataFrame:
+        """Each metric (column) of each seed (row)."""
+        rows = {seed: {name: r.metrics[name].value for name in METRICS} for seed, r in self.reports.items()}
+        return pd.DataFrame.from_dict(rows, orient="index").rename_axis("seed")
+
+    @property
+    def per_emotion(self) -> pd.DataFrame:
+        """The mean over the seeds of precision, recall, f1 and support of each emotion."""
+        columns = ["precision", "recall", "f1", "support"]
+        return sum(r.per_emotion[columns] for r in self.reports.values()) / len(self.reports)
+
+    def __repr__(self) -> str:
+        first = next(iter(self.reports.values()))
+        seeds = ", ".join(map(str, self.reports))
+        lines = [f"{first.title}; {self.protocol}, seeds {seeds}; mean, 95 % interval"]
+        return "\n".join(lines + [f"{METRICS[name]}: {interval}" for name, interval in self.metrics.items()])
+
+
+def cross_validate(
+    build: Callable[[int], Recognizer], folds: Sequence[Fold], *, seeds: Sequence[int], progress: bool = True
+) -> CrossValidation:
+    """Fit a fresh recognizer on each fold with each seed, and test each once: see `CrossValidation`.
+
+    Args:
+        build: Makes an unfitted recognizer from a seed.
+        folds: All folds of one protocol.
+        seeds: One or more, all different.
+        progress: Whether to show a progress bar.
+
+    Raises:
+        ValueError: If there is no fold or no seed, a seed comes twice, or the folds are of several protocols.
+    """
+    protocols = {fold.protocol for fold in folds}
+    if len(protocols) != 1 or not seeds or _repeated(list(map(str, seeds))):
+        raise ValueError(
+            f"folds of the protocols {sorted(protocols)} with seeds {list(seeds)}; expected all folds of one protocol "
+            "and one or more different seeds: cross_validate(build, folds_of(corpus), seeds=[7, 8, 9])."
+        )
+    from tqdm import tqdm
+
+    said: dict[int, list[Report]] = {seed: [] for seed in seeds}
+    train_s: list[float] = []
+    for seed, fold in tqdm([(s, f) for s in seeds for f in folds], desc="fits", disable=not progress, leave=False):
+        recognizer = build(seed)
+        began = time.perf_counter()
+        recognizer.fit(fold.train, fold.valid)
+        train_s.append(time.perf_counter() - began)
+        said[seed].append(evaluate(recognizer, fold.test))
+    return CrossValidation(
+        reports={seed: pool(reports) for seed, reports in said.items()},
+        protocol=protocols.pop(),
+        modalities=tuple(recognizer.modalities),
+        stand_in=bool(getattr(recognizer, "stand_in", False)),
+        train_s=tuple(train_s),
+        cost=measure_cost(recognizer, fold.test, train_s=float(np.mean(train_s))),
+    )
+
+
+def _confusion(truth: Sequence[str], predicted: Sequence[str], labels: Sequence[str]) -> Counts:
+    """Count (n_emotions, n_emotions): truth down, prediction across."""
+    _check_pairs(truth, predicted, labels)
+    place = {emotion: number for number, emotion in enumerate(labels)}
+    counts = np.zeros((len(labels), len(labels)))
+    np.add.at(counts, ([place[t] for t in truth], [place[p] for p in predicted]), 1)
+    return counts
+
+
+def _emotion_scores(confusion: Counts) -> tuple[Counts, Counts, Counts]:
+    """Return precision, recall and F1, each (…, n_emotions), of (…, n_emotions, n_emotions); NaN is undefined."""
+    hits = np.diagonal(confusion, axis1=-2, axis2=-1)
+    support, named = confusion.sum(axis=-1), confusion.sum(axis=-2)
+    with np.errstate(invalid="ignore", divide="ignore"):
+        precision = np.where((named == 0) & (support > 0), 0.0, hits / named)
+        return precision, hits / support, 2 * hits / (support + named)
+
+
+def _scores(confusion: Counts, bins: Counts | None = None) -> Draws:
+    """Return all metrics, each (…,), of (…, n_emotions, n_emotions) counts and (…, n_bins, 2) sums; f1 per emotion."""
+    support = confusion.sum(axis=-1)
+    total = support.sum(axis=-1)
+    _, recall, f1 = _emotion_scores(confusion)
+    scores = {"ua": np.nanmean(recall, axis=-1), "wa": np.trace(confusion, axis1=-2, axis2=-1) / total}
+    scores |= {"weighted_f1": np.nansum(f1 * support, axis=-1) / total, "macro_f1": np.nanmean(f1, axis=-1), "f1": f1}
+    if bins is not None:
+        scores["ece"] = np.abs(bins[..., 0] - bins[..., 1]).sum(axis=-1) / total
+    return scores
+
+
+def _tally(said: Report) -> dict[str, Counts]:
+    """Count once for each cluster, then add up: all clusters once, then the clusters of each draw.
+
+    Returns:
+        confusion (1 + n_draws, n_emotions, n_emotions) and bins (1 + n_draws, n_bins, 2), the sums of the top
+        probabilities and of the right answers that fall into each bin of the top probability.
+    """
+    names, cluster = np.unique(np.array(said.units), return_inverse=True)
+    place = {emotion: number for number, emotion in enumerate(said.emotions)}
+    truth = np.array([place[emotion] for emotion in said.truth])
+    top, named = said.probabilities.max(axis=1), said.probabilities.argmax(axis=1)
+    confusion = np.zeros((len(names), len(place), len(place)))
+    np.add.at(confusion, (cluster, truth, named), 1)
+    bins = np.zeros((len(names), N_BINS, 2))
+    place_of_top = np.clip(np.ceil(top * N_BINS).astype(int) - 1, 0, N_BINS - 1)  # a bin holds its upper edge
+    np.add.at(bins, (cluster, place_of_top), np.stack([top, named == truth], axis=1))
+    draws = np.random.default_rng(said.seed).multinomial(len(names), np.full(len(names), 1 / len(names)), N_DRAWS)
+    weights = np.vstack([np.ones(len(names)), draws])  # how often each cluster is in
+    return {"confusion": np.tensordot(weights, confusion, 1), "bins": np.tensordot(weights, bins, 1)}
+
+
+def _interval(draws: NDArray[np.float64]) -> Interval:
+    """Return the first of (1 + n_draws,) with the limits that enclose 95 % of the others, and itself."""
+    value, others = float(draws[0]), draws[1:][~np.isnan(draws[1:])]  # an F1 is undefined in draws without the emotion
+    if np.isnan(value) or not len(others):
+        return Interval(value, np.nan, np.nan)
+    low, high = np.percentile(others, LIMITS)
+    return Interval(value, min(value, float(low)), max(value, float(high)))
+
+
+def _check_pairs(truth: Sequence[str], predicted: Sequence[str], labels: Sequence[str]) -> None:
+    """Raise unless truth and prediction pair up and use only emotions in `labels`."""
+    if len(truth) == 0 or len(truth) != len(predicted):
+        raise ValueError(
+            f"truth has {len(truth)} emotions, predicted has {len(predicted)}; expected equally many, at "
+            "least one. Take both from one corpus: recognizer.predict(fold.test) and fold.test.table."
+        )
+    if unknown := sorted({*truth, *predicted} - {*labels}):
+        raise ValueError(
+            f"emotions {unknown} are not among the labels {list(labels)}; expected one vocabulary. "
+            'Bring the corpus to the recognizer\'s view first, for example corpus.view("iemocap6").'
+        )
+
+
+def _check_probabilities(probabilities: NDArray[np.float64], shape: tuple[int, int]) -> None:
+    """Raise unless each row is a distribution over the emotions."""
+    if probabilities.shape != shape:
+        raise ValueError(
+            f"probabilities have shape {probabilities.shape}; expected {shape}, an utterance a row and an emotion a "
+            "column. Take them from recognizer.predict_proba(corpus)."
+        )
+    bad = ~np.isfinite(probabilities).all(axis=1) | (probabilities < 0).any(axis=1)
+    bad |= np.abs(probabilities.sum(axis=1) - 1) > ROW_SUM_TOLERANCE
+    if bad.any():
+        raise ValueError(
+            f"probabilities of {bad.sum()} rows, the first {np.flatnonzero(bad)[:N_NAMED].tolist()}, are not finite, "
+            "negative, or do not sum to one; expected a distribution a row. Put a softmax behind the logits."
+        )
+
+
+def _aligned(b: Report, a: Report) -> Report:
+    """Bring b into the order of a, or raise if they are not about the same."""
+    place = {utterance: number for number, utterance in enumerate(b.utterances)}
+    different = {*a.utterances} ^ {*b.utterances}
+    order = [place[utterance] for utterance in a.utterances if utterance in place]
+    if different or a.emotions != b.emotions or a.truth != tuple(b.truth[i] for i in order):
+        raise ValueError(
+            f"reports of {a.n} and {b.n} utterances, of which {len(different)} are in one only, or other emotions; "
+            "expected the same utterances, emotions and truth. Evaluate both recognizers on the same corpus and view."
+        )
+    return replace(a, probabilities=b.probabilities[order], recognizer=b.recognizer)
+
+
+def _repeated(values: Sequence[str]) -> list[str]:
+    """List what comes more than once."""
+    if len({*values}) == len(values):
+        return []
+    names, counts = np.unique(np.array(values), return_counts=True)
+    return names[counts > 1].tolist()
