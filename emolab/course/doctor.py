@@ -1,2 +1,184 @@
-"""x"""
-def doctor()->None: ...
+"""The doctor: what is installed, what is found where, what is missing, and what to do about it.
+
+It imports none of the heavy packages, so it works where they are broken.
+"""
+
+from __future__ import annotations
+
+import html
+import os
+import platform
+import re
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass
+from importlib.metadata import PackageNotFoundError, requires, version
+from pathlib import Path
+from typing import Literal
+
+from emolab.storage import CHECKOUT, cache_root, corpus_places, data_root, sample_root
+
+PYTHONS = ((3, 11), (3, 13))  # oldest and newest that the lock was made for
+CORPORA = {"ravdess": "free to download", "iemocap": "licensed: ask its makers", "meld": "free to download"}
+GIGABYTE = 1_000_000_000
+FREE_GB = 3.0  # sample, caches and executed chapters take about a third of it
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One thing looked at: its state, what was found, and what to do if anything."""
+
+    name: str
+    state: Literal["ok", "missing", "note"]
+    found: str
+    remedy: str = ""
+
+
+class Diagnosis(tuple[Finding, ...]):
+    """All findings; shows itself as a table, in a terminal and in a notebook."""
+
+    @property
+    def healthy(self) -> bool:
+        """Return whether all that every chapter needs is there."""
+        return not any(each.state == "missing" for each in self)
+
+    def __str__(self) -> str:
+        width = max(len(each.name) for each in self)
+        lines = []
+        for each in self:
+            lines.append(f"{f'[{each.state}]':9} {each.name:{width}}  {each.found}")
+            lines += [f"{'':9} {'':{width}}  -> {each.remedy}"] if each.remedy else []
+        return "\n".join(lines)
+
+    __repr__ = __str__
+
+    def _repr_html_(self) -> str:
+        rows = "".join(
+            f"<tr><td>{each.state}</td><td>{html.escape(each.name)}</td>"
+            f"<td style='text-align:left'>{html.escape(each.found)}</td>"
+            f"<td style='text-align:left'>{html.escape(each.remedy)}</td></tr>"
+            for each in self
+        )
+        return f"<table><tr><th>state</th><th>what</th><th>found</th><th>what to do</th></tr>{rows}</table>"
+
+
+def doctor() -> Diagnosis:
+    """Look at Python, packages, computer, corpora, sample, cache and pretrained weights."""
+    looks = (_python, _packages, _computer, _gpu, _disk, _sample, _corpora, _weights)
+    return Diagnosis(finding for look in looks for finding in look())
+
+
+def _python() -> Iterator[Finding]:
+    oldest, newest = (".".join(map(str, each)) for each in PYTHONS)
+    fits = PYTHONS[0] <= sys.version_info[:2] <= PYTHONS[1]
+    found = f"{platform.python_version()} in {sys.prefix}"
+    remedy = "" if fits else f"expected {oldest} to {newest}; make a new environment with one of these"
+    yield Finding("Python", "ok" if fits else "note", found, remedy)
+
+
+def _packages() -> Iterator[Finding]:
+    """Compare the installed packages with what emolab requires and what the lock names."""
+    try:
+        needed = [
+            re.split(r"[<>=!~;\[ ]", line, maxsplit=1)[0] for line in requires("emolab") or [] if "extra" not in line
+        ]
+    except PackageNotFoundError:
+        yield Finding("emolab", "missing", "not installed here", "pip install --no-deps -e .")
+        return
+    locked, installed, missing = locked_versions(), {}, []
+    for name in needed:
+        try:
+            installed[name] = version(name).partition("+")[0]
+        except PackageNotFoundError:
+            missing.append(name)
+    if missing:
+        yield Finding("packages", "missing", ", ".join(missing), "pip install -r requirements.lock")
+    moved = [f"{name} {has} (lock: {locked[name]})" for name, has in installed.items() if locked.get(name, has) != has]
+    if moved:
+        yield Finding("versions", "note", ", ".join(moved), "fine in Colab; else: pip install -r requirements.lock")
+    as_locked = len(installed) - len(moved)
+    yield Finding("packages", "ok", f"{len(installed)} of {len(needed)} installed, {as_locked} of them as in the lock")
+
+
+def locked_versions() -> dict[str, str]:
+    """Return the version of each package that requirements.lock names; nothing where there is no checkout."""
+    lock = CHECKOUT / "requirements.lock"
+    lines = lock.read_text().splitlines() if lock.is_file() else []
+    pins = (line.partition(";")[0].strip().split("==", 1) for line in lines if "==" in line and not line.startswith("#"))
+    return dict(pins)
+
+
+def _computer() -> Iterator[Finding]:
+    try:
+        memory = f"{os.sysconf('SC_PAGE_SIZE') * os.sysconf('SC_PHYS_PAGES') / GIGABYTE:.0f} GB of memory"
+    except (AttributeError, ValueError, OSError):
+        memory = "memory unknown"  # Windows
+    yield Finding("computer", "ok", f"{os.cpu_count()} cores, {memory}, {platform.system()} {platform.machine()}")
+
+
+def _gpu() -> Iterator[Finding]:
+    """Ask the driver rather than torch, which takes seconds to import."""
+    try:
+        command = ["nvidia-smi", "--query-gpu=name,memory.total", "--format=csv,noheader"]
+        cards = subprocess.run(command, capture_output=True, text=True, timeout=5, check=True).stdout.strip()
+    except (OSError, subprocess.SubprocessError):
+        yield Finding("GPU", "note", "no NVIDIA GPU found", "none is needed for the quick preset")
+        return
+    try:
+        cpu_only = version("torch").endswith("+cpu")
+    except PackageNotFoundError:
+        cpu_only = False
+    remedy = "the torch installed here is built for the CPU alone; install a CUDA build of it" if cpu_only else ""
+    yield Finding("GPU", "note" if cpu_only else "ok", cards.replace("\n", "; "), remedy)
+
+
+def _disk() -> Iterator[Finding]:
+    place = next(folder for folder in (data_root(), *data_root().parents) if folder.exists())
+    free = shutil.disk_usage(place).free / GIGABYTE
+    remedy = (
+        "" if free >= FREE_GB else f"expected {FREE_GB:.0f} GB; EMOLAB_DATA and EMOLAB_CACHE move the files elsewhere"
+    )
+    yield Finding("disk", "ok" if free >= FREE_GB else "note", f"{free:.0f} GB free for {data_root()}", remedy)
+    size = sum(_size(Path(folder, name)) for folder, _, names in os.walk(cache_root()) for name in names)
+    yield Finding("cache", "ok", f"{size / GIGABYTE:.2f} GB in {cache_root()}; may be deleted at any time")
+
+
+def _size(path: Path) -> int:
+    try:
+        return path.stat().st_size
+    except OSError:
+        return 0  # deleted by somebody this moment
+
+
+def _sample() -> Iterator[Finding]:
+    if (sample_root() / "stamp.json").is_file():
+        yield Finding("sample", "ok", f"in {sample_root()}")
+    else:
+        yield Finding("sample", "note", "not built yet", "emolab sample; or wait half a minute at the first use")
+
+
+def _corpora() -> Iterator[Finding]:
+    for name, terms in CORPORA.items():
+        places = corpus_places(name)
+        if found := [place for place in places if place.is_dir()]:
+            yield Finding(name, "ok", f"in {found[0]}")
+        else:
+            remedy = f"optional, {terms}; data/README.md says how to get it. Put it in {places[0]}"
+            yield Finding(name, "note", "not found", remedy)
+
+
+def _weights() -> Iterator[Finding]:
+    """List pretrained models: folders of EMOLAB_WEIGHTS, and what the Hugging Face cache holds."""
+    names = []
+    if folder := os.environ.get("EMOLAB_WEIGHTS"):
+        names = sorted(str(path.parent.relative_to(folder)) for path in Path(folder).expanduser().rglob("config.json"))
+    home = Path(os.environ.get("HF_HOME", Path.home() / ".cache" / "huggingface"))
+    hub = Path(os.environ.get("HF_HUB_CACHE", home / "hub"))
+    names += sorted(path.name.removeprefix("models--").replace("--", "/") for path in hub.glob("models--*"))
+    if names:
+        yield Finding("weights", "ok", ", ".join(names))
+    else:
+        remedy = "only preset full needs any: they are downloaded then, or taken from the folder EMOLAB_WEIGHTS"
+        yield Finding("weights", "note", "no pretrained models found", remedy)

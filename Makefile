@@ -1,0 +1,70 @@
+# emolab: "make course" runs everything, "make help" lists the rest. Windows: see README.md.
+.DEFAULT_GOAL := help
+.PHONY: help setup course test lab lint bench results figures tables links lock clean
+
+VENV ?= .venv
+BIN = $(VENV)/bin
+CHAPTERS ?=
+JOBS ?= 1
+
+help:  ## list the commands
+	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /make \1|/' | column -t -s '|' 2>/dev/null || true
+
+# The copies of lock and pyproject in the environment tell whether it is up to date, whatever the files' times are.
+setup:  ## make or refresh the virtual environment
+	@if cmp -s requirements.lock $(VENV)/requirements.lock && cmp -s pyproject.toml $(VENV)/pyproject.toml; then exit 0; fi; \
+	set -e; \
+	if [ ! -x $(BIN)/python ]; then \
+	  python=; \
+	  for each in python3.13 python3.12 python3.11 python3; do \
+	    if $$each -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13))' 2>/dev/null; then \
+	      python=$${python:-$$each}; \
+	      if $$each -c 'import venv, ensurepip' 2>/dev/null; then python=$$each; ready=yes; break; fi; \
+	    fi; \
+	  done; \
+	  if [ -z "$$python" ]; then echo "emolab needs Python 3.11, 3.12 or 3.13 and found none; sudo apt install python3 python3-venv, or get one from python.org" >&2; exit 1; fi; \
+	  if [ -z "$$ready" ]; then echo "$$python cannot make virtual environments; sudo apt install python3-venv" >&2; exit 1; fi; \
+	  echo "Setting up $(VENV) with $$($$python --version): about a minute, more where the network is slow"; \
+	  $$python -m venv $(VENV); \
+	fi; \
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --requirement requirements.lock; \
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .; \
+	cp requirements.lock pyproject.toml $(VENV)/
+
+course: setup  ## set up, build the sample, run every chapter into build/ (CHAPTERS="03 04" JOBS=2)
+	@$(BIN)/emolab sample
+	@$(BIN)/emolab run $(CHAPTERS) --jobs $(JOBS)
+
+test: setup  ## set up and run all tests, every chapter included
+	@$(BIN)/python -m pytest
+
+lab: setup  ## open JupyterLab on the notebooks
+	@$(BIN)/jupyter lab notebooks
+
+lint: setup  ## check style and types
+	@$(BIN)/ruff check . && $(BIN)/ruff format --check . && $(BIN)/mypy
+
+bench: setup  ## measure each budget beside its target
+	@$(BIN)/python bench/bench.py
+
+results: setup  ## measure the results tables again on the real corpora (hours on two cores)
+	@$(BIN)/emolab fit audio/logistic-regression audio/random-forest audio/svm audio/cnn-bilstm --corpus ravdess --preset full --seeds 7 8 9 --record
+	@$(BIN)/emolab fit text/logistic-regression text/bilstm --corpus meld --preset full --seeds 7 8 9 --record
+	@$(BIN)/emolab tables
+
+figures: setup  ## draw docs/figures again from the executed chapters
+	@$(BIN)/emolab run && $(BIN)/emolab figures
+
+tables: setup  ## write the tables of README and chapters again from what was measured
+	@$(BIN)/emolab tables
+
+links: setup  ## after a change of the repository's address: badges, set-up cells, README
+	@$(BIN)/emolab links
+
+lock: setup  ## choose versions anew: requirements.lock from pyproject.toml, for Python 3.11 to 3.13
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check uv
+	@$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --extra lab --extra dev --no-annotate --no-header --output-file requirements.lock pyproject.toml
+	@sed -i.old -E '/^(nvidia-|cuda-|triton==)/d' requirements.lock && rm requirements.lock.old  # torch brings them where it needs them
+
+clean:  ## delete what can be made again: executed chapters, sample, caches
+	@rm -rf build data/sample data/cache .pytest_cache .mypy_cache .ruff_cache .hypothesis
