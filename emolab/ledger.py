@@ -86,7 +86,7 @@ def entry_of(
         pretrained: Name of the published weights it started from.
     """
     first = next(iter(measured.reports.values()))
-    figures = measured.per_emotion[list(EMOTION_FIGURES)].astype(object)
+    figures = measured.per_emotion.astype({"support": int}).astype(object)
     return {
         "corpus": corpus if isinstance(corpus, str) else corpus.name,
         "view": first.view,
@@ -97,7 +97,7 @@ def entry_of(
         "pretrained": pretrained,
         "stand_in": measured.stand_in,
         "synthetic": first.synthetic,
-        "seeds": list(measured.reports),
+        "seeds": [int(seed) for seed in measured.reports],
         "n_test": first.n,
         "clusters": {"by": first.clustered_by, "n": len({*first.units})},
         "metrics": {name: interval._asdict() for name, interval in measured.metrics.items()},
@@ -128,7 +128,7 @@ def record(entry: Mapping[str, Any], *, replace: bool = False) -> Path:
     if problems := list(entry_problems(entry)):
         raise ValueError(
             f"ledger entry {entry.get('recipe')!r} on {entry.get('corpus')!r} is not right: {'; '.join(problems)}. "
-            f"Expected the fields {', '.join(FIELDS)}, all figures finite. Build it with entry_of(cross_validate(…), …)."
+            f"Expected {', '.join(FIELDS)}, all figures finite. Build it with entry_of(cross_validate(…), …)."
         )
     target = results_root() / entry["corpus"] / f"{entry['recipe'].replace('/', '-')}.json"
     if target.exists() and not replace:
@@ -163,11 +163,11 @@ def _figure_problems(entry: Mapping[str, Any]) -> Iterator[str]:
     """Say, in words, every figure that is missing or is none."""
     metrics, costs, emotions = (_mapping(entry.get(name)) for name in ("metrics", "cost", "per_emotion"))
     for name in METRICS:
-        limits = [_mapping(metrics.get(name)).get(limit) for limit in LIMITS]
-        if not all(map(_finite, limits)):
-            yield f"metrics.{name} is {metrics.get(name)!r}"
-        elif not 0 <= limits[1] <= limits[0] <= limits[2] <= 1:
-            yield f"metrics.{name} has low {limits[1]}, value {limits[0]}, high {limits[2]}, not in order from 0 to 1"
+        value, low, high = (_mapping(metrics.get(name)).get(limit, math.nan) for limit in LIMITS)
+        if not all(map(_finite, (value, low, high))):
+            yield f"metrics.{name} is {metrics.get(name, 'missing')!r}"
+        elif not 0 <= low <= value <= high <= 1:
+            yield f"metrics.{name} has low {low}, value {value}, high {high}, which is not in order from 0 to 1"
     for name in COSTS:
         if name not in costs or not (_finite(costs[name]) or (name in UNCOUNTED and costs[name] is None)):
             yield f"cost.{name} is {costs.get(name, 'missing')!r}"
