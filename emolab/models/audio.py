@@ -1,0 +1,74 @@
+"""Networks that hear: frames of sound in, logits out."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from itertools import pairwise
+from typing import Literal
+
+import torch
+from torch import Tensor, nn
+
+from emolab.models.steps import Normalization, Summary, SummaryOverTime, real_steps, run_lstm
+
+KERNEL = 3  # frames that a convolution sees at once
+
+
+@dataclass(frozen=True)
+class CnnBiLstmConfig:
+    """Sizes of the network; the defaults are the recipe audio/cnn-bilstm, the options that it lacks are off."""
+
+    n_features: int = 20  # MFCCs a frame
+    n_emotions: int = 6
+    channels: tuple[int, ...] = (40, 40, 80, 80, 160, 160)
+    strides: tuple[int, ...] = (1, 2, 1, 2, 1, 2)  # 8 frames become 1 step
+    n_hidden: int = 160  # in each direction
+    n_layers: int = 2
+    n_dense: int = 256
+    normalization: Literal["none", "layer", "batch"] = "none"  # after each convolution
+    summary: Summary = "mean"  # of the steps that the BiLSTM has read
+    dropout: float = 0.0  # before the BiLSTM, between its layers, before and after the dense layer
+    conv_dropout: float = 0.0  # whole channels, after every second convolution
+
+
+class CnnBiLstm(nn.Module):
+    """Convolutions shorten the clip, a BiLSTM reads it, a mean over the real steps sums it up."""
+
+    def __init__(self, config: CnnBiLstmConfig) -> None:
+        super().__init__()
+        self.config, self.n_encoded = config, config.n_dense
+        widths = pairwise((config.n_features, *config.channels))
+        self.convolutions = nn.ModuleList(
+            nn.Conv1d(n_in, n_out, kernel_size=KERNEL, stride=stride, padding=KERNEL // 2)
+            for (n_in, n_out), stride in zip(widths, config.strides, strict=True)
+        )
+        kinds = [] if config.normalization == "none" else [config.normalization] * len(config.channels)
+        self.norms = nn.ModuleList(Normalization(kind, n) for kind, n in zip(kinds, config.channels, strict=False))
+        between = config.dropout if config.n_layers > 1 else 0.0
+        sizes = (config.channels[-1], config.n_hidden, config.n_layers)
+        self.lstm = nn.LSTM(*sizes, batch_first=True, bidirectional=True, dropout=between)
+        self.summary = SummaryOverTime(config.summary, 2 * config.n_hidden)
+        self.dense = nn.Linear(self.summary.n_summary, config.n_dense)
+        self.dropout = nn.Dropout(config.dropout)
+        self.conv_dropout = nn.Dropout1d(config.conv_dropout)
+        self.out = nn.Linear(config.n_dense, config.n_emotions)
+
+    def forward(self, features: Tensor, lengths: Tensor) -> Tensor:
+        """Turn (batch, frames, n_features) with (batch,) real lengths into logits (batch, n_emotions)."""
+        return self.out(self.dropout(self.encode(features, lengths)))
+
+    def encode(self, features: Tensor, lengths: Tensor) -> Tensor:
+        """Sum each clip up in (batch, n_dense), what the output layer judges by."""
+        x = features.transpose(1, 2)  # (batch, n_features, frames), as Conv1d wants it
+        x = x.masked_fill(~real_steps(lengths, x.shape[2])[:, None], 0.0)
+        for number, (convolution, stride) in enumerate(zip(self.convolutions, self.config.strides, strict=True)):
+            lengths = (lengths - 1) // stride + 1
+            x = convolution(x)  # (batch, channels, steps); the bias has written into the padding
+            mask = real_steps(lengths, x.shape[2])
+            if self.norms:
+                x = self.norms[number](x.transpose(1, 2), mask).transpose(1, 2)
+            x = torch.relu(x) * mask[:, None]
+            if number % 2:
+                x = self.conv_dropout(x)
+        states = run_lstm(self.lstm, self.dropout(x.transpose(1, 2)), lengths)  # (batch, steps, 2 * n_hidden)
+        return torch.relu(self.dense(self.dropout(self.summary(states, lengths))))

@@ -1,0 +1,61 @@
+"""Steps in time: masks, recurrence and summaries that see what is real and never the padding."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import torch
+from torch import Tensor, nn
+from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
+
+Summary = Literal["mean", "mean+std", "attention"]
+SMALLEST_VARIANCE = 1e-5  # keeps the slope of the square root finite where nothing varies
+
+
+def real_steps(lengths: Tensor, n_steps: int) -> Tensor:
+    """Mask (batch, n_steps): true where there is something, false where there is padding."""
+    return torch.arange(n_steps, device=lengths.device) < lengths[:, None]
+
+
+def run_lstm(lstm: nn.LSTM, steps: Tensor, lengths: Tensor) -> Tensor:
+    """Read (batch, steps, features) within each item's length; give (batch, steps, units), zero after each end."""
+    packed = pack_padded_sequence(steps, lengths.cpu(), batch_first=True, enforce_sorted=False)
+    states, _ = pad_packed_sequence(lstm(packed)[0], batch_first=True, total_length=steps.shape[1])
+    return states
+
+
+class SummaryOverTime(nn.Module):
+    """Sum the real steps of (batch, steps, n_features) up in one vector (batch, n_summary)."""
+
+    def __init__(self, kind: Summary, n_features: int) -> None:
+        super().__init__()
+        self.kind = kind
+        self.n_summary = 2 * n_features if kind == "mean+std" else n_features
+        self.score = nn.Linear(n_features, 1) if kind == "attention" else None
+
+    def forward(self, states: Tensor, lengths: Tensor) -> Tensor:
+        """Weigh the real steps, alike or by attention; add their spread where the kind asks for it."""
+        mask = real_steps(lengths, states.shape[1])[..., None]  # (batch, steps, 1)
+        if self.score is None:
+            weights = mask / lengths[:, None, None]
+        else:
+            weights = self.score(states).masked_fill(~mask, -torch.inf).softmax(dim=1)
+        states = states.masked_fill(~mask, 0.0)  # zero times infinite padding would be no number
+        mean = (weights * states).sum(dim=1)  # (batch, n_features)
+        if self.kind != "mean+std":
+            return mean
+        variance = (weights * (states - mean[:, None]) ** 2).sum(dim=1)
+        return torch.cat([mean, (variance + SMALLEST_VARIANCE).sqrt()], dim=1)
+
+
+class Normalization(nn.Module):
+    """Bring (batch, steps, n_features) to a common scale; batch statistics count real steps only."""
+
+    def __init__(self, kind: Literal["layer", "batch"], n_features: int) -> None:
+        super().__init__()
+        self.norm = nn.LayerNorm(n_features) if kind == "layer" else nn.BatchNorm1d(n_features)
+
+    def forward(self, steps: Tensor, mask: Tensor) -> Tensor:
+        """Normalise where (batch, steps) `mask` is true; the padding becomes zero."""
+        normal = self.norm(steps[mask])  # (real steps of all items, n_features)
+        return torch.zeros_like(steps, dtype=normal.dtype).masked_scatter(mask[..., None], normal)
