@@ -1,0 +1,70 @@
+"""The synthetic sample corpora: spoken, written and drawn on first use, with planted cues and a known truth."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from emolab.storage import sample_root, written_whole
+
+VERSION = 1
+SOURCES = ("script.py", "voice.py", "face.py", "build.py")
+
+
+def ensure(*, force: bool = False) -> Path:
+    """Build the sample corpora where they are missing or were made by another version of the generator.
+
+    Processes that ask at the same time wait for the one that builds.
+
+    Args:
+        force: Build them anew in any case.
+
+    Returns:
+        The folder that holds them: `iemocap/`, `ravdess/`, each with its truth.csv.
+    """
+    root = sample_root()
+    if force or not is_current(root):
+        with _one_at_a_time(root.with_name(f".{root.name}.lock")):
+            if force or not is_current(root):
+                from emolab.corpora.sample.build import build  # its imports are heavy
+
+                with written_whole(root) as part:
+                    build(part)
+                    (part / "stamp.json").write_text(json.dumps(stamp(), indent=2) + "\n", encoding="utf-8")
+    return root
+
+
+def is_current(root: Path) -> bool:
+    """Whether `root` holds sample corpora that this version of the generator made."""
+    try:
+        return bool(json.loads((root / "stamp.json").read_text(encoding="utf-8")) == stamp())
+    except (OSError, ValueError):
+        return False
+
+
+def stamp() -> dict[str, str | int]:
+    """Say which generator this is: its version, and a hash of its sources, which hold all parameters."""
+    folder = Path(__file__).parent
+    sources = b"".join((folder / name).read_bytes() for name in SOURCES)
+    return {"version": VERSION, "sources": hashlib.sha256(sources).hexdigest()}
+
+
+@contextmanager
+def _one_at_a_time(lock: Path) -> Iterator[None]:
+    """Wait until no other process is inside; the system frees the lock of a process that dies."""
+    try:
+        import fcntl
+    except ImportError:  # Windows: two may build at once, and the last one wins
+        yield
+        return
+    lock.parent.mkdir(parents=True, exist_ok=True)
+    descriptor = os.open(lock, os.O_CREAT | os.O_RDWR)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(descriptor)

@@ -1,0 +1,344 @@
+"""Writes the sample corpora to disk, in IEMOCAP's and RAVDESS's own layouts.
+
+The work is split into parts, always in the same way, each done by a process of its own: `python -m
+emolab.corpora.sample.build FOLDER PART`. So the speech is the same bit for bit wherever and however often it is made.
+"""
+
+from __future__ import annotations
+
+import csv
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from functools import partial
+from itertools import product
+from pathlib import Path
+from queue import SimpleQueue
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from emolab.corpora.labels import IEMOCAP_EMOTIONS, RAVDESS_EMOTIONS
+from emolab.corpora.sample import face, script, voice
+from emolab.progress import progress
+
+N_PARTS = 4
+GAP_S = (0.15, 0.6)  # of silence between two turns, at least and at most
+ROOM_NOISE = 10 ** (-68 / 20)  # of full scale
+MICROPHONE_DB = 1.5  # standard deviation of the level from dialogue to dialogue
+AVI_FPS, MP4_FPS = 10, 15
+VOTES = {  # as the annotators' lines spell them
+    "neutral": "Neutral",
+    "happy": "Happiness",
+    "excited": "Excited",
+    "angry": "Anger",
+    "frustrated": "Frustration",
+    "sad": "Sadness",
+}
+P_TWO_LABELS = 0.04  # an annotator names a second emotion
+P_STRAY_LINE = 0.08  # a line of the transcript belongs to no utterance
+STATEMENTS = ("Kids are talking by the door.", "Dogs are sitting by the door.")
+INTENSITIES = {1: 0.8, 2: 1.2}  # normal, strong
+P_ACTED = 0.82  # an actor's voice, or face, shows the emotion; else nothing
+TRUTH = ("utterance_id", "cue_words", "cue_start", "cue_end", "cue_modalities")
+TRUTH = (*TRUTH, "shown_text", "shown_audio", "shown_video", "face_start", "face_end")
+README = """emolab's synthetic sample corpora. Nobody speaks or is shown here: the sentences come from a small grammar, the
+voices from espeak-ng, the faces are drawn. No figure measured on them says anything about people.
+
+iemocap/  five sessions in the layout of IEMOCAP       ravdess/  eight actors in the layout of RAVDESS
+In both, truth.csv says what was planted in each utterance: the words that carry the emotion shown in the text
+(positions from 0), the stretch of sound that carries that of the voice (seconds), the stretch in which the face is at its
+height (face_start, face_end), the emotion each modality shows, and the modalities that show the utterance's label.
+
+Made by `emolab sample`; may be deleted at any time and is made again when needed.
+"""
+
+
+@dataclass(frozen=True)
+class Turn:
+    """One utterance with its sound and its face, placed in the dialogue (seconds)."""
+
+    line: script.Line
+    speech: voice.Speech
+    performance: face.Performance
+    start: float
+
+    @property
+    def end(self) -> float:
+        """Where the sound ends."""
+        return self.start + len(self.speech.wave) / voice.SAMPLE_RATE
+
+
+def build(target: Path) -> None:
+    """Write both corpora, truth.csv and README.txt below the folder `target`; takes well under a minute.
+
+    Raises:
+        RuntimeError: If a process that writes a part fails; the message ends with what it said.
+    """
+    target.mkdir(parents=True, exist_ok=True)
+    (target / "README.txt").write_text(README, encoding="utf-8")
+    truth: dict[str, list[dict[str, Any]]] = {"iemocap": [], "ravdess": []}
+    for unit in progress(_run_parts(target), "sample corpora", total=len(units())):
+        truth[unit["corpus"]] += unit["truth"]
+    for corpus, rows in truth.items():
+        with (target / corpus / "truth.csv").open("w", encoding="utf-8", newline="") as file:
+            table = csv.DictWriter(file, TRUTH, lineterminator="\n")
+            table.writeheader()
+            table.writerows(sorted(rows, key=lambda row: row["utterance_id"]))
+
+
+def units() -> list[tuple[str, str]]:
+    """List what is written at a time: (corpus, dialogue or number of an actor)."""
+    actors = [f"{number:02d}" for number in range(1, len(voice.ACTORS) + 1)]
+    return [*(("iemocap", name) for name in script.dialogue_names()), *(("ravdess", actor) for actor in actors)]
+
+
+def _run_parts(target: Path) -> Iterator[dict[str, Any]]:
+    """Write all parts, as many at once as there are cores; yield what each process reports of each unit."""
+    reports: SimpleQueue[dict[str, Any] | BaseException] = SimpleQueue()
+
+    def run(part: int) -> None:
+        try:
+            for report in _run_part(target, part):
+                reports.put(report)
+        except BaseException as error:
+            reports.put(error)
+
+    with ThreadPoolExecutor(max_workers=min(N_PARTS, os.cpu_count() or 1)) as threads:
+        for part in range(N_PARTS):
+            threads.submit(run, part)
+        for _ in units():
+            report = reports.get()
+            if isinstance(report, BaseException):
+                raise report
+            yield report
+
+
+def _run_part(target: Path, part: int) -> Iterator[dict[str, Any]]:
+    """Write one part in a fresh process, and yield its reports, one JSON line each."""
+    package = str(Path(__file__).resolve().parents[3])
+    path = os.pathsep.join([package, os.environ.get("PYTHONPATH", "")]).rstrip(os.pathsep)
+    environment = {**os.environ, "PYTHONPATH": path, "OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}
+    command = [sys.executable, "-m", __name__, str(target), str(part)]
+    with subprocess.Popen(
+        command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, encoding="utf-8"
+    ) as process:
+        said = []
+        for line in process.stdout or ():
+            if line.startswith("{"):
+                yield json.loads(line)
+            else:
+                said.append(line)
+    if process.returncode:
+        raise RuntimeError(
+            f"writing part {part} of the sample corpora to {target} ended with code {process.returncode}. Expected a "
+            f"machine that can load espeak-ng and has 200 MB of free disk. The process said: {''.join(said[-8:])}"
+        )
+
+
+def write_part(target: Path, part: int) -> Iterator[dict[str, Any]]:
+    """Write every N_PARTS-th unit in this process; yield a report of each."""
+    synthesiser = voice.Synthesiser()
+    for corpus, name in units()[part::N_PARTS]:
+        write = write_dialogue if corpus == "iemocap" else write_actor
+        yield {"corpus": corpus, "truth": list(write(target / corpus, name, synthesiser))}
+
+
+def write_dialogue(root: Path, name: str, synthesiser: voice.Synthesiser) -> Iterator[dict[str, Any]]:
+    """Write one dialogue as IEMOCAP has it: evaluation, transcript, sound of each utterance, film; yield the truth."""
+    session = int(name[3:5])
+    folder = root / f"Session{session}"
+    rng = np.random.default_rng([script.SEED, 1, script.dialogue_names().index(name)])
+    turns = speak_dialogue(name, synthesiser, rng)
+    _write(folder / "dialog" / "EmoEvaluation" / f"{name}.txt", "".join(evaluation(turns, rng)))
+    _write(folder / "dialog" / "transcriptions" / f"{name}.txt", "".join(transcript(turns, rng)))
+    for turn in turns:
+        write_wav(folder / "sentences" / "wav" / name / f"{turn.line.key}.wav", turn.speech.wave)
+        yield truth(turn.line.key, turn.line.cue_words, turn.speech, turn.performance, turn.line.shown, turn.line.label)
+    if name.endswith("F_impro01"):  # what a Mac leaves behind
+        for stray in (folder / "dialog" / "EmoEvaluation", folder / "sentences" / "wav" / name):
+            (stray / f"._{name}{'.txt' if stray.name == 'EmoEvaluation' else '.wav'}").write_bytes(b"\0\5\x16\7\0\2\0\0Mac")
+    wave = np.zeros(round((turns[-1].end + GAP_S[1]) * voice.SAMPLE_RATE), np.float32)
+    for turn in turns:
+        begin = round(turn.start * voice.SAMPLE_RATE)
+        wave[begin : begin + len(turn.speech.wave)] = turn.speech.wave
+    film = folder / "dialog" / "avi" / "DivX" / f"{name}.avi"
+    options = {"codec": "mpeg4", "sound_codec": "mp2", "options": {"qscale": "5"}, "sound_bits": 32_000}
+    write_film(film, dialogue_frames(turns, wave, session, left_is_woman=name[5] == "F"), wave, fps=AVI_FPS, **options)
+
+
+def speak_dialogue(name: str, synthesiser: voice.Synthesiser, rng: np.random.Generator) -> list[Turn]:
+    """Speak the lines of a dialogue one after the other, and draw when the speaker's face shows what."""
+    session, time, turns = int(name[3:5]), 0.8, []
+    level = voice.decibels(MICROPHONE_DB * rng.standard_normal())
+    for line in script.write_dialogue(name):
+        who = (voice.WOMEN if line.woman else voice.MEN)[session - 1]
+        speech = voice.say(synthesiser, line.text, who, line.shown["audio"], rng=rng)
+        noise = ROOM_NOISE * rng.standard_normal(len(speech.wave))
+        wave = voice.limit((level * speech.wave + noise).astype(np.float32))
+        seconds = len(wave) / voice.SAMPLE_RATE
+        performance = face.draw_performance(rng, line.shown["video"], seconds)
+        turns.append(Turn(line, voice.Speech(wave, speech.cue_start, speech.cue_end), performance, round(time, 4)))
+        time += seconds + rng.uniform(*GAP_S)
+    return turns
+
+
+def dialogue_frames(
+    turns: Sequence[Turn], wave: NDArray[np.float32], session: int, *, left_is_woman: bool
+) -> Iterator[NDArray[np.uint8]]:
+    """Draw a dialogue, (SIZE, 2 * SIZE, 3) uint8 a frame: left who gives the dialogue its letter, right the other."""
+    opened = face.lips(wave, sample_rate=voice.SAMPLE_RATE, fps=AVI_FPS)
+    for number, lips in enumerate(opened):
+        time = (number + 0.5) / AVI_FPS
+        turn = next((turn for turn in turns if turn.start <= time < turn.end + face.OFFSET_S), None)
+        sides = []
+        for woman in (left_is_woman, not left_is_woman):
+            who = (face.WOMEN if woman else face.MEN)[session - 1]
+            speaks = turn is not None and turn.line.woman == woman
+            performance = turn.performance if turn and speaks else None
+            since = time - turn.start if turn and speaks else time
+            phase = session + 1.7 * woman
+            sides.append(face.frame(who, performance, since, lips=lips if speaks else 0.0, phase=phase))
+        yield np.concatenate(sides, axis=1)
+
+
+def evaluation(turns: Iterable[Turn], rng: np.random.Generator) -> Iterator[str]:
+    """Write the lines of an evaluation file."""
+    codes = {emotion: code for code, emotion in IEMOCAP_EMOTIONS.items()}
+    yield "% [START_TIME - END_TIME] TURN_NAME EMOTION [V, A, D]\n\n"
+    for turn in turns:
+        line = turn.line
+        means = ", ".join(f"{mean:.4f}" for mean in np.mean(line.ratings, axis=0))
+        yield f"[{turn.start:.4f} - {turn.end:.4f}]\t{line.key}\t{codes[line.label]}\t[{means}]\n"
+        for number, vote in enumerate(line.votes, start=1):
+            second = str(rng.choice(script.NEIGHBOURS[vote]))
+            spare = rng.random() < P_TWO_LABELS and second not in line.votes and line.label != script.UNDECIDED
+            yield f"C-E{number}:\t{VOTES[vote]};{f' {VOTES[second]};' if spare else ''}\t()\n"
+        yield f"C-{line.speaker}1:\t{VOTES[line.meant]};\t()\n"
+        for number, (valence, arousal, dominance) in enumerate(line.ratings, start=1):
+            yield f"A-E{number}:\tval {valence}; act {arousal}; dom  {dominance};\t()\n"
+        yield "\n"
+
+
+def transcript(turns: Iterable[Turn], rng: np.random.Generator) -> Iterator[str]:
+    """Write the lines of a transcript, a few of them without an utterance of their own."""
+    for turn in turns:
+        yield f"{turn.line.key} [{turn.start:08.4f}-{turn.end:08.4f}]: {turn.line.text}\n"
+        if rng.random() < P_STRAY_LINE:
+            other = "M" if turn.line.woman else "F"
+            yield f"{other}: Mmhm.\n"
+    yield f"{turn.line.key[:-4]}{turn.line.speaker}XX0 [{turn.end:08.4f}-{turn.end + 0.1:08.4f}]: Mmhm.\n"
+
+
+def write_actor(root: Path, actor: str, synthesiser: voice.Synthesiser) -> Iterator[dict[str, Any]]:
+    """Write one actor's performances as RAVDESS has them, sound and film with sound; yield the truth of each."""
+    number = int(actor) - 1
+    rng = np.random.default_rng([script.SEED, 2, number])
+    options = {"codec": "libx264", "sound_codec": "aac", "options": {"preset": "veryfast", "crf": "26"}}
+    for code, intensity, statement in product(RAVDESS_EMOTIONS, INTENSITIES, (1, 2)):
+        emotion = RAVDESS_EMOTIONS[code]
+        if emotion == "neutral" and intensity == 2:
+            continue
+        shown = draw_acting(rng, emotion)
+        strength = INTENSITIES[intensity]
+        speech = voice.say(
+            synthesiser, STATEMENTS[statement - 1], voice.ACTORS[number], shown["audio"], rng=rng, intensity=strength
+        )
+        seconds = len(speech.wave) / voice.SAMPLE_RATE
+        performance = face.draw_performance(rng, shown["video"], seconds, intensity=strength)
+        opened = face.lips(speech.wave, sample_rate=voice.SAMPLE_RATE, fps=MP4_FPS)
+        key = f"01-{code}-{intensity:02d}-{statement:02d}-01-{actor}"
+        draw = partial(face.frame, face.ACTORS[number], performance, phase=rng.uniform(0, face.BLINK_EVERY_S))
+        frames = (draw((place + 0.5) / MP4_FPS, lips=lips) for place, lips in enumerate(opened))
+        folder = root / f"Actor_{actor}"
+        write_wav(folder / f"03-{key}.wav", speech.wave)
+        write_film(folder / f"01-{key}.mp4", frames, speech.wave, fps=MP4_FPS, sound_bits=48_000, **options)
+        yield truth(key, (), speech, performance, shown, emotion)
+
+
+def draw_acting(rng: np.random.Generator, emotion: str) -> dict[str, str]:
+    """Draw what an actor's voice and face show: the emotion in one of them at least; the words never tell."""
+    while True:
+        audio, video = (emotion if rng.random() < P_ACTED else "neutral" for _ in range(2))
+        if emotion in (audio, video):
+            return {"text": "neutral", "audio": audio, "video": video}
+
+
+def truth(
+    key: str,
+    cue_words: Sequence[int],
+    speech: voice.Speech,
+    performance: face.Performance,
+    shown: Mapping[str, str],
+    label: str,
+) -> dict[str, Any]:
+    """Say what was planted in an utterance: a row of truth.csv."""
+    has_sound, has_face = shown["audio"] != "neutral", shown["video"] != "neutral"
+    return {
+        "utterance_id": key,
+        "cue_words": " ".join(map(str, cue_words)),
+        "cue_start": f"{speech.cue_start:.3f}" if has_sound else "",
+        "cue_end": f"{speech.cue_end:.3f}" if has_sound else "",
+        "cue_modalities": " ".join(modality for modality in shown if shown[modality] == label),
+        **{f"shown_{modality}": emotion for modality, emotion in shown.items()},
+        "face_start": f"{performance.start:.3f}" if has_face else "",
+        "face_end": f"{performance.end:.3f}" if has_face else "",
+    }
+
+
+def write_wav(path: Path, wave: NDArray[np.float32]) -> None:
+    """Write (samples,) float32, full scale 1, as 16-bit mono wav at 16 kHz."""
+    import soundfile
+
+    path.parent.mkdir(parents=True, exist_ok=True)
+    soundfile.write(path, np.rint(wave * 32_767).astype(np.int16), voice.SAMPLE_RATE, subtype="PCM_16")
+
+
+def write_film(
+    path: Path,
+    frames: Iterable[NDArray[np.uint8]],
+    wave: NDArray[np.float32],
+    *,
+    fps: int,
+    codec: str,
+    sound_codec: str,
+    sound_bits: int,
+    options: dict[str, str],
+) -> None:
+    """Write a film with sound; one thread and no dates in the file, so that it is the same bit for bit each time."""
+    import av
+
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with av.open(str(path), "w", options={"fflags": "+bitexact"}) as film:
+        picture = film.add_stream(codec, rate=fps, options=options)
+        sound = film.add_stream(sound_codec, rate=voice.SAMPLE_RATE, layout="mono")
+        sound.bit_rate = sound_bits
+        picture.pix_fmt, picture.thread_count = "yuv420p", 1
+        for stream in (picture, sound):
+            stream.codec_context.flags |= av.codec.context.Flags.bitexact
+        for number, pixels in enumerate(frames):
+            if not number:
+                picture.height, picture.width = pixels.shape[:2]
+            film.mux(picture.encode(av.VideoFrame.from_ndarray(np.ascontiguousarray(pixels), format="rgb24")))
+        film.mux(picture.encode())
+        samples = np.rint(wave * 32_767).astype(np.int16)[None]
+        block = av.AudioFrame.from_ndarray(samples, format="s16", layout="mono")
+        block.sample_rate = voice.SAMPLE_RATE
+        block.pts = 0
+        film.mux(sound.encode(block))
+        film.mux(sound.encode())
+
+
+def _write(path: Path, text: str) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(text, encoding="utf-8", newline="\n")
+
+
+if __name__ == "__main__":
+    for report in write_part(Path(sys.argv[1]), int(sys.argv[2])):
+        print(json.dumps(report), flush=True)

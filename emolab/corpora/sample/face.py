@@ -1,0 +1,241 @@
+"""Drawn faces of the sample corpora: brows, eyes and mouth move with the emotion, lips with the sound."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import lru_cache
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image, ImageDraw
+
+SIZE = 96  # pixels, width and height of a face's picture
+DRAWN = 124  # pixels of the whole picture, of which the middle is shown
+SMOOTH = 3  # drawn larger by this factor, then shrunk: smooth edges
+N_LEVELS = 8  # steps of an expression, so that a picture drawn once serves often
+N_LIPS = 4  # steps of the open mouth
+BLINK_S, BLINK_EVERY_S = 0.15, 3.5
+ONSET_S, OFFSET_S = 0.35, 0.45  # how long a face takes to show an emotion, and to let go of it
+RESTING = 0.12  # of an expression, before and after
+
+Colour = tuple[int, int, int]
+
+
+@dataclass(frozen=True)
+class Face:
+    """What one person looks like; lengths are shares of the picture's width."""
+
+    skin: Colour
+    hair: Colour
+    style: str  # bald, short, bob or long
+    width: float
+    height: float
+    eye_gap: float
+    brow: float  # thickness
+    mouth: float  # width
+    shirt: Colour
+    wall: Colour
+    glasses: bool = False
+    beard: bool = False
+
+
+@dataclass(frozen=True)
+class Expression:
+    """How far the parts of a face move; 0 is at rest, 1 as far as a face goes."""
+
+    brow_up: float = 0.0
+    brow_tilt: float = 0.0  # inner ends: up 1, down -1
+    eyes: float = 0.0  # wide 1, narrow -1
+    mouth_curve: float = 0.0  # smile 1, the corners down -1
+    mouth_open: float = 0.0
+    mouth_wide: float = 0.0
+
+
+EXPRESSIONS: Mapping[str, Expression] = {
+    "neutral": Expression(),
+    "calm": Expression(0.05, 0.1, -0.35, 0.3, 0.0, 0.0),
+    "happy": Expression(0.15, 0.05, -0.25, 0.9, 0.0, 0.35),
+    "excited": Expression(0.75, 0.1, 0.6, 0.9, 0.45, 0.3),
+    "angry": Expression(-0.5, -1.0, -0.1, -0.45, 0.2, 0.1),
+    "frustrated": Expression(-0.15, -0.45, -0.6, -0.5, 0.0, -0.3),
+    "sad": Expression(0.2, 0.9, -0.4, -0.9, 0.0, -0.15),
+    "fearful": Expression(0.7, 0.7, 0.8, -0.4, 0.3, 0.15),
+    "disgusted": Expression(-0.35, -0.3, -0.75, -0.7, 0.15, -0.25),
+    "surprised": Expression(1.0, 0.15, 1.0, 0.0, 0.7, -0.35),
+}
+_DARK, _BROWN, _BLOND, _GREY, _RED, _BLACK = (
+    ((60, 42, 32), (110, 72, 40), (214, 176, 98), (150, 150, 152), (168, 74, 34), (24, 22, 24))  # hair
+)
+_PALE, _ROSE, _TAN, _OLIVE, _UMBER, _EBONY = (
+    ((244, 214, 192), (232, 186, 160), (206, 156, 116), (182, 136, 94), (140, 96, 68), (110, 76, 56))  # skin
+)
+WOMEN = (
+    Face(_ROSE, _BROWN, "long", 0.47, 0.62, 0.20, 0.022, 0.17, (150, 60, 70), (206, 214, 222)),
+    Face(_EBONY, _BLACK, "bob", 0.50, 0.60, 0.22, 0.026, 0.19, (222, 190, 90), (214, 206, 196)),
+    Face(_PALE, _BLOND, "bob", 0.44, 0.64, 0.18, 0.018, 0.15, (80, 120, 160), (196, 206, 200)),
+    Face(_OLIVE, _BLACK, "long", 0.49, 0.58, 0.21, 0.028, 0.18, (90, 150, 110), (218, 214, 224), glasses=True),
+    Face(_TAN, _RED, "short", 0.46, 0.60, 0.19, 0.022, 0.20, (120, 90, 150), (204, 204, 190)),
+)
+MEN = (
+    Face(_PALE, _DARK, "short", 0.52, 0.64, 0.21, 0.034, 0.19, (70, 80, 96), (206, 214, 222)),
+    Face(_TAN, _BLACK, "short", 0.48, 0.66, 0.19, 0.038, 0.17, (190, 196, 204), (214, 206, 196), beard=True),
+    Face(_UMBER, _BLACK, "bald", 0.50, 0.62, 0.22, 0.030, 0.20, (60, 110, 90), (196, 206, 200)),
+    Face(_ROSE, _GREY, "short", 0.54, 0.60, 0.20, 0.036, 0.18, (110, 70, 60), (218, 214, 224), glasses=True),
+    Face(_OLIVE, _BROWN, "short", 0.46, 0.62, 0.18, 0.030, 0.16, (200, 120, 60), (204, 204, 190)),
+)
+ACTORS = (  # of the RAVDESS-shaped corpus, before a white wall; odd numbers are men, even numbers women
+    Face(_ROSE, _DARK, "short", 0.50, 0.62, 0.20, 0.034, 0.18, (30, 30, 34), (236, 236, 236)),
+    Face(_PALE, _BROWN, "long", 0.46, 0.62, 0.19, 0.022, 0.17, (30, 30, 34), (236, 236, 236)),
+    Face(_EBONY, _BLACK, "bald", 0.52, 0.64, 0.22, 0.030, 0.20, (30, 30, 34), (236, 236, 236), beard=True),
+    Face(_TAN, _BLACK, "bob", 0.48, 0.60, 0.21, 0.026, 0.18, (30, 30, 34), (236, 236, 236)),
+    Face(_PALE, _RED, "short", 0.47, 0.66, 0.18, 0.030, 0.16, (30, 30, 34), (236, 236, 236)),
+    Face(_UMBER, _BLACK, "long", 0.50, 0.60, 0.20, 0.024, 0.20, (30, 30, 34), (236, 236, 236)),
+    Face(_OLIVE, _BLACK, "short", 0.53, 0.61, 0.21, 0.038, 0.19, (30, 30, 34), (236, 236, 236), glasses=True),
+    Face(_ROSE, _BLOND, "bob", 0.45, 0.63, 0.19, 0.020, 0.15, (30, 30, 34), (236, 236, 236)),
+)
+
+
+@dataclass(frozen=True)
+class Performance:
+    """How a face moves through one utterance: the emotion, how strongly, and when it is at its height (seconds)."""
+
+    emotion: str
+    strength: float
+    start: float
+    end: float
+
+    def level(self, time: float) -> float:
+        """Return how far the expression has come at a time, from `RESTING` to 1."""
+        rise, fall = (time - self.start) / ONSET_S + 1, (self.end - time) / OFFSET_S + 1
+        return self.strength * float(np.clip(min(rise, fall), RESTING, 1))
+
+
+def draw_performance(
+    rng: np.random.Generator, emotion: str, seconds: float, *, intensity: float = 1.0
+) -> Performance:
+    """Draw when in an utterance of so many seconds a face shows its emotion, and how strongly."""
+    length = seconds * rng.uniform(0.3, 0.6)
+    start = rng.uniform(0.1, 0.9) * (seconds - length)
+    strength = min(intensity * float(rng.uniform(0.55, 1.1)), 1.25)
+    return Performance(emotion, strength, round(float(start), 3), round(float(start + length), 3))
+
+
+def lips(wave: NDArray[np.float32], *, sample_rate: int, fps: int) -> NDArray[np.float64]:
+    """Measure how far the lips open in each film frame: (frames,) float64, 0 shut to 1, from the sound's energy."""
+    hop = sample_rate // fps
+    n_frames = -(-len(wave) // hop)
+    padded = np.zeros(n_frames * hop)
+    padded[: len(wave)] = wave
+    level = np.sqrt(np.square(padded.reshape(n_frames, hop)).mean(axis=1))
+    return np.sqrt(np.clip(level / max(np.quantile(level, 0.95), 1e-4), 0, 1))
+
+
+def frame(face: Face, performance: Performance | None, time: float, *, lips: float, phase: float) -> NDArray[np.uint8]:
+    """Draw one frame of a film: (SIZE, SIZE, 3) uint8.
+
+    Args:
+        face: Who is shown.
+        performance: What the face does; None for somebody who listens.
+        time: Seconds since the performance began.
+        lips: How far the sound opens the mouth, from 0 to 1.
+        phase: Seconds that set this person's blinks and sway apart from others'.
+    """
+    emotion = performance.emotion if performance else "neutral"
+    level = round(performance.level(time) * N_LEVELS) if performance else 0
+    shut = (time + phase) % BLINK_EVERY_S < BLINK_S
+    picture = draw(face, emotion, level, round(lips * N_LIPS), shut)
+    left = (DRAWN - SIZE) // 2 + round(1.4 * np.sin(0.6 * (time + phase) + 1))
+    top = (DRAWN - SIZE) // 2 + round(1.4 * np.sin(0.9 * (time + phase)))
+    return picture[top : top + SIZE, left : left + SIZE]
+
+
+@lru_cache(maxsize=20_000)
+def draw(face: Face, emotion: str, level: int, lips: int, shut: bool) -> NDArray[np.uint8]:
+    """Draw a face and more around it than a frame shows, so that the head can sway: (DRAWN, DRAWN, 3) uint8."""
+    side = DRAWN * SMOOTH
+    image = Image.new("RGB", (side, side), face.wall)
+    pen = ImageDraw.Draw(image)
+    shown, scale = EXPRESSIONS[emotion], level / N_LEVELS
+    _draw_head(pen, face, side)
+    for right in (-1, 1):
+        _draw_eye(pen, face, side, right, scale * shown.eyes, shut)
+        _draw_brow(pen, face, side, right, scale * shown.brow_up, scale * shown.brow_tilt)
+    opened = max(scale * shown.mouth_open, 0.0) + 0.55 * lips / N_LIPS
+    _draw_mouth(pen, face, side, scale * shown.mouth_curve, opened, scale * shown.mouth_wide)
+    return np.asarray(image.reduce(SMOOTH))
+
+
+def _oval(pen: ImageDraw.ImageDraw, side: int, x: float, y: float, width: float, height: float, fill: Colour) -> None:
+    box = [side * value for value in (x - width / 2, y - height / 2, x + width / 2, y + height / 2)]
+    pen.ellipse(box, fill=fill)
+
+
+def _draw_head(pen: ImageDraw.ImageDraw, face: Face, side: int) -> None:
+    """Draw shoulders, neck, hair, head, nose, beard and glasses."""
+    shade = _darker(face.skin, 0.82)
+    back = {"bald": 0.0, "short": 0.04, "bob": 0.13, "long": 0.16}[face.style]
+    if face.style in ("bob", "long"):
+        bottom = 0.80 if face.style == "bob" else 0.98
+        box = [0.5 - face.width / 2 - back / 2, 0.30, 0.5 + face.width / 2 + back / 2, bottom]
+        pen.rounded_rectangle([side * value for value in box], radius=0.12 * side, fill=face.hair)
+    _oval(pen, side, 0.5, 1.08, 0.95, 0.42, face.shirt)
+    _oval(pen, side, 0.5, 0.86, 0.24, 0.22, shade)
+    if face.style != "bald":
+        _oval(pen, side, 0.5, 0.42, face.width + back, face.height + 0.06, face.hair)
+    _oval(pen, side, 0.5, 0.53, face.width, face.height, face.skin)
+    if face.beard:
+        pen.chord(_box(side, 0.5, 0.60, face.width * 0.93, face.height * 0.80), 15, 165, fill=face.hair)
+    if face.style != "bald":  # the fringe
+        pen.chord(_box(side, 0.5, 0.50, face.width + 0.02, face.height + 0.05), 208, 332, fill=face.hair)
+    pen.polygon([side * v for v in (0.5, 0.50, 0.475, 0.60, 0.525, 0.60)], fill=shade)
+
+
+def _draw_eye(pen: ImageDraw.ImageDraw, face: Face, side: int, right: int, wide: float, shut: bool) -> None:
+    x, y, width = 0.5 + right * face.eye_gap / 2, 0.49, 0.095
+    height = 0.008 if shut else 0.055 * (1 + 0.62 * wide)
+    _oval(pen, side, x, y, width, height, _darker(face.skin, 0.55) if shut else (250, 250, 250))
+    if not shut:
+        _oval(pen, side, x, y, 0.042, min(0.042, height), (40, 34, 40))
+    if face.glasses:
+        pen.ellipse(_box(side, x, y, 0.155, 0.13), outline=(50, 50, 60), width=SMOOTH)
+        pen.line([side * 0.48, side * y, side * 0.52, side * y], fill=(50, 50, 60), width=SMOOTH)
+
+
+def _draw_brow(pen: ImageDraw.ImageDraw, face: Face, side: int, right: int, up: float, tilt: float) -> None:
+    x, y = 0.5 + right * face.eye_gap / 2, 0.425 - 0.035 * up
+    inner, outer = (x - right * 0.058, y - 0.030 * tilt), (x + right * 0.062, y + 0.014 * tilt + 0.006)
+    middle = ((inner[0] + outer[0]) / 2, (inner[1] + outer[1]) / 2 - 0.010)
+    hair = _darker(face.hair, 0.8) if face.style != "bald" else (40, 30, 28)
+    points = [(side * px, side * py) for px, py in (inner, middle, outer)]
+    pen.line(points, fill=hair, width=round(face.brow * side), joint="curve")
+
+
+def _draw_mouth(
+    pen: ImageDraw.ImageDraw, face: Face, side: int, curve: float, opened: float, wide: float
+) -> None:
+    """Draw the lips as two arcs through the corners; they part as the mouth opens."""
+    half, y = face.mouth * (1 + 0.35 * wide) / 2, 0.70
+    x = np.linspace(-1, 1, 17)
+    bend = 0.045 * curve * (1 - x**2)  # a smile hangs down in the middle
+    gap = 0.055 * min(opened, 1.1) * (1 - x**2)
+    middle = y - 0.018 * curve + bend
+    upper, lower = middle - 0.35 * gap - 0.008, middle + gap + 0.008
+    points = [(side * (0.5 + half * px), side * py) for px, py in zip(x, upper, strict=True)]
+    points += [(side * (0.5 + half * px), side * py) for px, py in zip(x[::-1], lower[::-1], strict=True)]
+    lip = (168, 62, 66) if sum(face.skin) > 330 else (120, 44, 50)
+    pen.polygon(points, fill=lip)
+    if opened > 0.12:
+        top, bottom = middle - 0.35 * gap, middle + gap
+        points = [(side * (0.5 + 0.88 * half * px), side * py) for px, py in zip(x, top, strict=True)]
+        points += [(side * (0.5 + 0.88 * half * px), side * py) for px, py in zip(x[::-1], bottom[::-1], strict=True)]
+        pen.polygon(points, fill=(70, 18, 26))
+
+
+def _box(side: int, x: float, y: float, width: float, height: float) -> list[float]:
+    return [side * value for value in (x - width / 2, y - height / 2, x + width / 2, y + height / 2)]
+
+
+def _darker(colour: Colour, factor: float) -> Colour:
+    red, green, blue = (round(factor * part) for part in colour)
+    return red, green, blue

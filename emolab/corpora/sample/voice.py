@@ -1,0 +1,264 @@
+"""Speech of the sample corpora: espeak-ng through ctypes, ten voices and more, emotion as prosody."""
+
+from __future__ import annotations
+
+import ctypes
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import espeakng_loader
+import numpy as np
+import soxr
+from numpy.typing import NDArray
+
+SAMPLE_RATE = 16_000  # Hz, of everything that is written
+SYNCHRONOUS, UTF8, SSML, BY_CHARACTER, WORD_EVENT = 2, 1, 0x10, 1, 1  # names of espeak's speak_lib.h
+RATE, VOLUME, PITCH, RANGE = 1, 2, 3, 4  # espeak's parameters
+ESPEAK_VOLUME = 55  # leaves espeak itself room not to clip
+SEMITONES_A_STEP = 0.19  # of espeak's pitch parameter, measured
+LEVEL_DB = -27.0  # of a neutral voice, relative to full scale
+PEAK = 0.95
+TAIL_S = 0.12  # of silence kept after the last word
+SILENCE = 0.002  # of full scale, after levelling
+CUE_RAMP_S = 0.015  # the louder stretch fades in and out
+MIN_CUE_LETTERS = 5  # of a word that may carry the cue of the voice
+
+
+@dataclass(frozen=True)
+class Voice:
+    """One speaker's voice: an espeak variant, moved to its own pitch and pace."""
+
+    variant: str
+    pitch: int  # espeak's scale, 0 to 99
+    pitch_range: int  # espeak's scale, 0 to 99
+    rate: int  # words a minute
+    level_db: float = 0.0  # of the variant as espeak speaks it, taken away again
+
+
+@dataclass(frozen=True)
+class Prosody:
+    """How a voice changes: over a whole utterance, or over the stretch of a cue."""
+
+    pitch: float = 0.0  # semitones
+    pitch_range: float = 1.0  # factor
+    rate: float = 1.0  # factor
+    level_db: float = 0.0
+    brightness: float = 0.0  # -1 dull to 1 bright
+
+
+WOMEN = (
+    Voice("f1", 52, 50, 196, -19.8),
+    Voice("f2", 46, 42, 208, -19.5),
+    Voice("f3", 60, 55, 190, -20.2),
+    Voice("Annie", 40, 38, 202, -20.7),
+    Voice("f4", 64, 60, 214, -19.4),
+)
+MEN = (
+    Voice("m1", 50, 50, 198, -22.1),
+    Voice("m3", 40, 42, 188, -20.9),
+    Voice("m7", 56, 45, 206, -19.6),
+    Voice("adam", 46, 55, 194, -21.1),
+    Voice("max", 60, 50, 212, -22.3),
+)
+ACTORS = (  # of the RAVDESS-shaped corpus; odd numbers are men, even numbers women
+    Voice("m5", 46, 48, 172, -21.8),
+    Voice("f5", 48, 48, 176, -21.2),
+    Voice("m4", 58, 52, 166, -21.3),
+    Voice("aunty", 58, 50, 170, -19.6),
+    Voice("m6", 40, 46, 178, -21.1),
+    Voice("steph", 44, 52, 168, -19.4),
+    Voice("m2", 54, 56, 174, -22.5),
+    Voice("belinda", 38, 46, 180, -18.6),
+)
+WHOLE: Mapping[str, Prosody] = {  # how an emotion colours a whole utterance
+    "neutral": Prosody(),
+    "calm": Prosody(-1.0, 0.8, 0.93, -2.5, -0.3),
+    "happy": Prosody(1.8, 1.3, 1.02, 0.5, 0.1),
+    "excited": Prosody(3.6, 1.6, 1.12, 3.0, 0.4),
+    "angry": Prosody(0.8, 1.2, 1.10, 4.5, 0.7),
+    "frustrated": Prosody(-0.8, 0.8, 0.94, 1.8, 0.2),
+    "sad": Prosody(-2.2, 0.6, 0.88, -4.0, -0.6),
+    "fearful": Prosody(3.0, 0.7, 1.14, -2.5, 0.1),
+    "disgusted": Prosody(-1.6, 1.4, 0.88, 0.5, -0.1),
+    "surprised": Prosody(3.2, 1.9, 0.97, 1.0, 0.2),
+}
+CUE: Mapping[str, Prosody] = {  # how it colours the stretch that carries the cue, on top of that
+    "neutral": Prosody(),
+    "calm": Prosody(-1.0, 1.0, 0.85, -2.0, -0.3),
+    "happy": Prosody(4.0, 1.2, 0.85, 1.5, 0.1),
+    "excited": Prosody(8.0, 1.4, 1.05, 4.0, 0.3),
+    "angry": Prosody(2.0, 1.0, 1.15, 8.0, 0.8),
+    "frustrated": Prosody(-2.0, 1.0, 0.65, 5.0, 0.3),
+    "sad": Prosody(-4.0, 0.7, 0.65, -5.0, -0.7),
+    "fearful": Prosody(6.0, 0.5, 1.25, -4.0, 0.2),
+    "disgusted": Prosody(-4.0, 1.3, 0.60, 2.0, -0.2),
+    "surprised": Prosody(9.0, 2.0, 0.75, 2.0, 0.2),
+}
+NOISE = Prosody(1.3, 0.18, 0.06, 1.8, 0.25)  # standard deviations, of every utterance
+P_LOCAL_ONLY = 0.35  # of the voices that show an emotion show it in the cue's stretch alone
+
+
+@dataclass(frozen=True)
+class Speech:
+    """Sound of one utterance: (samples,) float32 at 16 kHz, full scale 1, and its cue in seconds (NaN: none)."""
+
+    wave: NDArray[np.float32]
+    cue_start: float
+    cue_end: float
+
+
+class _Id(ctypes.Union):
+    _fields_ = (("number", ctypes.c_int), ("name", ctypes.c_char_p), ("string", ctypes.c_char * 8))
+
+
+class _Event(ctypes.Structure):
+    _fields_ = (
+        ("type", ctypes.c_int),
+        ("unique_identifier", ctypes.c_uint),
+        ("text_position", ctypes.c_int),  # of the word, from 1
+        ("length", ctypes.c_int),
+        ("audio_position", ctypes.c_int),  # ms
+        ("sample", ctypes.c_int),
+        ("user_data", ctypes.c_void_p),
+        ("id", _Id),
+    )
+
+
+_Callback = ctypes.CFUNCTYPE(ctypes.c_int, ctypes.POINTER(ctypes.c_short), ctypes.c_int, ctypes.POINTER(_Event))
+
+
+class Synthesiser:
+    """espeak-ng, once a process.
+
+    Its noise source keeps state: the same sound comes only from a fresh process that speaks the same texts in the
+    same order. So the corpora are spoken in processes of their own.
+
+    Raises:
+        OSError: If espeak-ng does not start, or a voice is not there.
+    """
+
+    def __init__(self) -> None:
+        self._library = ctypes.CDLL(espeakng_loader.get_library_path())
+        data = espeakng_loader.get_data_path()
+        self.sample_rate = self._library.espeak_Initialize(SYNCHRONOUS, 0, str(data).encode(), 0)
+        if self.sample_rate <= 0:
+            raise OSError(f"espeak-ng did not start with the data in {data}; install the wheel espeakng-loader again.")
+        self._callback = _Callback(self._receive)  # espeak keeps only a pointer: hold on to it
+        self._library.espeak_SetSynthCallback(self._callback)
+
+    def speak(self, ssml: str, voice: Voice, prosody: Prosody) -> tuple[NDArray[np.float32], dict[int, float]]:
+        """Speak; return (samples,) float32 at `sample_rate` and where each word begins: position in `ssml`, seconds."""
+        if self._library.espeak_SetVoiceByName(f"en-us+{voice.variant}".encode()):
+            raise OSError(f"espeak-ng has no voice variant {voice.variant!r}; install the wheel espeakng-loader again.")
+        pitch = voice.pitch + prosody.pitch / SEMITONES_A_STEP
+        for parameter, value, top in (
+            (RATE, voice.rate * prosody.rate, 450),
+            (VOLUME, ESPEAK_VOLUME, 200),
+            (PITCH, pitch, 99),
+            (RANGE, voice.pitch_range * prosody.pitch_range, 99),
+        ):
+            self._library.espeak_SetParameter(parameter, int(np.clip(np.rint(value), 0, top)), 0)
+        self._pieces: list[NDArray[np.int16]] = []
+        self._begins: dict[int, float] = {}
+        text = ssml.encode() + b"\0"
+        self._library.espeak_Synth(text, len(text), 0, BY_CHARACTER, 0, UTF8 | SSML, None, None)
+        return np.concatenate(self._pieces).astype(np.float32) / 32_768, self._begins
+
+    def _receive(self, wave: object, n_samples: int, events: Sequence[_Event]) -> int:
+        if wave and n_samples > 0:
+            self._pieces.append(np.ctypeslib.as_array(wave, (n_samples,)).copy())  # type: ignore[arg-type]
+        place = 0
+        while events[place].type:  # a list that ends in type 0
+            if events[place].type == WORD_EVENT:
+                self._begins.setdefault(events[place].text_position - 1, events[place].sample / self.sample_rate)
+            place += 1
+        return 0
+
+
+def say(
+    synthesiser: Synthesiser, text: str, voice: Voice, emotion: str, *, rng: np.random.Generator, intensity: float = 1.0
+) -> Speech:
+    """Speak a text so that the voice shows an emotion: all through, and most on one or two words that are drawn."""
+    words = text.split()
+    first, n_words = draw_cue_words(rng, words)
+    whole = draw_prosody(rng, emotion, intensity)
+    cue = CUE[emotion]
+    strength = intensity * rng.uniform(0.75, 1.15)
+    ssml, begins = mark_up(words, first, n_words, cue, strength)
+    wave, times = synthesiser.speak(ssml, voice, whole)
+    known = [times.get(begin) for begin in begins]  # espeak joins a few short words; those have no time
+    wave = soxr.resample(wave, synthesiser.sample_rate, SAMPLE_RATE)
+    wave *= decibels(LEVEL_DB - voice.level_db + whole.level_db)
+    wave = brighten(wave, whole.brightness)
+    loud = np.flatnonzero(np.abs(wave) > SILENCE)
+    wave = wave[: int(loud[-1] + TAIL_S * SAMPLE_RATE)]
+    start = next((time for time in known[first::-1] if time is not None), 0.0)
+    ends = (time for time in known[first + n_words :] if time is not None)
+    end = next(ends, int(loud[-1]) / SAMPLE_RATE)
+    if emotion == "neutral":
+        return Speech(limit(wave), np.nan, np.nan)
+    wave = stress(wave, start, end, cue, strength)
+    return Speech(limit(wave), round(start, 3), round(end, 3))
+
+
+def draw_cue_words(rng: np.random.Generator, words: Sequence[str]) -> tuple[int, int]:
+    """Draw the words that carry the voice's cue: a long one, or it and the next; return the first and how many."""
+    long = [place for place, word in enumerate(words) if len(word.strip(".,")) >= MIN_CUE_LETTERS]
+    first = int(rng.choice(long or [len(words) - 1]))
+    return first, min(int(rng.integers(1, 3)), len(words) - first)
+
+
+def draw_prosody(rng: np.random.Generator, emotion: str, intensity: float) -> Prosody:
+    """Draw how a whole utterance is coloured; the distributions of the emotions overlap."""
+    strength = intensity * rng.uniform(0.5, 1.2) * (rng.random() >= P_LOCAL_ONLY)
+    noise, mean = rng.standard_normal(5), WHOLE[emotion]
+    return Prosody(
+        strength * mean.pitch + NOISE.pitch * noise[0],
+        float(np.exp(strength * np.log(mean.pitch_range) + NOISE.pitch_range * noise[1])),
+        float(np.exp(strength * np.log(mean.rate) + NOISE.rate * noise[2])),
+        strength * mean.level_db + NOISE.level_db * noise[3],
+        strength * mean.brightness + NOISE.brightness * noise[4],
+    )
+
+
+def mark_up(
+    words: Sequence[str], first: int, n_words: int, cue: Prosody, strength: float
+) -> tuple[str, list[int]]:
+    """Write SSML with prosody on the cue's words; return it with the position of each word in it."""
+    pitch, rate = (round(100 * factor) for factor in (2 ** (strength * cue.pitch / 12), cue.rate**strength))
+    ssml, begins = "<speak>", []
+    for place, word in enumerate(words):
+        if place == first and cue != Prosody():
+            ssml += f"<prosody pitch='{pitch}%' range='{round(100 * cue.pitch_range)}%' rate='{rate}%'>"
+        begins.append(len(ssml))
+        ssml += word
+        if place == first + n_words - 1 and cue != Prosody():
+            ssml += "</prosody>"
+        ssml += " "
+    return f"{ssml.rstrip()}</speak>", begins
+
+
+def stress(wave: NDArray[np.float32], start: float, end: float, cue: Prosody, strength: float) -> NDArray[np.float32]:
+    """Make the stretch from `start` to `end`, in seconds, louder or softer, brighter or duller."""
+    seconds = np.arange(len(wave)) / SAMPLE_RATE
+    inside = np.clip(np.minimum(seconds - start, end - seconds) / CUE_RAMP_S, 0, 1).astype(np.float32)
+    changed = brighten(wave, strength * cue.brightness) * decibels(strength * cue.level_db)
+    return wave + inside * (changed - wave)
+
+
+def brighten(wave: NDArray[np.float32], brightness: float) -> NDArray[np.float32]:
+    """Tilt the spectrum: above 0 towards the high frequencies, below 0 the low ones; as loud as before."""
+    before = np.concatenate([wave[:1], wave[:-1]])
+    share = np.float32(np.clip(brightness, -1, 1) / 2)
+    tilted = wave - share * before if share > 0 else (1 + share) * wave - share * before
+    return tilted * np.sqrt(np.square(wave).mean() / max(np.square(tilted).mean(), np.float32(1e-12)))
+
+
+def decibels(level: float) -> np.float32:
+    """Turn a level in dB into a factor."""
+    return np.float32(10 ** (level / 20))
+
+
+def limit(wave: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Turn a wave down as a whole where its peak would clip."""
+    return wave * np.float32(min(1.0, PEAK / max(float(np.abs(wave).max()), 1e-9)))
