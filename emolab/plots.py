@@ -7,25 +7,27 @@ and one marker everywhere; the title says what is seen, the grey line under it o
 from __future__ import annotations
 
 import textwrap
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, cast
 
 import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.colors import to_hex, to_rgb
+from matplotlib.figure import Figure
 from matplotlib.patches import Ellipse, Rectangle
 from matplotlib.patheffects import withStroke
-from matplotlib.ticker import FixedLocator, FuncFormatter, MaxNLocator, NullLocator, PercentFormatter
+from matplotlib.projections.polar import PolarAxes
+from matplotlib.ticker import MaxNLocator, NullLocator, PercentFormatter
 from numpy.typing import ArrayLike, NDArray
 
 from emolab.corpora.corpus import Corpus
 from emolab.corpora.labels import EMOTIONS
 
 if TYPE_CHECKING:
-    from emolab.evaluation import Report
+    from emolab.evaluation import CrossValidation, Report
     from emolab.training import History
 
 # chosen by search: within every view, any two differ by at least 24 in CIELAB, also to colour-blind eyes
@@ -52,15 +54,8 @@ WIDTH = 8.0  # inches, of a notebook
 ROW_HEIGHT = 0.36  # inches, of one line of a chart
 HOP_S = 0.010  # seconds between two frames of sound
 MAX_HZ = 8000  # upper end of the mel bands
-HERTZ_TICKS = (100, 250, 500, 1000, 2000, 4000, 8000)
-SECOND_TICKS = (0.1, 0.2, 0.5, 1, 2, 5, 10, 20, 50, 100, 200, 500)
-METRIC_NAMES: Mapping[str, str] = {
-    "ua": "unweighted average recall (UA)",
-    "wa": "accuracy (WA)",
-    "weighted_f1": "weighted F1",
-    "macro_f1": "macro F1",
-    "ece": "expected calibration error",
-}
+DYNAMIC_RANGE_DB = 80  # below the loudest sound of a spectrogram everything is black
+HERTZ_TICKS = (0, 250, 500, 1000, 2000, 4000, 8000)
 STYLE: Mapping[str, Any] = {
     "figure.dpi": 100,
     "figure.facecolor": "white",
@@ -85,30 +80,45 @@ STYLE: Mapping[str, Any] = {
 }
 
 
+Look = dict[str, Any]  # keyword arguments of a drawing function
+
+
 @contextmanager
 def style() -> Iterator[None]:
     """Apply the course's look inside a with block, or to a function as a decorator, and nowhere else."""
-    with plt.rc_context(dict(STYLE)):
+    with plt.rc_context(cast(Any, STYLE)):
         yield
 
 
-def titled(ax: Axes, title: str, *facts: str) -> Axes:
+def titled(ax: Axes, title: str, *facts: str, loc: Literal["left", "center"] = "left") -> Axes:
     """Write above a figure, in place of what stood there, what it says and, small and grey, the facts behind it."""
-    width = ax.get_position().width * ax.get_figure(root=True).get_figwidth() if ax.figure else WIDTH
-    small = textwrap.fill(" · ".join(fact for fact in facts if fact), int(width * 15), break_long_words=False)
+    width = ax.get_position().width * _figure(ax).bbox.width / _figure(ax).dpi  # inches
+    small = textwrap.fill(" · ".join(fact for fact in facts if fact), int(width * 13.5), break_long_words=False)
     for text in [text for text in ax.texts if text.get_gid() == "facts"]:
         text.remove()
     n_lines = small.count("\n") + 1 if small else 0
-    big = {"loc": "left", "pad": 7 + 12.5 * n_lines, "fontsize": 12, "fontweight": "bold", "color": INK}
-    ax.set_title(textwrap.fill(title, int(width * 10.5), break_long_words=False), **big)
-    where = {"xycoords": "axes fraction", "xytext": (0, 5), "textcoords": "offset points"}
+    big: Look = {"loc": loc, "pad": 7 + 12.5 * n_lines, "fontsize": 12, "fontweight": "bold", "color": INK}
+    ax.set_title(textwrap.fill(title, int(width * 10), break_long_words=False), **big)
+    where: Look = {"xycoords": "axes fraction", "xytext": (0, 5), "textcoords": "offset points"}
     ax.annotate(small, (0, 1), **where, fontsize=9, color=GREY, gid="facts", annotation_clip=False)
+    for side in {"top", "right"} & set(ax.spines):  # axes handed in may have been made in another style
+        ax.spines[side].set_visible(False)
+    ax.set_axisbelow(True)
     return ax
+
+
+def _grid(ax: Axes, axis: Literal["x", "y"]) -> None:
+    ax.grid(axis=axis, color=PALE, linewidth=0.7)
+
+
+def _percent(share: float) -> str:
+    return f"{'< 1' if 0 < share < 0.005 else round(100 * share)}\N{NO-BREAK SPACE}%"
 
 
 def tint(colour: str, white: float) -> str:
     """Mix a colour with white, from 0 (as it is) to 1 (white)."""
-    return to_hex(np.array(to_rgb(colour)) * (1 - white) + white)
+    red, green, blue = (part * (1 - white) + white for part in to_rgb(colour))
+    return to_hex((red, green, blue))
 
 
 def _axes(height: float, **subplot: Any) -> Axes:
@@ -118,24 +128,33 @@ def _axes(height: float, **subplot: Any) -> Axes:
 
 def _beside(ax: Axes) -> Axes:
     """Halve the place of the axes and return the new ones on the right."""
-    place, figure = ax.get_subplotspec(), ax.figure
-    if place is None or figure is None:
+    if (place := ax.get_subplotspec()) is None:
         raise ValueError("ax is not part of a grid; expected axes of plt.subplots. Give none, to get a new figure.")
-    left, right = place.subgridspec(1, 2)
-    ax.set_subplotspec(left)
-    return figure.add_subplot(right)
+    halves = place.subgridspec(1, 2)
+    ax.set_subplotspec(halves[0])
+    return _figure(ax).add_subplot(halves[1])
 
 
-def _sample(thing: Any) -> str:
-    """Say so where the data are the synthetic sample."""
-    synthetic = getattr(thing, "synthetic", None)
-    named = str(getattr(thing, "corpus", "")).startswith("sample") if synthetic is None else synthetic
-    return "synthetic sample" if named else ""
+def _figure(ax: Axes) -> Figure:
+    return cast(Figure, ax.figure)
 
 
 def _named(corpus: Corpus) -> str:
     view = "" if corpus.view_name == "all" else f", view {corpus.view_name}"
-    return f"{corpus.name}{view}"
+    return f"{corpus.name}{view}" + (" · synthetic sample" if corpus.synthetic else "")
+
+
+def _tested(reports: Iterable[Report | CrossValidation]) -> str:
+    """Say on what, and on how many, the reports were measured."""
+    ones = [_one(report) for report in reports]
+    corpora = ", ".join(dict.fromkeys(one.corpus + (" (synthetic sample)" if one.synthetic else "") for one in ones))
+    sizes = " or ".join(dict.fromkeys(f"{one.n:,}" for one in ones))
+    return f"{corpora} · n = {sizes}" if corpora else f"n = {sizes}"
+
+
+def _one(report: Report | CrossValidation) -> Report:
+    """Return the report, or the first seed's of a cross-validation."""
+    return cast("Report", next(iter(report.reports.values()))) if hasattr(report, "reports") else cast("Report", report)
 
 
 def _rows(ax: Axes, names: Sequence[str], *, grid: bool = True) -> None:
@@ -145,7 +164,7 @@ def _rows(ax: Axes, names: Sequence[str], *, grid: bool = True) -> None:
     ax.tick_params(axis="y", length=0)
     ax.spines["left"].set_visible(False)
     if grid:
-        ax.grid(axis="x")
+        _grid(ax, "x")
 
 
 def _key(ax: Axes, names: Sequence[str], *, right: float = 1.0) -> None:
@@ -153,7 +172,7 @@ def _key(ax: Axes, names: Sequence[str], *, right: float = 1.0) -> None:
     ax.set_ylim(ax.get_ylim()[0], -1.25)
     across = ax.get_yaxis_transform()
     for place, name, white in zip(np.arange(len(names)) / len(names) * right, names, TINTS, strict=False):
-        swatch = {"facecolor": tint(GREY, white), "edgecolor": INK, "linewidth": 0.5}
+        swatch: Look = {"facecolor": tint(GREY, white), "edgecolor": INK, "linewidth": 0.5}
         ax.scatter([place + 0.012], [-0.85], s=80, marker="s", transform=across, clip_on=False, **swatch)
         ax.text(place + 0.03, -0.85, name, transform=across, va="center", fontsize=9)
 
@@ -195,20 +214,23 @@ def class_balance(corpus: Corpus, *, by: str | None = None, ax: Axes | None = No
         ax.barh(range(len(counts)), counts[group], left=left, color=colours, edgecolor=INK, linewidth=0.5, height=0.7)
         left += counts[group].to_numpy()
     for row, n in enumerate(total):
-        ax.text(n, row, f"  {n:,}  ({n / len(corpus):.0%})", va="center", fontsize=9.5)
+        ax.text(n, row, f"  {n:,}  ({_percent(n / len(corpus))})", va="center", fontsize=9.5)
     _rows(ax, corpus.emotions)
-    ax.set_xlim(0, total.max() * 1.16)
+    width = ax.get_position().width * _figure(ax).bbox.width / _figure(ax).dpi
+    ax.set_xlim(0, total.max() / (1 - min(0.5, 1.05 / width)))  # an inch for the numbers
+    ax.xaxis.set_major_formatter("{x:,.0f}")
     ax.set_xlabel("utterances")
     if by:
         _key(ax, [f"{group}, {counts[group].sum():,}" for group in counts])
-    return titled(ax, _balance_message(total), _named(corpus), f"n = {len(corpus):,}", _sample(corpus))
+    return titled(ax, _balance_message(total), _named(corpus), f"n = {len(corpus):,}")
 
 
 def _balance_message(total: pd.Series) -> str:
-    most, least, present = total.idxmax(), total[total > 0].idxmin(), total[total > 0]
+    present = total[total > 0]
     if present.max() == present.min():
         return f"All {len(present)} emotions are equally frequent"
-    return f"{most} is {total[most] / total[least]:.2g} times as frequent as {least}".capitalize()
+    most = present.idxmax() if (present == present.max()).sum() == 1 else "the commonest"
+    return f"{present.idxmin().capitalize()} is rarest: {most} is {present.max() / present.min():.2g} times as frequent"
 
 
 @style()
@@ -218,23 +240,19 @@ def durations(corpus: Corpus, seconds: ArrayLike | None = None, *, ax: Axes | No
     if seconds is None:
         _given(corpus, "start", remedy)
     values = pd.Series(corpus.table["end"] - corpus.table["start"] if seconds is None else np.asarray(seconds, float))
-    ax = _distributions(values, corpus, ax, logarithmic=bool(values.min() > 0 and values.max() > 5 * values.median()))
+    longest = float(values.quantile(0.995))
+    beyond = values > (longest if values.max() > 2 * longest else np.inf)  # a few huge ones would squash all others
+    ax = _distributions(values.mask(beyond), corpus, ax)
     ax.set_xlabel("seconds")
-    if ax.get_xscale() == "log":
-        ax.xaxis.set_major_locator(FixedLocator(SECOND_TICKS))
-        ax.xaxis.set_minor_locator(NullLocator())
-        ax.xaxis.set_major_formatter(FuncFormatter(lambda x, _: f"{x:g}"))
-    message = f"Half of the utterances are shorter than {values.median():.1f} s"
-    known, total = values.notna().sum(), f"{values.sum() / 3600:.1f} h in all"
-    left_out = f" ({len(corpus) - known:,} without times left out)" if known < len(corpus) else ""
-    facts = f"n = {known:,}{left_out}", total, "dot: median, bar: middle half", _sample(corpus)
-    return titled(ax, message, _named(corpus), *facts)
+    known, lost = values.notna().sum(), values.isna().sum()
+    facts = f"n = {known:,}" + (f" ({lost:,} without times left out)" if lost else ""), "dot: median, bar: middle half"
+    outliers = f"{beyond.sum()} of {longest:.0f} s to {values.max():.0f} s not drawn" if beyond.any() else ""
+    message = f"Half of the utterances are shorter than {values.median():.1f} s; {values.sum() / 3600:.1f} h in all"
+    return titled(ax, message, _named(corpus), *facts, outliers)
 
 
 @style()
-def feature_by_emotion(
-    values: ArrayLike, corpus: Corpus, *, name: str, unit: str = "", ax: Axes | None = None
-) -> Axes:
+def feature_by_emotion(values: ArrayLike, corpus: Corpus, *, name: str, unit: str = "", ax: Axes | None = None) -> Axes:
     """Draw how one feature, (n_utterances,) in the corpus's order, is distributed in each emotion; NaN is left out."""
     series = pd.Series(np.asarray(values, float))
     ax = _distributions(series, corpus, ax)
@@ -242,11 +260,11 @@ def feature_by_emotion(
     medians = series.groupby(corpus.table["emotion"].to_numpy()).median()
     message = f"{name.capitalize()} is highest in {medians.idxmax()}, lowest in {medians.idxmin()} utterances"
     left_out = f" ({series.isna().sum():,} without a value left out)" if series.isna().any() else ""
-    facts = f"n = {series.notna().sum():,}{left_out}", "dot: median, bar: middle half", _sample(corpus)
+    facts = f"n = {series.notna().sum():,}{left_out}", "dot: median, bar: middle half"
     return titled(ax, message, _named(corpus), *facts)
 
 
-def _distributions(values: pd.Series, corpus: Corpus, ax: Axes | None, *, logarithmic: bool = False) -> Axes:
+def _distributions(values: pd.Series, corpus: Corpus, ax: Axes | None) -> Axes:
     """Draw one line an emotion: density, middle half, median, and the utterances themselves where they are few."""
     if len(values) != len(corpus):
         raise ValueError(f"{len(values)} values for {len(corpus)} utterances; expected one each, in the table's order.")
@@ -256,23 +274,19 @@ def _distributions(values: pd.Series, corpus: Corpus, ax: Axes | None, *, logari
         group = values[(emotion == name) & values.notna().to_numpy()].to_numpy()
         names.append(f"{name} ({len(group):,})")
         if len(group):
-            _distribution(ax, row, group, name, logarithmic)
-    if logarithmic:
-        ax.set_xscale("log")
+            _distribution(ax, row, group, EMOTION_COLORS[name])
     _rows(ax, names)
     return ax
 
 
-def _distribution(ax: Axes, row: int, group: NDArray[np.float64], name: str, logarithmic: bool) -> None:
+def _distribution(ax: Axes, row: int, group: NDArray[np.float64], colour: str) -> None:
     from scipy.stats import gaussian_kde
 
-    colour, places = EMOTION_COLORS[name], np.log(group) if logarithmic else group
     if len(np.unique(group)) > 2:
-        grid = np.linspace(places.min(), places.max(), 200)
-        height = gaussian_kde(places)(grid)
+        grid = np.linspace(group.min(), group.max(), 200)
+        height = gaussian_kde(group)(grid)
         height *= 0.42 / height.max()
-        x = np.exp(grid) if logarithmic else grid
-        ax.fill_between(x, row - height, row + height, color=tint(colour, 0.45), edgecolor=colour, linewidth=0.6)
+        ax.fill_between(grid, row - height, row + height, color=tint(colour, 0.45), edgecolor=colour, linewidth=0.6)
     if len(group) <= 60:  # more would only blacken the shape
         jitter = np.random.default_rng(0).uniform(-0.12, 0.12, len(group))
         ax.scatter(group, row + jitter, s=7, color=colour, linewidths=0, alpha=0.8)
@@ -296,17 +310,19 @@ def agreement(corpus: Corpus, *, ax: Axes | None = None) -> Axes:
         for bar, colour, part in zip(bars, colours, rows[name], strict=True):
             if part >= 0.06:  # a smaller part has no room for its number
                 x, y = bar.get_x() + bar.get_width() / 2, bar.get_y() + bar.get_height() / 2
-                ax.text(x, y, f"{part:.0%}", ha="center", va="center", fontsize=9, color=_readable_on(colour))
+                ax.text(x, y, _percent(part), ha="center", va="center", fontsize=9, color=_readable_on(colour))
         left += rows[name].fillna(0).to_numpy()
     counts = table["emotion"].value_counts()
     _rows(ax, [f"{emotion} ({counts.get(emotion, 0):,})" for emotion in rows.index], grid=False)
     _key(ax, rows.columns)
     ax.set_xlim(0, 1)
-    ax.xaxis.set_major_formatter(PercentFormatter(1))
+    ax.xaxis.set_major_formatter(PercentFormatter(1, symbol=" %"))
     ax.set_xlabel("share of the utterances, by how many of their annotators gave the most frequent vote")
     annotators = f"{table['votes'].map(lambda votes: sum(votes.values())).median():.0f} votes an utterance (median)"
-    facts = _n_of(table, corpus, "votes"), annotators, _sample(corpus)
-    return titled(ax, f"All annotators agree on {(share == 1).mean():.0%} of the utterances", _named(corpus), *facts)
+    facts = _n_of(table, corpus, "votes"), annotators
+    return titled(
+        ax, f"All annotators agree on {_percent((share == 1).mean())} of the utterances", _named(corpus), *facts
+    )
 
 
 def _readable_on(colour: str) -> str:
@@ -329,17 +345,18 @@ def valence_arousal(corpus: Corpus, *, ax: Axes | None = None) -> Axes:
     for emotion in present:
         rows = (table["emotion"] == emotion).to_numpy()
         points, colour = table.loc[rows, ["valence", "arousal"]].to_numpy(), EMOTION_COLORS[emotion]
-        ax.scatter(*(points + jitter[rows]).T, s=6, color=tint(colour, 0.3), alpha=0.35, linewidths=0)
+        x, y = (points + jitter[rows]).T
+        ax.scatter(x, y, s=6, color=tint(colour, 0.3), alpha=0.35, linewidths=0)
         centres.append(points.mean(axis=0))
         if len(points) > 2:
             ax.add_patch(_ellipse(points, facecolor="none", edgecolor=colour, linewidth=1.8))
     for emotion, centre in zip(present, centres, strict=True):
-        _mark(ax, centre, emotion, s=110)
+        _mark(ax, centre, emotion)
     ax.set(xlim=(0.8, 5.2), ylim=(0.8, 5.2), xticks=range(1, 6), yticks=range(1, 6))
     ax.set(xlabel="valence, from 1 (negative) to 5 (positive)", ylabel="arousal, from 1 (calm) to 5 (excited)")
     _label_points(ax, np.array(centres), present)
-    facts = _n_of(table, corpus, "ratings"), "marker: mean, ellipse: 1 standard deviation", _sample(corpus)
-    return titled(ax, "Where the emotions lie between calm and excited, negative and positive", _named(corpus), *facts)
+    facts = _n_of(table, corpus, "ratings"), "marker: mean, ellipse: 1 standard deviation"
+    return titled(ax, "Where the emotions lie in valence and arousal", _named(corpus), *facts)
 
 
 def _ellipse(points: NDArray[np.float64], **look: Any) -> Ellipse:
@@ -350,15 +367,15 @@ def _ellipse(points: NDArray[np.float64], **look: Any) -> Ellipse:
     return Ellipse(tuple(points.mean(axis=0)), width, height, angle=angle, **look)
 
 
-def _mark(ax: Axes, place: ArrayLike, emotion: str, *, s: float) -> None:
+def _mark(ax: Axes, place: ArrayLike, emotion: str) -> None:
+    look: Look = {"color": EMOTION_COLORS[emotion], "marker": EMOTION_MARKERS[emotion], "edgecolor": INK}
     x, y = np.asarray(place)
-    look = {"color": EMOTION_COLORS[emotion], "marker": EMOTION_MARKERS[emotion], "edgecolor": "white"}
-    ax.scatter([x], [y], s=s, linewidths=1.2, zorder=5, **look)
+    ax.scatter([x], [y], s=120, linewidths=0.8, zorder=5, **look)
 
 
 def _label_points(ax: Axes, points: NDArray[np.float64], names: Sequence[str]) -> None:
     """Write names beside (n, 2) points, each at the nearest place where it hides neither a point nor a name."""
-    pixels = ax.transData.transform(points) * 72 / ax.get_figure(root=True).dpi  # typographic points
+    pixels = ax.transData.transform(points) * 72 / _figure(ax).dpi  # typographic points
     taken = [(x - 5, y - 5, x + 5, y + 5) for x, y in pixels]
     rings = [(r * np.cos(a), r * np.sin(a)) for r in (12, 22, 34, 48, 64) for a in np.arange(8) * np.pi / 4]
     for (x, y), place, name in zip(pixels, points, names, strict=True):
@@ -368,11 +385,14 @@ def _label_points(ax: Axes, points: NDArray[np.float64], names: Sequence[str]) -
         best = int(np.argmin(clashes))
         taken.append(boxes[best])
         dx, dy = rings[best]
-        look = {"ha": "right" if dx < -1 else "left", "va": "center", "fontweight": "bold", "path_effects": _halo()}
-        line = {"arrowstyle": "-", "color": GREY, "linewidth": 0.8, "shrinkB": 4}
-        ax.annotate(
-            name, place, (dx, dy), textcoords="offset points", arrowprops=line, annotation_clip=False, zorder=6, **look
-        )
+        look: Look = {
+            "ha": "right" if dx < -1 else "left",
+            "va": "center",
+            "fontweight": "bold",
+            "path_effects": _halo(),
+        }
+        line: Look = {"arrowstyle": "-", "color": GREY, "linewidth": 0.8, "shrinkB": 4}
+        ax.annotate(name, place, (dx, dy), **_OFFSET, arrowprops=line if best >= 8 else None, zorder=6, **look)
 
 
 def _overlap(a: tuple[float, ...], b: tuple[float, ...]) -> float:
@@ -394,8 +414,8 @@ def confusion_matrix(report: Report, *, ax: Axes | None = None) -> Axes:
     ax.imshow(share, cmap="Blues", vmin=0, vmax=1, aspect="auto")
     for row, column in np.ndindex(n, n):
         ink, strong = "white" if share[row, column] > 0.55 else INK, "bold" if row == column else "normal"
-        where = {"ha": "center", "color": ink, "fontweight": strong}
-        ax.text(column, row - 0.02, f"{share[row, column]:.0%}", va="bottom", fontsize=10, **where)
+        where: Look = {"ha": "center", "color": ink, "fontweight": strong}
+        ax.text(column, row - 0.02, f"{100 * share[row, column]:.0f}", va="bottom", fontsize=10, **where)
         ax.text(column, row + 0.1, f"{counts[row, column]:,}", va="top", fontsize=8, **where)
     for place in range(n):
         ax.add_patch(Rectangle((place - 0.48, place - 0.47), 0.96, 0.94, fill=False, edgecolor=INK, linewidth=1.4))
@@ -404,16 +424,16 @@ def confusion_matrix(report: Report, *, ax: Axes | None = None) -> Axes:
     ax.tick_params(length=0)
     ax.spines[:].set_visible(False)
     ax.set(xlabel="recognised as", ylabel="emotion in the corpus (utterances)")
-    facts = "rows in per cent, counts below", f"UA {_interval(report.metrics['ua'])}", f"n = {support.sum():,}"
-    return titled(ax, _confusion_message(share, report.emotions), *facts, _sample(report))
+    facts = _tested([report]), f"UA {_interval(report.metrics['ua'])}", "per cent of the row, counts below"
+    return titled(ax, _confusion_message(share, report.emotions), *facts)
 
 
 def _confusion_message(share: NDArray[np.float64], emotions: Sequence[str]) -> str:
     off = share - np.diag(np.diag(share))
-    row, column = np.unravel_index(int(off.argmax()), off.shape)
+    row, column = divmod(int(off.argmax()), len(off))
     if off.max() == 0:
         return "No emotion is taken for another"
-    return f"Most often confused: {emotions[row]} taken for {emotions[column]} ({off.max():.0%})"
+    return f"Most often confused: {emotions[row]} taken for {emotions[column]} ({_percent(off.max())})"
 
 
 def _interval(score: Any) -> str:
@@ -425,16 +445,17 @@ def per_emotion(reports: Report | Mapping[str, Report], *, ax: Axes | None = Non
     """Draw the F1 of each emotion with its interval, for one report or several by name; grey: guessing evenly."""
     named = reports if isinstance(reports, Mapping) else {"": reports}
     emotions = _shared_emotions(named)
-    ax = ax or _axes(1.5 + (0.16 + 0.2 * len(named)) * len(emotions))
+    ax = ax or _axes(1.5 + (0.18 + 0.17 * len(named)) * len(emotions))
     rows = np.arange(len(emotions))
     for number, (name, report) in enumerate(named.items()):
-        table, y = report.per_emotion.loc[list(emotions)], rows + (number - (len(named) - 1) / 2) * 0.8 / len(named)
+        table, y = report.per_emotion.loc[list(emotions)], rows + (number - (len(named) - 1) / 2) * 0.7 / len(named)
         colours = [SERIES_COLORS[number % 7] if name else EMOTION_COLORS[emotion] for emotion in emotions]
         ax.hlines(y, table["f1_low"], table["f1_high"], colors=colours, linewidth=2.2)
         marker = SERIES_MARKERS[number % 7] if name else "o"
         ax.scatter(table["f1"], y, s=44, c=colours, marker=marker, edgecolor="white", zorder=4)
-        for row, label in enumerate([name] if name else [f"{f1:.2f}" for f1 in table["f1"]]):
-            ax.annotate(label, (table["f1_high"].iloc[row], y[row]), (6, 0), **_OFFSET, va="center", fontsize=9)
+        labels = [name] if name else [f"{f1:.2f}" if f1 == f1 else "" for f1 in table["f1"]]
+        for label, x, height in zip(labels, table["f1_high"].fillna(0), y, strict=False):  # names on the first row only
+            ax.annotate(label, (x, height), (6, 0), **_OFFSET, va="center", fontsize=9)
     support = next(iter(named.values())).per_emotion["support"].reindex(list(emotions))
     chance = 2 * (support / support.sum()) / (len(emotions) * support / support.sum() + 1)
     ax.vlines(chance, rows - 0.42, rows + 0.42, color=GREY, linestyle=(0, (2, 1.5)), linewidth=1.3, label="chance")
@@ -442,11 +463,10 @@ def per_emotion(reports: Report | Mapping[str, Report], *, ax: Axes | None = Non
     ax.set_xlim(0, 1.05)
     ax.set_xlabel("F1 with 95 % interval")
     message = "How well each emotion is recognised" + (f" by {len(named)} recognizers" if len(named) > 1 else "")
-    first = next(iter(named.values()))
-    return titled(ax, message, f"n = {support.sum():,.0f}", "dashed: guessing every emotion evenly", _sample(first))
+    return titled(ax, message, _tested(named.values()), "dashed: guessing every emotion evenly")
 
 
-_OFFSET: Mapping[str, Any] = {"textcoords": "offset points", "annotation_clip": False}
+_OFFSET: Look = {"textcoords": "offset points", "annotation_clip": False}
 
 
 def _shared_emotions(named: Mapping[str, Report]) -> tuple[str, ...]:
@@ -461,56 +481,55 @@ def _shared_emotions(named: Mapping[str, Report]) -> tuple[str, ...]:
 
 @style()
 def compare_reports(
-    reports: Mapping[str, Report],
+    reports: Mapping[str, Report | CrossValidation],
     *,
     metric: Literal["ua", "wa", "weighted_f1", "macro_f1", "ece"] = "ua",
     ax: Axes | None = None,
 ) -> Axes:
-    """Draw one score of several reports, in their order, with intervals; the dashed line is chance."""
-    if not reports or metric not in METRIC_NAMES:
+    """Draw one score of several reports or cross-validations, by name and in their order, with intervals and chance.
+
+    Chance is the better of naming always the commonest emotion and guessing evenly; small dots are single seeds.
+    """
+    from emolab.evaluation import METRICS
+
+    if not reports or metric not in METRICS:
         raise ValueError(
             f"{len(reports)} reports, metric {metric!r}; expected at least one report and one of "
-            f"{list(METRIC_NAMES)}. Hand over a dict from names to reports."
+            f"{list(METRICS)}. Hand over a dict from names to reports."
         )
     ax = ax or _axes(1.5 + ROW_HEIGHT * len(reports))
     for row, report in enumerate(reports.values()):
-        score, colour = report.metrics[metric], SERIES_COLORS[0]
-        ax.hlines(row, score.low, score.high, color=colour, linewidth=2.4)
-        ax.scatter([score.value], [row], s=52, color=colour, edgecolor="white", zorder=4)
-        ax.text(1.02, row, _interval(score), transform=ax.get_yaxis_transform(), va="center", fontsize=9.5)
-        if (chance := _chance(report, metric)) is not None:
-            ax.vlines(chance, row - 0.6, row + 0.6, color=GREY, linestyle=(0, (4, 2)), linewidth=1.3, label="chance")
-            if row == 0:
-                where = {"textcoords": "offset points", "fontsize": 9, "color": GREY, "va": "center"}
-                ax.annotate("chance", (chance, -0.35), (5, 0), path_effects=_halo(), **where)
+        _score_row(ax, row, report, metric)
     _rows(ax, list(reports))
-    highest = max(report.metrics[metric].high for report in reports.values())
-    ax.set_xlim(0, min(1.0, 1.1 * highest))
-    ax.set_xlabel(f"{METRIC_NAMES[metric]} with 95 % interval")
-    sizes = sorted({report.n for report in reports.values()})
-    best = (min if metric == "ece" else max)(reports, key=lambda name: reports[name].metrics[metric].value)
-    message = f"{best} scores best" if len(reports) > 1 else best
-    facts = f"n = {' to '.join(f'{n:,}' for n in {sizes[0], sizes[-1]})}", _sample(next(iter(reports.values())))
-    return titled(ax, message, *facts)
+    ax.set_xlim(0, min(1.0, 1.1 * max(report.metrics[metric].high for report in reports.values())))
+    ax.set_xlabel(f"{METRICS[metric]} with 95 % interval")
+    extreme, way = (min, "lowest") if metric == "ece" else (max, "highest")
+    best = extreme(reports, key=lambda name: reports[name].metrics[metric].value)
+    return titled(ax, f"{best} scores {way}" if len(reports) > 1 else best, _tested(reports.values()))
 
 
-def _chance(report: Report, metric: str) -> float | None:
-    """Return what the better of two ignorant guessers scores: always the commonest emotion, or all evenly."""
-    shares = np.sort(report.confusion.to_numpy().sum(axis=1) / report.confusion.to_numpy().sum())
-    n = len(shares[shares > 0])
-    top = shares[-1]
-    even = 2 * shares / (len(shares) * shares + 1)  # F1 of guessing evenly
-    return {
-        "ua": 1 / n,
-        "wa": float(top),
-        "weighted_f1": float(max(shares @ even, 2 * top**2 / (1 + top))),
-        "macro_f1": float(max(even[shares > 0].mean(), 2 * top / (1 + top) / n)),
-    }.get(metric)
+def _score_row(ax: Axes, row: int, report: Report | CrossValidation, metric: str) -> None:
+    score = report.metrics[metric]
+    ax.hlines(row, score.low, score.high, color=SERIES_COLORS[0], linewidth=2.4)
+    ax.scatter([score.value], [row], s=52, color=SERIES_COLORS[0], edgecolor="white", zorder=4)
+    for single in getattr(report, "reports", {}).values():
+        ax.scatter([single.metrics[metric].value], [row + 0.22], s=9, color=GREY, linewidths=0)
+    ax.text(1.02, row, _interval(score), transform=ax.get_yaxis_transform(), va="center", fontsize=9.5)
+    chances = [guess[metric] for guess in _one(report).chance.values() if metric in guess]
+    if chances:
+        ax.vlines(max(chances), row - 0.5, row + 0.5, color=GREY, linestyle=(0, (4, 2)), linewidth=1.3, label="chance")
+    if chances and row == 0:
+        ax.annotate("chance", (max(chances), -0.4), (4, 0), **_OFFSET, fontsize=9, color=GREY, path_effects=_halo())
 
 
 @style()
-def curves(history: History, *, ax: Axes | None = None) -> Axes:
-    """Draw the losses of training, and beside them the score on the validation part; the best epoch is marked."""
+def curves(history: History, *, n_emotions: int | None = None, ax: Axes | None = None) -> Axes:
+    """Draw the losses of training and, beside them, the score on the validation part; the best epoch is marked.
+
+    Of `n_emotions` the chance level is drawn, if given.
+    """
+    if not history.train_loss:
+        raise ValueError("the history has no epochs; expected at least one. Fit a recognizer first.")
     loss = ax or _axes(3.4)
     score = _beside(loss)
     epochs = np.arange(1, len(history.train_loss) + 1)
@@ -526,10 +545,14 @@ def curves(history: History, *, ax: Axes | None = None) -> Axes:
         panel.axvline(best, color=GREY, linestyle=(0, (4, 2)), linewidth=1.2)
         panel.scatter([best], [values[best - 1]], s=50, color=SERIES_COLORS[1], edgecolor="white", zorder=4)
         panel.set_xlabel("epoch")
-        panel.grid(axis="y")
+        _grid(panel, "y")
         panel.xaxis.set_major_locator(MaxNLocator(integer=True, nbins=6))
-    titled(score, f"{history.valid_score[best - 1]:.2f} in the best epoch, {best}", "score on the validation part")
-    return titled(loss, "Loss", f"{len(epochs)} epochs in {history.seconds:.0f} s, dashed: best epoch")
+    if n_emotions:
+        score.axhline(1 / n_emotions, color=GREY, linestyle=(0, (1, 1.5)), label="chance")
+        score.annotate("chance", (epochs[-1], 1 / n_emotions), (0, 3), **_OFFSET, ha="right", fontsize=9, color=GREY)
+        score.set_ylim(bottom=0)
+    titled(score, f"UA {history.valid_score[best - 1]:.2f} in epoch {best}", "validation part")
+    return titled(loss, "Loss", f"{len(epochs)} epochs, {history.seconds:.0f} s; dashed: the best")
 
 
 @style()
@@ -560,7 +583,7 @@ def feature_importance(
     ax.set_xlabel(label)
     share = np.abs(mean[order]).sum() / max(np.abs(mean).sum(), 1e-12)
     facts = "blue: speaks for, orange: against" if signed else "", f"line: range of {len(table)} repeats"
-    message = f"{len(order)} of {len(names)} features carry {share:.0%} of the weight"
+    message = f"{len(order)} of {len(names)} features carry {_percent(share)} of the weight"
     return titled(ax, message, facts[0], facts[1] if len(table) > 1 else "")
 
 
@@ -579,16 +602,17 @@ def scatter2d(points: ArrayLike, labels: Sequence[str], *, ax: Axes | None = Non
     centres = []
     for number, name in enumerate(groups):
         x, y = places[names == name].T
-        look = {"color": EMOTION_COLORS.get(name, SERIES_COLORS[number % 7])}
+        look: Look = {"color": EMOTION_COLORS.get(name, SERIES_COLORS[number % 7])}
         look["marker"] = EMOTION_MARKERS.get(name, SERIES_MARKERS[number // 7 % 7])
-        ax.scatter(x, y, s=22, alpha=0.65, linewidths=0, label=name, **look)
+        ax.scatter(x, y, s=20, alpha=0.5, linewidths=0, label=name, **look)
         centres.append((np.median(x), np.median(y)))
-        ax.scatter(*centres[-1], s=110, edgecolor="white", linewidths=1.2, zorder=5, **look)
+        ax.scatter(*centres[-1], s=130, edgecolor=INK, linewidths=0.8, zorder=5, **look)
     ax.set(xticks=[], yticks=[])
     ax.margins(0.06)
+    ax.spines[:].set_visible(False)
     ax.autoscale_view()
     _label_points(ax, np.array(centres), groups)
-    return titled(ax, "Utterances that lie close together look alike to the model", f"n = {len(names):,}")
+    return titled(ax, "Points that lie close together look alike to the model", f"n = {len(names):,}", "large: median")
 
 
 # ---------------------------------------------------------------- one utterance
@@ -596,9 +620,14 @@ def scatter2d(points: ArrayLike, labels: Sequence[str], *, ax: Axes | None = Non
 
 @style()
 def waveform(
-    wave: ArrayLike, rms: ArrayLike | None = None, *, sample_rate: int = 16_000, hop_s: float = HOP_S, ax: Axes | None = None
+    wave: ArrayLike,
+    rms: ArrayLike | None = None,
+    *,
+    sample_rate: int = 16_000,
+    hop_s: float = HOP_S,
+    ax: Axes | None = None,
 ) -> Axes:
-    """Draw a wave (samples,) over seconds, and over it the level `rms` (frames,) in the same unit."""
+    """Draw a wave (samples,) over seconds, and over it its level `rms` (frames,), dB, of features.audio.rms_level."""
     sound = np.asarray(wave, float)
     ax = ax or _axes(2.6)
     step = max(1, len(sound) // 4000)  # samples drawn as one stroke, from the lowest to the highest
@@ -606,14 +635,14 @@ def waveform(
     seconds = np.arange(len(strokes)) * step / sample_rate
     ax.fill_between(seconds, strokes.min(axis=1), strokes.max(axis=1), color=SERIES_COLORS[5], linewidth=0.6)
     if rms is not None:
-        level = np.asarray(rms, float)
+        level = 10 ** (np.asarray(rms, float) / 20)  # from dB to the unit of the wave
         times = np.arange(len(level)) * hop_s
         ax.plot(times, level, color=SERIES_COLORS[1], linewidth=1.8)
         peak = int(level.argmax())
-        look = {"color": SERIES_COLORS[1], "fontweight": "bold", "path_effects": _halo()}
+        look: Look = {"color": SERIES_COLORS[1], "fontweight": "bold", "path_effects": _halo()}
         ax.annotate("level (rms)", (times[peak], level[peak]), (6, 8), **_OFFSET, **look)
     ax.set(xlim=(0, len(sound) / sample_rate), xlabel="seconds", ylabel="full scale is 1")
-    ax.grid(axis="y")
+    _grid(ax, "y")
     return titled(ax, "Waveform", f"{len(sound) / sample_rate:.2f} s at {sample_rate / 1000:g} kHz")
 
 
@@ -641,14 +670,156 @@ def spectrogram(
 
     level = np.asarray(sound, np.float32)
     level = log_mel(level) if level.ndim == 1 else level
-    ax = ax or _axes(3.8 if len(words) else 3.4)
+    ax = ax or _axes(3.4)
     _mel_image(ax, level, hop_s)
-    for name, show in (("f0", f0), ("cue", cue)):
-        if show is not None:
-            (_draw_f0 if name == "f0" else _draw_cue)(ax, show, hop_s)
-    for word, start, end in words:
-        look = {"ha": "center", "va": "bottom", "fontsize": 9, "transform": ax.get_xaxis_transform()}
-        ax.text((start + end) / 2, 1.01, word, **look)
-        ax.vlines([start, end], 0.96, 1.0, color=INK, linewidth=1, transform=ax.get_xaxis_transform(), clip_on=False)
-    titled(ax, "Mel spectrogram", f"{len(level) * hop_s:.2f} s, {level.shape[1]} mel bands, brighter is louder")
-    return ax
+    if f0 is not None:
+        pitch = np.asarray(f0, float)
+        line = [withStroke(linewidth=4, foreground="black")]
+        ax.plot(np.arange(len(pitch)) * hop_s, pitch, color="white", linewidth=2, path_effects=line)
+    if cue is not None:
+        _draw_cue(ax, *cue)
+    for number, (word, start, end) in enumerate(words):
+        look: Look = {
+            "ha": "center",
+            "va": "top",
+            "fontsize": 9,
+            "color": "white",
+            "transform": ax.get_xaxis_transform(),
+        }
+        edge = [withStroke(linewidth=2, foreground="black")]
+        ax.text((start + end) / 2, 0.98 - 0.09 * (number % 2), word, path_effects=edge, **look)
+        ax.axvline(start, color="white", linewidth=0.5, alpha=0.5)
+    facts = f"{len(level) * hop_s:.2f} s, {level.shape[1]} mel bands", "white line: f0" if f0 is not None else ""
+    return titled(ax, "Mel spectrogram", *facts)
+
+
+def _mel_image(ax: Axes, level: NDArray[np.float32], hop_s: float) -> None:
+    """Draw (frames, n_mels) dB on an axis of Hz that is even in mel; the 80 dB below the loudest are shown."""
+    import librosa
+
+    edges = librosa.mel_frequencies(2 * level.shape[1] + 3, fmax=MAX_HZ)[1::2]  # midway between centres of bands
+    edges[0], edges[-1] = 0, MAX_HZ  # so far do the outermost bands reach
+    seconds = (np.arange(len(level) + 1) - 0.5) * hop_s
+    ax.set_yscale("function", functions=(librosa.hz_to_mel, librosa.mel_to_hz))
+    loudest = level.max()
+    look: Look = {"cmap": "magma", "vmin": loudest - DYNAMIC_RANGE_DB, "vmax": loudest, "rasterized": True}
+    image = ax.pcolormesh(seconds, edges, level.T, **look)
+    bar = _figure(ax).colorbar(image, ax=ax, pad=0.02, aspect=18)
+    bar.set_label("dB")
+    bar.outline.set_visible(False)
+    ax.set_yticks(HERTZ_TICKS, [f"{hertz:,}" for hertz in HERTZ_TICKS])
+    ax.yaxis.set_minor_locator(NullLocator())
+    ax.set(ylim=(edges[0], edges[-1]), xlim=(seconds[0], seconds[-1]), xlabel="seconds", ylabel="Hz, spaced as mel")
+
+
+def _draw_cue(ax: Axes, start: float, end: float) -> None:
+    frame: Look = {"facecolor": "none", "edgecolor": "#7fe3ff", "linewidth": 2, "transform": ax.get_xaxis_transform()}
+    ax.add_patch(Rectangle((start, 0.01), end - start, 0.98, gid="cue", **frame))
+    look: Look = {"color": "#7fe3ff", "ha": "center", "va": "bottom", "fontweight": "bold"}
+    edge = [withStroke(linewidth=2.5, foreground="black")]
+    ax.text((start + end) / 2, 0.72, "cue", transform=ax.get_xaxis_transform(), path_effects=edge, **look)
+
+
+@style()
+def mel_and_mfcc(log_mel: ArrayLike, mfcc: ArrayLike, *, hop_s: float = HOP_S, ax: Axes | None = None) -> Axes:
+    """Draw the log-mel spectrogram (frames, n_mels) beside the MFCCs (frames, n_mfcc) made from it."""
+    level, coefficients = np.asarray(log_mel, np.float32), np.asarray(mfcc, float)
+    ax = ax or _axes(3.4)
+    right = _beside(ax)
+    _mel_image(ax, level, hop_s)
+    spread = np.maximum(coefficients.std(axis=0), 1e-9)
+    even = (coefficients - coefficients.mean(axis=0)) / spread  # else the first would outshine all others
+    n_frames, n_mfcc = even.shape
+    seconds = (np.arange(n_frames + 1) - 0.5) * len(level) / n_frames * hop_s  # the hops may differ
+    look: Look = {"cmap": "PuOr_r", "vmin": -3, "vmax": 3, "rasterized": True}
+    image = right.pcolormesh(seconds, np.arange(n_mfcc + 1) - 0.5, even.T, **look)
+    bar = _figure(right).colorbar(image, ax=right, pad=0.02, aspect=18)
+    bar.set_label("standard deviations")
+    bar.outline.set_visible(False)
+    right.yaxis.set_major_locator(MaxNLocator(integer=True, nbins=7))
+    right.set(xlabel="seconds", ylabel="coefficient")
+    titled(right, f"{n_mfcc} MFCCs", "each coefficient standardised")
+    return titled(ax, f"{level.shape[1]} mel bands", f"{n_frames} frames, brighter is louder")
+
+
+@style()
+def radar(
+    probabilities: ArrayLike | Mapping[str, ArrayLike], emotions: Sequence[str], *, ax: Axes | None = None
+) -> Axes:
+    """Draw the probabilities (n_emotions,) of one utterance, or those of several models by name, as a closed line."""
+    named = probabilities if isinstance(probabilities, Mapping) else {"": probabilities}
+    lines = {name: np.asarray(values, float) for name, values in named.items()}
+    ax = ax or _axes(5.0, projection="polar")
+    if wrong := {name: values.shape for name, values in lines.items() if values.shape != (len(emotions),)}:
+        raise ValueError(f"probabilities have shape {wrong}; expected ({len(emotions)},), one number an emotion.")
+    if ax.name != "polar":
+        raise ValueError(
+            f'ax is {ax.name}; expected polar axes. Make them with plt.subplots(subplot_kw={{"projection": "polar"}}).'
+        )
+    angles = np.arange(len(emotions)) * 2 * np.pi / len(emotions)
+    closed = np.append(angles, angles[0])
+    for number, (name, values) in enumerate(lines.items()):
+        colour = SERIES_COLORS[number % 7]
+        ax.plot(closed, np.append(values, values[0]), color=colour, linewidth=2, label=name)
+        ax.fill(angles, values, color=colour, alpha=0.12)
+        for angle, value, emotion in zip(angles, values, emotions, strict=True):
+            ax.scatter(
+                [angle],
+                [value],
+                s=60,
+                color=EMOTION_COLORS[emotion] if not name else colour,
+                marker=EMOTION_MARKERS[emotion] if not name else SERIES_MARKERS[number % 7],
+                edgecolor="white",
+                zorder=4,
+            )
+    _radar_frame(cast(PolarAxes, ax), angles, lines, emotions)
+    top = {name: int(values.argmax()) for name, values in lines.items()}
+    said = [f"{name + ': ' if name else ''}{emotions[k]}, {_percent(lines[name][k])}" for name, k in top.items()]
+    ax.set_xlabel(f"dashed: chance, {_percent(1 / len(emotions))}", color=GREY, fontsize=9)  # above are the names
+    return titled(ax, "; ".join(said), loc="center")
+
+
+def _radar_frame(
+    ax: PolarAxes, angles: NDArray[np.float64], lines: Mapping[str, NDArray[np.float64]], emotions: Sequence[str]
+) -> None:
+    ax.set_theta_zero_location("N")
+    ax.set_theta_direction(-1)
+    ax.spines["polar"].set_visible(False)
+    ax.grid(color=PALE)
+    around = np.linspace(0, 2 * np.pi, 100)
+    ax.plot(around, np.full(100, 1 / len(emotions)), color=GREY, linestyle=(0, (4, 2)), linewidth=1.2, label="chance")
+    single = next(iter(lines.values())) if len(lines) == 1 else None
+    names = [f"{name}\n{_percent(single[k])}" if single is not None else name for k, name in enumerate(emotions)]
+    ax.set_xticks(angles, names)
+    ax.tick_params(axis="x", pad=12)
+    highest = max(0.3, *(float(values.max()) for values in lines.values()))
+    ax.set_ylim(0, min(1.0, highest * 1.08))
+    rings = [ring for ring in (0.2, 0.4, 0.6, 0.8, 1.0) if ring <= ax.get_ylim()[1]]
+    ax.set_yticks(rings, [_percent(ring) for ring in rings], fontsize=8, color=GREY)
+    ax.set_rlabel_position(180 / len(emotions))
+    if single is None:
+        ax.legend(loc="center left", bbox_to_anchor=(1.18, 0.5), frameon=False)
+
+
+@style()
+def faces(frames: ArrayLike, times: ArrayLike | None = None, *, most: int = 6, ax: Axes | None = None) -> Axes:
+    """Draw a strip of frames (n_frames, height, width, 3) uint8, at most `most`, with their times in seconds."""
+    pictures = np.asarray(frames)
+    if pictures.ndim != 4 or not len(pictures):
+        raise ValueError(f"frames have shape {pictures.shape}; expected (n_frames, height, width, 3), at least one.")
+    shown = np.unique(np.linspace(0, len(pictures) - 1, min(most, len(pictures))).round().astype(int))
+    height, width = pictures.shape[1:3]
+    gap = width // 20
+    ax = ax or _axes(0.9 + min(3.5, WIDTH * height / ((width + gap) * len(shown))))
+    for place, number in enumerate(shown):
+        left = place * (width + gap)
+        ax.imshow(pictures[number], extent=(left, left + width, height, 0))
+    centres = np.arange(len(shown)) * (width + gap) + width / 2
+    labels = [f"frame {number}" for number in shown]
+    if times is not None:
+        labels = [f"{np.asarray(times, float)[number]:.2f} s" for number in shown]
+    ax.set(xlim=(0, len(shown) * (width + gap) - gap), ylim=(height, 0), yticks=[])
+    ax.set_xticks(centres, labels)
+    ax.tick_params(length=0)
+    ax.spines[:].set_visible(False)
+    return titled(ax, "The face over time", f"{len(shown)} of {len(pictures)} frames")
