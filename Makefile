@@ -8,7 +8,7 @@ CHAPTERS ?=
 JOBS ?= 1
 
 help:  ## list the commands
-	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /make \1|/' | column -t -s '|' 2>/dev/null || true
+	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 # The copies of lock and pyproject in the environment tell whether it is up to date, whatever the files' times are.
 setup:  ## make or refresh the virtual environment
@@ -27,8 +27,8 @@ setup:  ## make or refresh the virtual environment
 	  echo "Setting up $(VENV) with $$($$python --version): about a minute, more where the network is slow"; \
 	  $$python -m venv $(VENV); \
 	fi; \
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --requirement requirements.lock; \
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .; \
+	$(BIN)/python -m pip install -qq --disable-pip-version-check --requirement requirements.lock; \
+	$(BIN)/python -m pip install -qq --disable-pip-version-check --no-deps --no-build-isolation --editable .; \
 	cp requirements.lock pyproject.toml $(VENV)/
 
 course: setup  ## set up, build the sample, run every chapter into build/ (CHAPTERS="03 04" JOBS=2)
@@ -62,7 +62,7 @@ links: setup  ## after a change of the repository's address: badges, set-up cell
 	@$(BIN)/emolab links
 
 lock: setup  ## choose versions anew: requirements.lock from pyproject.toml, for Python 3.11 to 3.13
-	@$(BIN)/python -m pip install --quiet --disable-pip-version-check uv
+	@$(BIN)/python -m pip install -qq --disable-pip-version-check uv
 	@$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --extra lab --extra dev --no-annotate --no-header --output-file requirements.lock pyproject.toml
 	@sed -i.old -E '/^(nvidia-|cuda-|triton==)/d' requirements.lock && rm requirements.lock.old  # torch brings them where it needs them
 

@@ -1,8 +1,8 @@
 """The runner: executes chapters with papermill into build/, and closes the holes through which errors slip.
 
 A chapter runs in a fresh kernel whose working directory is the folder of its notebook, as in JupyterLab. Peak memory
-is the resident memory of the kernel and its child processes together, looked at ten times a second and after each cell; pages that two of
-them share count twice.
+is the resident memory of the kernel and its child processes together, looked at ten times a second and after each
+cell; pages that two of them share count twice.
 """
 
 from __future__ import annotations

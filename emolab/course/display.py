@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import io
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -27,13 +28,15 @@ def show(drawn: Any, description: str) -> None:
     from IPython.display import publish_display_data
 
     if not description.strip():
-        raise ValueError("the figure has no description; expected a sentence that says what it shows, for its alt text.")
+        raise ValueError(
+            "the figure has no description; expected a sentence that says what it shows, for its alt text."
+        )
     axes = drawn.flat[0] if hasattr(drawn, "flat") else drawn
     figure = axes.figure if hasattr(axes, "figure") and axes.figure is not None else axes
     picture = io.BytesIO()
     figure.savefig(picture, format="png", dpi=DPI, bbox_inches="tight")
     plt.close(figure)
-    data = {"image/png": picture.getvalue(), "text/plain": description}
+    data = {"image/png": base64.b64encode(picture.getvalue()).decode(), "text/plain": description}
     publish_display_data(data, metadata={"image/png": {"alt": description}})
 
 

@@ -106,8 +106,8 @@ def locked_versions() -> dict[str, str]:
     """Return the version of each package that requirements.lock names; nothing where there is no checkout."""
     lock = CHECKOUT / "requirements.lock"
     lines = lock.read_text().splitlines() if lock.is_file() else []
-    pins = (line.partition(";")[0].strip().split("==", 1) for line in lines if "==" in line and not line.startswith("#"))
-    return dict(pins)
+    pins = [line.partition(";")[0].strip().partition("==") for line in lines if not line.startswith("#")]
+    return {name: pinned for name, _, pinned in pins if pinned}
 
 
 def _computer() -> Iterator[Finding]:

@@ -1,21 +1,32 @@
-"""What several pages repeat, kept in step with where it is defined: address, badge, set-up cell, measured tables."""
+"""What several pages repeat, kept in step with where it is defined: address, badge, set-up cell, tables, figures."""
 
 from __future__ import annotations
 
+import base64
+import io
 import json
 import re
 import tomllib
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
+
+import nbformat
 
 from emolab.storage import CHECKOUT, results_root, written_whole
 
 BRANCH = "main"
 COLAB = "https://colab.research.google.com"
 BADGE = re.compile(r"\[!\[Open in Colab\]\([^)]*\)\]\([^)]*\)")
-MEASURED = re.compile(r"sample corpus, quick preset: [^,·\n]*(, [\d,. ]+ MB)?")
-TABLE = re.compile(r"<!-- table: (?P<name>[\w-]+) -->\n.*?<!-- end of table -->", re.DOTALL)
-SETUP = '''\
+PAGES = ("README.md", "CITATION.cff")  # beside the notebooks, these name the repository
+ADDRESS = re.compile(r"(git clone |git\+|repository-code: \"?)https://github\.com/[\w.-]+/[\w.-]+")
+COLAB_PAGE = re.compile(rf"{re.escape(COLAB)}/github/[\w.-]+/[\w.-]+/blob/[\w.-]+/")
+MEASURED = re.compile(r"(?<=sample corpus, quick preset: )\S+ s, \S+ MB")
+TABLES = re.compile(r"<!-- (chapters|results ([\w-]+)) -->")
+FIGURE_TAG = "figure-"
+FIGURE_WIDTH = 900  # pixels, as wide as a README is shown
+FIGURE_COLORS = 128
+SETUP = """\
 # Set-up: nothing happens on your own computer; Colab gets emolab, and keeps the versions of all it brings along.
 import sys
 
@@ -31,7 +42,7 @@ if "google.colab" in sys.modules:
     subprocess.run([*pip, "install", "--constraint", "/tmp/constraints.txt", source], check=True)
     import emolab
 
-    print("Python", platform.python_version(), "· emolab", emolab.__version__)'''
+    print("Python", platform.python_version(), "· emolab", emolab.__version__)"""
 
 
 def repository() -> str:
@@ -56,6 +67,105 @@ def setup_cell() -> str:
 
 def badge(chapter_file: str) -> str:
     """Return the Markdown of the badge that opens notebooks/`chapter_file` in Colab."""
-    owner_and_name = repository().removeprefix("https://github.com/")
-    page = f"{COLAB}/github/{owner_and_name}/blob/{BRANCH}/notebooks/{Path(chapter_file).name}"
-    return f"[![Open in Colab]({COLAB}/assets/colab-badge.svg)]({page})"
+    return f"[![Open in Colab]({COLAB}/assets/colab-badge.svg)]({_colab_root()}notebooks/{Path(chapter_file).name})"
+
+
+def _colab_root() -> str:
+    return f"{COLAB}/github/{repository().removeprefix('https://github.com/')}/blob/{BRANCH}/"
+
+
+def measured_path() -> Path:
+    """Return the file of seconds and memory that the chapters took on the sample; not of the ledger, so beside it."""
+    return results_root() / "chapters.json"
+
+
+def measured_chapters() -> dict[str, dict[str, Any]]:
+    """Return what `emolab run --record` measured on the sample in the quick preset, by chapter; {} if nothing yet."""
+    path = measured_path()
+    return json.loads(path.read_text(encoding="utf-8"))["chapters"] if path.is_file() else {}
+
+
+def refreshed_notebook(notebook: nbformat.NotebookNode, file_name: str) -> nbformat.NotebookNode:
+    """Write badge, set-up cell and measured time into a notebook; doing it again changes nothing."""
+    head = notebook.cells[0]
+    if BADGE.search(head.source):
+        head.source = BADGE.sub(lambda _: badge(file_name), head.source)
+    else:
+        title, _, rest = head.source.partition("\n")
+        head.source = f"{title}\n\n{badge(file_name)}\n{rest}".rstrip()
+    if measured := measured_chapters().get(Path(file_name).stem):
+        head.source = MEASURED.sub(f"{measured['seconds']:.0f} s, {measured['peak_mb']} MB", head.source)
+    setups = [cell for cell in notebook.cells if "setup" in cell.metadata.get("tags", [])]
+    if not setups:
+        setups = [nbformat.v4.new_code_cell(metadata={"tags": ["setup"]}, id="setup")]
+        notebook.cells.insert(1, setups[0])
+    setups[0].source = setup_cell()
+    return notebook
+
+
+def refresh(root: Path = CHECKOUT) -> list[Path]:
+    """Bring all notebooks and pages of a checkout up to date; return those that changed."""
+    changed = []
+    for path in sorted((root / "notebooks").glob("*.ipynb")):
+        old = path.read_text(encoding="utf-8")
+        new = nbformat.writes(refreshed_notebook(nbformat.reads(old, as_version=4), path.name)) + "\n"
+        changed += _write(path, old, new)
+    for path in (root / name for name in PAGES if (root / name).is_file()):
+        old = path.read_text(encoding="utf-8")
+        changed += _write(path, old, refreshed_page(old, root))
+    return changed
+
+
+def _write(path: Path, old: str, new: str) -> list[Path]:
+    if new == old:
+        return []
+    with written_whole(path) as part:
+        part.write_text(new, encoding="utf-8")
+    return [path]
+
+
+def refreshed_page(text: str, root: Path = CHECKOUT) -> str:
+    """Write address and tables into a page; these stand between `<!-- chapters -->` or the like and `<!-- end -->`."""
+    from emolab.ledger import replace_between, results_table
+
+    text = ADDRESS.sub(lambda match: match[1] + repository(), text)
+    text = COLAB_PAGE.sub(lambda _: _colab_root(), text)
+    for match in TABLES.finditer(text):
+        table = results_table(match[2]) if match[2] else chapters_table(measured_chapters(), root)
+        text = replace_between(text, match[1], table)
+    return text
+
+
+def chapters_table(measured: Mapping[str, Mapping[str, Any]], root: Path = CHECKOUT) -> str:
+    """Write the table of chapters in Markdown: title, measured seconds and memory, badge."""
+    lines = ["| chapter | seconds | peak MB | |", "|---|---:|---:|---|"]
+    for path in sorted((root / "notebooks").glob("[0-9][0-9]_*.ipynb")):
+        title = nbformat.read(path, as_version=4).cells[0].source.splitlines()[0].lstrip("# ")
+        known = measured.get(path.stem)
+        figures = f"{known['seconds']:.0f} | {known['peak_mb']:,}" if known else "not measured | "
+        lines.append(f"| [{title}](notebooks/{path.name}) | {figures} | {badge(path.name)} |")
+    return "\n".join(lines)
+
+
+def export_figures(build: Path, folder: Path) -> list[Path]:
+    """Write the pictures of executed cells tagged figure-NAME to `folder`/NAME.png, small enough for a README."""
+    from PIL import Image
+
+    written = []
+    for path in sorted(build.glob("[0-9][0-9]_*.ipynb")):
+        for cell in nbformat.read(path, as_version=4).cells:
+            names = [
+                tag.removeprefix(FIGURE_TAG) for tag in cell.metadata.get("tags", []) if tag.startswith(FIGURE_TAG)
+            ]
+            pictures = [data["image/png"] for data in map(_data, cell.get("outputs", [])) if "image/png" in data]
+            for name, picture in zip(names, pictures, strict=False):
+                image = Image.open(io.BytesIO(base64.b64decode(picture))).convert("RGB")
+                image.thumbnail((FIGURE_WIDTH, FIGURE_WIDTH))
+                with written_whole(folder / f"{name}.png") as part:
+                    image.quantize(FIGURE_COLORS).save(part, format="png", optimize=True)
+                written.append(folder / f"{name}.png")
+    return written
+
+
+def _data(output: nbformat.NotebookNode) -> Mapping[str, str]:
+    return output.get("data", {})
