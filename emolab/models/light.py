@@ -1,0 +1,107 @@
+"""Light models: scikit-learn pipelines, and the small search that chooses among them on the validation part."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from sklearn.base import BaseEstimator
+from sklearn.calibration import CalibratedClassifierCV
+from sklearn.ensemble import RandomForestClassifier
+from sklearn.linear_model import LogisticRegression
+from sklearn.metrics import recall_score
+from sklearn.pipeline import Pipeline, make_pipeline
+from sklearn.preprocessing import StandardScaler
+from sklearn.svm import SVC
+
+N_TREES = 400
+N_CALIBRATION_FOLDS = 3
+MAX_ITERATIONS = 2000
+LEARNED = ("mean_", "scale_", "coef_", "intercept_", "support_vectors_", "dual_coef_")  # where models keep numbers
+
+Score = Callable[[Any, Any], float]  # (truth, predicted), higher is better
+
+
+def logistic_regression(seed: int, *, c: float = 0.01, balanced: bool = True, scale: bool = True) -> Pipeline:
+    """Weigh each feature once for each emotion; a small `c` keeps the weights small."""
+    weights = "balanced" if balanced else None
+    model = LogisticRegression(C=c, class_weight=weights, max_iter=MAX_ITERATIONS, random_state=seed)
+    return make_pipeline(StandardScaler(), model) if scale else make_pipeline(model)
+
+
+def random_forest(seed: int, *, leaf_size: int = 1, balanced: bool = True) -> Pipeline:
+    """Let many trees vote, each grown on other utterances and features; trees need no scaling."""
+    weights = "balanced_subsample" if balanced else None
+    sizes = {"n_estimators": N_TREES, "min_samples_leaf": leaf_size}
+    return make_pipeline(RandomForestClassifier(**sizes, class_weight=weights, n_jobs=-1, random_state=seed))
+
+
+def svm(seed: int, *, c: float = 10.0, balanced: bool = True) -> Pipeline:
+    """Separate the emotions by wide margins around similar utterances, then turn distances into probabilities."""
+    machine = SVC(C=c, class_weight="balanced" if balanced else None, random_state=seed)
+    return make_pipeline(StandardScaler(), CalibratedClassifierCV(machine, ensemble=False, cv=N_CALIBRATION_FOLDS))
+
+
+CANDIDATES: Mapping[str, Callable[[int], list[Pipeline]]] = {  # name: small grid, the most held back first
+    "logistic-regression": lambda seed: [logistic_regression(seed, c=c) for c in (0.001, 0.01, 0.1)],
+    "word-logistic-regression": lambda seed: [logistic_regression(seed, c=c, scale=False) for c in (0.3, 1.0, 3.0)],
+    "random-forest": lambda seed: [random_forest(seed, leaf_size=size) for size in (5, 2)],
+    "svm": lambda seed: [svm(seed, c=c) for c in (1.0, 3.0, 10.0)],
+}
+
+
+def unweighted_recall(truth: NDArray[Any], predicted: NDArray[Any]) -> float:
+    """Average the recall of the emotions that occur in `truth`, from 0 to 1."""
+    return float(recall_score(truth, predicted, labels=np.unique(truth), average="macro"))
+
+
+def choose_on_validation(
+    candidates: Sequence[Pipeline],
+    x_train: Any,
+    y_train: NDArray[Any],
+    x_valid: Any,
+    y_valid: NDArray[Any],
+    score: Score = unweighted_recall,
+) -> Pipeline:
+    """Fit each candidate to the training part; return the one that scores best on the validation part.
+
+    Args:
+        candidates: Unfitted pipelines; of equally good ones the first is taken.
+        x_train: (n_train, n_features), dense or sparse.
+        y_train: (n_train,) emotions.
+        x_valid: (n_valid, n_features), like `x_train`.
+        y_valid: (n_valid,) emotions.
+        score: What is to be high, given truth and prediction.
+
+    Returns:
+        The best pipeline, fitted to the training part alone.
+
+    Raises:
+        ValueError: If there are no candidates, or training has a single emotion.
+    """
+    if not candidates or len(np.unique(y_train)) < 2:
+        raise ValueError(
+            f"{len(candidates)} candidates and {len(np.unique(y_train))} emotions in training; expected at least one "
+            "candidate and two emotions. Take the candidates from emolab.models.light.CANDIDATES and a larger part."
+        )
+    fitted = [candidate.fit(x_train, y_train) for candidate in candidates]
+    scores = [score(y_valid, candidate.predict(x_valid)) for candidate in fitted]
+    return fitted[int(np.argmax(scores))]
+
+
+def count_numbers(model: BaseEstimator | None) -> int:
+    """Count the numbers that a fitted model has learned; the size of a light model, as parameters are a network's.
+
+    A split of a tree counts as two (feature and threshold), a leaf as one for each emotion.
+    """
+    if isinstance(model, Pipeline):
+        return sum(count_numbers(step) for _, step in model.steps)
+    if isinstance(model, CalibratedClassifierCV):
+        parts = model.calibrated_classifiers_
+        return sum(count_numbers(part.estimator) + 2 * len(part.calibrators) for part in parts)
+    if isinstance(model, RandomForestClassifier):
+        trees = [tree.tree_ for tree in model.estimators_]
+        return sum(2 * (tree.node_count - tree.n_leaves) + model.n_classes_ * tree.n_leaves for tree in trees)
+    return sum(np.size(getattr(model, name)) for name in LEARNED if hasattr(model, name))
