@@ -153,6 +153,8 @@ def _evaluated(path: Path, folder: Path, found: _Findings) -> Iterator[dict[str,
         elif line.startswith("C-"):
             if row is None or not _count_votes(line, row["votes"]):
                 found.problems.append(f"{place}: no vote for a known emotion under an utterance: {line[:60]!r}")
+        elif NAME.search(line):  # else its votes would go to the utterance before
+            found.problems.append(f"{place}: the beginning of an utterance cannot be read: {line[:80]!r}")
         elif not line.startswith(("%", "A-")):
             found.dropped.append((place, f"not a line of an evaluation: {line[:60]!r}"))
 

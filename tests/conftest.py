@@ -1,0 +1,56 @@
+"""What all tests share: no network, a home folder of their own, and the real corpora where there are any."""
+
+from __future__ import annotations
+
+import socket
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import HealthCheck, settings
+
+from emolab.storage import corpus_places
+
+settings.register_profile("emolab", deadline=None, suppress_health_check=[HealthCheck.too_slow], derandomize=True)
+settings.load_profile("emolab")
+OWN_MACHINE = ("127.", "::1", "localhost")  # Jupyter's kernels talk to their clients by these
+
+
+@pytest.fixture(autouse=True)
+def sealed_off(monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest.TempPathFactory) -> None:
+    """Refuse connections to other machines, and give each test a home folder and a cache of its own."""
+    connect = socket.socket.connect
+
+    def refuse(self: socket.socket, address: Any) -> None:
+        is_local = isinstance(address, (str, bytes)) or str(address[0]).startswith(OWN_MACHINE)
+        if not is_local:
+            raise RuntimeError(f"a test tried to connect to {address}; give it a local file instead")
+        connect(self, address)
+
+    home = tmp_path_factory.mktemp("home")
+    monkeypatch.setattr(socket.socket, "connect", refuse)
+    monkeypatch.setenv("HOME", str(home))
+    monkeypatch.setenv("EMOLAB_CACHE", str(home / "cache"))
+    monkeypatch.setenv("MPLCONFIGDIR", str(tmp_path_factory.getbasetemp() / "matplotlib"))  # one list of fonts for all
+    monkeypatch.setenv("HF_HUB_OFFLINE", "1")
+
+
+@pytest.fixture
+def ravdess_root() -> Path:
+    """Return the folder of the real RAVDESS, or skip the test."""
+    return real_corpus("ravdess")
+
+
+@pytest.fixture
+def meld_root() -> Path:
+    """Return the folder of the real MELD, or skip the test."""
+    return real_corpus("meld")
+
+
+def real_corpus(name: str) -> Path:
+    """Return the first place that has a corpus, or skip the test that asked for it."""
+    places = corpus_places(name)
+    found = next((place for place in places if place.is_dir() and any(place.iterdir())), None)
+    if found is None:
+        pytest.skip(f"the real {name} is not on this machine; looked in {', '.join(map(str, places))}")
+    return found

@@ -1,0 +1,83 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+from emolab.corpora.corpus import SCHEMA, Corpus, complete_table
+
+ROWS = [
+    {"utterance_id": "a", "speaker": "ann", "emotion": "happy", "text": "Hello", "audio_path": "a.wav"},
+    {"utterance_id": "b", "speaker": "ben", "emotion": "excited", "text": "Well", "votes": {"excited": 2}},
+    {"utterance_id": "c", "speaker": "ben", "emotion": "undecided", "start": 1, "end": 2, "mood": "odd"},
+]
+EMOTIONS = ("happy", "excited", "undecided")
+
+
+@pytest.fixture
+def corpus() -> Corpus:
+    return Corpus.from_rows("toy", ROWS, emotions=EMOTIONS, root=Path("/data"), default_view="iemocap4")
+
+
+def test_from_rows_completes_the_schema_and_keeps_other_columns(corpus: Corpus) -> None:
+    assert list(corpus.table) == [*SCHEMA, "mood"]
+    assert {column: str(corpus.table[column].dtype) for column in SCHEMA} == {
+        c: dtype for c, (dtype, _) in SCHEMA.items()
+    }
+    assert corpus.table["valence"].isna().all()
+
+
+def test_view_merges_and_lists_what_it_drops(corpus: Corpus) -> None:
+    view = corpus.view()
+    assert (len(view), view.view_name, view.table["emotion"].tolist()) == (2, "iemocap4", ["happy", "happy"])
+    assert view.dropped.to_dict("records") == [{"utterance_id": "c", "reason": "not in view iemocap4: undecided"}]
+    assert view.targets().tolist() == [1, 1]
+    assert len(corpus) == 3
+    assert view.view("iemocap4") is view
+
+
+def test_view_explains_a_name_it_does_not_know(corpus: Corpus) -> None:
+    with pytest.raises(KeyError, match=r"no view 'iemocap7'; expected one of .*'iemocap4'"):
+        corpus.view("iemocap7")
+    with pytest.raises(ValueError, match=r"has none of the emotions of view 'iemocap4'.*it has .*undecided"):
+        corpus.select([False, False, True]).view()
+
+
+def test_select_keeps_the_marked_rows_in_order(corpus: Corpus) -> None:
+    part = corpus.select(corpus.table["speaker"] == "ben")
+    assert part.table["utterance_id"].tolist() == ["b", "c"]
+    assert part.table.index.tolist() == [0, 1]
+
+
+def test_paths_lie_below_the_root_and_modalities_are_what_is_there(corpus: Corpus) -> None:
+    assert corpus.select([True, False, False]).audio_paths() == [Path("/data/a.wav")]
+    assert corpus.modalities == ("audio", "text")
+
+
+def test_paths_and_texts_name_the_utterances_that_have_none(corpus: Corpus) -> None:
+    with pytest.raises(ValueError, match=r"2 of 3 utterances .* no audio_path: b, c\. Expected .* leave those out"):
+        corpus.audio_paths()
+    with pytest.raises(ValueError, match=r"1 of 3 .* no text: c\."):
+        corpus.texts()
+
+
+def test_corpus_lists_everything_that_breaks_the_schema() -> None:
+    rows = [{**ROWS[0], "speaker": "", "gender": "f"}, {**ROWS[0], "emotion": "odd", "start": 3, "end": 2}]
+    with pytest.raises(ValueError, match=r"breaks the schema.*Expected the columns") as caught:
+        Corpus.from_rows("toy", rows, emotions=EMOTIONS, root=Path())
+    for problem in ("speaker is empty in rows 0", "occurs twice: a", "unknown emotion odd in rows 1", "gender is not"):
+        assert problem in str(caught.value)
+    assert "end lies before start in rows 1" in str(caught.value)
+
+
+def test_corpus_names_missing_columns_and_wrong_types() -> None:
+    table = complete_table(pd.DataFrame(ROWS))
+    with pytest.raises(ValueError, match="no column session"):
+        Corpus("toy", table.drop(columns="session"), EMOTIONS, Path())
+    with pytest.raises(ValueError, match="column turn has type float64, not Int64"):
+        Corpus("toy", table.assign(turn=0.5), EMOTIONS, Path())
+
+
+def test_repr_says_whether_the_corpus_is_synthetic(corpus: Corpus) -> None:
+    assert repr(corpus) == "Corpus('toy', view 'all', 3 utterances, 2 speakers)"

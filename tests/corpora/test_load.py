@@ -1,0 +1,90 @@
+from __future__ import annotations
+
+import sys
+import types
+from pathlib import Path
+
+import pytest
+
+import emolab.corpora
+from emolab.corpora import join_truth, load_corpus, read_ravdess
+
+TRUTH = """utterance_id,cue_words,cue_start,cue_end,cue_modalities,shown_text,shown_audio,shown_video
+01-05-01-01-01-01,1 4,0.5,0.9,text audio,angry,angry,sad
+01-04-01-01-01-02,,,,,,,
+"""
+
+
+@pytest.fixture
+def sample(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Put a sample of two performances in the place of the real one."""
+    for name in ("03-01-05-01-01-01-01.wav", "03-01-04-01-01-01-02.wav"):
+        path = tmp_path / "sample/ravdess" / f"Actor_{name[-6:-4]}" / name
+        path.parent.mkdir(parents=True)
+        path.touch()
+    (tmp_path / "sample/ravdess/truth.csv").write_text(TRUTH)
+    builder = types.ModuleType("emolab.corpora.sample")
+    builder.ensure = lambda: tmp_path / "sample"  # type: ignore[attr-defined]
+    monkeypatch.setitem(sys.modules, "emolab.corpora.sample", builder)
+    monkeypatch.setattr(emolab.corpora, "sample", builder, raising=False)
+    return tmp_path / "sample"
+
+
+def test_load_corpus_builds_the_sample_and_joins_its_truth(sample: Path) -> None:
+    corpus = load_corpus("sample-ravdess")
+    assert (corpus.name, corpus.synthetic, corpus.view().view_name) == ("sample-ravdess", True, "ravdess8")
+    row = corpus.table.set_index("utterance_id").loc["01-05-01-01-01-01"]
+    assert row["cue_words"] == (1, 4)
+    assert row["cue_modalities"] == ("text", "audio")
+    assert row[["cue_start", "cue_end", "shown_video"]].tolist() == [0.5, 0.9, "sad"]
+    plain = corpus.table.set_index("utterance_id").loc["01-04-01-01-01-02"]
+    assert plain["cue_words"] == plain["cue_modalities"] == ()
+    assert plain[["cue_start", "shown_text"]].isna().all()
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "message"),
+    [
+        ("01-04-01-01-01-02", "01-04-01-01-01-03", r"not of both sample and truth: .*02, .*03 \(2 in all\)"),
+        ("cue_words", "cues", "no column cue_words"),
+        ("1 4,0.5", "1 4;0.5", "row 2 has 7 cells, the header 8"),
+    ],
+)
+def test_join_truth_explains_a_truth_of_another_sample(sample: Path, old: str, new: str, message: str) -> None:
+    path = sample / "ravdess/truth.csv"
+    path.write_text(TRUTH.replace(old, new))
+    with pytest.raises(ValueError, match=f"{message}.*Expected the truth of each utterance. Run: emolab sample"):
+        join_truth(read_ravdess(path.parent), path)
+
+
+def test_join_truth_says_that_there_is_none(sample: Path) -> None:
+    with pytest.raises(FileNotFoundError, match=r"no .*gone\.csv\. Expected it beside the sample.*emolab sample"):
+        join_truth(read_ravdess(sample), sample / "gone.csv")
+
+
+def test_load_corpus_lists_where_it_looked(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("EMOLAB_CORPORA", str(tmp_path / "mine"))
+    monkeypatch.setenv("EMOLAB_DATA", str(tmp_path / "data"))
+    with pytest.raises(FileNotFoundError, match=r"looked in .*mine/iemocap, .*data/iemocap, .*Expected.*README"):
+        load_corpus("iemocap")
+
+
+def test_load_corpus_passes_over_an_empty_place(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    (tmp_path / "empty/ravdess").mkdir(parents=True)
+    recording = tmp_path / "data/ravdess/03-01-05-01-01-01-01.wav"
+    recording.parent.mkdir(parents=True)
+    recording.touch()
+    monkeypatch.setenv("EMOLAB_CORPORA", str(tmp_path / "empty"))
+    monkeypatch.setenv("EMOLAB_DATA", str(tmp_path / "data"))
+    assert load_corpus("ravdess").audio_paths() == [recording]
+
+
+def test_load_corpus_reads_a_table_of_ones_own(tmp_path: Path) -> None:
+    (tmp_path / "mine.csv").write_text("id,speaker,emotion,text\na,ann,sad,Oh no.\n")
+    assert len(load_corpus(tmp_path / "mine.csv")) == 1
+    assert load_corpus("mine.csv", root=tmp_path).name == "mine"
+
+
+def test_load_corpus_lists_the_names_it_knows() -> None:
+    with pytest.raises(ValueError, match=r"no corpus 'imocap'\. Expected one of sample, .*meld, or the path.*Correct"):
+        load_corpus("imocap")
