@@ -117,7 +117,8 @@ def expected_calibration_error(truth: Sequence[str], probabilities: ArrayLike, *
     Raises:
         ValueError: If the inputs are empty, do not pair up, or are not probabilities.
     """
-    return float(_scores(**_tally(report(truth, probabilities, emotions=labels, clusters=[""] * len(truth))))["ece"][0])
+    counts = _count(report(truth, probabilities, emotions=labels, clusters=[""] * len(truth)))
+    return float(_scores(**{name: count.sum(axis=0) for name, count in counts.items()})["ece"])
 
 
 @dataclass(frozen=True, eq=False)
@@ -206,7 +207,7 @@ class Report:
     @cached_property
     def draws(self) -> Draws:
         """Each metric and each emotion's F1 in (1 + 1,000,): as measured, then in the bootstrap's draws."""
-        return _scores(**_tally(self))
+        return _scores(**_drawn(_count(self), seed=self.seed))
 
     @cached_property
     def metrics(self) -> dict[str, Interval]:
@@ -473,11 +474,11 @@ def _scores(confusion: Counts, bins: Counts | None = None) -> Draws:
     return scores
 
 
-def _tally(said: Report) -> dict[str, Counts]:
-    """Count once for each cluster, then add up: all clusters once, then the clusters of each draw.
+def _count(said: Report) -> dict[str, Counts]:
+    """Count in each cluster what the metrics are made of.
 
     Returns:
-        confusion (1 + n_draws, n_emotions, n_emotions) and bins (1 + n_draws, n_bins, 2), the sums of the top
+        confusion (n_clusters, n_emotions, n_emotions), and bins (n_clusters, n_bins, 2): the sums of the top
         probabilities and of the right answers that fall into each bin of the top probability.
     """
     names, cluster = np.unique(np.array(said.units), return_inverse=True)
@@ -489,9 +490,15 @@ def _tally(said: Report) -> dict[str, Counts]:
     bins = np.zeros((len(names), N_BINS, 2))
     place_of_top = np.clip(np.ceil(top * N_BINS).astype(int) - 1, 0, N_BINS - 1)  # a bin holds its upper edge
     np.add.at(bins, (cluster, place_of_top), np.stack([top, named == truth], axis=1))
-    draws = np.random.default_rng(said.seed).multinomial(len(names), np.full(len(names), 1 / len(names)), N_DRAWS)
-    weights = np.vstack([np.ones(len(names)), draws])  # how often each cluster is in
-    return {"confusion": np.tensordot(weights, confusion, 1), "bins": np.tensordot(weights, bins, 1)}
+    return {"confusion": confusion, "bins": bins}
+
+
+def _drawn(counts: Mapping[str, Counts], *, seed: int) -> dict[str, Counts]:
+    """Add up counts of (n_clusters, …) to (1 + n_draws, …): all clusters once, then those of each bootstrap draw."""
+    n = len(counts["confusion"])
+    draws = np.random.default_rng(seed).multinomial(n, np.full(n, 1 / n), N_DRAWS)
+    weights = np.vstack([np.ones(n), draws])  # how often each cluster is in
+    return {name: np.tensordot(weights, count, 1) for name, count in counts.items()}
 
 
 def _interval(draws: NDArray[np.float64]) -> Interval:
