@@ -1,0 +1,194 @@
+"""The ledger takes whole entries only, gives back what it got, and makes the tables."""
+
+from __future__ import annotations
+
+import copy
+import json
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from emolab.evaluation import CrossValidation, report
+from emolab.ledger import FIELDS, device, entry_of, read_ledger, record, replace_between, results_table, versions
+from emolab.storage import results_root
+
+EMOTIONS = ("calm", "sad", "angry")  # angry never occurs and is never named
+COST = {"parameters": 1_234_567, "trainable": 5, "flops": None, "train_s": 12.4}
+COST |= {"peak_mb": 300.0, "latency_ms_p50": 1.0, "latency_ms_p95": 2.0}
+
+
+@pytest.fixture(autouse=True)
+def own_results(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("EMOLAB_DATA", str(tmp_path))
+
+
+def measured(*, right: int = 6, modalities: tuple[str, ...] = ("audio",), stand_in: bool = False) -> CrossValidation:
+    """Two seeds, each with eight utterances of four speakers, the first `right` of them named rightly."""
+    truth = ["calm", "sad"] * 4
+    rows = [[0.8, 0.2, 0] if (emotion == "calm") == (i < right) else [0.2, 0.8, 0] for i, emotion in enumerate(truth)]
+    said = report(truth, rows, emotions=EMOTIONS, clusters="aabbccdd")
+    return CrossValidation({7: said, 8: said}, "speakers-4-folds", modalities, stand_in, (1.0, 2.0), dict(COST))
+
+
+def entry(
+    *, recipe: str = "audio/svm", corpus: str = "ravdess", preset: str = "full", **options: Any
+) -> dict[str, Any]:
+    made = entry_of(measured(**options), recipe=recipe, corpus=corpus, preset=preset, command="emolab measure")
+    return {**made, "view": "ravdess8"}
+
+
+def test_entry_of_has_every_field_of_the_blueprint() -> None:
+    made = entry()
+    assert set(FIELDS) <= set(made)
+    assert (made["seeds"], made["n_test"], made["modalities"], made["protocol"]) == (
+        [7, 8],
+        8,
+        ["audio"],
+        "speakers-4-folds",
+    )
+    assert made["metrics"]["wa"]["value"] == 0.75
+    assert made["per_emotion"]["angry"] == {"precision": None, "recall": None, "f1": None, "support": 0}
+    assert made["seed_values"]["wa"] == [0.75, 0.75]
+    assert made["clusters"] == {"by": "speaker", "n": 4}
+    assert set(made["versions"]) == {"emolab", "python", "numpy", "torch", "scikit-learn", "librosa"}
+    assert re.fullmatch(r"\d{4}-\d\d-\d\d", made["date"])
+
+
+def test_record_writes_one_file_a_recipe_that_reads_back_the_same() -> None:
+    made = entry(recipe="fusion/late/cnn-bilstm")
+    path = record(made)
+    assert path == results_root() / "ravdess" / "fusion-late-cnn-bilstm.json"
+    assert json.loads(path.read_text(encoding="utf-8")) == made
+    assert [file.name for file in path.parent.iterdir()] == [path.name]
+
+
+@pytest.mark.parametrize("field", list(FIELDS))
+def test_record_refuses_an_entry_without_a_field(field: str) -> None:
+    made = {name: value for name, value in entry().items() if name != field}
+    with pytest.raises(ValueError, match=rf"ledger entry .* is not right: .*{field}.*Build it with entry_of"):
+        record(made)
+    assert not results_root().exists()
+
+
+@pytest.mark.parametrize(
+    ("path", "value", "message"),
+    [
+        ("metrics.ua.value", float("nan"), "metrics.ua is"),
+        ("metrics.ece.high", float("inf"), "metrics.ece is"),
+        ("metrics.wa.low", 0.9, "metrics.wa has low 0.9, value 0.75, high .* not in order"),
+        ("metrics.macro_f1", None, "metrics.macro_f1 is None"),
+        ("cost.peak_mb", float("nan"), "cost.peak_mb is nan"),
+        ("cost.train_s", None, "cost.train_s is None"),
+        ("per_emotion.calm.f1", None, "per_emotion.calm.f1 is None"),
+        ("per_emotion.sad.support", "4", "per_emotion.sad.support is '4'"),
+        ("seeds", [], "seeds is empty"),
+        ("n_test", 0, "n_test is empty"),
+        ("n_test", True, "n_test is True"),
+        ("stand_in", "no", "stand_in is 'no'"),
+        ("command", "", "command is empty"),
+        ("corpus", "../elsewhere", "corpus '../elsewhere' is no file name"),
+        ("recipe", "audio//svm", "recipe 'audio//svm' is no file name"),
+    ],
+)
+def test_record_refuses_figures_that_are_none(path: str, value: Any, message: str) -> None:
+    made = copy.deepcopy(entry())
+    *way, last = path.split(".")
+    place = made
+    for name in way:
+        place = place[name]
+    place[last] = value
+    with pytest.raises(ValueError, match=message):
+        record(made)
+    assert not results_root().exists()
+
+
+def test_record_lists_all_problems_at_once() -> None:
+    made = {**entry(), "seeds": [], "preset": 3}
+    with pytest.raises(ValueError, match=r"preset is 3; seeds is empty"):
+        record(made)
+
+
+def test_record_does_not_lose_a_full_measurement_to_a_quick_one() -> None:
+    record(entry())
+    record(entry(right=7))  # measured again the same way
+    with pytest.raises(ValueError, match=r"holds another measurement: \{'preset': \('full', 'quick'\)\}.*replace=True"):
+        record(entry(preset="quick"))
+    record(entry(preset="quick"), replace=True)
+    assert read_ledger("ravdess")["preset"].tolist() == ["quick"]
+
+
+def test_read_ledger_gives_a_row_an_entry() -> None:
+    record(entry())
+    record(entry(corpus="meld", recipe="text/bilstm", modalities=("text",)))
+    (results_root() / "meld" / "explain-text-bilstm.json").write_text("{}")
+    ledger = read_ledger()
+    assert ledger["corpus"].tolist() == ["meld", "ravdess"]
+    assert ledger["wa"].tolist() == [0.75, 0.75]
+    assert (ledger["wa_low"] <= ledger["wa"]).all()
+    assert ledger["parameters"].tolist() == [1_234_567] * 2
+    assert len(read_ledger("meld")) == 1
+
+
+def test_read_ledger_is_empty_where_nothing_was_measured() -> None:
+    assert read_ledger().empty
+    assert "ua" in read_ledger()
+    assert results_table("ravdess") == "No results on ravdess yet."
+
+
+@pytest.mark.parametrize("content", ["{", "[1]", "{}", '{"corpus": "ravdess"}', "\x00", json.dumps({"metrics": 3})])
+def test_read_ledger_names_the_file_that_is_broken(content: str) -> None:
+    folder = results_root() / "ravdess"
+    folder.mkdir(parents=True)
+    (folder / "audio-svm.json").write_text(content)
+    with pytest.raises(ValueError, match=r"audio-svm\.json is no ledger entry: .* Delete the file and measure again"):
+        read_ledger()
+
+
+def test_results_table_goes_by_modality_and_puts_the_best_first() -> None:
+    record(entry(recipe="fusion/late", modalities=("audio", "text"), right=8))
+    record(entry(recipe="audio/svm", right=5))
+    record(entry(recipe="audio/wav2vec2", right=7, stand_in=True))
+    record(entry(recipe="text/bilstm", modalities=("text",), right=8))
+    table, notes = results_table("ravdess").split("\n\n")
+    rows = [[cell.strip() for cell in line.strip("|").split("|")] for line in table.splitlines()]
+    assert len({len(row) for row in rows}) == 1
+    assert [row[0] for row in rows[2:]] == [
+        "audio/wav2vec2 (stand-in)",
+        "audio/svm",
+        "text/bilstm",
+        "fusion/late",
+        "*always the most frequent emotion*",
+    ]
+    assert rows[-2][:5] == ["fusion/late", "audio + text", *["1.000 [1.000, 1.000]"] * 3]
+    assert rows[-2][5:] == ["8", "ravdess8, speakers-4-folds", "full", "7, 8", "1,234,567", "12"]
+    assert rows[-1][2:5] == ["0.500", "0.500", "0.333"]
+    assert "A stand-in is a tiny network" in notes
+    assert "synthetic" not in notes
+
+
+def test_results_table_says_what_is_synthetic() -> None:
+    record({**entry(corpus="sample"), "synthetic": True})
+    assert "synthetic sample: these figures say nothing about people" in results_table("sample")
+
+
+def test_replace_between_fills_the_block_and_nothing_else() -> None:
+    text = "# Title\n<!-- results:meld -->\n<!-- end -->\n<!-- results:ravdess -->\nold\n<!-- end -->\nrest\n"
+    filled = replace_between(text, "results:ravdess", "| new |\n")
+    assert filled == text.replace("old", "| new |")
+    assert replace_between(filled, "results:ravdess", "| new |") == filled
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["", "<!-- results:x -->", "<!-- end --><!-- results:x -->", "<!-- results:x --><!-- results:x --><!-- end -->"],
+)
+def test_replace_between_needs_one_block(text: str) -> None:
+    with pytest.raises(ValueError, match=r"the text has <!-- results:x --> \d times; expected once, with <!-- end -->"):
+        replace_between(text, "results:x", "table")
+
+
+def test_device_and_versions_do_not_name_the_machine() -> None:
+    assert re.fullmatch(r"\d+ cores, .+", device())
+    assert versions()["numpy"][0].isdigit()
