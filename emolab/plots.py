@@ -1,7 +1,8 @@
 """Figures of corpora, sounds, training and results: data objects in, axes out; nothing is computed by a model.
 
 Every function draws on `ax`, or on a new figure as wide as a notebook, and returns the axes. An emotion has one colour
-and one marker everywhere; the title says what is seen, the grey line under it on how many utterances.
+and one marker everywhere; the title says what is seen, the grey line under it on how many utterances, and whether they
+are the synthetic sample. Where only arrays are handed in, `note` says so.
 """
 
 from __future__ import annotations
@@ -10,11 +11,13 @@ import textwrap
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Literal, cast
+from zlib import crc32
 
 import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
+from matplotlib.collections import QuadMesh
 from matplotlib.colors import to_hex, to_rgb
 from matplotlib.figure import Figure
 from matplotlib.patches import Ellipse, Rectangle
@@ -61,26 +64,18 @@ STYLE: Mapping[str, Any] = {
     "figure.facecolor": "white",
     "axes.facecolor": "white",
     "font.size": 10,
-    "font.family": "sans-serif",
     "text.color": INK,
     "axes.labelcolor": INK,
     "axes.edgecolor": GREY,
-    "axes.titlesize": 12,
-    "axes.titleweight": "bold",
-    "axes.labelsize": 10,
-    "axes.axisbelow": True,
-    "axes.spines.top": False,
-    "axes.spines.right": False,
     "xtick.color": GREY,
     "ytick.color": GREY,
     "xtick.labelcolor": INK,
     "ytick.labelcolor": INK,
-    "grid.color": PALE,
-    "grid.linewidth": 0.7,
 }
 
 
 Look = dict[str, Any]  # keyword arguments of a drawing function
+_OFFSET: Look = {"textcoords": "offset points", "annotation_clip": False}
 
 
 @contextmanager
@@ -167,11 +162,11 @@ def _rows(ax: Axes, names: Sequence[str], *, grid: bool = True) -> None:
         _grid(ax, "x")
 
 
-def _key(ax: Axes, names: Sequence[str], *, right: float = 1.0) -> None:
+def _key(ax: Axes, names: Sequence[str]) -> None:
     """Name the tints of the bars in a line above the first bar."""
     ax.set_ylim(ax.get_ylim()[0], -1.25)
     across = ax.get_yaxis_transform()
-    for place, name, white in zip(np.arange(len(names)) / len(names) * right, names, TINTS, strict=False):
+    for place, name, white in zip(np.arange(len(names)) / len(names), names, TINTS, strict=False):
         swatch: Look = {"facecolor": tint(GREY, white), "edgecolor": INK, "linewidth": 0.5}
         ax.scatter([place + 0.012], [-0.85], s=80, marker="s", transform=across, clip_on=False, **swatch)
         ax.text(place + 0.03, -0.85, name, transform=across, va="center", fontsize=9)
@@ -202,15 +197,15 @@ def class_balance(corpus: Corpus, *, by: str | None = None, ax: Axes | None = No
     """Draw how often each emotion occurs, split by another column of the table, such as gender or part, if named."""
     if by is not None and by not in corpus.table:
         raise ValueError(f"no column {by!r} to split by; expected one of {sorted(corpus.table.columns)}. Name another.")
-    ax = ax or _axes(1.4 + ROW_HEIGHT * len(corpus.emotions))
     split = corpus.table[by].astype("string").fillna("not stated") if by else pd.Series("all", corpus.table.index)
     counts = pd.crosstab(corpus.table["emotion"], split)
     counts = counts.reindex(index=list(corpus.emotions), columns=list(split.unique()), fill_value=0)
     if counts.shape[1] > len(TINTS):
         raise ValueError(f"{by} has {counts.shape[1]} values; expected at most {len(TINTS)}. Split by gender or part.")
+    ax = ax or _axes(1.4 + ROW_HEIGHT * len(corpus.emotions))
     left, total = np.zeros(len(counts)), counts.sum(axis=1)
     for white, group in zip(TINTS, counts, strict=False):
-        colours = [tint(EMOTION_COLORS[emotion], white) for emotion in corpus.emotions]
+        colours = [tint(_look(emotion)["color"], white) for emotion in corpus.emotions]
         ax.barh(range(len(counts)), counts[group], left=left, color=colours, edgecolor=INK, linewidth=0.5, height=0.7)
         left += counts[group].to_numpy()
     for row, n in enumerate(total):
@@ -274,7 +269,7 @@ def _distributions(values: pd.Series, corpus: Corpus, ax: Axes | None) -> Axes:
         group = values[(emotion == name) & values.notna().to_numpy()].to_numpy()
         names.append(f"{name} ({len(group):,})")
         if len(group):
-            _distribution(ax, row, group, EMOTION_COLORS[name])
+            _distribution(ax, row, group, _look(name)["color"])
     _rows(ax, names)
     return ax
 
@@ -305,7 +300,7 @@ def agreement(corpus: Corpus, *, ax: Axes | None = None) -> Axes:
     rows = rows.reindex(index=list(corpus.emotions), columns=["all", "more than half", "half or fewer"], fill_value=0)
     ax, left = ax or _axes(1.7 + ROW_HEIGHT * len(rows)), np.zeros(len(rows))
     for white, name in zip(TINTS, rows, strict=False):
-        colours = [tint(EMOTION_COLORS[emotion], white) for emotion in rows.index]
+        colours = [tint(_look(emotion)["color"], white) for emotion in rows.index]
         bars = ax.barh(range(len(rows)), rows[name], left=left, color=colours, edgecolor=INK, linewidth=0.5, height=0.7)
         for bar, colour, part in zip(bars, colours, rows[name], strict=True):
             if part >= 0.06:  # a smaller part has no room for its number
@@ -344,14 +339,14 @@ def valence_arousal(corpus: Corpus, *, ax: Axes | None = None) -> Axes:
     centres = []
     for emotion in present:
         rows = (table["emotion"] == emotion).to_numpy()
-        points, colour = table.loc[rows, ["valence", "arousal"]].to_numpy(), EMOTION_COLORS[emotion]
+        points, colour = table.loc[rows, ["valence", "arousal"]].to_numpy(), _look(emotion)["color"]
         x, y = (points + jitter[rows]).T
         ax.scatter(x, y, s=6, color=tint(colour, 0.3), alpha=0.35, linewidths=0)
         centres.append(points.mean(axis=0))
         if len(points) > 2:
             ax.add_patch(_ellipse(points, facecolor="none", edgecolor=colour, linewidth=1.8))
     for emotion, centre in zip(present, centres, strict=True):
-        _mark(ax, centre, emotion)
+        ax.scatter(centre[:1], centre[1:], s=120, edgecolor=INK, linewidths=0.8, zorder=5, **_look(emotion))
     ax.set(xlim=(0.8, 5.2), ylim=(0.8, 5.2), xticks=range(1, 6), yticks=range(1, 6))
     ax.set(xlabel="valence, from 1 (negative) to 5 (positive)", ylabel="arousal, from 1 (calm) to 5 (excited)")
     _label_points(ax, np.array(centres), present)
@@ -367,10 +362,11 @@ def _ellipse(points: NDArray[np.float64], **look: Any) -> Ellipse:
     return Ellipse(tuple(points.mean(axis=0)), width, height, angle=angle, **look)
 
 
-def _mark(ax: Axes, place: ArrayLike, emotion: str) -> None:
-    look: Look = {"color": EMOTION_COLORS[emotion], "marker": EMOTION_MARKERS[emotion], "edgecolor": INK}
-    x, y = np.asarray(place)
-    ax.scatter([x], [y], s=120, linewidths=0.8, zorder=5, **look)
+def _look(name: str, number: int | None = None) -> Look:
+    """Return the colour and marker of an emotion; any other name gets those of its number, or fixed ones."""
+    number = crc32(name.encode()) if number is None else number
+    colour, marker = SERIES_COLORS[number % 7], SERIES_MARKERS[(number + number // 7) % 7]
+    return {"color": EMOTION_COLORS.get(name, colour), "marker": EMOTION_MARKERS.get(name, marker)}
 
 
 def _label_points(ax: Axes, points: NDArray[np.float64], names: Sequence[str]) -> None:
@@ -449,7 +445,7 @@ def per_emotion(reports: Report | Mapping[str, Report], *, ax: Axes | None = Non
     rows = np.arange(len(emotions))
     for number, (name, report) in enumerate(named.items()):
         table, y = report.per_emotion.loc[list(emotions)], rows + (number - (len(named) - 1) / 2) * 0.7 / len(named)
-        colours = [SERIES_COLORS[number % 7] if name else EMOTION_COLORS[emotion] for emotion in emotions]
+        colours = [SERIES_COLORS[number % 7] if name else _look(emotion)["color"] for emotion in emotions]
         ax.hlines(y, table["f1_low"], table["f1_high"], colors=colours, linewidth=2.2)
         marker = SERIES_MARKERS[number % 7] if name else "o"
         ax.scatter(table["f1"], y, s=44, c=colours, marker=marker, edgecolor="white", zorder=4)
@@ -464,9 +460,6 @@ def per_emotion(reports: Report | Mapping[str, Report], *, ax: Axes | None = Non
     ax.set_xlabel("F1 with 95 % interval")
     message = "How well each emotion is recognised" + (f" by {len(named)} recognizers" if len(named) > 1 else "")
     return titled(ax, message, _tested(named.values()), "dashed: guessing every emotion evenly")
-
-
-_OFFSET: Look = {"textcoords": "offset points", "annotation_clip": False}
 
 
 def _shared_emotions(named: Mapping[str, Report]) -> tuple[str, ...]:
@@ -523,7 +516,7 @@ def _score_row(ax: Axes, row: int, report: Report | CrossValidation, metric: str
 
 
 @style()
-def curves(history: History, *, n_emotions: int | None = None, ax: Axes | None = None) -> Axes:
+def curves(history: History, *, n_emotions: int | None = None, note: str = "", ax: Axes | None = None) -> Axes:
     """Draw the losses of training and, beside them, the score on the validation part; the best epoch is marked.
 
     Of `n_emotions` the chance level is drawn, if given.
@@ -552,19 +545,25 @@ def curves(history: History, *, n_emotions: int | None = None, ax: Axes | None =
         score.annotate("chance", (epochs[-1], 1 / n_emotions), (0, 3), **_OFFSET, ha="right", fontsize=9, color=GREY)
         score.set_ylim(bottom=0)
     titled(score, f"UA {history.valid_score[best - 1]:.2f} in epoch {best}", "validation part")
-    return titled(loss, "Loss", f"{len(epochs)} epochs, {history.seconds:.0f} s; dashed: the best")
+    return titled(loss, "Loss", f"{len(epochs)} epochs, {history.seconds:.0f} s; dashed: the best", note)
 
 
 @style()
 def feature_importance(
-    names: Sequence[str], values: ArrayLike, *, top: int = 15, label: str = "importance", ax: Axes | None = None
+    names: Sequence[str],
+    values: ArrayLike,
+    *,
+    top: int = 15,
+    label: str = "importance",
+    note: str = "",
+    ax: Axes | None = None,
 ) -> Axes:
     """Draw the features that weigh most, with their sign; `values` (n_features,) or (n_repeats, n_features).
 
     Of repeated measurements the mean is drawn, with a line from the lowest to the highest.
     """
     table = np.atleast_2d(np.asarray(values, float))
-    if table.shape[1] != len(names) or table.ndim != 2:
+    if table.ndim != 2 or table.shape[1] != len(names):
         raise ValueError(
             f"values have shape {np.shape(values)} for {len(names)} names; expected (n_features,) or (n_repeats, "
             "n_features). Hand over one name a feature, in the same order."
@@ -584,11 +583,11 @@ def feature_importance(
     share = np.abs(mean[order]).sum() / max(np.abs(mean).sum(), 1e-12)
     facts = "blue: speaks for, orange: against" if signed else "", f"line: range of {len(table)} repeats"
     message = f"{len(order)} of {len(names)} features carry {_percent(share)} of the weight"
-    return titled(ax, message, facts[0], facts[1] if len(table) > 1 else "")
+    return titled(ax, message, facts[0], facts[1] if len(table) > 1 else "", note)
 
 
 @style()
-def scatter2d(points: ArrayLike, labels: Sequence[str], *, ax: Axes | None = None) -> Axes:
+def scatter2d(points: ArrayLike, labels: Sequence[str], *, note: str = "", ax: Axes | None = None) -> Axes:
     """Draw (n, 2) points of an embedding, coloured by emotion or by any other name, with each group's name at it."""
     places, names = np.asarray(points, float), np.asarray(labels, dtype=str)
     if places.shape != (len(names), 2):
@@ -602,17 +601,17 @@ def scatter2d(points: ArrayLike, labels: Sequence[str], *, ax: Axes | None = Non
     centres = []
     for number, name in enumerate(groups):
         x, y = places[names == name].T
-        look: Look = {"color": EMOTION_COLORS.get(name, SERIES_COLORS[number % 7])}
-        look["marker"] = EMOTION_MARKERS.get(name, SERIES_MARKERS[number // 7 % 7])
-        ax.scatter(x, y, s=20, alpha=0.5, linewidths=0, label=name, **look)
+        ax.scatter(x, y, s=20, alpha=0.5, linewidths=0, label=name, **_look(name, number))
         centres.append((np.median(x), np.median(y)))
-        ax.scatter(*centres[-1], s=130, edgecolor=INK, linewidths=0.8, zorder=5, **look)
+        ax.scatter(*centres[-1], s=130, edgecolor=INK, linewidths=0.8, zorder=5, **_look(name, number))
     ax.set(xticks=[], yticks=[])
     ax.margins(0.06)
     ax.spines[:].set_visible(False)
     ax.autoscale_view()
     _label_points(ax, np.array(centres), groups)
-    return titled(ax, "Points that lie close together look alike to the model", f"n = {len(names):,}", "large: median")
+    return titled(
+        ax, "Points that lie close together look alike to the model", f"n = {len(names):,}", "large: median", note
+    )
 
 
 # ---------------------------------------------------------------- one utterance
@@ -625,6 +624,7 @@ def waveform(
     *,
     sample_rate: int = 16_000,
     hop_s: float = HOP_S,
+    note: str = "",
     ax: Axes | None = None,
 ) -> Axes:
     """Draw a wave (samples,) over seconds, and over it its level `rms` (frames,), dB, of features.audio.rms_level."""
@@ -643,7 +643,7 @@ def waveform(
         ax.annotate("level (rms)", (times[peak], level[peak]), (6, 8), **_OFFSET, **look)
     ax.set(xlim=(0, len(sound) / sample_rate), xlabel="seconds", ylabel="full scale is 1")
     _grid(ax, "y")
-    return titled(ax, "Waveform", f"{len(sound) / sample_rate:.2f} s at {sample_rate / 1000:g} kHz")
+    return titled(ax, "Waveform", f"{len(sound) / sample_rate:.2f} s at {sample_rate / 1000:g} kHz", note)
 
 
 @style()
@@ -654,6 +654,7 @@ def spectrogram(
     words: Sequence[tuple[str, float, float]] = (),
     cue: tuple[float, float] | None = None,
     hop_s: float = HOP_S,
+    note: str = "",
     ax: Axes | None = None,
 ) -> Axes:
     """Draw a log-mel spectrogram over seconds and Hz.
@@ -664,6 +665,7 @@ def spectrogram(
         words: (word, start, end) in seconds; written above it.
         cue: Start and end of a stretch to point out, seconds.
         hop_s: Seconds between two frames.
+        note: More facts, such as "synthetic sample".
         ax: Where to draw.
     """
     from emolab.features.audio import log_mel
@@ -678,19 +680,9 @@ def spectrogram(
         ax.plot(np.arange(len(pitch)) * hop_s, pitch, color="white", linewidth=2, path_effects=line)
     if cue is not None:
         _draw_cue(ax, *cue)
-    for number, (word, start, end) in enumerate(words):
-        look: Look = {
-            "ha": "center",
-            "va": "top",
-            "fontsize": 9,
-            "color": "white",
-            "transform": ax.get_xaxis_transform(),
-        }
-        edge = [withStroke(linewidth=2, foreground="black")]
-        ax.text((start + end) / 2, 0.98 - 0.09 * (number % 2), word, path_effects=edge, **look)
-        ax.axvline(start, color="white", linewidth=0.5, alpha=0.5)
+    _write_words(ax, words)
     facts = f"{len(level) * hop_s:.2f} s, {level.shape[1]} mel bands", "white line: f0" if f0 is not None else ""
-    return titled(ax, "Mel spectrogram", *facts)
+    return titled(ax, "Mel spectrogram", *facts, note)
 
 
 def _mel_image(ax: Axes, level: NDArray[np.float32], hop_s: float) -> None:
@@ -704,12 +696,23 @@ def _mel_image(ax: Axes, level: NDArray[np.float32], hop_s: float) -> None:
     loudest = level.max()
     look: Look = {"cmap": "magma", "vmin": loudest - DYNAMIC_RANGE_DB, "vmax": loudest, "rasterized": True}
     image = ax.pcolormesh(seconds, edges, level.T, **look)
-    bar = _figure(ax).colorbar(image, ax=ax, pad=0.02, aspect=18)
-    bar.set_label("dB")
-    bar.outline.set_visible(False)
+    _colour_bar(ax, image, "dB")
     ax.set_yticks(HERTZ_TICKS, [f"{hertz:,}" for hertz in HERTZ_TICKS])
     ax.yaxis.set_minor_locator(NullLocator())
     ax.set(ylim=(edges[0], edges[-1]), xlim=(seconds[0], seconds[-1]), xlabel="seconds", ylabel="Hz, spaced as mel")
+
+
+def _colour_bar(ax: Axes, image: QuadMesh, label: str) -> None:
+    bar = _figure(ax).colorbar(image, ax=ax, pad=0.02, aspect=18, label=label)
+    bar.outline.set_visible(False)
+
+
+def _write_words(ax: Axes, words: Sequence[tuple[str, float, float]]) -> None:
+    across, edge = ax.get_xaxis_transform(), [withStroke(linewidth=2, foreground="black")]
+    look: Look = {"ha": "center", "va": "top", "fontsize": 9, "color": "white", "path_effects": edge}
+    for number, (word, start, end) in enumerate(words):  # on two lines in turn, since words are short
+        ax.text((start + end) / 2, 0.98 - 0.09 * (number % 2), word, transform=across, **look)
+        ax.axvline(start, color="white", linewidth=0.5, alpha=0.5)
 
 
 def _draw_cue(ax: Axes, start: float, end: float) -> None:
@@ -721,7 +724,9 @@ def _draw_cue(ax: Axes, start: float, end: float) -> None:
 
 
 @style()
-def mel_and_mfcc(log_mel: ArrayLike, mfcc: ArrayLike, *, hop_s: float = HOP_S, ax: Axes | None = None) -> Axes:
+def mel_and_mfcc(
+    log_mel: ArrayLike, mfcc: ArrayLike, *, hop_s: float = HOP_S, note: str = "", ax: Axes | None = None
+) -> Axes:
     """Draw the log-mel spectrogram (frames, n_mels) beside the MFCCs (frames, n_mfcc) made from it."""
     level, coefficients = np.asarray(log_mel, np.float32), np.asarray(mfcc, float)
     ax = ax or _axes(3.4)
@@ -733,29 +738,34 @@ def mel_and_mfcc(log_mel: ArrayLike, mfcc: ArrayLike, *, hop_s: float = HOP_S, a
     seconds = (np.arange(n_frames + 1) - 0.5) * len(level) / n_frames * hop_s  # the hops may differ
     look: Look = {"cmap": "PuOr_r", "vmin": -3, "vmax": 3, "rasterized": True}
     image = right.pcolormesh(seconds, np.arange(n_mfcc + 1) - 0.5, even.T, **look)
-    bar = _figure(right).colorbar(image, ax=right, pad=0.02, aspect=18)
-    bar.set_label("standard deviations")
-    bar.outline.set_visible(False)
+    _colour_bar(right, image, "standard deviations")
     right.yaxis.set_major_locator(MaxNLocator(integer=True, nbins=7))
     right.set(xlabel="seconds", ylabel="coefficient")
     titled(right, f"{n_mfcc} MFCCs", "each coefficient standardised")
-    return titled(ax, f"{level.shape[1]} mel bands", f"{n_frames} frames, brighter is louder")
+    return titled(ax, f"{level.shape[1]} mel bands", f"{n_frames} frames, brighter is louder", note)
 
 
 @style()
 def radar(
-    probabilities: ArrayLike | Mapping[str, ArrayLike], emotions: Sequence[str], *, ax: Axes | None = None
+    probabilities: ArrayLike | Mapping[str, ArrayLike],
+    emotions: Sequence[str],
+    *,
+    note: str = "",
+    ax: Axes | None = None,
 ) -> Axes:
     """Draw the probabilities (n_emotions,) of one utterance, or those of several models by name, as a closed line."""
     named = probabilities if isinstance(probabilities, Mapping) else {"": probabilities}
     lines = {name: np.asarray(values, float) for name, values in named.items()}
-    ax = ax or _axes(5.0, projection="polar")
     if wrong := {name: values.shape for name, values in lines.items() if values.shape != (len(emotions),)}:
-        raise ValueError(f"probabilities have shape {wrong}; expected ({len(emotions)},), one number an emotion.")
-    if ax.name != "polar":
+        raise ValueError(
+            f"probabilities have shape {wrong}; expected ({len(emotions)},), one number an "
+            "emotion. Hand over one row of predict_proba, and its emotions."
+        )
+    if ax is not None and ax.name != "polar":
         raise ValueError(
             f'ax is {ax.name}; expected polar axes. Make them with plt.subplots(subplot_kw={{"projection": "polar"}}).'
         )
+    ax = ax or _axes(5.0, projection="polar")
     angles = np.arange(len(emotions)) * 2 * np.pi / len(emotions)
     closed = np.append(angles, angles[0])
     for number, (name, values) in enumerate(lines.items()):
@@ -763,19 +773,13 @@ def radar(
         ax.plot(closed, np.append(values, values[0]), color=colour, linewidth=2, label=name)
         ax.fill(angles, values, color=colour, alpha=0.12)
         for angle, value, emotion in zip(angles, values, emotions, strict=True):
-            ax.scatter(
-                [angle],
-                [value],
-                s=60,
-                color=EMOTION_COLORS[emotion] if not name else colour,
-                marker=EMOTION_MARKERS[emotion] if not name else SERIES_MARKERS[number % 7],
-                edgecolor="white",
-                zorder=4,
-            )
+            mark = _look("" if name else emotion, number)
+            ax.scatter([angle], [value], s=60, edgecolor="white", zorder=4, **mark)
     _radar_frame(cast(PolarAxes, ax), angles, lines, emotions)
     top = {name: int(values.argmax()) for name, values in lines.items()}
     said = [f"{name + ': ' if name else ''}{emotions[k]}, {_percent(lines[name][k])}" for name, k in top.items()]
-    ax.set_xlabel(f"dashed: chance, {_percent(1 / len(emotions))}", color=GREY, fontsize=9)  # above are the names
+    below = f"dashed: chance, {_percent(1 / len(emotions))}" + (f" · {note}" if note else "")
+    ax.set_xlabel(below, color=GREY, fontsize=9)  # above are the names
     return titled(ax, "; ".join(said), loc="center")
 
 
@@ -802,11 +806,16 @@ def _radar_frame(
 
 
 @style()
-def faces(frames: ArrayLike, times: ArrayLike | None = None, *, most: int = 6, ax: Axes | None = None) -> Axes:
+def faces(
+    frames: ArrayLike, times: ArrayLike | None = None, *, most: int = 6, note: str = "", ax: Axes | None = None
+) -> Axes:
     """Draw a strip of frames (n_frames, height, width, 3) uint8, at most `most`, with their times in seconds."""
     pictures = np.asarray(frames)
     if pictures.ndim != 4 or not len(pictures):
-        raise ValueError(f"frames have shape {pictures.shape}; expected (n_frames, height, width, 3), at least one.")
+        raise ValueError(
+            f"frames have shape {pictures.shape}; expected (n_frames, height, width, 3), at least one. "
+            "Read them with emolab.media.read_frames."
+        )
     shown = np.unique(np.linspace(0, len(pictures) - 1, min(most, len(pictures))).round().astype(int))
     height, width = pictures.shape[1:3]
     gap = width // 20
@@ -822,4 +831,4 @@ def faces(frames: ArrayLike, times: ArrayLike | None = None, *, most: int = 6, a
     ax.set_xticks(centres, labels)
     ax.tick_params(length=0)
     ax.spines[:].set_visible(False)
-    return titled(ax, "The face over time", f"{len(shown)} of {len(pictures)} frames")
+    return titled(ax, "The face over time", f"{len(shown)} of {len(pictures)} frames", note)
