@@ -27,7 +27,7 @@ setup:  ## make or refresh the virtual environment
 	  echo "Setting up $(VENV) with $$($$python --version): about a minute, more where the network is slow"; \
 	  $$python -m venv $(VENV); \
 	fi; \
-	$(BIN)/python -m pip install -qq --disable-pip-version-check --requirement requirements.lock; \
+	$(BIN)/python -m pip install -qq --disable-pip-version-check --no-compile --requirement requirements.lock; \
 	$(BIN)/python -m pip install -qq --disable-pip-version-check --no-deps --no-build-isolation --editable .; \
 	cp requirements.lock pyproject.toml $(VENV)/
 

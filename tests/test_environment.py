@@ -1,0 +1,82 @@
+"""pyproject.toml is the one list of dependencies; requirements.lock and environment.yml agree with it."""
+
+from __future__ import annotations
+
+import re
+import tomllib
+from pathlib import Path
+
+import yaml
+from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
+from packaging.version import Version
+
+from emolab.course.doctor import PYTHONS
+
+ROOT = Path(__file__).resolve().parents[1]
+PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+PYTHON_VERSIONS = ("3.11.9", "3.12.4", "3.13.1")
+
+
+def locked() -> list[Requirement]:
+    lines = (ROOT / "requirements.lock").read_text().splitlines()
+    return [Requirement(line) for line in lines if line and not line.startswith("#")]
+
+
+def wanted() -> list[Requirement]:
+    extras = PROJECT["optional-dependencies"].values()
+    return [Requirement(line) for lines in (PROJECT["dependencies"], *extras) for line in lines]
+
+
+def pins(python: str, platform: str) -> dict[str, Version]:
+    """Return the version of each package that the lock installs with a Python on a platform."""
+    names = {"linux": "Linux", "darwin": "Darwin", "win32": "Windows"}
+    facts = {"python_version": python.rpartition(".")[0], "python_full_version": python, "sys_platform": platform}
+    facts |= {"platform_system": names[platform], "os_name": "nt" if platform == "win32" else "posix"}
+    chosen = [line for line in locked() if line.marker is None or line.marker.evaluate(facts)]
+    assert len({line.name for line in chosen}) == len(chosen), "a package is locked twice"
+    return {canonicalize_name(line.name): Version(str(line.specifier).removeprefix("==")) for line in chosen}
+
+
+def test_lock_fits_every_dependency_on_every_python_and_platform() -> None:
+    for python in PYTHON_VERSIONS:
+        for platform in ("linux", "darwin", "win32"):
+            chosen = pins(python, platform)
+            for line in wanted():
+                assert line.specifier.contains(chosen[canonicalize_name(line.name)]), f"{line} on {python} {platform}"
+
+
+def test_lock_has_exact_versions_and_nothing_else() -> None:
+    text = (ROOT / "requirements.lock").read_text()
+    assert not re.search(r"--hash|--index|--find|://", text)
+    assert all(re.fullmatch(r"==[\w.]+", str(line.specifier)) for line in locked())
+    assert [line.name for line in locked() if re.match(r"nvidia|cuda|triton", line.name)] == []
+    assert "\ntorch==2.13.0\n" in text
+
+
+def test_environment_yml_takes_the_lock_and_a_python_that_fits() -> None:
+    environment = yaml.safe_load((ROOT / "environment.yml").read_text())
+    python, pip, packages = environment["dependencies"]
+    assert Requirement(f"python{PROJECT['requires-python']}").specifier.contains(python.removeprefix("python="))
+    assert (pip, packages["pip"]) == ("pip", ["-r requirements.lock", "-e ."])
+
+
+def test_every_page_names_the_same_pythons() -> None:
+    oldest, newest = (".".join(map(str, each)) for each in PYTHONS)
+    assert PROJECT["requires-python"] == f">={oldest}"
+    assert f"Python {oldest} to {newest}" in (ROOT / "README.md").read_text()
+    makefile = (ROOT / "Makefile").read_text()
+    assert (
+        f"({PYTHONS[0][0]}, {PYTHONS[0][1]}) <= sys.version_info[:2] <= ({PYTHONS[1][0]}, {PYTHONS[1][1]})" in makefile
+    )
+
+
+def test_libraries_that_colab_brings_have_no_upper_bound() -> None:
+    bounds = {line.name: str(line.specifier) for line in wanted()}
+    assert all("<" not in bounds[name] and "==" not in bounds[name] for name in ("numpy", "torch", "pandas", "scipy"))
+
+
+def test_hosted_checks_only_call_the_one_command() -> None:
+    for path in (ROOT / ".github" / "workflows").glob("*.yml"):
+        jobs = yaml.safe_load(path.read_text())["jobs"]
+        assert [step["run"] for job in jobs.values() for step in job["steps"] if "run" in step] == [".ci/run"]
