@@ -496,9 +496,17 @@ def compare_reports(
     _rows(ax, list(reports))
     ax.set_xlim(0, min(1.0, 1.1 * max(report.metrics[metric].high for report in reports.values())))
     ax.set_xlabel(f"{METRICS[metric]} with 95 % interval")
+    seeds = "small dots: single seeds" if any(hasattr(report, "reports") for report in reports.values()) else ""
+    return titled(ax, _best_message(reports, metric), _tested(reports.values()), seeds)
+
+
+def _best_message(reports: Mapping[str, Report | CrossValidation], metric: str) -> str:
+    scores = {name: report.metrics[metric] for name, report in reports.items()}
     extreme, way = (min, "lowest") if metric == "ece" else (max, "highest")
-    best = extreme(reports, key=lambda name: reports[name].metrics[metric].value)
-    return titled(ax, f"{best} scores {way}" if len(reports) > 1 else best, _tested(reports.values()))
+    best = extreme(scores, key=lambda name: scores[name].value)
+    others = [score for name, score in scores.items() if name != best]
+    shared = any(score.low <= scores[best].high and score.high >= scores[best].low for score in others)
+    return f"{best} scores {way}" + (", but intervals overlap" if shared else "") if others else best
 
 
 def _score_row(ax: Axes, row: int, report: Report | CrossValidation, metric: str) -> None:

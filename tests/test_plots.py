@@ -249,6 +249,15 @@ def test_compare_reports_draws_rows_intervals_and_chance(result: Report) -> None
     assert "toy, sample (synthetic sample) · n = 20" in facts(ax)
 
 
+def test_compare_reports_says_where_intervals_overlap(result: Report) -> None:
+    assert (
+        plots.compare_reports({"a": result, "b": result}).get_title("left") == "a scores highest, but intervals overlap"
+    )
+    sure = replace(result, probabilities=np.eye(4)[np.arange(20) // 5])
+    worse = replace(result, probabilities=np.eye(4)[(np.arange(20) // 5 + 1) % 4])
+    assert plots.compare_reports({"a": worse, "b": sure}).get_title("left") == "b scores highest"
+
+
 def test_compare_reports_takes_cross_validations_and_shows_their_seeds(result: Report) -> None:
     many = CrossValidation({7: result, 8: result}, "actors-6-folds", ("audio",), False, (1.0,))
     ax = plots.compare_reports({"small": many})
