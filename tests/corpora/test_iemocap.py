@@ -2,7 +2,6 @@ from __future__ import annotations
 
 import re
 import shutil
-import tempfile
 from pathlib import Path
 
 import pandas as pd
@@ -201,16 +200,19 @@ def test_read_iemocap_reports_all_problems_at_once(tmp_path: Path) -> None:
         read_iemocap(write_release(tmp_path, evaluation=evaluation), skip_missing=True)
 
 
+@pytest.fixture(scope="module")
+def breakable(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return write_release(tmp_path_factory.mktemp("release"))
+
+
 @settings(max_examples=60)
 @given(evaluation=mangled(EVALUATION), transcript=mangled(TRANSCRIPT))
-def test_read_iemocap_reads_or_explains_mangled_files(evaluation: bytes, transcript: bytes) -> None:
+def test_read_iemocap_reads_or_explains_mangled_files(breakable: Path, evaluation: bytes, transcript: bytes) -> None:
     message = ""
-    with tempfile.TemporaryDirectory() as folder:
-        root = write_release(Path(folder))
-        (root / "Session1/dialog/EmoEvaluation/Ses01F_impro01.txt").write_bytes(evaluation)
-        (root / "Session1/dialog/transcriptions/Ses01F_impro01.txt").write_bytes(transcript)
-        try:
-            names = read_iemocap(root, skip_missing=True).table["utterance_id"]
-        except (ValueError, FileNotFoundError) as error:
-            message = str(error)
+    (breakable / "Session1/dialog/EmoEvaluation/Ses01F_impro01.txt").write_bytes(evaluation)
+    (breakable / "Session1/dialog/transcriptions/Ses01F_impro01.txt").write_bytes(transcript)
+    try:
+        names = read_iemocap(breakable, skip_missing=True).table["utterance_id"]
+    except (ValueError, FileNotFoundError) as error:
+        message = str(error)
     assert re.search(r"problems? in .* line \d+: .*Expected .*unpack", message, re.S) if message else len(names) >= 4
