@@ -14,6 +14,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from emolab.corpora.corpus import Corpus
 from emolab.cost import measure_cost
+from emolab.progress import progress
 
 if TYPE_CHECKING:
     from emolab.recognizer import Recognizer
@@ -405,7 +406,7 @@ class CrossValidation:
 
 
 def cross_validate(
-    build: Callable[[int], Recognizer], folds: Sequence[Fold], *, seeds: Sequence[int], progress: bool = True
+    build: Callable[[int], Recognizer], folds: Sequence[Fold], *, seeds: Sequence[int], show_progress: bool = True
 ) -> CrossValidation:
     """Fit a fresh recognizer on each fold with each seed, and test each once: see `CrossValidation`.
 
@@ -413,7 +414,7 @@ def cross_validate(
         build: Makes an unfitted recognizer from a seed.
         folds: All folds of one protocol.
         seeds: One or more, all different.
-        progress: Whether to show a progress bar.
+        show_progress: Whether to show a progress bar where it takes long.
 
     Raises:
         ValueError: If there is no fold or no seed, a seed comes twice, or the folds are of several protocols.
@@ -424,11 +425,9 @@ def cross_validate(
             f"folds of the protocols {sorted(protocols)} with seeds {list(seeds)}; expected all folds of one protocol "
             "and one or more different seeds: cross_validate(build, folds_of(corpus), seeds=[7, 8, 9])."
         )
-    from tqdm import tqdm
-
     said: dict[int, list[Report]] = {seed: [] for seed in seeds}
     train_s: list[float] = []
-    for seed, fold in tqdm([(s, f) for s in seeds for f in folds], desc="fits", disable=not progress, leave=False):
+    for seed, fold in progress([(s, f) for s in seeds for f in folds], "fits", show=show_progress):
         recognizer = build(seed)
         began = time.perf_counter()
         recognizer.fit(fold.train, fold.valid)

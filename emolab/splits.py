@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
@@ -108,16 +109,18 @@ def find_leaks(train: Corpus, valid: Corpus, test: Corpus) -> pd.DataFrame:
         One row a kind of leak and pair of parts: kind, parts ("train and test"), values (tuple of names; for two
         utterances that are one and the same "a = b"). Empty if all is well.
     """
-    parts = {"train": train, "valid": valid, "test": test}
+    tables = {"train": train.table, "valid": valid.table, "test": test.table}
+    contents = {name: _contents(table) for name, table in tables.items()}
+    sounds = _sounds({"train": train, "valid": valid, "test": test})
     rows = []
-    for (name_a, a), (name_b, b) in combinations(parts.items(), 2):
-        shared = {
-            "speaker": _shared(a.table["speaker"], b.table["speaker"]),
-            "recording": _shared(a.table["dialogue_id"], b.table["dialogue_id"]),
-            "row": _shared(a.table["utterance_id"], b.table["utterance_id"]) + _same(_contents(a), _contents(b)),
-            "sound": _same_sounds(a, b),
-        }
-        rows += [(kind, f"{name_a} and {name_b}", tuple(values)) for kind, values in shared.items() if values]
+    for a, b in combinations(tables, 2):
+        speaker, recording, row = (
+            sorted({*tables[a][column].dropna()} & {*tables[b][column].dropna()})
+            for column in ("speaker", "dialogue_id", "utterance_id")
+        )
+        row += _same(contents[a], contents[b])
+        shared = zip(LEAK_KINDS, (speaker, recording, row, _same(sounds[a], sounds[b])), strict=True)
+        rows += [(kind, f"{a} and {b}", tuple(values)) for kind, values in shared if values]
     leaks = pd.DataFrame(rows, columns=["kind", "parts", "values"])
     return leaks.sort_values("kind", key=lambda kinds: kinds.map(LEAK_KINDS.index), kind="stable", ignore_index=True)
 
@@ -276,38 +279,33 @@ def _balanced(shares: NDArray[np.float64], k: int, *, seed: int) -> NDArray[np.i
     return fold_of
 
 
-def _shared(a: pd.Series, b: pd.Series) -> list[str]:
-    """List what occurs in both columns, NA apart."""
-    return sorted({*a.dropna()} & {*b.dropna()})
-
-
 def _same(a: Mapping[str, object], b: Mapping[str, object]) -> list[str]:
     """List pairs of different utterances "a = b" whose contents are the same."""
     names = {content: name for name, content in a.items()}
     return [f"{names[content]} = {name}" for name, content in b.items() if content in names and names[content] != name]
 
 
-def _contents(corpus: Corpus) -> dict[str, str]:
+def _contents(table: pd.DataFrame) -> dict[str, str]:
     """Write down all that the schema knows of each utterance but its id, where there is something in it."""
-    table = corpus.table.dropna(subset=["text", "audio_path", "video_path"], how="all")
+    table = table.dropna(subset=["text", "audio_path", "video_path"], how="all")
     rows = table[[column for column in SCHEMA if column != "utterance_id"]].itertuples(index=False, name=None)
     return dict(zip(table["utterance_id"], map(repr, rows), strict=True))
 
 
-def _same_sounds(a: Corpus, b: Corpus) -> list[str]:
-    """List pairs of utterances whose sound files hold the same bytes; only files of one size are read."""
-    stamps_a, stamps_b = _stamps(a), _stamps(b)
-    sizes = {stamp[1] for stamp in stamps_a.values()} & {stamp[1] for stamp in stamps_b.values()}
-    digests = [{u: _digest(*stamp) for u, stamp in s.items() if stamp[1] in sizes} for s in (stamps_a, stamps_b)]
-    return _same(*digests)
-
-
-def _stamps(corpus: Corpus) -> dict[str, tuple[Path, int, int]]:
-    """Look up path, size in bytes and time of change of each sound file that is there."""
-    with_sound = corpus.table.dropna(subset=["audio_path"])
-    paths = {row.utterance_id: corpus.root / row.audio_path for row in with_sound.itertuples()}
-    stats = {utterance: path.stat() for utterance, path in paths.items() if path.is_file()}
-    return {utterance: (paths[utterance], stat.st_size, stat.st_mtime_ns) for utterance, stat in stats.items()}
+def _sounds(parts: Mapping[str, Corpus]) -> dict[str, dict[str, bytes]]:
+    """Hash the sound files of each part, utterance by utterance; those of a size of their own need not be read."""
+    stamps: dict[str, dict[str, tuple[Path, int, int]]] = {name: {} for name in parts}
+    for name, corpus in parts.items():
+        with_sound = corpus.table.dropna(subset=["audio_path"])
+        for utterance, path in zip(with_sound["utterance_id"], with_sound["audio_path"], strict=True):
+            if (file := corpus.root / path).is_file():
+                stat = file.stat()
+                stamps[name][utterance] = (file, stat.st_size, stat.st_mtime_ns)
+    n_of_size = Counter(size for part in stamps.values() for _, size, _ in part.values())
+    return {
+        name: {u: _digest(*stamp) for u, stamp in part.items() if n_of_size[stamp[1]] > 1}
+        for name, part in stamps.items()
+    }
 
 
 @lru_cache(maxsize=100_000)
