@@ -20,7 +20,8 @@ from emolab.storage import written_whole
 if TYPE_CHECKING:
     from torch import nn
 
-    from emolab.training import Examples, History, TrainingConfig
+    from emolab.examples import Examples, SpectrogramChanges
+    from emolab.training import History, TrainingConfig
 
 FORMAT = 1  # of a saved recognizer
 CARD = "recognizer.json"
@@ -142,7 +143,11 @@ class Recognizer(ABC):
                 f"{self.name} got emotions {list(train.emotions)} to train on but {list(valid.emotions)} to choose "
                 "by; expected one view for both. Take the view before the folds: folds_of(corpus.view())."
             )
-        empty = [e for e, n in zip(train.emotions, np.bincount(train.targets(), minlength=len(train.emotions)), strict=True) if not n]
+        empty = [
+            e
+            for e, n in zip(train.emotions, np.bincount(train.targets(), minlength=len(train.emotions)), strict=True)
+            if not n
+        ]
         if empty:
             raise ValueError(
                 f"the training part of {train.name!r} has no utterance of {', '.join(empty)}; expected at least one "
@@ -232,6 +237,7 @@ class NetworkRecognizer(Recognizer):
 
     Args:
         spec: What `emolab.models.build` takes; sizes that depend on the corpus are filled in by `fit`.
+        augment: Changes training batches, never others; the sound must be the first modality.
         folder: Where a checkpoint is written after each epoch, so that a killed run goes on from there.
     """
 
@@ -243,12 +249,13 @@ class NetworkRecognizer(Recognizer):
         config: TrainingConfig,
         *,
         seed: int,
+        augment: SpectrogramChanges | None = None,
         folder: Path | None = None,
         stand_in: bool = False,
     ) -> None:
         super().__init__(name, [front.modality for front in fronts], stand_in=stand_in)
         self.fronts, self.spec, self.config = list(fronts), dict(spec), config
-        self.seed, self.folder = seed, folder
+        self.seed, self.augment, self.folder = seed, augment, folder
         self.network: nn.Module | None = None
 
     @property
@@ -270,7 +277,8 @@ class NetworkRecognizer(Recognizer):
 
     def logits_of(self, inputs: Sequence[Sequence[NDArray[Any]]]) -> NDArray[np.float32]:
         """Return (n, n_emotions) float32 for inputs as `inputs` gives them, for instance with a word left out."""
-        from emolab.training import Examples, predict_logits
+        from emolab.examples import Examples
+        from emolab.training import predict_logits
 
         examples = Examples([list(arrays) for arrays in inputs], np.zeros(len(inputs[0]), dtype=np.int64))
         return predict_logits(self.network, examples, batch_size=self.config.batch_size)
@@ -289,12 +297,13 @@ class NetworkRecognizer(Recognizer):
             torch.manual_seed(self.seed)
             self.network = build(self.spec)
         parts = [self._examples(train), self._examples(valid)]
-        self.history = fit(self.network, *parts, config=self.config, seed=self.seed, folder=self.folder)
+        options = {"config": self.config, "seed": self.seed, "augment": self.augment, "folder": self.folder}
+        self.history = fit(self.network, *parts, **options)
 
     def _examples(self, corpus: Corpus) -> Examples:
-        from emolab.training import Examples
+        from emolab.examples import Examples
 
-        return Examples(self.inputs(corpus), corpus.targets())
+        return Examples(self.inputs(corpus), corpus.targets(), corpus.emotions)
 
     def _predict_proba(self, corpus: Corpus) -> NDArray[np.float64]:
         return softmax(self.logits_of(self.inputs(corpus)))
@@ -304,20 +313,23 @@ class NetworkRecognizer(Recognizer):
 
         weights = {name: tensor.contiguous() for name, tensor in self.network.state_dict().items()}  # type: ignore[union-attr]
         save_file(weights, folder / WEIGHTS)
-        body = {"spec": self.spec, "config": asdict(self.config), "seed": self.seed}
+        augment = asdict(self.augment) if self.augment else None
+        body = {"spec": self.spec, "config": asdict(self.config), "seed": self.seed, "augment": augment}
         return body | {"fronts": [front.state() for front in self.fronts]}
 
     @classmethod
     def _load(cls, folder: Path, card: Mapping[str, Any]) -> NetworkRecognizer:
         from safetensors.torch import load_file
 
+        from emolab.examples import SpectrogramChanges
         from emolab.models import build
         from emolab.training import TrainingConfig
 
         body = card["body"]
         fronts = [front_from_state(state) for state in body["fronts"]]
-        config = TrainingConfig(**body["config"])
-        recognizer = cls(card["name"], fronts, body["spec"], config, seed=body["seed"], stand_in=card["stand_in"])
+        options = {"seed": body["seed"], "stand_in": card["stand_in"]}
+        options["augment"] = SpectrogramChanges(**body["augment"]) if body["augment"] else None
+        recognizer = cls(card["name"], fronts, body["spec"], TrainingConfig(**body["config"]), **options)
         recognizer.network = build(body["spec"])
         recognizer.network.load_state_dict(load_file(folder / WEIGHTS))
         recognizer.network.eval()

@@ -178,7 +178,12 @@ class WordCounts(Front):
         from sklearn.feature_extraction.text import TfidfVectorizer
 
         return TfidfVectorizer(
-            tokenizer=words, token_pattern=None, lowercase=False, ngram_range=(1, self.max_words), sublinear_tf=True, **options
+            tokenizer=words,
+            token_pattern=None,
+            lowercase=False,
+            ngram_range=(1, self.max_words),
+            sublinear_tf=True,
+            **options,
         )
 
     @property
@@ -187,4 +192,8 @@ class WordCounts(Front):
 
     def state(self) -> dict[str, Any]:
         options = {"max_words": self.max_words, "min_count": self.min_count}
-        return {"kind": "WordCounts", "options": options, "learned": {"terms": list(self.terms), "idf": self.idf.tolist()}}
+        return {
+            "kind": "WordCounts",
+            "options": options,
+            "learned": {"terms": list(self.terms), "idf": self.idf.tolist()},
+        }
