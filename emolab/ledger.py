@@ -87,16 +87,11 @@ def entry_of(
     """
     first = next(iter(measured.reports.values()))
     figures = measured.per_emotion.astype({"support": int}).astype(object)
+    about: dict[str, Any] = {"corpus": corpus if isinstance(corpus, str) else corpus.name, "view": first.view}
+    about |= {"protocol": measured.protocol, "recipe": recipe, "modalities": list(measured.modalities)}
+    about |= {"preset": preset, "pretrained": pretrained, "stand_in": measured.stand_in, "synthetic": first.synthetic}
     return {
-        "corpus": corpus if isinstance(corpus, str) else corpus.name,
-        "view": first.view,
-        "protocol": measured.protocol,
-        "recipe": recipe,
-        "modalities": list(measured.modalities),
-        "preset": preset,
-        "pretrained": pretrained,
-        "stand_in": measured.stand_in,
-        "synthetic": first.synthetic,
+        **about,
         "seeds": [int(seed) for seed in measured.reports],
         "n_test": first.n,
         "clusters": {"by": first.clustered_by, "n": len({*first.units})},
