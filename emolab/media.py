@@ -166,8 +166,9 @@ def _clear_errors(path: Path, wanted: str) -> Iterator[None]:
     try:
         yield
     except (FFmpegError, SoundFileError, ValueError, TypeError, ArithmeticError, MemoryError, RuntimeError) as error:
+        reason = str(error).rstrip(".") or type(error).__name__
         raise ValueError(
-            f"{path} cannot be read: {str(error) or type(error).__name__}. Expected whole, uncorrupted {wanted}. "
+            f"{path} cannot be read: {reason}. Expected whole, uncorrupted {wanted}. "
             "Copy the file again, play it to see what it is, convert it, or leave it out by its id."
         ) from error
 

@@ -1,0 +1,210 @@
+"""Features of files, each computed once, kept on disk and, as far as they fit, in memory."""
+
+from __future__ import annotations
+
+import hashlib
+import threading
+import warnings
+import zlib
+from collections import OrderedDict
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import joblib
+import numpy as np
+from numpy.typing import NDArray
+from tqdm import tqdm
+
+from emolab.storage import cache_root, written_whole
+
+MAGIC = b"emolab feature 1\n"  # an entry: magic, checksum of the rest, one line of dtype and shape, the numbers
+N_CHECKSUM = 4  # bytes
+MEMORY_BYTES = 256_000_000  # features kept in memory; more are read from disk again
+PATIENCE_S = 2.0  # work that takes longer shows a progress bar
+N_NAMED = 5  # an error names this many files, then counts the rest
+
+Array = NDArray[Any]
+
+
+class Memory:
+    """The features read last, as many as fit in `n_bytes`; threads may share it."""
+
+    def __init__(self, n_bytes: int) -> None:
+        self.n_free = n_bytes
+        self._arrays: OrderedDict[Path, Array] = OrderedDict()
+        self._lock = threading.Lock()
+
+    def get(self, entry: Path) -> Array | None:
+        """Return the array of an entry, None if it is not here (any more)."""
+        with self._lock:
+            if entry in self._arrays:
+                self._arrays.move_to_end(entry)
+            return self._arrays.get(entry)
+
+    def keep(self, entry: Path, array: Array) -> None:
+        """Remember an array; what was not used for longest makes room."""
+        with self._lock:
+            if entry not in self._arrays:
+                self._arrays[entry] = array
+                self.n_free -= array.nbytes
+            while self.n_free < 0:
+                self.n_free += self._arrays.popitem(last=False)[1].nbytes
+
+    def forget(self) -> None:
+        """Forget everything."""
+        with self._lock:
+            self.n_free += sum(array.nbytes for array in self._arrays.values())
+            self._arrays.clear()
+
+
+MEMORY = Memory(MEMORY_BYTES)
+
+
+def cached_features(
+    kind: str,
+    paths: Sequence[Path],
+    compute: Callable[[Path], Array],
+    *,
+    version: str = "1",
+    progress: str | None = None,
+) -> list[Array]:
+    """Return `compute(path)` for every path, from memory or disk where it is there already.
+
+    An entry belongs to a kind, a version and a file of a certain size and time of change: a changed file is computed
+    again, and so is an entry that is broken. Several are computed at once by threads, since decoding, Fourier
+    transforms and matrix products leave the interpreter free. A cache that cannot be written costs time, not results:
+    one warning says so.
+
+    Args:
+        kind: What is computed; a folder of the cache.
+        paths: The files; one that is there twice is computed once.
+        compute: Turns a file into an array.
+        version: Anything that tells apart what `compute` made under the same kind.
+        progress: What to write before the progress bar of work that takes long; None shows none.
+
+    Returns:
+        One array a path, in their order; not to be written to, since later calls return them again.
+
+    Raises:
+        FileNotFoundError: If files are missing; they are named.
+        ValueError: If `compute` fails on files; they are named, and what the others gave is kept.
+    """
+    folder = cache_root() / "features" / kind
+    entries = {path: folder / _entry_name(kind, version, path) for path in _all_there(paths)}
+    found: dict[Path, Array] = {}
+    failed: dict[Path, Exception] = {}
+
+    def collect(path: Path) -> None:
+        try:
+            found[path] = _one(entries[path], partial(compute, path))
+        except Exception as error:  # whatever went wrong with this file, the others are worth keeping
+            failed[path] = error
+
+    missing = [path for path, entry in entries.items() if _from_memory(found, path, entry) is None]
+    if missing:
+        bar = tqdm(total=len(missing), desc=progress, unit="file", delay=PATIENCE_S, disable=progress is None)
+        with bar, ThreadPoolExecutor(joblib.cpu_count()) as threads:
+            for _ in threads.map(collect, missing):
+                bar.update()
+    if failed:
+        _raise_failures(kind, failed, len(entries))
+    return [found[Path(path)] for path in paths]
+
+
+def source_digest(*files: str) -> str:
+    """Return a digest of source files: a version that changes whenever the code does."""
+    return hashlib.sha256(b"".join(Path(file).read_bytes() for file in files)).hexdigest()[:16]
+
+
+def _all_there(paths: Sequence[Path]) -> list[Path]:
+    """Return the paths without repetitions, or raise and name those that are not files."""
+    unique = list(dict.fromkeys(map(Path, paths)))
+    missing = [path for path in unique if not path.is_file()]
+    if missing:
+        raise FileNotFoundError(
+            f"{len(missing)} of {len(unique)} files are missing: {_some(missing)}. Expected every file that the corpus "
+            "lists. Check its root folder, or leave those utterances out by their ids."
+        )
+    return unique
+
+
+def _some(paths: Sequence[Path]) -> str:
+    more = f" and {len(paths) - N_NAMED} more" if len(paths) > N_NAMED else ""
+    return ", ".join(map(str, paths[:N_NAMED])) + more
+
+
+def _entry_name(kind: str, version: str, path: Path) -> str:
+    facts = path.stat()
+    key = "\0".join([kind, version, str(path.resolve()), str(facts.st_size), str(facts.st_mtime_ns)])
+    return hashlib.sha256(key.encode(errors="surrogateescape")).hexdigest()[:32]
+
+
+def _from_memory(found: dict[Path, Array], path: Path, entry: Path) -> Array | None:
+    array = MEMORY.get(entry)
+    if array is not None:
+        found[path] = array
+    return array
+
+
+def _one(entry: Path, compute: Callable[[], Array]) -> Array:
+    """Read an entry, or compute and write it; remember it either way."""
+    array = _read(entry)
+    if array is None:
+        array = np.array(compute(), order="C")
+        array.flags.writeable = False
+        _write(entry, array)
+    MEMORY.keep(entry, array)
+    return array
+
+
+def _read(entry: Path) -> Array | None:
+    """Return the array of an entry, None where there is none or where it is not whole."""
+    try:
+        content = entry.read_bytes()
+    except OSError:
+        return None
+    start = len(MAGIC) + N_CHECKSUM
+    if content[: len(MAGIC)] != MAGIC or _checksum(content[start:]) != content[len(MAGIC) : start]:
+        return None
+    end = content.index(b"\n", start)
+    dtype, *shape = content[start:end].decode().split()
+    return np.frombuffer(content, dtype, offset=end + 1).reshape([int(n) for n in shape])
+
+
+def _write(entry: Path, array: Array) -> None:
+    """Write an entry whole or not at all; where that fails, say so once and go on without."""
+    body = " ".join([array.dtype.str, *map(str, array.shape)]).encode() + b"\n" + array.tobytes()
+    try:
+        with written_whole(entry) as part:
+            part.write_bytes(MAGIC + _checksum(body) + body)
+    except OSError as error:
+        _warn_uncached(str(error))
+
+
+def _checksum(body: bytes) -> bytes:
+    return zlib.crc32(body).to_bytes(N_CHECKSUM, "big")
+
+
+_warned = threading.Event()
+
+
+def _warn_uncached(reason: str) -> None:
+    if not _warned.is_set():
+        _warned.set()
+        warnings.warn(
+            f"features are computed but not cached: {reason}. The results are right; only the next run is slow.",
+            RuntimeWarning,
+            stacklevel=2,
+        )
+
+
+def _raise_failures(kind: str, failed: dict[Path, Exception], n_files: int) -> None:
+    """Raise one error that names all files that failed and why the first did."""
+    first = next(iter(failed.values()))
+    raise ValueError(
+        f"{kind} failed for {len(failed)} of {n_files} files: {_some(list(failed))}. The first: {first} Expected sound "
+        "that can be decoded. Mend those files or leave their utterances out by id; the others are cached."
+    ) from first
