@@ -112,6 +112,7 @@ class SoundVector(_Scaled):
 
     @property
     def feature_names(self) -> list[str]:
+        """Name the columns."""
         from emolab.features import audio
 
         return list(audio.FUNCTIONAL_NAMES if self.kind == "functionals" else audio.CLASSICAL_NAMES)
@@ -127,6 +128,7 @@ class WordTokens(Front):
         self.vocabulary: Vocabulary | None = None
 
     def fit(self, corpus: Corpus) -> None:
+        """Collect the vocabulary."""
         self.vocabulary = Vocabulary.fit(corpus.texts(), min_count=self.min_count)
 
     def transform(self, corpus: Corpus) -> list[NDArray[np.int64]]:
@@ -135,9 +137,11 @@ class WordTokens(Front):
         return [self.vocabulary.encode(text) for text in corpus.texts()]
 
     def sizes(self) -> dict[str, int]:
+        """Return the size of the vocabulary, n_words."""
         return {"n_words": len(self.vocabulary or ())}
 
     def state(self) -> dict[str, Any]:
+        """Return the vocabulary, as JSON text."""
         json = self.vocabulary.to_json() if self.vocabulary else None
         return {"kind": "WordTokens", "options": {"min_count": self.min_count}, "learned": {"vocabulary_json": json}}
 
@@ -165,6 +169,7 @@ class WordCounts(Front):
         self.idf: NDArray[np.float64] = np.zeros(0)
 
     def fit(self, corpus: Corpus) -> None:
+        """Collect the terms, and how rare each is."""
         vectorizer = self._vectorizer(min_df=self.min_count).fit(corpus.texts())
         self.terms, self.idf = vectorizer.get_feature_names_out().tolist(), vectorizer.idf_
 
@@ -188,9 +193,11 @@ class WordCounts(Front):
 
     @property
     def feature_names(self) -> list[str]:
+        """Name the columns: the terms."""
         return list(self.terms)
 
     def state(self) -> dict[str, Any]:
+        """Return the terms and their rarity."""
         options = {"max_words": self.max_words, "min_count": self.min_count}
         return {
             "kind": "WordCounts",
