@@ -7,7 +7,7 @@ import hashlib
 import math
 import pickle
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Literal
@@ -19,17 +19,15 @@ import torch.nn.functional as F
 from accelerate import Accelerator
 from numpy.typing import NDArray
 from torch import Tensor, nn
-from torch.utils.data import DataLoader, Sampler
-from tqdm import tqdm
+from torch.utils.data import DataLoader
 
+from emolab.examples import Examples, LengthBuckets
+from emolab.progress import progress as progressed
 from emolab.storage import written_whole
 
 CHECKPOINT = "checkpoint.pt"
-N_POOLED = 16  # batches whose utterances are sorted by length together: little padding, yet no fixed order
-N_NAMED = 5  # an error names this many offenders
-BAR_DELAY = 1.0  # seconds; shorter training shows no bar
 
-Augment = Callable[[tuple[Tensor, ...], torch.Generator], tuple[Tensor, ...]]
+Augment = Callable[[tuple[Tensor, ...], torch.Generator], tuple[Tensor, ...]]  # inputs of a batch, changed
 
 
 @dataclass(frozen=True)
@@ -49,66 +47,6 @@ class TrainingConfig:
     choose_by: Literal["loss", "ua"] = "loss"  # what makes an epoch the best on the validation part
     patience: int | None = 6  # epochs without a better one before training stops; None: never
     cpu_bfloat16: bool = False  # on a CPU, multiply in 16 bits: faster where the processor can, a little rougher
-
-
-@dataclass(frozen=True)
-class Examples:
-    """What a network learns from.
-
-    Attributes:
-        inputs: One list a modality, of one array an utterance: (steps, …) float, or (steps,) int for words.
-        targets: (n,) int64, the number of each utterance's emotion.
-        emotions: Names of the emotions, for messages; without them emotions go by number.
-
-    Raises:
-        ValueError: If counts differ, an utterance has no steps, or a value is not finite.
-    """
-
-    inputs: Sequence[Sequence[NDArray[Any]]]
-    targets: NDArray[np.int64]
-    emotions: Sequence[str] = ()
-
-    def __post_init__(self) -> None:
-        counts = [len(arrays) for arrays in self.inputs]
-        if not counts or {*counts} != {len(self.targets)} or not counts[0]:
-            raise ValueError(
-                f"inputs hold {counts} arrays a modality for {len(self.targets)} targets; expected one array an "
-                "utterance in each modality, and at least one utterance. Take all from the same corpus."
-            )
-        for number, arrays in enumerate(self.inputs):
-            empty = [place for place, array in enumerate(arrays) if len(array) == 0]
-            broken = [place for place, array in enumerate(arrays) if not np.isfinite(array).all()]
-            for places, slip in ((empty, "have no steps"), (broken, "hold NaN or infinity")):
-                if places:
-                    raise ValueError(
-                        f"{len(places)} arrays of inputs[{number}] {slip}, first at {places[:N_NAMED]}; expected at "
-                        "least one step, all finite. Mend the features, or leave these utterances out by id."
-                    )
-
-    def __len__(self) -> int:
-        return len(self.targets)
-
-    @property
-    def lengths(self) -> NDArray[np.int64]:
-        """(n,) int64, steps of the first modality."""
-        return np.array([len(array) for array in self.inputs[0]])
-
-    def batch(self, places: Sequence[int]) -> tuple[Tensor, ...]:
-        """Join some utterances: (batch, steps, …) padded with zeros and (batch,) lengths a modality, then targets."""
-        columns: list[Tensor] = []
-        for arrays in self.inputs:
-            columns += pad([arrays[place] for place in places])
-        return (*columns, torch.as_tensor(self.targets[list(places)], dtype=torch.int64))
-
-
-def pad(arrays: Sequence[NDArray[Any]]) -> tuple[Tensor, Tensor]:
-    """Join arrays (steps, …) in one tensor (batch, most steps, …), float32 or int64, with their (batch,) lengths."""
-    lengths = [len(array) for array in arrays]
-    dtype = np.int64 if np.issubdtype(arrays[0].dtype, np.integer) else np.float32
-    joined = np.zeros((len(arrays), max(lengths), *arrays[0].shape[1:]), dtype)
-    for row, array in zip(joined, arrays, strict=True):
-        row[: len(array)] = array
-    return torch.from_numpy(joined), torch.tensor(lengths)
 
 
 @dataclass
@@ -141,30 +79,6 @@ class History:
         """Return one row an epoch, by number: train_loss, valid_loss, valid_score, epoch_seconds."""
         columns = {name: values for name, values in asdict(self).items() if name != "choose_by"}
         return pd.DataFrame(columns, index=pd.RangeIndex(1, len(self) + 1, name="epoch"))
-
-
-class LengthBuckets(Sampler[list[int]]):
-    """Batches of places; utterances of similar length meet, and each epoch mixes them anew from (seed, epoch)."""
-
-    def __init__(self, lengths: NDArray[np.int64], batch_size: int, *, seed: int | None = None) -> None:
-        self.lengths, self.batch_size, self.seed = lengths, batch_size, seed
-        self.epoch, self.drop_last = 0, False
-
-    def __len__(self) -> int:
-        return math.ceil(len(self.lengths) / self.batch_size)
-
-    def __iter__(self) -> Iterator[list[int]]:
-        n, size = len(self.lengths), self.batch_size
-        random = None if self.seed is None else np.random.default_rng((self.seed, self.epoch))
-        order = np.arange(n) if random is None else random.permutation(n)
-        pool = n if random is None else N_POOLED * size
-        pools = [order[start : start + pool] for start in range(0, n, pool)]
-        order = np.concatenate([part[np.argsort(self.lengths[part], kind="stable")] for part in pools])
-        batches = [order[start : start + size].tolist() for start in range(0, n, size)]
-        if random is not None:
-            last = batches[-1:]  # perhaps a short one; accelerate expects it at the end
-            batches = [batches[place] for place in random.permutation(len(batches) - 1)] + last
-        yield from batches
 
 
 def fit(
@@ -213,18 +127,18 @@ def fit(
     run = _Run(accelerator, net, optimizer, config, weights if config.class_weights else None, augment)
     checkpoint = _Checkpoint(run, folder, _fingerprint(model, train, valid, config, seed))
     history = checkpoint.load()
-    bar = tqdm(total=config.n_epochs, initial=len(history), disable=not progress, delay=BAR_DELAY, leave=False)
-    with torch.random.fork_rng(devices=range(torch.cuda.device_count())), bar:
-        while len(history) < config.n_epochs and len(history) - history.best_epoch < (config.patience or math.inf):
-            started, batches.epoch = time.perf_counter(), len(history)
-            history.train_loss.append(run.train_epoch(train_data, len(history), seed))
+    epochs = progressed(range(len(history), config.n_epochs), "training", show=progress)
+    with torch.random.fork_rng(devices=range(torch.cuda.device_count())):
+        for epoch in epochs:
+            if len(history) - history.best_epoch >= (config.patience or math.inf):
+                break
+            started, batches.epoch = time.perf_counter(), epoch
+            history.train_loss.append(run.train_epoch(train_data, epoch, seed))
             valid_loss, valid_score = run.judge(valid_data)
             history.valid_loss.append(valid_loss)
             history.valid_score.append(valid_score)
             history.epoch_seconds.append(time.perf_counter() - started)
             checkpoint.save(history)
-            bar.set_postfix(loss=f"{valid_loss:.3f}", ua=f"{valid_score:.3f}", refresh=False)
-            bar.update()
     accelerator.unwrap_model(net, keep_fp32_wrapper=False).load_state_dict(checkpoint.best_weights)
     return history
 

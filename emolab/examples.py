@@ -1,0 +1,147 @@
+"""What networks learn from: examples, padded batches of them, and small changes that make more of them."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from numpy.typing import NDArray
+from torch import Tensor
+from torch.utils.data import Sampler
+
+N_POOLED = 16  # batches whose utterances are sorted by length together: little padding, yet no fixed order
+N_NAMED = 5  # an error names this many offenders
+
+
+@dataclass(frozen=True)
+class Examples:
+    """What a network learns from.
+
+    Attributes:
+        inputs: One list a modality, of one array an utterance: (steps, …) float, or (steps,) int for words.
+        targets: (n,) int64, the number of each utterance's emotion.
+        emotions: Names of the emotions, for messages; without them emotions go by number.
+
+    Raises:
+        ValueError: If counts differ, an utterance has no steps, or a value is not finite.
+    """
+
+    inputs: Sequence[Sequence[NDArray[Any]]]
+    targets: NDArray[np.int64]
+    emotions: Sequence[str] = ()
+
+    def __post_init__(self) -> None:
+        counts = [len(arrays) for arrays in self.inputs]
+        if not counts or {*counts} != {len(self.targets)} or not counts[0]:
+            raise ValueError(
+                f"inputs hold {counts} arrays a modality for {len(self.targets)} targets; expected one array an "
+                "utterance in each modality, and at least one utterance. Take all from the same corpus."
+            )
+        for number, arrays in enumerate(self.inputs):
+            empty = [place for place, array in enumerate(arrays) if len(array) == 0]
+            broken = [place for place, array in enumerate(arrays) if not np.isfinite(array).all()]
+            for places, slip in ((empty, "have no steps"), (broken, "hold NaN or infinity")):
+                if places:
+                    raise ValueError(
+                        f"{len(places)} arrays of inputs[{number}] {slip}, first at {places[:N_NAMED]}; expected at "
+                        "least one step, all finite. Mend the features, or leave these utterances out by id."
+                    )
+
+    def __len__(self) -> int:
+        return len(self.targets)
+
+    @property
+    def lengths(self) -> NDArray[np.int64]:
+        """(n,) int64, steps of the first modality."""
+        return np.array([len(array) for array in self.inputs[0]])
+
+    def batch(self, places: Sequence[int]) -> tuple[Tensor, ...]:
+        """Join some utterances: (batch, steps, …) padded with zeros and (batch,) lengths a modality, then targets."""
+        columns: list[Tensor] = []
+        for arrays in self.inputs:
+            columns += pad([arrays[place] for place in places])
+        return (*columns, torch.as_tensor(self.targets[list(places)], dtype=torch.int64))
+
+
+def pad(arrays: Sequence[NDArray[Any]]) -> tuple[Tensor, Tensor]:
+    """Join arrays (steps, …) in one tensor (batch, most steps, …), float32 or int64, with their (batch,) lengths."""
+    lengths = [len(array) for array in arrays]
+    dtype = np.int64 if np.issubdtype(arrays[0].dtype, np.integer) else np.float32
+    joined = np.zeros((len(arrays), max(lengths), *arrays[0].shape[1:]), dtype)
+    for row, array in zip(joined, arrays, strict=True):
+        row[: len(array)] = array
+    return torch.from_numpy(joined), torch.tensor(lengths)
+
+
+class LengthBuckets(Sampler[list[int]]):
+    """Batches of places; utterances of similar length meet, and each epoch mixes them anew from (seed, epoch)."""
+
+    def __init__(self, lengths: NDArray[np.int64], batch_size: int, *, seed: int | None = None) -> None:
+        self.lengths, self.batch_size, self.seed = lengths, batch_size, seed
+        self.epoch, self.drop_last = 0, False
+
+    def __len__(self) -> int:
+        return math.ceil(len(self.lengths) / self.batch_size)
+
+    def __iter__(self) -> Iterator[list[int]]:
+        n, size = len(self.lengths), self.batch_size
+        random = None if self.seed is None else np.random.default_rng((self.seed, self.epoch))
+        order = np.arange(n) if random is None else random.permutation(n)
+        pool = n if random is None else N_POOLED * size
+        pools = [order[start : start + pool] for start in range(0, n, pool)]
+        order = np.concatenate([part[np.argsort(self.lengths[part], kind="stable")] for part in pools])
+        batches = [order[start : start + size].tolist() for start in range(0, n, size)]
+        if random is not None:
+            last = batches[-1:]  # perhaps a short one; accelerate expects it at the end
+            batches = [batches[place] for place in random.permutation(len(batches) - 1)] + last
+        yield from batches
+
+
+@dataclass(frozen=True)
+class SpectrogramChanges:
+    """Small changes of a training batch's sound that leave its emotion alone: an `augment` for `fit`.
+
+    Sound is the first modality, (batch, frames, bands), standardised, so that 0 is an ordinary level.
+    Source: SpecAugment, Park et al. 2019, and vocal tract length perturbation, Jaitly and Hinton 2013, simplified.
+    """
+
+    n_stretches: int = 2  # hidden stretches of time
+    max_stretch: int = 25  # frames
+    n_bands: int = 2  # hidden groups of neighbouring bands
+    max_bands: int = 8
+    max_shift: int = 0  # bands up or down, as in a shorter or longer vocal tract
+    max_tempo: float = 0.0  # 0.1: from 10 % slower to 10 % faster, one tempo a batch
+
+    def __call__(self, inputs: tuple[Tensor, ...], random: torch.Generator) -> tuple[Tensor, ...]:
+        """Change the first modality of a batch; what is drawn depends on `random` alone."""
+        sound, lengths, *others = inputs
+        size, device = len(sound), sound.device
+        if self.max_tempo:
+            tempo = 1 + self.max_tempo * (2 * torch.rand((), generator=random).item() - 1)
+            lengths = (lengths / tempo).long().clamp(min=1)
+            n_frames = max(int(lengths.max()), 1)
+            sound = F.interpolate(sound.transpose(1, 2), size=n_frames, mode="linear").transpose(1, 2)
+        if self.max_shift:
+            shift = torch.randint(-self.max_shift, self.max_shift + 1, (size, 1), generator=random).to(device)
+            bands = (torch.arange(sound.shape[2], device=device) + shift).clamp(0, sound.shape[2] - 1)
+            sound = sound.gather(2, bands[:, None].expand_as(sound))
+        for _ in range(self.n_stretches):
+            sound = sound * ~_stretches(lengths, sound.shape[1], self.max_stretch, random)[:, :, None]
+        all_bands = torch.full_like(lengths, sound.shape[2])
+        for _ in range(self.n_bands):
+            sound = sound * ~_stretches(all_bands, sound.shape[2], self.max_bands, random)[:, None]
+        return (sound, lengths, *others)
+
+
+def _stretches(lengths: Tensor, n_places: int, longest: int, random: torch.Generator) -> Tensor:
+    """Mask (batch, n_places) one stretch a row, of 0 to `longest` places, somewhere in the row's length."""
+    widths = torch.randint(longest + 1, (len(lengths),), generator=random).to(lengths.device)
+    room = (lengths - widths).clamp(min=0)
+    starts = (torch.rand(len(lengths), generator=random).to(lengths.device) * (room + 1)).long()
+    places = torch.arange(n_places, device=lengths.device)
+    return (places >= starts[:, None]) & (places < (starts + widths)[:, None])
