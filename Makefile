@@ -48,7 +48,7 @@ bench: setup  ## measure each budget beside its target
 	@$(BIN)/python bench/bench.py
 
 results: setup  ## measure the results tables again on the real corpora (hours on two cores)
-	@$(BIN)/emolab fit audio/logistic-regression audio/random-forest audio/svm audio/cnn-bilstm --corpus ravdess --preset full --seeds 7 8 9 --record
+	@$(BIN)/emolab fit audio/logistic-regression audio/random-forest audio/svm audio/cnn-bilstm audio/cnn-bilstm-mel --corpus ravdess --preset full --seeds 7 8 9 --record
 	@$(BIN)/emolab fit text/logistic-regression text/bilstm --corpus meld --preset full --seeds 7 8 9 --record
 	@$(BIN)/emolab tables
 
