@@ -143,6 +143,7 @@ def main() -> int:
         "only", nargs="*", help="beginnings of the measures to take: import, sample, sound, training, …"
     )
     options = parser.parse_args()
+    os.environ["EMOLAB_PROGRESS"] = "0"  # only the figures, please
     measures = [import_time, sample, sound_features, training, chapters, whole_test]
     measures += [fresh_clone] if options.fresh else []
     missed = False

@@ -21,6 +21,8 @@ FOLDS = ("usual", "sessions", "speakers", "actors", "published")
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command and return its exit status: 0 all well, 1 something failed, 2 wrongly called."""
     options = _parser().parse_args(arguments)
+    if not sys.stdout.isatty():
+        os.environ.setdefault("EMOLAB_PROGRESS", "0")  # bars would fill a log file
     try:
         return options.command(options)
     except (ValueError, OSError, KeyError) as error:
@@ -154,8 +156,9 @@ def _fit(options: argparse.Namespace) -> int:
     ways = (splits.folds_of, splits.session_folds, splits.speaker_folds, splits.actor_folds, splits.published_parts)
     folds = dict(zip(FOLDS, ways, strict=True))[options.folds](corpus)
     for name in options.recipes:
-        measured = cross_validate(partial(_build, name, options.preset), folds, seeds=options.seeds)
-        print(f"{name} on {corpus.name}\n{measured}\n")
+        build = partial(_build, name, options.preset)
+        measured = cross_validate(build, folds, seeds=options.seeds, progress=sys.stdout.isatty())
+        print(f"{measured}\n")
         if options.record:
             entry = ledger.entry_of(
                 measured, recipe=name, corpus=corpus, preset=options.preset, command=_fit_command(name, options)

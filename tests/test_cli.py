@@ -53,15 +53,31 @@ def test_run_records_clean_sample_runs_only(
     assert "python" in known["about"]["versions"]
 
 
-def test_errors_are_one_line_and_status_2(
-    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
-) -> None:
+def test_errors_are_one_line_and_status_2(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("EMOLAB_DEBUG", raising=False)
     assert cli.main(["fit", "audio/cnn-bilstn"]) == 2
     assert capsys.readouterr().err.startswith("emolab: no recipe 'audio/cnn-bilstn'; expected one of ")
     monkeypatch.setenv("EMOLAB_DEBUG", "1")
     with pytest.raises(KeyError):
         cli.main(["fit", "audio/cnn-bilstn"])
+
+
+def test_fit_prints_the_report_and_records_it(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setenv("EMOLAB_DATA", str(tmp_path))
+    monkeypatch.chdir(tmp_path)
+    said = [(speaker, emotion) for speaker in "abcdef" for emotion in ("happy", "sad") for _ in range(2)]
+    rows = [f"{number},{speaker},{emotion},so {emotion} {speaker}" for number, (speaker, emotion) in enumerate(said)]
+    Path("mine.csv").write_text("\n".join(["id,speaker,emotion,text", *rows]))
+    arguments = ["fit", "text/logistic-regression", "--corpus", "mine.csv", "--folds", "speakers", "--seeds", "7", "8"]
+    assert cli.main([*arguments, "--record"]) == 0
+    assert "unweighted average recall: 1.000" in capsys.readouterr().out
+    entry = json.loads((tmp_path / "results" / "mine" / "text-logistic-regression.json").read_text())
+    assert entry["command"] == (
+        "emolab fit text/logistic-regression --corpus mine.csv --preset quick --folds speakers --seeds 7 8 --record"
+    )
+    assert (entry["protocol"], entry["seeds"], entry["n_test"]) == ("speakers-5-folds", [7, 8], 24)
 
 
 @pytest.mark.parametrize("command", ["doctor", "sample", "run", "fit", "tables", "links", "figures"])
