@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import hashlib
+import io
 import math
 import pickle
 import time
@@ -280,12 +281,13 @@ class _Checkpoint:
 
 def read_checkpoint(path: Path) -> dict[str, Any]:
     """Read what `fit` has left in a file; ValueError says so if it is broken."""
+    content = path.read_bytes()  # a disk that cannot be read raises its own OSError, here
     try:
-        state = torch.load(path, map_location="cpu", weights_only=True)
+        state = torch.load(io.BytesIO(content), map_location="cpu", weights_only=True)
         return {key: state[key] for key in ("fingerprint", "history", "weights", "best_weights", "optimizer", "scaler")}
-    except (RuntimeError, EOFError, pickle.UnpicklingError, KeyError, TypeError, ValueError) as error:
+    except (RuntimeError, OSError, EOFError, pickle.UnpicklingError, KeyError, TypeError, ValueError) as error:
         raise ValueError(
-            f"{path} ({path.stat().st_size} bytes) cannot be read as a checkpoint; expected a whole file written by "
+            f"{path} ({len(content)} bytes) cannot be read as a checkpoint; expected a whole file written by "
             "emolab.training.fit, this one is cut short or damaged. Delete it and train again."
         ) from error
 

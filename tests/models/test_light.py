@@ -1,0 +1,91 @@
+import numpy as np
+import pytest
+from scipy import sparse
+from sklearn.pipeline import make_pipeline
+from sklearn.tree import DecisionTreeClassifier
+
+from emolab.models import light
+from emolab.models.light import CANDIDATES, choose_on_validation, count_numbers, logistic_regression, random_forest, svm
+
+
+@pytest.fixture(autouse=True)
+def few_trees(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(light, "N_TREES", 5)
+
+
+def blobs(seed: int, n: int = 60) -> tuple[np.ndarray, np.ndarray]:
+    """Three clouds, one an emotion; the first feature is in large units."""
+    rng = np.random.default_rng(seed)
+    truth = np.arange(n) % 3
+    x = rng.standard_normal((n, 4)) * 0.3 + np.eye(3, 4)[truth] * 2
+    return x * [1e4, 1, 1, 1], truth
+
+
+@pytest.mark.parametrize("name", CANDIDATES)
+def test_choose_on_validation_fits_every_kind(name: str) -> None:
+    model = choose_on_validation(CANDIDATES[name](1), *blobs(1), *blobs(2))
+    x, truth = blobs(3)
+    chances = model.predict_proba(x)
+    np.testing.assert_allclose(chances.sum(axis=1), 1)
+    assert (chances.argmax(axis=1) == truth).mean() > 0.9
+
+
+@pytest.mark.parametrize("build", [logistic_regression, random_forest, svm])
+def test_pipelines_give_the_same_again_for_the_same_seed(build) -> None:
+    x, truth = blobs(1)
+    first, second = (build(5).fit(x, truth).predict_proba(x) for _ in range(2))
+    np.testing.assert_array_equal(first, second)
+
+
+@pytest.mark.parametrize("build", [logistic_regression, svm])
+def test_pipelines_do_not_care_about_units(build) -> None:
+    x, truth = blobs(1)
+    model, other = build(5).fit(x, truth), build(5).fit(x * [1, 1e3, 1, 1e-3], truth)
+    np.testing.assert_allclose(other.predict_proba(x * [1, 1e3, 1, 1e-3]), model.predict_proba(x), atol=1e-3)
+
+
+def test_word_candidates_read_sparse_counts() -> None:
+    x, truth = blobs(1)
+    counts = sparse.csr_matrix(np.abs(x) / 1e4)
+    model = choose_on_validation(CANDIDATES["word-logistic-regression"](1), counts, truth, counts, truth)
+    assert model.predict_proba(counts).shape == (60, 3)
+
+
+def test_choose_on_validation_picks_by_validation_alone_and_the_first_of_equals() -> None:
+    x, truth = blobs(1, 12)
+    noisy = (truth + 1) % 3  # a validation part on which only a poor model scores
+    stump = make_pipeline(DecisionTreeClassifier(max_depth=1))
+    tree, same = make_pipeline(DecisionTreeClassifier()), make_pipeline(DecisionTreeClassifier())
+    assert choose_on_validation([tree, stump], x, truth, x, noisy) is stump
+    assert choose_on_validation([stump, tree, same], x, truth, x, truth) is tree
+
+
+def test_choose_on_validation_takes_another_score() -> None:
+    x, truth = blobs(1, 12)
+    stump, tree = make_pipeline(DecisionTreeClassifier(max_depth=1)), make_pipeline(DecisionTreeClassifier())
+
+    def worst(truth: np.ndarray, predicted: np.ndarray) -> float:
+        return float((truth != predicted).mean())
+
+    assert choose_on_validation([tree, stump], x, truth, x, truth, worst) is stump
+
+
+def test_choose_on_validation_says_what_is_missing() -> None:
+    x, truth = blobs(1)
+    with pytest.raises(ValueError, match=r"0 candidates and 3 emotions.*expected at least one candidate.*CANDIDATES"):
+        choose_on_validation([], x, truth, x, truth)
+    with pytest.raises(ValueError, match="1 candidates and 1 emotions"):
+        choose_on_validation([svm(1)], x, np.zeros(60), x, truth)
+
+
+def test_count_numbers_by_hand() -> None:
+    x, truth = blobs(1)
+    assert count_numbers(logistic_regression(1).fit(x, truth)) == 2 * 4 + 3 * 4 + 3  # scaling, weights, intercepts
+    forest = random_forest(1).fit(x, truth)
+    trees = [tree.tree_ for tree in forest[-1].estimators_]
+    n_leaves = sum((tree.children_left < 0).sum() for tree in trees)
+    assert count_numbers(forest) == 2 * (n_leaves - len(trees)) + 3 * n_leaves  # a tree has one split less than leaves
+    machine = svm(1).fit(x, truth)
+    support = machine[-1].calibrated_classifiers_[0].estimator
+    assert count_numbers(machine) == 2 * 4 + len(support.support_) * (4 + 2) + 3 + 2 * 3
+    assert count_numbers(None) == 0

@@ -1,0 +1,45 @@
+import pytest
+import torch
+from torch import nn
+
+from emolab.models.steps import Normalization, SummaryOverTime, real_steps, run_lstm
+
+LENGTHS = torch.tensor([2, 3])
+
+
+def test_real_steps_marks_the_first_of_each() -> None:
+    assert real_steps(LENGTHS, 4).tolist() == [[True, True, False, False], [True, True, True, False]]
+
+
+def test_run_lstm_is_zero_after_each_end_and_keeps_the_width() -> None:
+    lstm = nn.LSTM(3, 2, batch_first=True, bidirectional=True)
+    states = run_lstm(lstm, torch.randn(2, 5, 3), LENGTHS)
+    assert states.shape == (2, 5, 4)
+    assert not states[0, 2:].any()
+    assert not states[1, 3:].any()
+
+
+def test_summary_over_time_is_the_mean_and_spread_worked_out_by_hand() -> None:
+    states = torch.tensor([[[1.0], [3.0], [torch.inf]]])
+    assert SummaryOverTime("mean", 1)(states, torch.tensor([2])).tolist() == [[2.0]]
+    both = SummaryOverTime("mean+std", 1)(states, torch.tensor([2]))
+    torch.testing.assert_close(both, torch.tensor([[2.0, 1.0]]), atol=1e-4, rtol=0)
+
+
+def test_attention_without_preference_is_the_mean() -> None:
+    summary = SummaryOverTime("attention", 4)
+    nn.init.zeros_(summary.score.weight)
+    states = torch.randn(2, 3, 4)
+    torch.testing.assert_close(summary(states, LENGTHS), SummaryOverTime("mean", 4)(states, LENGTHS))
+
+
+@pytest.mark.parametrize("kind", ["layer", "batch"])
+def test_normalization_counts_real_steps_only(kind: str) -> None:
+    norm = Normalization(kind, 4)
+    steps, mask = torch.randn(2, 3, 4), real_steps(LENGTHS, 3)
+    out = norm(steps, mask)
+    junk = norm(steps.masked_fill(~mask[..., None], 1e6), mask)
+    torch.testing.assert_close(out, junk)
+    assert not out[0, 2].any()
+    axis = 1 if kind == "layer" else 0
+    torch.testing.assert_close(out[mask].mean(axis), torch.zeros_like(out[mask].mean(axis)), atol=1e-6, rtol=0)

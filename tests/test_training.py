@@ -1,0 +1,259 @@
+import math
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from emolab.examples import Examples, SpectrogramChanges
+from emolab.models.audio import CnnBiLstm, CnnBiLstmConfig
+from emolab.training import (
+    CHECKPOINT,
+    History,
+    TrainingConfig,
+    fit,
+    learning_rate_at,
+    make_accelerator,
+    predict_logits,
+)
+
+QUICK = TrainingConfig(n_epochs=4, batch_size=8, learning_rate=0.01, patience=None)
+TINY = CnnBiLstmConfig(
+    n_features=4, n_emotions=3, channels=(8,), strides=(2,), n_hidden=6, n_dense=5, dropout=0.2, normalization="batch"
+)
+
+
+def clips(seed: int, n: int = 30) -> Examples:
+    """Noise of several lengths; the loud feature tells the emotion."""
+    rng = np.random.default_rng(seed)
+    targets = np.arange(n) % 3
+    sounds = [rng.standard_normal((rng.integers(5, 20), 4)).astype(np.float32) + np.eye(3, 4)[t] for t in targets]
+    return Examples([[sound.astype(np.float32) for sound in sounds]], targets, ("angry", "happy", "sad"))
+
+
+def network(config: CnnBiLstmConfig = TINY) -> CnnBiLstm:
+    with torch.random.fork_rng():
+        torch.manual_seed(11)
+        return CnnBiLstm(config)
+
+
+def train(model: nn.Module, config: TrainingConfig = QUICK, **options) -> History:
+    return fit(model, clips(1), clips(2, 12), config=config, seed=5, progress=False, **options)
+
+
+class Scripted(nn.Module):
+    """Ignores what it hears; each epoch its weight goes down by about the learning rate."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.level = nn.Parameter(torch.tensor(2.0))
+
+    def forward(self, features: Tensor, lengths: Tensor) -> Tensor:
+        return self.level * torch.ones(len(features), 1) * torch.tensor([1.0, 0.0, 0.0])
+
+
+def test_fit_lowers_the_loss_and_learns() -> None:
+    history = train(network(), replace(QUICK, n_epochs=15))
+    assert history.train_loss[-1] < 0.6 * history.train_loss[0]
+    assert max(history.valid_score) > 0.8
+    assert len(history.to_frame()) == len(history) == 15
+    assert history.to_frame().index[0] == 1
+    assert history.seconds > 0
+
+
+@pytest.mark.parametrize("choose_by", ["loss", "ua"])
+def test_fit_ends_with_the_weights_of_its_best_epoch(choose_by: str) -> None:
+    model, valid = network(), clips(2, 12)
+    config = replace(QUICK, n_epochs=8, learning_rate=0.1, choose_by=choose_by)  # coarse: the last is not the best
+    history = train(model, config)
+    logits = torch.from_numpy(predict_logits(model, valid))
+    best = history.best_epoch - 1
+    assert F.cross_entropy(logits, torch.from_numpy(valid.targets)).item() == pytest.approx(history.valid_loss[best])
+    if choose_by == "loss":
+        assert history.valid_loss[best] == min(history.valid_loss)
+    else:
+        assert history.valid_score[best] == max(history.valid_score)
+
+
+def test_fit_stops_when_the_loss_rises_and_goes_on_while_it_falls() -> None:
+    def run(targets: list[int]) -> History:
+        valid = Examples([[np.ones((3, 4), np.float32)] * len(targets)], np.array(targets))
+        config = replace(QUICK, n_epochs=9, patience=2, weight_decay=0.0)
+        return fit(Scripted(), clips(1), valid, config=config, seed=1, progress=False)  # the level falls from 2
+
+    assert run([1, 2, 2]).best_epoch == 9  # falling is good for these
+    rising = run([0, 0, 0])
+    assert rising.valid_loss == sorted(rising.valid_loss)
+    assert (rising.best_epoch, len(rising)) == (1, 3)
+
+
+def test_best_epoch_goes_down_for_loss_and_up_for_score_and_takes_the_first_of_equals() -> None:
+    columns = {"train_loss": [3, 2, 1, 1], "valid_loss": [2, 1, 1, 3], "valid_score": [0.5, 0.4, 0.6, 0.6]}
+    assert History("loss", **columns).best_epoch == 2
+    assert History("ua", **columns).best_epoch == 3
+    assert History("loss", [1.0, 1.0], [math.nan, 2.0], [0.3, 0.3]).best_epoch == 2
+    assert History().best_epoch == 0
+
+
+class Killed(BaseException):
+    pass
+
+
+@pytest.mark.parametrize("killed_in", [2, 3])
+@pytest.mark.parametrize("n_accumulated", [1, 2])
+def test_a_killed_run_goes_on_to_the_same_end(tmp_path: Path, killed_in: int, n_accumulated: int) -> None:
+    config = replace(QUICK, schedule="cosine", warm_up=0.2, n_accumulated=n_accumulated)
+    change = SpectrogramChanges(max_stretch=3, max_bands=1, max_tempo=0.1)
+    unbroken = network()
+    expected = train(unbroken, config, augment=change)
+    n_calls = 0
+
+    def fatal(inputs, random):
+        nonlocal n_calls
+        n_calls += 1
+        if n_calls == 4 * killed_in - 1:  # four batches an epoch: in the middle of one
+            raise Killed
+        return change(inputs, random)
+
+    with pytest.raises(Killed):
+        train(network(), config, augment=fatal, folder=tmp_path)
+    resumed = network()
+    history = train(resumed, config, augment=change, folder=tmp_path)
+    assert history.train_loss == expected.train_loss
+    assert history.valid_loss == expected.valid_loss
+    for name, weights in unbroken.state_dict().items():
+        assert torch.equal(weights, resumed.state_dict()[name]), name
+    assert [path.name for path in tmp_path.iterdir()] == [CHECKPOINT]
+
+
+def test_a_finished_run_is_not_trained_again(tmp_path: Path) -> None:
+    first = train(network(), folder=tmp_path)
+    model = network()
+    assert train(model, folder=tmp_path) == first
+    assert not torch.equal(model.out.weight, network().out.weight)
+
+
+@pytest.mark.parametrize("share", [0.0, 0.01, 0.5, 0.99])
+def test_a_checkpoint_cut_short_is_named_with_the_remedy(tmp_path: Path, share: float) -> None:
+    train(network(), folder=tmp_path)
+    path = tmp_path / CHECKPOINT
+    whole = path.read_bytes()
+    path.write_bytes(whole[: int(len(whole) * share)])
+    with pytest.raises(ValueError, match=rf"{CHECKPOINT} \(\d+ bytes\) cannot be read.*expected.*Delete it and train"):
+        train(network(), folder=tmp_path)
+
+
+def test_a_checkpoint_of_another_run_is_refused(tmp_path: Path) -> None:
+    train(network(), folder=tmp_path)
+    with pytest.raises(ValueError, match=r"belongs to another run.*Delete it to begin anew"):
+        train(network(), replace(QUICK, learning_rate=0.02), folder=tmp_path)
+
+
+def test_an_empty_emotion_is_named() -> None:
+    whole = clips(1)
+    part = Examples([whole.inputs[0][:2]], whole.targets[:2], whole.emotions)
+    with pytest.raises(ValueError, match=r"no training example of emotion 'sad'; expected at least one.*Take a view"):
+        fit(network(), part, whole, config=QUICK, seed=1)
+    with pytest.raises(ValueError, match="no training example of emotion '2'"):
+        fit(network(), replace(part, emotions=()), whole, config=QUICK, seed=1)
+
+
+def test_class_weights_and_smoothing_are_those_worked_out_by_hand() -> None:
+    sounds = [np.ones((3, 4), np.float32)] * 4
+    part = Examples([sounds], np.array([0, 0, 0, 1]))
+
+    class Fixed(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.zero = nn.Parameter(torch.tensor(0.0))
+
+        def forward(self, features: Tensor, lengths: Tensor) -> Tensor:
+            return self.zero + torch.tensor([[math.log(4.0), 0.0]]).repeat(len(features), 1)  # 0.8 against 0.2
+
+    def first_loss(**options) -> float:
+        config = TrainingConfig(n_epochs=1, batch_size=4, **options)
+        return fit(Fixed(), part, part, config=config, seed=1, progress=False).train_loss[0]
+
+    right, wrong = -math.log(0.8), -math.log(0.2)
+    assert first_loss() == pytest.approx((3 * right + wrong) / 4)
+    assert first_loss(class_weights=True) == pytest.approx((right + wrong) / 2)  # weights 4 / (2 * 3) and 4 / (2 * 1)
+    smooth = (3 * (0.9 * right + 0.1 * wrong) + (0.9 * wrong + 0.1 * right)) / 4
+    assert first_loss(label_smoothing=0.2) == pytest.approx(smooth)
+
+
+def test_fit_leaves_the_random_state_alone_and_repeats_itself() -> None:
+    torch.manual_seed(1)
+    np.random.seed(1)  # noqa: NPY002
+    before, numbers = torch.get_rng_state(), np.random.get_state()[1].copy()  # noqa: NPY002
+    first = train(network())
+    assert torch.equal(before, torch.get_rng_state())
+    assert (numbers == np.random.get_state()[1]).all()  # noqa: NPY002
+    torch.manual_seed(2)
+    assert train(network()).train_loss == first.train_loss
+    assert fit(network(), clips(1), clips(2), config=QUICK, seed=6, progress=False).train_loss != first.train_loss
+
+
+def test_augment_sees_training_batches_only() -> None:
+    seen = []
+
+    def note(inputs, random):
+        seen.append(len(inputs[0]))
+        return inputs
+
+    train(network(), replace(QUICK, n_epochs=2), augment=note)
+    assert sum(seen) == 2 * 30  # not the 12 of validation
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="about machines without a GPU")
+def test_mixed_precision_is_off_on_a_cpu() -> None:
+    assert make_accelerator(QUICK).mixed_precision == "no"
+    model = network()
+    train(model, replace(QUICK, n_epochs=1))
+    assert model.out.weight.dtype == torch.float32
+    assert "forward" not in vars(model)  # nothing of accelerate's wrapping stays on the network
+
+
+def test_cpu_bfloat16_stays_close_to_32_bits() -> None:
+    config = replace(QUICK, n_epochs=2)
+    exact, rough = train(network(), config), train(network(), replace(config, cpu_bfloat16=True))
+    assert rough.train_loss == pytest.approx(exact.train_loss, rel=0.05)
+    assert rough.train_loss != exact.train_loss
+
+
+@pytest.mark.parametrize("shown", [True, False])
+def test_progress_bar_can_be_off(shown: bool, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture) -> None:
+    monkeypatch.setattr("emolab.progress.DELAY_S", 0.0)
+    monkeypatch.delenv("EMOLAB_PROGRESS", raising=False)
+    fit(network(), clips(1), clips(2), config=replace(QUICK, n_epochs=1), seed=1, progress=shown)
+    out, err = capsys.readouterr()
+    assert ("training" in out + err) == shown
+
+
+def test_gradients_are_clipped_and_the_rate_follows_its_schedule() -> None:
+    config = TrainingConfig(learning_rate=0.1, schedule="cosine", warm_up=0.2)
+    assert learning_rate_at(0.0, config) == 0.0
+    assert learning_rate_at(0.1, config) == pytest.approx(0.05)
+    assert learning_rate_at(0.2, config) == pytest.approx(0.1)
+    assert learning_rate_at(0.6, config) == pytest.approx(0.05)
+    assert learning_rate_at(1.0, config) == pytest.approx(0.0)
+    assert learning_rate_at(0.7, replace(config, schedule="constant")) == 0.1
+
+
+def test_fit_leaves_frozen_weights_as_they_are() -> None:
+    model = network()
+    model.convolutions.requires_grad_(False)
+    train(model, replace(QUICK, n_epochs=1))
+    assert torch.equal(model.convolutions[0].weight, network().convolutions[0].weight)
+    assert not torch.equal(model.out.weight, network().out.weight)
+
+
+def test_predict_logits_keeps_the_order_and_the_mode_for_any_batch_size() -> None:
+    model, examples = network().train(), clips(3, 17)
+    one_by_one = predict_logits(model, examples, batch_size=1)
+    np.testing.assert_allclose(predict_logits(model, examples, batch_size=5), one_by_one, atol=1e-6)
+    assert one_by_one.shape == (17, 3)
+    assert one_by_one.dtype == np.float32
+    assert model.training
