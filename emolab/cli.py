@@ -157,7 +157,7 @@ def _fit(options: argparse.Namespace) -> int:
     folds = dict(zip(FOLDS, ways, strict=True))[options.folds](corpus)
     for name in options.recipes:
         build = partial(_build, name, options.preset)
-        measured = cross_validate(build, folds, seeds=options.seeds, progress=sys.stdout.isatty())
+        measured = cross_validate(build, folds, seeds=options.seeds)
         print(f"{measured}\n")
         if options.record:
             entry = ledger.entry_of(

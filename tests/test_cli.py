@@ -10,6 +10,11 @@ from emolab.course import chapters
 from emolab.course.chapters import ChapterRun
 
 
+@pytest.fixture(autouse=True)
+def no_bars(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("EMOLAB_PROGRESS", "0")  # the command line would set it for good
+
+
 @pytest.fixture
 def called(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> dict[str, object]:
     """Catch what `emolab run` asks the runner for; the chapter says it is clean unless its seed is 13."""
