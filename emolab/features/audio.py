@@ -84,7 +84,7 @@ def log_mel(wave: Floats, *, n_mels: int = N_MELS, hop_s: float = HOP_S) -> Floa
 
     Args:
         wave: (samples,) float32, mono, 16 kHz, full scale is 1.
-        n_mels: Number of bands from 0 Hz to 8 kHz, at most about 80: a narrower band would hold no bin.
+        n_mels: Number of bands from 0 Hz to 8 kHz, at most 192: narrower ones would hold no bin.
         hop_s: Seconds from frame to frame.
 
     Returns:
@@ -227,12 +227,12 @@ def classical8(wave: Floats) -> Floats:
     Returns:
         (8,) float32.
     """
+    level = np.float32(10) ** (rms_level(wave) / 20)
     size = np.abs(wave).mean()
     clipped = np.sign(wave) * np.maximum(np.abs(wave) - CLIP_SHARE * size, 0)
     n_fft = fft.next_fast_len(2 * len(wave), real=True)  # room for every lag
     spectrum = fft.rfft(clipped, n_fft)
     autocorrelation = 1000 * fft.irfft(spectrum * spectrum.conj(), n_fft)[: len(wave)] / len(wave)
-    level = np.float32(10) ** (rms_level(wave) / 20)
     silence = float((level < SILENCE_SHARE * level.mean()).mean())
     correlation = (autocorrelation.max(), autocorrelation.std())
     return np.array([size, wave.std(), level.mean(), level.std(), silence, _harmonic(wave), *correlation], np.float32)
@@ -248,7 +248,7 @@ def _statistics(values: Floats) -> Floats:
     """Turn (frames, n) into (n * len(STATISTICS),), the statistics of a column beside each other."""
     time = np.linspace(-1, 1, len(values)) if len(values) > 1 else np.zeros(1)
     low, high = np.quantile(values, (0.1, 0.9), axis=0)
-    trend = 2 * time @ values / max(time @ time, 1)
+    trend = 2 * time @ values / max(float(time @ time), 1.0)
     change = np.abs(np.diff(values, axis=0)).sum(axis=0) / max(len(values) - 1, 1)
     return np.column_stack([values.mean(axis=0), values.std(axis=0), low, high, trend, change]).ravel()
 
@@ -309,8 +309,13 @@ def _hann() -> Floats:
 
 @lru_cache
 def _mel_filters(n_mels: int) -> Floats:
-    """Return (N_FFT // 2 + 1, n_mels) weights that sum the bins of a power spectrum into mel bands."""
-    import librosa.filters
+    """Return (N_FFT // 2 + 1, n_mels) weights that sum the bins of a power spectrum into mel bands.
 
-    filters = librosa.filters.mel(sr=SAMPLE_RATE, n_fft=N_FFT, n_mels=n_mels)
-    return np.ascontiguousarray(filters.T)
+    Each band is a triangle over its edges whose height makes its area 1.
+    """
+    low, peak, high = (mel_edges(n_mels)[k : k + n_mels] for k in range(3))
+    hertz = fft.rfftfreq(N_FFT, 1 / SAMPLE_RATE)[:, None]
+    triangles = np.minimum((hertz - low) / (peak - low), (high - hertz) / (high - peak)).clip(min=0)
+    if not (triangles > 0).any(axis=0).all():
+        raise ValueError(f"n_mels={n_mels} leaves bands without a bin; expected at most 192. Take fewer bands.")
+    return (triangles * 2 / (high - low)).astype(np.float32)

@@ -16,6 +16,7 @@ from typing import Any
 import joblib
 import numpy as np
 from numpy.typing import NDArray
+from threadpoolctl import threadpool_limits
 from tqdm import tqdm
 
 from emolab.storage import cache_root, written_whole
@@ -106,7 +107,8 @@ def cached_features(
     missing = [path for path, entry in entries.items() if _from_memory(found, path, entry) is None]
     if missing:
         bar = tqdm(total=len(missing), desc=progress, unit="file", delay=PATIENCE_S, disable=progress is None)
-        with bar, ThreadPoolExecutor(joblib.cpu_count()) as threads:
+        # one thread a file: matrix products with threads of their own would get in each other's way
+        with bar, threadpool_limits(1), ThreadPoolExecutor(joblib.cpu_count()) as threads:
             for _ in threads.map(collect, missing):
                 bar.update()
     if failed:

@@ -1,0 +1,229 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import soundfile
+from hypothesis import given
+from hypothesis import strategies as st
+
+from emolab.features import audio
+from emolab.features.audio import (
+    CLASSICAL_NAMES,
+    DESCRIPTORS,
+    FUNCTIONAL_NAMES,
+    audio_features,
+    classical8,
+    descriptors,
+    f0,
+    functionals,
+    log_mel,
+    mel_edges,
+    mfcc,
+    rms_level,
+)
+from emolab.media import SAMPLE_RATE
+
+ALL = (log_mel, mfcc, f0, rms_level, descriptors, functionals, classical8)
+
+
+def voice(hertz: float, *, seconds: float = 0.5, amplitude: float = 0.1) -> np.ndarray:
+    """A buzz of ten harmonics, each weaker than the one before."""
+    time = np.arange(round(seconds * SAMPLE_RATE)) / SAMPLE_RATE
+    wave = sum(np.sin(2 * np.pi * hertz * k * time) / k for k in range(1, 11) if hertz * k < SAMPLE_RATE / 2)
+    return (amplitude * np.asarray(wave)).astype(np.float32)
+
+
+def noise(seconds: float = 0.5, amplitude: float = 0.1) -> np.ndarray:
+    return np.random.default_rng(7).normal(0, amplitude, round(seconds * SAMPLE_RATE)).astype(np.float32)
+
+
+def functional(wave: np.ndarray, name: str) -> float:
+    return float(functionals(wave)[FUNCTIONAL_NAMES.index(name)])
+
+
+def test_log_mel_and_mfcc_agree_with_librosa() -> None:
+    librosa = pytest.importorskip("librosa")
+    wave = voice(140) + noise(amplitude=0.01)
+    power = librosa.feature.melspectrogram(y=wave, sr=SAMPLE_RATE, n_fft=512, win_length=400, hop_length=160, n_mels=64)
+    level = librosa.power_to_db(power, ref=1.0, amin=1e-10, top_db=None)
+    np.testing.assert_allclose(log_mel(wave), level.T, atol=0.01)
+    np.testing.assert_allclose(mfcc(wave), librosa.feature.mfcc(S=level, n_mfcc=20).T, atol=0.02)
+
+
+@pytest.mark.parametrize("n_mels", [16, 40, 64, 128])
+def test_mel_edges_are_slaneys(n_mels: int) -> None:
+    librosa = pytest.importorskip("librosa")
+    expected = librosa.mel_frequencies(n_mels=n_mels + 2, fmin=0, fmax=SAMPLE_RATE / 2)
+    np.testing.assert_allclose(mel_edges(n_mels), expected, atol=1e-6)
+
+
+@pytest.mark.parametrize(("n_mels", "hop_s"), [(40, 0.01), (64, 0.02)])
+def test_log_mel_puts_time_first(n_mels: int, hop_s: float) -> None:
+    level = log_mel(voice(200, seconds=1), n_mels=n_mels, hop_s=hop_s)
+    assert level.shape == (round(1 / hop_s) + 1, n_mels)
+    assert level.dtype == np.float32
+    assert np.ptp(level[5:-5], axis=0).max() < 3  # a steady sound
+
+
+def test_log_mel_shows_a_tone_in_the_band_that_holds_it() -> None:
+    time = np.arange(SAMPLE_RATE) / SAMPLE_RATE
+    loudest = log_mel(np.sin(2 * np.pi * 2000 * time).astype(np.float32))[50].argmax()
+    edges = mel_edges(64)
+    assert edges[loudest] < 2000 < edges[loudest + 2]
+
+
+def test_log_mel_rises_by_20_db_for_ten_times_the_amplitude_and_falls_to_100_below() -> None:
+    quiet, loud = (log_mel(noise(amplitude=amplitude)) for amplitude in (0.01, 0.1))
+    np.testing.assert_allclose(loud - quiet, 20, atol=0.01)
+    np.testing.assert_allclose(log_mel(np.zeros(1000, np.float32)), -100, atol=1e-4)
+
+
+def test_log_mel_does_not_know_its_neighbours_in_time() -> None:
+    wave = voice(150, seconds=1)
+    changed = np.concatenate([wave[:8000], noise(0.5)])
+    np.testing.assert_array_equal(log_mel(wave)[:48], log_mel(changed)[:48])
+
+
+def test_log_mel_says_when_bands_get_too_narrow() -> None:
+    with pytest.raises(ValueError, match=r"n_mels=400 leaves bands without a bin.*expected at most 192"):
+        log_mel(voice(200), n_mels=400)
+
+
+def test_rms_level_of_a_sine_is_3_db_below_its_peak() -> None:
+    time = np.arange(SAMPLE_RATE) / SAMPLE_RATE
+    level = rms_level(np.sin(2 * np.pi * 400 * time).astype(np.float32))
+    np.testing.assert_allclose(level[5:-5], -3.0103, atol=1e-3)
+
+
+@pytest.mark.parametrize("hertz", [70, 100, 150.5, 220, 333, 500, 600])
+def test_f0_of_a_buzz_is_its_fundamental(hertz: float) -> None:
+    np.testing.assert_allclose(f0(voice(hertz))[3:-3], hertz, rtol=2e-3)
+
+
+@pytest.mark.parametrize("hertz", [80, 200, 450])
+def test_f0_bears_noise(hertz: float) -> None:
+    pitch = f0(voice(hertz) + noise(amplitude=0.01))[3:-3]
+    np.testing.assert_allclose(pitch, hertz, rtol=0.02)
+
+
+def test_f0_follows_a_glide() -> None:
+    hertz = np.linspace(120, 240, SAMPLE_RATE)
+    phase = 2 * np.pi * np.cumsum(hertz) / SAMPLE_RATE
+    pitch = f0((0.1 * np.sin(phase) + 0.05 * np.sin(2 * phase)).astype(np.float32))
+    np.testing.assert_allclose(pitch[3:-4], hertz[480 : 160 * 97 : 160], rtol=0.03)
+
+
+@pytest.mark.parametrize("wave", [np.zeros(8000, np.float32), noise()], ids=["silence", "noise"])
+def test_f0_is_nan_where_nothing_is_voiced(wave: np.ndarray) -> None:
+    assert np.isnan(f0(wave)).all()
+
+
+def test_f0_of_real_voices_tells_women_from_men(ravdess_root: Path) -> None:
+    medians = {}
+    for actor in ("05", "06", "11", "12"):
+        files = sorted(ravdess_root.glob(f"audio/Actor_{actor}/03-01-01-01-*"))
+        medians[actor] = np.median([np.nanmedian(f0(soundfile.read(file, dtype="float32")[0])) for file in files])
+    assert all(80 < medians[man] < 165 for man in ("05", "11"))
+    assert all(165 < medians[woman] < 260 for woman in ("06", "12"))
+
+
+@pytest.mark.parametrize("function", ALL, ids=lambda function: function.__name__)
+@pytest.mark.parametrize("n_samples", [1, 2, 159, 160, 399, 513])
+@pytest.mark.parametrize("value", [0.0, 1.0])
+def test_features_take_very_short_and_silent_sound(function: audio.Callable, n_samples: int, value: float) -> None:
+    result = function(np.full(n_samples, value, np.float32))
+    assert result.dtype == np.float32
+    if function in (functionals, classical8):
+        assert np.isfinite(result).all()
+    else:
+        assert len(result) == 1 + n_samples // 160
+        finite = (
+            result[:, :-1] if function is descriptors else result
+        )  # pitch may be NaN, that is its word for unvoiced
+        assert function is f0 or np.isfinite(finite).all()
+
+
+@pytest.mark.parametrize("function", [log_mel, f0, functionals, classical8], ids=lambda function: function.__name__)
+@pytest.mark.parametrize("shape", [(0,), (2, 800)])
+def test_features_reject_what_is_no_mono_wave(function: audio.Callable, shape: tuple[int, ...]) -> None:
+    with pytest.raises(ValueError, match=r"wave has shape .*expected \(samples,\).*read_audio"):
+        function(np.zeros(shape, np.float32))
+
+
+@given(seed=st.integers(0, 10_000), n_samples=st.integers(1, 4000), scale=st.sampled_from([1e-12, 1e-4, 1.0, 100.0]))
+def test_functionals_are_finite_for_any_sound(seed: int, n_samples: int, scale: float) -> None:
+    wave = (scale * np.random.default_rng(seed).uniform(-1, 1, n_samples)).astype(np.float32)
+    assert np.isfinite(functionals(wave)).all()
+    assert np.isfinite(classical8(wave)).all()
+
+
+def test_names_are_unique_and_fit() -> None:
+    wave = voice(200)
+    for names, values in ((FUNCTIONAL_NAMES, functionals(wave)), (CLASSICAL_NAMES, classical8(wave))):
+        assert len(set(names)) == len(names) == len(values)
+    assert descriptors(wave).shape[1] == len(DESCRIPTORS)
+
+
+def test_functionals_say_what_their_names_say() -> None:
+    pause = np.zeros(SAMPLE_RATE // 2, np.float32)
+    wave = np.concatenate([pause, voice(200, seconds=1), pause, voice(100, seconds=0.5), pause])
+    assert functional(wave, "seconds of speech") == pytest.approx(2.0, abs=0.06)
+    assert functional(wave, "share of pauses") == pytest.approx(0.25, abs=0.04)
+    assert functional(wave, "share of voice") == pytest.approx(1.0, abs=0.05)
+    assert functional(wave, "voiced stretches a second") == pytest.approx(1.0, abs=0.05)
+    assert functional(wave, "pitch: high") == pytest.approx(12, abs=0.1)
+    assert functional(wave, "pitch: low") == pytest.approx(0, abs=0.1)
+    assert functional(wave, "pitch: trend") < -6
+    assert functional(noise(), "centroid: mean") == pytest.approx(4000, rel=0.05)
+    assert functional(noise(), "zero crossings: mean") == pytest.approx(0.5, abs=0.02)
+    assert functional(noise(), "aperiodicity: mean") > 0.5 > functional(voice(200), "aperiodicity: mean")
+    assert functional(noise(), "share of voice") == functional(noise(), "pitch: mean") == 0
+
+
+def test_functionals_do_not_depend_on_silence_around_the_speech() -> None:
+    short, long = (functionals(np.pad(voice(180), n_samples)) for n_samples in (1600, 16_000))
+    np.testing.assert_allclose(long, short, rtol=1e-4, atol=1e-3)
+
+
+def test_classical8_by_hand() -> None:
+    square = np.tile(np.repeat(np.float32([0.5, -0.5]), 40), 100)  # 200 Hz
+    values = dict(zip(CLASSICAL_NAMES, classical8(np.concatenate([square, np.zeros(8000, np.float32)])), strict=True))
+    assert values["amplitude mean"] == pytest.approx(0.25)
+    assert values["amplitude std"] == pytest.approx(np.sqrt(0.125))
+    assert values["level mean"] == pytest.approx(0.25, abs=0.01)
+    assert values["share of silence"] == pytest.approx(0.5, abs=0.02)
+    assert values["autocorrelation max"] == pytest.approx(1000 * (0.5 - 0.45 * 0.25) ** 2 / 2, rel=1e-4)
+    assert classical8(voice(300))[5] > 0.8 > 0.6 > classical8(noise())[5]
+
+
+@pytest.mark.parametrize("kind", ["log-mel", "mfcc", "functionals", "classical8"])
+def test_audio_features_reads_computes_and_caches(kind: audio.AudioKind, tmp_path: Path) -> None:
+    wave = voice(200)
+    soundfile.write(tmp_path / "a.wav", wave, SAMPLE_RATE, subtype="FLOAT")
+    function = {"log-mel": log_mel, "mfcc": mfcc, "functionals": functionals, "classical8": classical8}[kind]
+    for _ in range(2):
+        (values,) = audio_features(kind, [tmp_path / "a.wav"])
+        np.testing.assert_array_equal(values, function(wave))
+
+
+def test_audio_features_keeps_options_apart(tmp_path: Path) -> None:
+    soundfile.write(tmp_path / "a.wav", voice(200), SAMPLE_RATE)
+    paths = [tmp_path / "a.wav"]
+    assert audio_features("log-mel", paths)[0].shape == (51, 64)
+    assert audio_features("log-mel", paths, n_mels=40, hop_s=0.02)[0].shape == (26, 40)
+    assert audio_features("mfcc", paths, n_mfcc=13, hop_s=0.032)[0].shape == (16, 13)
+
+
+def test_audio_features_says_what_there_is(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match=r"no audio feature 'mel'; expected one of \['log-mel'.*Correct"):
+        audio_features("mel", [])  # type: ignore[arg-type]
+    with pytest.raises(ValueError, match=r"mfcc has no option n_mel; expected some of \['n_mfcc', 'n_mels', 'hop_s'\]"):
+        audio_features("mfcc", [], n_mel=3)
+
+
+def test_audio_features_names_broken_files(tmp_path: Path) -> None:
+    (tmp_path / "broken.wav").write_bytes(b"RIFF but no more")
+    with pytest.raises(ValueError, match=r"log-mel failed for 1 of 1 files: .*broken\.wav.*leave"):
+        audio_features("log-mel", [tmp_path / "broken.wav"])

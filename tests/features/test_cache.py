@@ -1,0 +1,198 @@
+from __future__ import annotations
+
+import errno
+import multiprocessing
+import os
+import threading
+import warnings
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from emolab.features import cache
+from emolab.features.cache import Memory, cached_features
+from emolab.storage import cache_root
+
+
+class Counted:
+    """Turns a file into its bytes and remembers which files it was asked for."""
+
+    def __init__(self) -> None:
+        self.files: list[str] = []
+
+    def __call__(self, path: Path) -> np.ndarray:
+        self.files.append(path.name)
+        if path.name.startswith("bad"):
+            raise ValueError(f"{path} is not what it seems. Expected good. Mend it.")
+        return np.frombuffer(path.read_bytes(), np.uint8).astype(np.float32).reshape(2, -1)
+
+
+@pytest.fixture
+def files(tmp_path: Path) -> list[Path]:
+    paths = [tmp_path / f"{number}.bin" for number in range(5)]
+    for number, path in enumerate(paths):
+        path.write_bytes(bytes([number, number + 1] * (number + 1)))
+    return paths
+
+
+@pytest.fixture(autouse=True)
+def fresh(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(cache, "MEMORY", Memory(cache.MEMORY_BYTES))
+    monkeypatch.setattr(cache, "_warned", threading.Event())
+
+
+def entries() -> list[Path]:
+    return sorted((cache_root() / "features" / "bytes").iterdir())
+
+
+def assert_right(arrays: list[np.ndarray], paths: list[Path]) -> None:
+    for array, path in zip(arrays, paths, strict=True):
+        np.testing.assert_array_equal(array, Counted()(path))
+        assert array.dtype == np.float32
+
+
+def test_cached_features_computes_each_file_once(files: list[Path]) -> None:
+    compute = Counted()
+    asked = [files[3], files[0], files[3]]
+    assert_right(cached_features("bytes", asked, compute), asked)
+    assert_right(cached_features("bytes", files, compute), files)
+    assert sorted(compute.files) == sorted(path.name for path in files)
+    assert len(entries()) == len(files)
+
+
+@pytest.mark.parametrize("forgotten", [True, False])
+def test_cached_features_returns_equal_read_only_arrays_from_memory_and_disk(
+    files: list[Path], forgotten: bool
+) -> None:
+    first = cached_features("bytes", files, Counted())
+    if forgotten:
+        cache.MEMORY.forget()
+    compute = Counted()
+    again = cached_features("bytes", files, compute)
+    assert compute.files == []
+    assert_right(again, files)
+    for array in first + again:
+        with pytest.raises(ValueError, match="read-only"):
+            array[0, 0] = 1
+
+
+def test_cached_features_computes_again_for_a_new_version_kind_or_file(files: list[Path]) -> None:
+    compute = Counted()
+    cached_features("bytes", files[:1], compute)
+    cached_features("bytes", files[:1], compute, version="2")
+    cached_features("others", files[:1], compute)
+    files[0].write_bytes(b"other")
+    os.utime(files[0], ns=(1, 1))
+    files[0].write_bytes(b"longer")
+    assert_right(cached_features("bytes", files[:1], compute), files[:1])
+    assert len(compute.files) == 4
+
+
+@pytest.mark.parametrize("damage", ["half", "empty", "header", "flipped", "longer", "foreign"])
+def test_cached_features_replaces_broken_entries(files: list[Path], damage: str) -> None:
+    cached_features("bytes", files[:1], Counted())
+    (entry,) = entries()
+    whole = entry.read_bytes()
+    broken = {
+        "half": whole[: len(whole) // 2],
+        "empty": b"",
+        "header": whole[:20],
+        "flipped": whole[:-1] + bytes([whole[-1] ^ 1]),
+        "longer": whole + b"\0\0\0\0",
+        "foreign": b"\x93NUMPY" + whole,
+    }[damage]
+    entry.write_bytes(broken)
+    cache.MEMORY.forget()
+    compute = Counted()
+    assert_right(cached_features("bytes", files[:1], compute), files[:1])
+    assert compute.files == ["0.bin"]
+    assert entry.read_bytes() == whole
+
+
+def test_cached_features_goes_on_with_one_warning_when_the_disk_is_full(
+    files: list[Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(path: Path, content: bytes) -> int:
+        with path.open("wb") as file:
+            file.write(content[: len(content) // 2])
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(Path, "write_bytes", full)
+    with pytest.warns(
+        RuntimeWarning, match="not cached: .*no space left.*Free some disk space.*results are right"
+    ) as seen:
+        assert_right(cached_features("bytes", files, Counted()), files)
+    assert len(seen) == 1
+    assert entries() == []  # nothing half-written stays behind
+    cache.MEMORY.forget()
+    monkeypatch.undo()
+
+
+def test_cached_features_works_without_a_cache_folder(
+    files: list[Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "file").write_text("in the way")
+    monkeypatch.setenv("EMOLAB_CACHE", str(tmp_path / "file"))
+    with pytest.warns(RuntimeWarning, match="computed but not cached"):
+        assert_right(cached_features("bytes", files, Counted()), files)
+
+
+def test_cached_features_names_the_files_that_fail_and_keeps_the_others(files: list[Path], tmp_path: Path) -> None:
+    bad = [tmp_path / f"bad{number}.bin" for number in range(7)]
+    for path in bad:
+        path.write_bytes(b"ab")
+    with pytest.raises(ValueError, match=r"bytes failed for 7 of 12 files: .*bad0.*and 2 more.*others are cached"):
+        cached_features("bytes", [*bad, *files], Counted())
+    cache.MEMORY.forget()
+    compute = Counted()
+    cached_features("bytes", files, compute)
+    assert compute.files == []
+
+
+def test_cached_features_names_missing_files(files: list[Path], tmp_path: Path) -> None:
+    with pytest.raises(FileNotFoundError, match=r"1 of 6 files are missing: .*gone\.bin.*Check its root folder"):
+        cached_features("bytes", [*files, tmp_path / "gone.bin"], Counted())
+
+
+def _in_another_process(paths: list[Path], root: str) -> None:
+    os.environ["EMOLAB_CACHE"] = root
+    for version in map(str, range(20)):
+        assert_right(cached_features("bytes", paths, Counted(), version=version), paths)
+
+
+def test_two_processes_may_cache_the_same(files: list[Path]) -> None:
+    context = multiprocessing.get_context("fork")
+    arguments = (files, str(cache_root()))
+    processes = [context.Process(target=_in_another_process, args=arguments) for _ in range(2)]
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", DeprecationWarning)  # Python warns of fork beside threads
+        for process in processes:
+            process.start()
+    for process in processes:
+        process.join(60)
+        assert process.exitcode == 0
+    assert len(entries()) == 20 * len(files)
+    compute = Counted()
+    assert_right(cached_features("bytes", files, compute, version="7"), files)
+    assert compute.files == []
+
+
+def test_memory_forgets_what_was_not_used_for_longest() -> None:
+    memory = Memory(2 * 80)
+    for name in ("a", "b"):
+        memory.keep(Path(name), np.zeros(10))
+    assert memory.get(Path("a")) is not None
+    memory.keep(Path("c"), np.zeros(10))
+    assert memory.get(Path("b")) is None
+    assert memory.get(Path("a")) is not None
+    assert memory.n_free == 0
+    memory.forget()
+    assert memory.n_free == 2 * 80
+
+
+def test_memory_does_not_keep_what_is_larger_than_itself() -> None:
+    memory = Memory(10)
+    memory.keep(Path("a"), np.zeros(10))
+    assert memory.get(Path("a")) is None
+    assert memory.n_free == 10

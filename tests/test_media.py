@@ -1,0 +1,287 @@
+from __future__ import annotations
+
+import os
+from fractions import Fraction
+from pathlib import Path
+
+import av
+import numpy as np
+import pytest
+import soundfile
+from hypothesis import given
+from hypothesis import strategies as st
+
+from emolab.media import SAMPLE_RATE, audio_seconds, read_audio, read_frames, video_facts
+
+THREE_PARTS = r"(cannot be read: |is empty, 0 bytes).*[Ee]xpected.*(Copy|copy|leave)"
+FPS = 10
+N_FRAMES = 20
+SIZE = (32, 48)  # height, width
+
+
+def tone(rate: int, *, seconds: float = 0.5, hertz: float = 440, amplitude: float = 0.5) -> np.ndarray:
+    return amplitude * np.sin(2 * np.pi * hertz * np.arange(round(seconds * rate)) / rate)
+
+
+def assert_is_tone(wave: np.ndarray, *, hertz: float = 440, amplitude: float = 0.5, seconds: float = 0.5) -> None:
+    """The middle of `wave` is a sine of that frequency and size."""
+    assert wave.dtype == np.float32
+    assert wave.ndim == 1
+    assert len(wave) == pytest.approx(seconds * SAMPLE_RATE, abs=0.06 * SAMPLE_RATE)  # codecs pad
+    middle = wave[len(wave) // 4 : 3 * len(wave) // 4]
+    spectrum = np.abs(np.fft.rfft(middle * np.hanning(len(middle))))
+    assert spectrum.argmax() * SAMPLE_RATE / len(middle) == pytest.approx(hertz, abs=SAMPLE_RATE / len(middle))
+    assert np.sqrt(2 * np.mean(middle**2)) == pytest.approx(amplitude, rel=0.05)
+
+
+def write_film(path: Path, *, sound: bool = True, pictures: bool = True, codec: str = "mpeg4") -> Path:
+    """Two seconds in which picture k is all of brightness 10 k + 20, with a tone of 440 Hz."""
+    with av.open(str(path), "w") as container:
+        video = container.add_stream(codec, rate=FPS) if pictures else None
+        audio = container.add_stream("aac", rate=48_000, layout="stereo") if sound else None
+        if video:
+            video.height, video.width, video.pix_fmt, video.gop_size = *SIZE, "yuv420p", 5
+            for number in range(N_FRAMES):
+                picture = np.full((*SIZE, 3), 10 * number + 20, np.uint8)
+                container.mux(video.encode(av.VideoFrame.from_ndarray(picture, format="rgb24")))
+            container.mux(video.encode())
+        if audio:
+            samples = np.tile(tone(48_000, seconds=2), (2, 1)).astype(np.float32)
+            for start in range(0, samples.shape[1], 1024):
+                part = np.ascontiguousarray(samples[:, start : start + 1024])
+                frame = av.AudioFrame.from_ndarray(part, format="fltp", layout="stereo")
+                frame.sample_rate, frame.pts, frame.time_base = 48_000, start, Fraction(1, 48_000)
+                container.mux(audio.encode(frame))
+            container.mux(audio.encode())
+    return path
+
+
+def brightness(frames: np.ndarray) -> list[int]:
+    """Return which picture each frame is."""
+    return [round((float(frame.mean()) - 20) / 10) for frame in frames]
+
+
+@pytest.mark.parametrize("rate", [8_000, 16_000, 44_100, 96_000])
+@pytest.mark.parametrize("subtype", ["PCM_16", "PCM_24", "FLOAT", "PCM_U8", "DOUBLE"])
+def test_read_audio_brings_every_rate_and_depth_to_one(tmp_path: Path, rate: int, subtype: str) -> None:
+    soundfile.write(tmp_path / "a.wav", tone(rate), rate, subtype=subtype)
+    assert_is_tone(read_audio(tmp_path / "a.wav"))
+
+
+@pytest.mark.parametrize("name", ["a.wav", "a.flac", "a.ogg", "a.mp3", "a.aiff", "A.WAV"])
+def test_read_audio_reads_sound_files(tmp_path: Path, name: str) -> None:
+    soundfile.write(tmp_path / name, tone(44_100), 44_100)
+    assert_is_tone(read_audio(tmp_path / name))
+    assert audio_seconds(tmp_path / name) == pytest.approx(0.5, abs=0.06)
+
+
+@pytest.mark.parametrize("name", ["a.mp4", "a.avi", "a.mkv", "a.m4a"])
+def test_read_audio_reads_the_sound_of_containers(tmp_path: Path, name: str) -> None:
+    path = write_film(tmp_path / name, pictures=name != "a.m4a")
+    assert_is_tone(read_audio(path), seconds=2)
+    assert audio_seconds(path) == pytest.approx(2, abs=0.1)
+
+
+def test_read_audio_averages_channels(tmp_path: Path) -> None:
+    left = np.float32([0.5, 0.25, 0, -1])
+    soundfile.write(tmp_path / "a.wav", np.stack([left, -left, 3 * left / 4], axis=1), SAMPLE_RATE, subtype="FLOAT")
+    np.testing.assert_allclose(read_audio(tmp_path / "a.wav"), left / 4)
+
+
+def test_read_audio_takes_another_rate(tmp_path: Path) -> None:
+    soundfile.write(tmp_path / "a.wav", tone(SAMPLE_RATE), SAMPLE_RATE)
+    assert len(read_audio(tmp_path / "a.wav", sample_rate=8_000)) == 4_000
+
+
+@pytest.mark.parametrize("rate", [8_000, SAMPLE_RATE, 96_000])
+@pytest.mark.parametrize("value", [0.0, 0.25])
+def test_read_audio_gives_one_sample_and_silence_as_they_are(tmp_path: Path, rate: int, value: float) -> None:
+    soundfile.write(tmp_path / "one.wav", np.float32([value]), rate, subtype="FLOAT")
+    assert 1 <= len(read_audio(tmp_path / "one.wav")) <= 2
+    soundfile.write(tmp_path / "silent.wav", np.zeros(rate), rate)
+    np.testing.assert_array_equal(read_audio(tmp_path / "silent.wav"), np.zeros(SAMPLE_RATE))
+
+
+def test_read_audio_keeps_small_overshoots_of_float_files(tmp_path: Path) -> None:
+    soundfile.write(tmp_path / "a.wav", np.float32([1.5, -2]), SAMPLE_RATE, subtype="FLOAT")
+    np.testing.assert_array_equal(read_audio(tmp_path / "a.wav"), [1.5, -2])
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf, 32_767.0, 1e38])
+def test_read_audio_rejects_samples_that_are_no_sound(tmp_path: Path, value: float) -> None:
+    soundfile.write(tmp_path / "a.wav", np.float32([[0, 0], [value, value]]), SAMPLE_RATE, subtype="FLOAT")
+    with pytest.raises(ValueError, match=r"a\.wav cannot be read: its samples reach .*1 is full scale.*Expected whole"):
+        read_audio(tmp_path / "a.wav")
+
+
+@pytest.mark.parametrize("name", ["a.wav", "a.flac", "a.mp3", "a.mp4", "a.avi", "noise"])
+@pytest.mark.parametrize("content", [b"", b"RIFF", b"no sound at all, only words " * 20], ids=["empty", "stub", "text"])
+@pytest.mark.parametrize("function", [read_audio, read_frames, audio_seconds, video_facts])
+def test_empty_and_corrupt_files_raise_one_clear_error(tmp_path: Path, function, name: str, content: bytes) -> None:
+    (tmp_path / name).write_bytes(content)
+    with pytest.raises(ValueError, match=THREE_PARTS) as caught:
+        function(tmp_path / name)
+    assert name in str(caught.value)
+
+
+@pytest.mark.parametrize("function", [read_audio, read_frames, audio_seconds, video_facts])
+def test_missing_files_and_folders_are_said_to_be_so(tmp_path: Path, function) -> None:
+    with pytest.raises(FileNotFoundError, match=r"gone\.wav does not exist; expected a sound or film.*Check the name"):
+        function(tmp_path / "gone.wav")
+    with pytest.raises(FileNotFoundError, match="is a folder; expected a sound or film file"):
+        function(tmp_path)
+
+
+def test_read_audio_rejects_a_file_without_a_sample(tmp_path: Path) -> None:
+    soundfile.write(tmp_path / "a.wav", np.zeros(0), SAMPLE_RATE)
+    with pytest.raises(ValueError, match=r"holds not a single sample.*leave it out by its id"):
+        read_audio(tmp_path / "a.wav")
+
+
+def test_read_audio_rejects_an_absurd_rate(tmp_path: Path) -> None:
+    soundfile.write(tmp_path / "a.wav", tone(SAMPLE_RATE), 7)
+    with pytest.raises(ValueError, match="says 7 samples a second, not 1000 to 768000"):
+        read_audio(tmp_path / "a.wav")
+
+
+@pytest.mark.parametrize("name", ["a.wav", "a.flac", "a.ogg", "a.aiff", "a.mp3", "a.mp4", "a.avi"])
+@pytest.mark.parametrize("share", [0.03, 0.5, 0.8])
+def test_read_audio_rejects_files_that_are_cut_off(
+    tmp_path: Path, name: str, share: float, capfd: pytest.CaptureFixture[str]
+) -> None:
+    path = tmp_path / name
+    if path.suffix in (".mp4", ".avi"):
+        write_film(path)
+    else:
+        soundfile.write(path, tone(SAMPLE_RATE, seconds=2) + np.random.default_rng(7).normal(0, 0.01, 32_000), 16_000)
+    path.write_bytes(path.read_bytes()[: int(share * path.stat().st_size)])
+    with pytest.raises(ValueError, match=THREE_PARTS):
+        read_audio(path)
+    assert capfd.readouterr() == ("", "")  # the decoders keep quiet
+
+
+def test_read_audio_takes_sound_whose_length_was_unknown_when_it_was_written(tmp_path: Path) -> None:
+    soundfile.write(tmp_path / "a.wav", tone(SAMPLE_RATE), SAMPLE_RATE)
+    content = bytearray((tmp_path / "a.wav").read_bytes())
+    content[4:8] = content[40:44] = b"\xff" * 4  # as programs write it into a pipe
+    (tmp_path / "a.wav").write_bytes(content)
+    assert_is_tone(read_audio(tmp_path / "a.wav"))
+
+
+def test_read_audio_says_when_a_film_is_silent_and_read_frames_when_sound_has_no_pictures(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match=r"silent.mp4 cannot be read: it has no sound track.*Expected"):
+        read_audio(write_film(tmp_path / "silent.mp4", sound=False))
+    with pytest.raises(ValueError, match=r"sound.m4a cannot be read: it has no picture track.*Expected"):
+        read_frames(write_film(tmp_path / "sound.m4a", pictures=False))
+
+
+@pytest.mark.parametrize("name", ["a.mp4", "a.avi", "a.mkv"])
+@pytest.mark.parametrize("codec", ["mpeg4", "libx264"])
+def test_read_frames_reads_all_or_a_part(tmp_path: Path, name: str, codec: str) -> None:
+    path = write_film(tmp_path / name, codec=codec)
+    frames = read_frames(path)
+    assert frames.shape == (N_FRAMES, *SIZE, 3)
+    assert frames.dtype == np.uint8
+    assert brightness(frames) == list(range(N_FRAMES))
+    assert brightness(read_frames(path, start=0.7, end=1.2)) == [7, 8, 9, 10, 11]
+    assert brightness(read_frames(path, start=1.7)) == [17, 18, 19]
+    assert brightness(read_frames(path, end=0.2)) == [0, 1]
+    assert brightness(read_frames(path, start=1.85, end=60)) == [19]
+
+
+@pytest.mark.parametrize(
+    ("fps", "start", "end", "expected"),
+    [
+        (5, None, None, list(range(0, 20, 2))),
+        (20, 0.5, 0.8, [5, 5, 6, 6, 7, 7]),
+        (4, 1.0, None, [10, 12, 15, 17]),
+        (3, 0.15, 0.25, [1]),
+        (20, 1.9, 9, [19, 19]),
+    ],
+)
+def test_read_frames_takes_the_picture_on_screen(
+    tmp_path: Path, fps: float, start: float | None, end: float | None, expected: list[int]
+) -> None:
+    path = write_film(tmp_path / "a.mp4")
+    assert brightness(read_frames(path, fps=fps, start=start, end=end)) == expected
+
+
+def test_read_frames_scales(tmp_path: Path) -> None:
+    assert read_frames(write_film(tmp_path / "a.mp4"), size=(10, 30)).shape == (N_FRAMES, 10, 30, 3)
+
+
+def test_read_frames_says_when_nothing_is_shown_or_asked_for(tmp_path: Path) -> None:
+    path = write_film(tmp_path / "a.mp4")
+    with pytest.raises(ValueError, match=r"shows no picture between 5 and 6 s.*Expected"):
+        read_frames(path, start=5, end=6)
+    with pytest.raises(ValueError, match=r"start=2, end=1.*expected 0 <= start < end.*Leave out"):
+        read_frames(path, start=2, end=1)
+    with pytest.raises(ValueError, match=r"fps=0, .*expected"):
+        read_frames(path, fps=0)
+
+
+def test_read_frames_rejects_a_film_that_is_cut_off(tmp_path: Path) -> None:
+    path = write_film(tmp_path / "a.avi")
+    path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
+    with pytest.raises(ValueError, match=r"cut off after .* s; its header promises 2.00 s"):
+        read_frames(path)
+
+
+@pytest.mark.parametrize("sound", [True, False])
+def test_video_facts_reads_the_header(tmp_path: Path, sound: bool) -> None:
+    facts = video_facts(write_film(tmp_path / "a.mp4", sound=sound))
+    assert (facts.height, facts.width, facts.has_sound, facts.fps) == (*SIZE, sound, FPS)
+    assert facts.seconds == pytest.approx(2, abs=0.1)
+
+
+@pytest.fixture(scope="module")
+def originals(tmp_path_factory: pytest.TempPathFactory) -> dict[str, bytes]:
+    folder = tmp_path_factory.mktemp("originals")
+    for name in ("a.wav", "a.flac", "a.ogg", "a.mp3"):
+        soundfile.write(folder / name, tone(SAMPLE_RATE, seconds=0.2), SAMPLE_RATE)
+    write_film(folder / "a.mp4")
+    write_film(folder / "a.avi")
+    return {path.name: path.read_bytes() for path in sorted(folder.iterdir())}
+
+
+@pytest.fixture(scope="module")
+def scratch(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("mangled")
+
+
+@given(
+    name=st.sampled_from(["a.wav", "a.flac", "a.ogg", "a.mp3", "a.mp4", "a.avi"]),
+    edits=st.lists(st.tuples(st.floats(0, 1, exclude_max=True), st.binary(min_size=1, max_size=8)), max_size=6),
+    kept=st.one_of(st.just(1.0), st.floats(0, 1)),
+    in_header=st.booleans(),
+)
+def test_mangled_files_give_sound_and_pictures_or_a_clear_error(
+    originals: dict[str, bytes], scratch: Path, name: str, edits: list, kept: float, in_header: bool
+) -> None:
+    content = bytearray(originals[name])
+    reach = 64 if in_header else len(content)
+    for place, replacement in edits:
+        start = int(place * reach)
+        content[start : start + len(replacement)] = replacement
+    path = scratch / name
+    path.write_bytes(content[: int(kept * len(content))])
+    for read in (read_audio, read_frames, audio_seconds, video_facts):
+        problem, result = "", None
+        try:
+            result = read(path)
+        except ValueError as error:
+            problem = str(error)
+        assert result is not None or all(part in problem for part in (name, "xpected", "leave it out"))
+        if read is read_audio and result is not None:
+            assert np.isfinite(result).all()
+            assert result.dtype == np.float32
+            assert len(result)
+
+
+def test_read_audio_lets_the_system_say_that_it_may_not_read(tmp_path: Path) -> None:
+    soundfile.write(tmp_path / "a.wav", tone(SAMPLE_RATE), SAMPLE_RATE)
+    (tmp_path / "a.wav").chmod(0)
+    if os.access(tmp_path / "a.wav", os.R_OK):
+        pytest.skip("this user may read everything")
+    with pytest.raises(PermissionError):
+        read_audio(tmp_path / "a.wav")
