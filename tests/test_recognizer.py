@@ -1,0 +1,199 @@
+"""Recognizers of every kind on a corpus small enough to train in a second: tones for voices, a word for each emotion."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+import soundfile
+
+from emolab.corpora import Corpus
+from emolab.features.front import Front, SoundFrames, SoundVector, WordCounts, WordTokens, front_from_state
+from emolab.recipes import RECIPES, fit_or_load, kept_in, recipe
+from emolab.recognizer import CARD, LateFusion, LightRecognizer, NetworkRecognizer, Recognizer, softmax
+from emolab.splits import Fold
+from emolab.training import TrainingConfig
+
+EMOTIONS = ("angry", "sad")
+PITCH = {"angry": 400, "sad": 120}
+WORD = {"angry": "furious", "sad": "gloomy"}
+QUICK = TrainingConfig(n_epochs=40, batch_size=4, learning_rate=0.01, patience=None)
+
+
+@pytest.fixture(scope="module")
+def fold(tmp_path_factory: pytest.TempPathFactory) -> Fold:
+    """Three speakers, sixteen utterances each; both sound and words tell the emotion."""
+    root = tmp_path_factory.mktemp("tones")
+    random = np.random.default_rng(0)
+    rows = []
+    for speaker in "abc":
+        for number in range(16):
+            emotion = EMOTIONS[number % 2]
+            seconds = np.arange(int(16_000 * random.uniform(0.3, 0.6))) / 16_000
+            wave = 0.3 * np.sin(2 * np.pi * PITCH[emotion] * seconds) + random.normal(0, 0.01, len(seconds))
+            soundfile.write(root / f"{speaker}{number}.wav", wave, 16_000)
+            text = " ".join(random.permutation([WORD[emotion], "we", "went", "home"])[: random.integers(3, 5)])
+            text = text if WORD[emotion] in text else f"{text} {WORD[emotion]}"
+            rows.append(
+                {"utterance_id": f"{speaker}{number}", "speaker": speaker, "emotion": emotion, "text": text}
+                | {"audio_path": f"{speaker}{number}.wav"}
+            )
+    corpus = Corpus.from_rows("tones", rows, emotions=EMOTIONS, root=root)
+    parts = (corpus.select(corpus.table["speaker"] == speaker) for speaker in "abc")
+    return Fold("by-hand/1", *parts)
+
+
+def tiny_network() -> NetworkRecognizer:
+    spec = {"kind": "cnn-bilstm", "channels": (4, 4), "strides": (2, 2), "n_hidden": 4, "n_dense": 8}
+    return NetworkRecognizer("audio/tiny", [SoundFrames("log-mel", n_mels=16)], spec, QUICK, seed=1)
+
+
+def tiny_reader() -> NetworkRecognizer:
+    spec = {"kind": "bilstm", "n_embedding": 16, "n_hidden": 8, "n_dense": 8}
+    return NetworkRecognizer("text/tiny", [WordTokens(min_count=1)], spec, QUICK, seed=1)
+
+
+def tiny_early_fusion() -> NetworkRecognizer:
+    encoders = [tiny_network().spec, tiny_reader().spec]
+    fronts: list[Front] = [SoundFrames("mfcc", n_mfcc=8), WordTokens(min_count=1)]
+    return NetworkRecognizer("fusion/tiny", fronts, {"kind": "early-fusion", "encoders": encoders}, QUICK, seed=1)
+
+
+def light(*fronts: Front) -> LightRecognizer:
+    from emolab.models.light import logistic_regression
+
+    return LightRecognizer("light/tiny", fronts, lambda: [logistic_regression(1, c=1.0, scale=False)])
+
+
+KINDS = {
+    "light audio": lambda: light(SoundVector("classical8")),
+    "light text": lambda: light(WordCounts(min_count=1)),
+    "light early": lambda: light(SoundVector("functionals"), WordCounts(min_count=1)),
+    "network audio": tiny_network,
+    "network text": tiny_reader,
+    "early fusion": tiny_early_fusion,
+    "late fusion": lambda: LateFusion("fusion/late/tiny", [tiny_network(), tiny_reader()]),
+}
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_every_kind_learns_saves_and_loads(kind: str, fold: Fold, tmp_path: Path) -> None:
+    recognizer = KINDS[kind]()
+    recognizer.fit(fold.train, fold.valid)
+    probabilities = recognizer.predict_proba(fold.test)
+    assert probabilities.shape == (16, 2)
+    np.testing.assert_allclose(probabilities.sum(axis=1), 1)
+    assert recognizer.predict(fold.test) == fold.test.table["emotion"].tolist()
+    assert recognizer.n_parameters > 0
+    recognizer.save(tmp_path / "kept")
+    loaded = Recognizer.load(tmp_path / "kept")
+    np.testing.assert_allclose(loaded.predict_proba(fold.test), probabilities, rtol=1e-5)
+    assert (loaded.name, loaded.emotions, loaded.modalities) == (recognizer.name, EMOTIONS, recognizer.modalities)
+    assert loaded.history == recognizer.history
+
+
+@pytest.mark.parametrize("make", [tiny_network, tiny_reader, tiny_early_fusion])
+def test_neighbours_and_padding_change_no_prediction(make: object, fold: Fold) -> None:
+    recognizer = make()  # type: ignore[operator]
+    recognizer.fit(fold.train, fold.valid)
+    together = recognizer.logits(fold.test)
+    alone = [recognizer.logits(fold.test.select(np.arange(16) == number))[0] for number in range(16)]
+    np.testing.assert_allclose(together, alone, atol=1e-5)
+
+
+def test_fit_is_repeatable_and_leaves_no_trace_of_the_test_part(fold: Fold) -> None:
+    first, second = tiny_network(), tiny_network()
+    first.fit(fold.train, fold.valid)
+    second.fit(fold.train, fold.valid)
+    np.testing.assert_array_equal(first.predict_proba(fold.test), second.predict_proba(fold.test))
+
+
+def test_fronts_learn_from_training_only(fold: Fold) -> None:
+    front = WordCounts(min_count=1)
+    front.fit(fold.train.select(fold.train.table["emotion"] == "sad"))
+    assert "furious" not in front.terms
+    assert front.transform(fold.test).shape == (16, len(front.terms))
+    again = front_from_state(json.loads(json.dumps(front.state())))
+    assert (again.transform(fold.test) != front.transform(fold.test)).nnz == 0
+
+
+def test_fit_names_what_is_missing(fold: Fold) -> None:
+    deaf = Corpus.from_rows(
+        "words",
+        fold.train.table.drop(columns=["audio_path"]).to_dict("records"),
+        emotions=EMOTIONS,
+        root=fold.train.root,
+    )
+    with pytest.raises(ValueError, match=r"audio/tiny needs audio, but corpus 'words' has only text.*Take a recipe"):
+        tiny_network().fit(deaf, fold.valid)
+    only_sad = fold.train.select(fold.train.table["emotion"] == "sad")
+    with pytest.raises(ValueError, match=r"has no utterance of angry; expected at least one.*Take a view"):
+        tiny_network().fit(only_sad, fold.valid)
+    with pytest.raises(ValueError, match=r"text/tiny is not fitted; expected fit"):
+        tiny_reader().predict(fold.test)
+
+
+@pytest.mark.parametrize("file", [CARD, "weights.safetensors"])
+def test_load_finds_a_file_cut_in_half(file: str, fold: Fold, tmp_path: Path) -> None:
+    recognizer = tiny_reader()
+    recognizer.fit(fold.train, fold.valid)
+    recognizer.save(tmp_path / "kept")
+    whole = (tmp_path / "kept" / file).read_bytes()
+    (tmp_path / "kept" / file).write_bytes(whole[: len(whole) // 2])
+    with pytest.raises(ValueError, match=rf"{file} is .*cut off.*Fit it again"):
+        Recognizer.load(tmp_path / "kept")
+    (tmp_path / "kept" / CARD).unlink()
+    with pytest.raises(FileNotFoundError, match=r"no recognizer in .*Fit it again"):
+        Recognizer.load(tmp_path / "kept")
+
+
+def test_a_save_that_breaks_off_leaves_the_older_one(
+    fold: Fold, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    recognizer = light(WordCounts(min_count=1))
+    recognizer.fit(fold.train, fold.valid)
+    recognizer.save(tmp_path / "kept")
+
+    def full_disk(*_: object, **__: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("joblib.dump", full_disk)
+    with pytest.raises(OSError, match=r"no space left while writing .*Free some disk space"):
+        recognizer.save(tmp_path / "kept")
+    assert Recognizer.load(tmp_path / "kept").predict(fold.test) == recognizer.predict(fold.test)
+    assert [path.name for path in tmp_path.iterdir()] == ["kept"]
+
+
+def test_fit_or_load_keeps_what_it_trained_and_mends_what_was_damaged(fold: Fold) -> None:
+    name = "text/logistic-regression"
+    first = fit_or_load(name, fold)
+    folder = kept_in(name, fold, preset="quick", seed=7)
+    stamp = (folder / CARD).stat().st_mtime_ns
+    np.testing.assert_array_equal(fit_or_load(name, fold).predict_proba(fold.test), first.predict_proba(fold.test))
+    assert (folder / CARD).stat().st_mtime_ns == stamp
+    (folder / CARD).write_text("{")
+    assert fit_or_load(name, fold).predict(fold.test) == first.predict(fold.test)
+    assert kept_in(name, fold, preset="quick", seed=8) != folder
+    swapped = Fold("by-hand/2", fold.valid, fold.train, fold.test)
+    assert kept_in(name, swapped, preset="quick", seed=7) != folder
+
+
+@pytest.mark.parametrize("name", RECIPES)
+def test_recipes_are_made_unfitted_and_named(name: str) -> None:
+    recognizer = recipe(name)
+    assert recognizer.name == name
+    assert recognizer.emotions == ()
+    assert set(recognizer.modalities) == ({"audio", "text"} if name.startswith("fusion") else {name.split("/")[0]})
+
+
+def test_recipe_lists_what_there_is() -> None:
+    with pytest.raises(KeyError, match=r"no recipe 'audio/nothing'; expected one of audio/logistic-regression"):
+        recipe("audio/nothing")
+    with pytest.raises(ValueError, match=r"no preset 'slow'; expected one of quick, full"):
+        recipe("audio/svm", preset="slow")  # type: ignore[arg-type]
+
+
+def test_softmax_by_hand() -> None:
+    np.testing.assert_allclose(softmax(np.array([[0.0, np.log(3.0)], [1e4, 0.0]])), [[0.25, 0.75], [1.0, 0.0]])
