@@ -82,7 +82,7 @@ def find_chapters(wanted: Sequence[str] = (), *, folder: Path = NOTEBOOKS) -> li
     if not wanted and chapters:
         return chapters
     found: list[Path] = []
-    for wish in wanted or ["any chapter"]:
+    for wish in wanted or ["*"]:
         if Path(wish).suffix == ".ipynb" and Path(wish).is_file():
             fitting = [Path(wish).resolve()]
         else:
