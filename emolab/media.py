@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -14,11 +13,21 @@ import numpy as np
 from numpy.typing import NDArray
 
 SAMPLE_RATE = 16_000  # Hz, what every model hears
-SOUND_SUFFIXES = frozenset({".wav", ".flac", ".ogg", ".oga", ".opus", ".aif", ".aiff", ".au", ".caf", ".w64", ".rf64"})
+SOUND_FILES = (
+    b"RIFF",
+    b"RF64",
+    b"fLaC",
+    b"OggS",
+    b"FORM",
+    b".snd",
+    b"caff",
+    b"riff",
+)  # beginnings that libsndfile reads
 MIN_RATE, MAX_RATE = 1_000, 768_000  # Hz; a header that says something else is broken
 MAX_SAMPLE = 100.0  # full scale is 1; a float file may overshoot by some dB, not by 40
 N_VALUES_A_BLOCK = 1 << 22  # a broken header may promise terabytes: memory is taken as the sound arrives
-UNSIZED = 1 << 30  # bytes; a sound file written to a pipe could not know its size and says this or more
+UNSIZED = 0x7FFF_0000  # bytes; a file written into a pipe could not know its size and states this or more
+PADDING = 8  # bytes that the size in a header may be too large by
 TOLERANCE_S = 0.25  # a container's duration and that of its sound differ by some codec frames
 SAME_TIME_S = 1e-3  # times of film frames are rounded
 
@@ -53,7 +62,8 @@ def read_audio(path: str | Path, *, sample_rate: int = SAMPLE_RATE) -> NDArray[n
     """
     path = _existing(path)
     with _clear_errors(path, "sound"):
-        wave, rate = (_read_sound_file if path.suffix.lower() in SOUND_SUFFIXES else _read_sound_track)(path)
+        _check_size(path)
+        wave, rate = (_read_sound_file if _is_sound_file(path) else _read_sound_track)(path)
         if not MIN_RATE <= rate <= MAX_RATE:
             raise ValueError(f"its header says {rate} samples a second, not {MIN_RATE} to {MAX_RATE}")
         if len(wave) == 0:
@@ -99,6 +109,7 @@ def read_frames(
         )
     path = _existing(path)
     with _clear_errors(path, "pictures"):
+        _check_size(path)
         shown = _timed_frames(path, first, last)
         if fps is not None:
             shown = _on_grid(shown, first, min(last, video_facts(path).seconds), fps)
@@ -119,7 +130,7 @@ def audio_seconds(path: str | Path) -> float:
     """
     path = _existing(path)
     with _clear_errors(path, "sound"):
-        if path.suffix.lower() in SOUND_SUFFIXES:
+        if _is_sound_file(path):
             import soundfile
 
             return float(soundfile.info(path).duration)
@@ -162,7 +173,6 @@ def _clear_errors(path: Path, wanted: str) -> Iterator[None]:
 
     if path.stat().st_size == 0:
         raise ValueError(f"{path} is empty, 0 bytes; expected {wanted}. Copy the file again or leave it out by its id.")
-    path.open("rb").close()  # a permission that is missing is said here, by the system's own error
     try:
         yield
     except (FFmpegError, SoundFileError, ValueError, TypeError, ArithmeticError, MemoryError, RuntimeError) as error:
@@ -171,6 +181,26 @@ def _clear_errors(path: Path, wanted: str) -> Iterator[None]:
             f"{path} cannot be read: {reason}. Expected whole, uncorrupted {wanted}. "
             "Copy the file again, play it to see what it is, convert it, or leave it out by its id."
         ) from error
+
+
+def _is_sound_file(path: Path) -> bool:
+    """Tell by its first bytes, whatever its name, whether libsndfile reads a file; FFmpeg has the others."""
+    head = _head(path)
+    return head.startswith(SOUND_FILES) and head[8:] != b"AVI "
+
+
+def _head(path: Path) -> bytes:
+    with path.open("rb") as file:
+        return file.read(12)
+
+
+def _check_size(path: Path) -> None:
+    """Raise if a wav, avi or aiff file is shorter than its first bytes say; decoders pass over that."""
+    head, found = _head(path), path.stat().st_size
+    if head[:4] in (b"RIFF", b"FORM"):
+        stated = int.from_bytes(head[4:8], "little" if head[:4] == b"RIFF" else "big")
+        if found + PADDING < stated < UNSIZED:
+            raise ValueError(f"it is cut off after {found:,} bytes; its header promises {stated:,}")
 
 
 def _read_sound_file(path: Path) -> tuple[NDArray[np.float32], int]:
@@ -183,8 +213,7 @@ def _read_sound_file(path: Path) -> tuple[NDArray[np.float32], int]:
         while len(blocks[-1]) == n_block:
             blocks.append(file.read(n_block, dtype="float32", always_2d=True))
         n_found = sum(map(len, blocks))
-        size = re.search(r"(?:data|SSND) *: *(\d+) \(should be (\d+)\)", file.extra_info)
-        if n_found < file.frames or (size and int(size[2]) < int(size[1]) < UNSIZED):
+        if n_found < file.frames:
             raise ValueError(f"it is cut off after {n_found / file.samplerate:.2f} s; its header promises more")
         return np.concatenate([_mono(block.T) for block in blocks]), file.samplerate
 

