@@ -1,6 +1,7 @@
 import pytest
 import torch
 from torch import nn
+from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
 
 from emolab.models.steps import Normalization, SummaryOverTime, real_steps, run_lstm
 
@@ -31,6 +32,14 @@ def test_attention_without_preference_is_the_mean() -> None:
     nn.init.zeros_(summary.score.weight)
     states = torch.randn(2, 3, 4)
     torch.testing.assert_close(summary(states, LENGTHS), SummaryOverTime("mean", 4)(states, LENGTHS))
+
+
+def test_run_lstm_equals_torch_on_packed_steps() -> None:
+    lstm = nn.LSTM(3, 2, 2, batch_first=True, bidirectional=True)
+    steps = torch.randn(2, 3, 3)
+    packed = pack_padded_sequence(steps, LENGTHS, batch_first=True, enforce_sorted=False)
+    expected = pad_packed_sequence(lstm(packed)[0], batch_first=True)[0]
+    torch.testing.assert_close(run_lstm(lstm, steps, LENGTHS), expected)
 
 
 @pytest.mark.parametrize("kind", ["layer", "batch"])
