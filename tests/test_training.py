@@ -30,7 +30,7 @@ def clips(seed: int, n: int = 30) -> Examples:
     """Noise of several lengths; the loud feature tells the emotion."""
     rng = np.random.default_rng(seed)
     targets = np.arange(n) % 3
-    sounds = [rng.standard_normal((rng.integers(5, 20), 4)).astype(np.float32) + np.eye(3, 4)[t] for t in targets]
+    sounds = [rng.standard_normal((rng.integers(5, 20), 4)).astype(np.float32) + 2 * np.eye(3, 4)[t] for t in targets]
     return Examples([[sound.astype(np.float32) for sound in sounds]], targets, ("angry", "happy", "sad"))
 
 
