@@ -17,14 +17,13 @@ import joblib
 import numpy as np
 from numpy.typing import NDArray
 from threadpoolctl import threadpool_limits
-from tqdm import tqdm
 
+from emolab.progress import progress as progress_bar
 from emolab.storage import cache_root, written_whole
 
 MAGIC = b"emolab feature 1\n"  # an entry: magic, checksum of the rest, one line of dtype and shape, the numbers
 N_CHECKSUM = 4  # bytes
 MEMORY_BYTES = 256_000_000  # features kept in memory; more are read from disk again
-PATIENCE_S = 2.0  # work that takes longer shows a progress bar
 N_NAMED = 5  # an error names this many files, then counts the rest
 
 Array = NDArray[Any]
@@ -106,11 +105,11 @@ def cached_features(
 
     missing = [path for path, entry in entries.items() if _from_memory(found, path, entry) is None]
     if missing:
-        bar = tqdm(total=len(missing), desc=progress, unit="file", delay=PATIENCE_S, disable=progress is None)
         # one thread a file: matrix products with threads of their own would get in each other's way
-        with bar, threadpool_limits(1), ThreadPoolExecutor(joblib.cpu_count()) as threads:
-            for _ in threads.map(collect, missing):
-                bar.update()
+        with threadpool_limits(1), ThreadPoolExecutor(joblib.cpu_count()) as threads:
+            done = threads.map(collect, missing)
+            for _ in progress_bar(done, progress or kind, total=len(missing), show=progress is not None):
+                pass
     if failed:
         _raise_failures(kind, failed, len(entries))
     return [found[Path(path)] for path in paths]
