@@ -45,15 +45,15 @@ P_STRAY_LINE = 0.08  # a line of the transcript belongs to no utterance
 STATEMENTS = ("Kids are talking by the door.", "Dogs are sitting by the door.")
 INTENSITIES = {1: 0.8, 2: 1.2}  # normal, strong
 P_ACTED = 0.82  # an actor's voice, or face, shows the emotion; else nothing
-TRUTH = ("utterance_id", "cue_words", "cue_start", "cue_end", "cue_modalities")
-TRUTH = (*TRUTH, "shown_text", "shown_audio", "shown_video", "face_start", "face_end")
-README = """emolab's synthetic sample corpora. Nobody speaks or is shown here: the sentences come from a small grammar, the
-voices from espeak-ng, the faces are drawn. No figure measured on them says anything about people.
+TRUTH = "utterance_id cue_words cue_start cue_end cue_modalities shown_text shown_audio shown_video face_start face_end"
+README = """emolab's synthetic sample corpora. Nobody speaks or is shown here: the sentences come from a small grammar,
+the voices from espeak-ng, the faces are drawn. No figure measured on them says anything about people.
 
 iemocap/  five sessions in the layout of IEMOCAP       ravdess/  eight actors in the layout of RAVDESS
+
 In both, truth.csv says what was planted in each utterance: the words that carry the emotion shown in the text
-(positions from 0), the stretch of sound that carries that of the voice (seconds), the stretch in which the face is at its
-height (face_start, face_end), the emotion each modality shows, and the modalities that show the utterance's label.
+(positions from 0), the stretch of sound that carries that of the voice (seconds), the stretch in which the face is
+at its height (face_start, face_end), the emotion each modality shows, and the modalities that show the label.
 
 Made by `emolab sample`; may be deleted at any time and is made again when needed.
 """
@@ -87,7 +87,7 @@ def build(target: Path) -> None:
         truth[unit["corpus"]] += unit["truth"]
     for corpus, rows in truth.items():
         with (target / corpus / "truth.csv").open("w", encoding="utf-8", newline="") as file:
-            table = csv.DictWriter(file, TRUTH, lineterminator="\n")
+            table = csv.DictWriter(file, TRUTH.split(), lineterminator="\n")
             table.writeheader()
             table.writerows(sorted(rows, key=lambda row: row["utterance_id"]))
 
@@ -162,14 +162,15 @@ def write_dialogue(root: Path, name: str, synthesiser: voice.Synthesiser) -> Ite
         yield truth(turn.line.key, turn.line.cue_words, turn.speech, turn.performance, turn.line.shown, turn.line.label)
     if name.endswith("F_impro01"):  # what a Mac leaves behind
         for stray in (folder / "dialog" / "EmoEvaluation", folder / "sentences" / "wav" / name):
-            (stray / f"._{name}{'.txt' if stray.name == 'EmoEvaluation' else '.wav'}").write_bytes(b"\0\5\x16\7\0\2\0\0Mac")
+            (stray / f"._{name}{'.txt' if stray.name == 'EmoEvaluation' else '.wav'}").write_bytes(
+                b"\0\5\x16\7\0\2\0\0Mac"
+            )
     wave = np.zeros(round((turns[-1].end + GAP_S[1]) * voice.SAMPLE_RATE), np.float32)
     for turn in turns:
         begin = round(turn.start * voice.SAMPLE_RATE)
         wave[begin : begin + len(turn.speech.wave)] = turn.speech.wave
     film = folder / "dialog" / "avi" / "DivX" / f"{name}.avi"
-    options = {"codec": "mpeg4", "sound_codec": "mp2", "options": {"qscale": "5"}, "sound_bits": 32_000}
-    write_film(film, dialogue_frames(turns, wave, session, left_is_woman=name[5] == "F"), wave, fps=AVI_FPS, **options)
+    write_film(film, dialogue_frames(turns, wave, session, left_is_woman=name[5] == "F"), wave, AVI)
 
 
 def speak_dialogue(name: str, synthesiser: voice.Synthesiser, rng: np.random.Generator) -> list[Turn]:
@@ -239,7 +240,6 @@ def write_actor(root: Path, actor: str, synthesiser: voice.Synthesiser) -> Itera
     """Write one actor's performances as RAVDESS has them, sound and film with sound; yield the truth of each."""
     number = int(actor) - 1
     rng = np.random.default_rng([script.SEED, 2, number])
-    options = {"codec": "libx264", "sound_codec": "aac", "options": {"preset": "veryfast", "crf": "26"}}
     for code, intensity, statement in product(RAVDESS_EMOTIONS, INTENSITIES, (1, 2)):
         emotion = RAVDESS_EMOTIONS[code]
         if emotion == "neutral" and intensity == 2:
@@ -257,7 +257,7 @@ def write_actor(root: Path, actor: str, synthesiser: voice.Synthesiser) -> Itera
         frames = (draw((place + 0.5) / MP4_FPS, lips=lips) for place, lips in enumerate(opened))
         folder = root / f"Actor_{actor}"
         write_wav(folder / f"03-{key}.wav", speech.wave)
-        write_film(folder / f"01-{key}.mp4", frames, speech.wave, fps=MP4_FPS, sound_bits=48_000, **options)
+        write_film(folder / f"01-{key}.mp4", frames, speech.wave, MP4)
         yield truth(key, (), speech, performance, shown, emotion)
 
 
@@ -296,28 +296,32 @@ def write_wav(path: Path, wave: NDArray[np.float32]) -> None:
     import soundfile
 
     path.parent.mkdir(parents=True, exist_ok=True)
-    soundfile.write(path, np.rint(wave * 32_767).astype(np.int16), voice.SAMPLE_RATE, subtype="PCM_16")
+    soundfile.write(path, _whole_numbers(wave), voice.SAMPLE_RATE, subtype="PCM_16")
 
 
-def write_film(
-    path: Path,
-    frames: Iterable[NDArray[np.uint8]],
-    wave: NDArray[np.float32],
-    *,
-    fps: int,
-    codec: str,
-    sound_codec: str,
-    sound_bits: int,
-    options: dict[str, str],
-) -> None:
+@dataclass(frozen=True)
+class Container:
+    """How a film is coded."""
+
+    fps: int
+    picture: str  # codec
+    options: Mapping[str, str]
+    sound: str  # codec
+    bit_rate: int  # of the sound
+
+
+AVI = Container(AVI_FPS, "mpeg4", {"flags": "+qscale", "global_quality": "472"}, "mp2", 32_000)
+MP4 = Container(MP4_FPS, "libx264", {"preset": "veryfast", "crf": "26"}, "aac", 48_000)
+
+
+def write_film(path: Path, frames: Iterable[NDArray[np.uint8]], wave: NDArray[np.float32], kind: Container) -> None:
     """Write a film with sound; one thread and no dates in the file, so that it is the same bit for bit each time."""
     import av
 
     path.parent.mkdir(parents=True, exist_ok=True)
     with av.open(str(path), "w", options={"fflags": "+bitexact"}) as film:
-        picture = film.add_stream(codec, rate=fps, options=options)
-        sound = film.add_stream(sound_codec, rate=voice.SAMPLE_RATE, layout="mono")
-        sound.bit_rate = sound_bits
+        picture: Any = film.add_stream(kind.picture, rate=kind.fps, options=dict(kind.options))
+        sound: Any = film.add_stream(kind.sound, rate=voice.SAMPLE_RATE, layout="mono", bit_rate=kind.bit_rate)
         picture.pix_fmt, picture.thread_count = "yuv420p", 1
         for stream in (picture, sound):
             stream.codec_context.flags |= av.codec.context.Flags.bitexact
@@ -326,12 +330,14 @@ def write_film(
                 picture.height, picture.width = pixels.shape[:2]
             film.mux(picture.encode(av.VideoFrame.from_ndarray(np.ascontiguousarray(pixels), format="rgb24")))
         film.mux(picture.encode())
-        samples = np.rint(wave * 32_767).astype(np.int16)[None]
-        block = av.AudioFrame.from_ndarray(samples, format="s16", layout="mono")
-        block.sample_rate = voice.SAMPLE_RATE
-        block.pts = 0
+        block = av.AudioFrame.from_ndarray(_whole_numbers(wave)[None], format="s16", layout="mono")
+        block.sample_rate, block.pts = voice.SAMPLE_RATE, 0
         film.mux(sound.encode(block))
         film.mux(sound.encode())
+
+
+def _whole_numbers(wave: NDArray[np.float32]) -> NDArray[np.int16]:
+    return np.rint(wave * 32_767).astype(np.int16)
 
 
 def _write(path: Path, text: str) -> None:

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from PIL import Image, ImageDraw
 
 SIZE = 96  # pixels, width and height of a face's picture
-DRAWN = 124  # pixels of the whole picture, of which the middle is shown
+DRAWN = 116  # pixels of the whole picture, of which the middle is shown
 SMOOTH = 3  # drawn larger by this factor, then shrunk: smooth edges
 N_LEVELS = 8  # steps of an expression, so that a picture drawn once serves often
 N_LIPS = 4  # steps of the open mouth
@@ -65,11 +65,21 @@ EXPRESSIONS: Mapping[str, Expression] = {
     "surprised": Expression(1.0, 0.15, 1.0, 0.0, 0.7, -0.35),
 }
 _DARK, _BROWN, _BLOND, _GREY, _RED, _BLACK = (
-    ((60, 42, 32), (110, 72, 40), (214, 176, 98), (150, 150, 152), (168, 74, 34), (24, 22, 24))  # hair
-)
+    (60, 42, 32),
+    (110, 72, 40),
+    (214, 176, 98),
+    (150, 150, 152),
+    (168, 74, 34),
+    (24, 22, 24),
+)  # hair
 _PALE, _ROSE, _TAN, _OLIVE, _UMBER, _EBONY = (
-    ((244, 214, 192), (232, 186, 160), (206, 156, 116), (182, 136, 94), (140, 96, 68), (110, 76, 56))  # skin
-)
+    (244, 214, 192),
+    (232, 186, 160),
+    (206, 156, 116),
+    (182, 136, 94),
+    (140, 96, 68),
+    (110, 76, 56),
+)  # skin
 WOMEN = (
     Face(_ROSE, _BROWN, "long", 0.47, 0.62, 0.20, 0.022, 0.17, (150, 60, 70), (206, 214, 222)),
     Face(_EBONY, _BLACK, "bob", 0.50, 0.60, 0.22, 0.026, 0.19, (222, 190, 90), (214, 206, 196)),
@@ -111,13 +121,11 @@ class Performance:
         return self.strength * float(np.clip(min(rise, fall), RESTING, 1))
 
 
-def draw_performance(
-    rng: np.random.Generator, emotion: str, seconds: float, *, intensity: float = 1.0
-) -> Performance:
+def draw_performance(rng: np.random.Generator, emotion: str, seconds: float, *, intensity: float = 1.0) -> Performance:
     """Draw when in an utterance of so many seconds a face shows its emotion, and how strongly."""
     length = seconds * rng.uniform(0.3, 0.6)
     start = rng.uniform(0.1, 0.9) * (seconds - length)
-    strength = min(intensity * float(rng.uniform(0.55, 1.1)), 1.25)
+    strength = min(intensity * float(rng.uniform(0.4, 1.0)), 1.25)
     return Performance(emotion, strength, round(float(start), 3), round(float(start + length), 3))
 
 
@@ -146,7 +154,7 @@ def frame(face: Face, performance: Performance | None, time: float, *, lips: flo
     shut = (time + phase) % BLINK_EVERY_S < BLINK_S
     picture = draw(face, emotion, level, round(lips * N_LIPS), shut)
     left = (DRAWN - SIZE) // 2 + round(1.4 * np.sin(0.6 * (time + phase) + 1))
-    top = (DRAWN - SIZE) // 2 + round(1.4 * np.sin(0.9 * (time + phase)))
+    top = (DRAWN - SIZE) // 2 - 3 + round(1.4 * np.sin(0.9 * (time + phase)))
     return picture[top : top + SIZE, left : left + SIZE]
 
 
@@ -211,9 +219,7 @@ def _draw_brow(pen: ImageDraw.ImageDraw, face: Face, side: int, right: int, up: 
     pen.line(points, fill=hair, width=round(face.brow * side), joint="curve")
 
 
-def _draw_mouth(
-    pen: ImageDraw.ImageDraw, face: Face, side: int, curve: float, opened: float, wide: float
-) -> None:
+def _draw_mouth(pen: ImageDraw.ImageDraw, face: Face, side: int, curve: float, opened: float, wide: float) -> None:
     """Draw the lips as two arcs through the corners; they part as the mouth opens."""
     half, y = face.mouth * (1 + 0.35 * wide) / 2, 0.70
     x = np.linspace(-1, 1, 17)

@@ -46,56 +46,57 @@ class Prosody:
     brightness: float = 0.0  # -1 dull to 1 bright
 
 
+# Variants with a breathy component are no choice: espeak-ng adds noise to them that is never the same twice.
 WOMEN = (
-    Voice("f1", 52, 50, 196, -19.8),
-    Voice("f2", 46, 42, 208, -19.5),
-    Voice("f3", 60, 55, 190, -20.2),
-    Voice("Annie", 40, 38, 202, -20.7),
-    Voice("f4", 64, 60, 214, -19.4),
+    Voice("f1", 50, 50, 204, -19.8),
+    Voice("belinda", 37, 44, 216, -18.6),
+    Voice("linda", 45, 48, 198, -19.0),
+    Voice("Annie", 42, 38, 210, -20.7),
+    Voice("f4", 60, 56, 222, -19.4),
 )
 MEN = (
-    Voice("m1", 50, 50, 198, -22.1),
-    Voice("m3", 40, 42, 188, -20.9),
-    Voice("m7", 56, 45, 206, -19.6),
-    Voice("adam", 46, 55, 194, -21.1),
-    Voice("max", 60, 50, 212, -22.3),
+    Voice("m1", 50, 50, 206, -22.1),
+    Voice("m3", 44, 42, 196, -20.9),
+    Voice("m7", 53, 45, 214, -19.6),
+    Voice("m4", 47, 55, 202, -21.3),
+    Voice("max", 55, 50, 220, -22.3),
 )
 ACTORS = (  # of the RAVDESS-shaped corpus; odd numbers are men, even numbers women
     Voice("m5", 46, 48, 172, -21.8),
-    Voice("f5", 48, 48, 176, -21.2),
-    Voice("m4", 58, 52, 166, -21.3),
-    Voice("aunty", 58, 50, 170, -19.6),
+    Voice("Andrea", 42, 44, 176, -15.7),
+    Voice("adam", 54, 52, 166, -21.1),
+    Voice("anika", 34, 44, 158, -17.2),
     Voice("m6", 40, 46, 178, -21.1),
     Voice("steph", 44, 52, 168, -19.4),
     Voice("m2", 54, 56, 174, -22.5),
-    Voice("belinda", 38, 46, 180, -18.6),
+    Voice("aunty", 54, 46, 180, -19.6),
 )
 WHOLE: Mapping[str, Prosody] = {  # how an emotion colours a whole utterance
     "neutral": Prosody(),
-    "calm": Prosody(-1.0, 0.8, 0.93, -2.5, -0.3),
-    "happy": Prosody(1.8, 1.3, 1.02, 0.5, 0.1),
-    "excited": Prosody(3.6, 1.6, 1.12, 3.0, 0.4),
-    "angry": Prosody(0.8, 1.2, 1.10, 4.5, 0.7),
-    "frustrated": Prosody(-0.8, 0.8, 0.94, 1.8, 0.2),
-    "sad": Prosody(-2.2, 0.6, 0.88, -4.0, -0.6),
-    "fearful": Prosody(3.0, 0.7, 1.14, -2.5, 0.1),
-    "disgusted": Prosody(-1.6, 1.4, 0.88, 0.5, -0.1),
-    "surprised": Prosody(3.2, 1.9, 0.97, 1.0, 0.2),
+    "calm": Prosody(-1.5, 0.7, 0.90, -3.5, -0.4),
+    "happy": Prosody(4.0, 1.7, 0.97, 2.5, 0.1),
+    "excited": Prosody(7.0, 1.9, 1.18, 5.0, 0.6),
+    "angry": Prosody(0.5, 1.0, 1.14, 8.0, 1.0),
+    "frustrated": Prosody(-1.2, 0.7, 0.84, 3.0, 0.3),
+    "sad": Prosody(-3.0, 0.5, 0.80, -7.0, -1.0),
+    "fearful": Prosody(5.0, 0.6, 1.20, -4.0, 0.1),
+    "disgusted": Prosody(-2.0, 1.6, 0.80, 0.0, -0.4),
+    "surprised": Prosody(5.0, 2.2, 0.95, 1.5, 0.2),
 }
 CUE: Mapping[str, Prosody] = {  # how it colours the stretch that carries the cue, on top of that
     "neutral": Prosody(),
     "calm": Prosody(-1.0, 1.0, 0.85, -2.0, -0.3),
-    "happy": Prosody(4.0, 1.2, 0.85, 1.5, 0.1),
-    "excited": Prosody(8.0, 1.4, 1.05, 4.0, 0.3),
-    "angry": Prosody(2.0, 1.0, 1.15, 8.0, 0.8),
-    "frustrated": Prosody(-2.0, 1.0, 0.65, 5.0, 0.3),
-    "sad": Prosody(-4.0, 0.7, 0.65, -5.0, -0.7),
-    "fearful": Prosody(6.0, 0.5, 1.25, -4.0, 0.2),
-    "disgusted": Prosody(-4.0, 1.3, 0.60, 2.0, -0.2),
-    "surprised": Prosody(9.0, 2.0, 0.75, 2.0, 0.2),
+    "happy": Prosody(6.0, 1.6, 0.75, 3.0, 0.1),
+    "excited": Prosody(9.0, 1.5, 1.05, 5.0, 0.4),
+    "angry": Prosody(1.0, 1.0, 1.10, 10.0, 1.0),
+    "frustrated": Prosody(-2.0, 0.8, 0.60, 6.0, 0.4),
+    "sad": Prosody(-4.0, 0.6, 0.60, -6.0, -1.0),
+    "fearful": Prosody(7.0, 0.5, 1.25, -4.0, 0.2),
+    "disgusted": Prosody(-4.0, 1.5, 0.55, 2.0, -0.4),
+    "surprised": Prosody(10.0, 2.2, 0.70, 2.0, 0.2),
 }
-NOISE = Prosody(1.3, 0.18, 0.06, 1.8, 0.25)  # standard deviations, of every utterance
-P_LOCAL_ONLY = 0.35  # of the voices that show an emotion show it in the cue's stretch alone
+NOISE = Prosody(0.7, 0.12, 0.03, 1.0, 0.1)  # standard deviations, of every utterance
+P_LOCAL_ONLY = 0.15  # of the voices that show an emotion show it in the cue's stretch alone
 
 
 @dataclass(frozen=True)
@@ -162,7 +163,7 @@ class Synthesiser:
         self._begins: dict[int, float] = {}
         text = ssml.encode() + b"\0"
         self._library.espeak_Synth(text, len(text), 0, BY_CHARACTER, 0, UTF8 | SSML, None, None)
-        return np.concatenate(self._pieces).astype(np.float32) / 32_768, self._begins
+        return np.concatenate(self._pieces).astype(np.float32) / np.float32(32_768), self._begins
 
     def _receive(self, wave: object, n_samples: int, events: Sequence[_Event]) -> int:
         if wave and n_samples > 0:
@@ -183,7 +184,7 @@ def say(
     first, n_words = draw_cue_words(rng, words)
     whole = draw_prosody(rng, emotion, intensity)
     cue = CUE[emotion]
-    strength = intensity * rng.uniform(0.75, 1.15)
+    strength = intensity * rng.uniform(0.8, 1.2)
     ssml, begins = mark_up(words, first, n_words, cue, strength)
     wave, times = synthesiser.speak(ssml, voice, whole)
     known = [times.get(begin) for begin in begins]  # espeak joins a few short words; those have no time
@@ -210,7 +211,7 @@ def draw_cue_words(rng: np.random.Generator, words: Sequence[str]) -> tuple[int,
 
 def draw_prosody(rng: np.random.Generator, emotion: str, intensity: float) -> Prosody:
     """Draw how a whole utterance is coloured; the distributions of the emotions overlap."""
-    strength = intensity * rng.uniform(0.5, 1.2) * (rng.random() >= P_LOCAL_ONLY)
+    strength = intensity * rng.uniform(0.7, 1.3) * (rng.random() >= P_LOCAL_ONLY)
     noise, mean = rng.standard_normal(5), WHOLE[emotion]
     return Prosody(
         strength * mean.pitch + NOISE.pitch * noise[0],
@@ -221,9 +222,7 @@ def draw_prosody(rng: np.random.Generator, emotion: str, intensity: float) -> Pr
     )
 
 
-def mark_up(
-    words: Sequence[str], first: int, n_words: int, cue: Prosody, strength: float
-) -> tuple[str, list[int]]:
+def mark_up(words: Sequence[str], first: int, n_words: int, cue: Prosody, strength: float) -> tuple[str, list[int]]:
     """Write SSML with prosody on the cue's words; return it with the position of each word in it."""
     pitch, rate = (round(100 * factor) for factor in (2 ** (strength * cue.pitch / 12), cue.rate**strength))
     ssml, begins = "<speak>", []
