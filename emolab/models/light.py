@@ -15,6 +15,7 @@ from sklearn.metrics import recall_score
 from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.preprocessing import StandardScaler
 from sklearn.svm import SVC
+from threadpoolctl import threadpool_limits
 
 N_TREES = 400
 N_CALIBRATION_FOLDS = 3
@@ -86,7 +87,8 @@ def choose_on_validation(
             f"{len(candidates)} candidates and {len(np.unique(y_train))} emotions in training; expected at least one "
             "candidate and two emotions. Take the candidates from emolab.models.light.CANDIDATES and a larger part."
         )
-    fitted = [candidate.fit(x_train, y_train) for candidate in candidates]
+    with threadpool_limits(1, user_api="blas"):  # small matrices: threads would only wait for each other
+        fitted = [candidate.fit(x_train, y_train) for candidate in candidates]
     scores = [score(y_valid, candidate.predict(x_valid)) for candidate in fitted]
     return fitted[int(np.argmax(scores))]
 
