@@ -228,6 +228,18 @@ def test_films_show_the_speaker_at_the_stated_side(iemocap: Corpus) -> None:
     assert moves[half:].mean() > moves[:half].mean()
 
 
+@pytest.mark.parametrize(
+    ("colour", "expected"),
+    [((255, 255, 255), (235, 128, 128)), ((0, 0, 0), (16, 128, 128)), ((255, 0, 0), (82, 90, 240))],
+)
+def test_to_yuv_is_the_standard_for_television(colour: tuple[int, ...], expected: tuple[int, ...]) -> None:
+    planes = build.to_yuv(np.full((4, 6, 3), colour, np.uint8))
+    assert planes.shape == (6, 6)
+    assert set(planes[:4].ravel()) == {expected[0]}
+    chroma = planes[4:].ravel()
+    assert (set(chroma[:6]), set(chroma[6:])) == ({expected[1]}, {expected[2]})
+
+
 def test_parts_are_the_same_bit_for_bit(corpora: Path, tmp_path: Path) -> None:
     list(build._run_part(tmp_path, 3))
     written = sorted(path.relative_to(tmp_path) for path in tmp_path.rglob("*") if path.is_file())
