@@ -232,7 +232,13 @@ def test_progress_bar_can_be_off(shown: bool, monkeypatch: pytest.MonkeyPatch, c
     assert ("training" in out + err) == shown
 
 
-def test_gradients_are_clipped_and_the_rate_follows_its_schedule() -> None:
+def test_gradients_are_clipped() -> None:
+    model = network()
+    train(model, replace(QUICK, n_epochs=1, clip_norm=1e-14, weight_decay=0.0))  # far below AdamW's epsilon
+    torch.testing.assert_close(model.out.weight, network().out.weight, atol=1e-6, rtol=0)
+
+
+def test_learning_rate_follows_its_schedule() -> None:
     config = TrainingConfig(learning_rate=0.1, schedule="cosine", warm_up=0.2)
     assert learning_rate_at(0.0, config) == 0.0
     assert learning_rate_at(0.1, config) == pytest.approx(0.05)
