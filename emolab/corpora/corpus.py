@@ -43,6 +43,8 @@ TRUTH: Mapping[str, tuple[str, str]] = {  # columns that only the synthetic samp
     "shown_text": ("string", "the emotion that the words show"),
     "shown_audio": ("string", "the emotion that the voice shows"),
     "shown_video": ("string", "the emotion that the face shows"),
+    "face_start": ("float64", "where the face is at its height, seconds into the utterance"),
+    "face_end": ("float64", "where the face's height is over, seconds into the utterance"),
 }
 REQUIRED = ("utterance_id", "speaker", "emotion")
 GENDERS = ("female", "male")
