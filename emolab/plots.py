@@ -10,6 +10,7 @@ from __future__ import annotations
 import textwrap
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any, Literal, cast
 from zlib import crc32
 
@@ -695,12 +696,12 @@ def spectrogram(
 
 def _mel_image(ax: Axes, level: NDArray[np.float32], hop_s: float) -> None:
     """Draw (frames, n_mels) dB on an axis of Hz that is even in mel; the 80 dB below the loudest are shown."""
-    import librosa
+    from emolab.features.audio import mel_edges
 
-    edges = librosa.mel_frequencies(2 * level.shape[1] + 3, fmax=MAX_HZ)[1::2]  # midway between centres of bands
+    edges = mel_edges(2 * level.shape[1] + 1)[1::2]  # midway between centres of bands
     edges[0], edges[-1] = 0, MAX_HZ  # so far do the outermost bands reach
     seconds = (np.arange(len(level) + 1) - 0.5) * hop_s
-    ax.set_yscale("function", functions=(librosa.hz_to_mel, librosa.mel_to_hz))
+    ax.set_yscale("function", functions=(_mel_of, _hertz_of))
     loudest = level.max()
     look: Look = {"cmap": "magma", "vmin": loudest - DYNAMIC_RANGE_DB, "vmax": loudest, "rasterized": True}
     image = ax.pcolormesh(seconds, edges, level.T, **look)
@@ -708,6 +709,23 @@ def _mel_image(ax: Axes, level: NDArray[np.float32], hop_s: float) -> None:
     ax.set_yticks(HERTZ_TICKS, [f"{hertz:,}" for hertz in HERTZ_TICKS])
     ax.yaxis.set_minor_locator(NullLocator())
     ax.set(ylim=(edges[0], edges[-1]), xlim=(seconds[0], seconds[-1]), xlabel="seconds", ylabel="Hz, spaced as mel")
+
+
+def _mel_of(hertz: ArrayLike) -> NDArray[np.float64]:
+    return np.interp(np.asarray(hertz, float), *_mel_scale())
+
+
+def _hertz_of(mel: ArrayLike) -> NDArray[np.float64]:
+    return np.interp(np.asarray(mel, float), *_mel_scale()[::-1])
+
+
+@lru_cache
+def _mel_scale() -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Return Hz and the mel that belong to them, in steps so small that a figure does not show them."""
+    from emolab.features.audio import mel_edges
+
+    hertz = mel_edges(2_000)
+    return hertz, np.arange(len(hertz), dtype=float)
 
 
 def _colour_bar(ax: Axes, image: QuadMesh, label: str) -> None:
