@@ -8,6 +8,7 @@ import io
 import math
 import pickle
 import time
+import warnings
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -17,7 +18,6 @@ import numpy as np
 import pandas as pd
 import torch
 import torch.nn.functional as F
-from accelerate import Accelerator
 from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.utils.data import DataLoader
@@ -25,6 +25,10 @@ from torch.utils.data import DataLoader
 from emolab.examples import Examples, LengthBuckets
 from emolab.progress import progress as progressed
 from emolab.storage import written_whole
+
+with warnings.catch_warnings():  # in a notebook its progress bars, unused here, would ask for ipywidgets
+    warnings.filterwarnings("ignore", "IProgress not found")
+    from accelerate import Accelerator
 
 CHECKPOINT = "checkpoint.pt"
 
@@ -114,12 +118,8 @@ def fit(
     """
     counts = _emotion_counts(train, valid)
     accelerator = make_accelerator(config)
-    optimizer = torch.optim.AdamW(
-        [weights for weights in model.parameters() if weights.requires_grad],
-        lr=config.learning_rate,
-        weight_decay=config.weight_decay,
-        fused=True,
-    )
+    trainable = [weights for weights in model.parameters() if weights.requires_grad]
+    optimizer = torch.optim.AdamW(trainable, config.learning_rate, weight_decay=config.weight_decay, fused=True)
     batches = LengthBuckets(train.lengths, config.batch_size, seed=seed)
     net, optimizer, train_data, valid_data = accelerator.prepare(
         model, optimizer, _loader(train, batches), _loader(valid, LengthBuckets(valid.lengths, config.batch_size))

@@ -1,4 +1,4 @@
-"""Recognizers of every kind on a corpus small enough to train in a second: tones for voices, a word for each emotion."""
+"""Recognizers of every kind on a corpus that trains in a second: tones for voices, a word for each emotion."""
 
 from __future__ import annotations
 
