@@ -164,7 +164,7 @@ def _counted(counts: pd.Series) -> list[str]:
 
 
 def _stack(ax: Axes, table: pd.DataFrame) -> Any:
-    """Draw a bar for each emotion (a row), its parts (the columns) in paler and paler tints of its colour, and return the last."""
+    """Draw a bar for each emotion (a row), its parts (the columns) paler and paler, and return the last parts."""
     left, greys = np.zeros(len(table)), []
     edge: Look = {"edgecolor": INK, "linewidth": 0.5}
     for white, part in zip(TINTS, table, strict=False):
@@ -588,7 +588,9 @@ def faces(frames: ArrayLike, times: ArrayLike | None = None, *, note: str = "", 
     """Draw six of the frames (n_frames, height, width, 3) uint8 side by side, with their times in seconds."""
     pictures = np.asarray(frames)
     if pictures.ndim != 4 or not len(pictures):
-        raise ValueError(f"frames {pictures.shape}; expected (n, height, width, 3), as of media.read_frames, n > 0.")
+        raise ValueError(
+            f"frames {pictures.shape}; expected (n, height, width, 3), as of media.read_frames, at least one."
+        )
     shown = np.linspace(0, len(pictures) - 1, min(N_FACES, len(pictures))).round().astype(int)
     height, width = pictures.shape[1:3]
     ax = ax or _axes(0.9 + min(3.5, WIDTH * height / (width * len(shown))))
