@@ -50,16 +50,16 @@ bench: setup  ## measure each budget beside its target
 results: setup  ## measure the results tables again on the real corpora (hours on two cores)
 	@$(BIN)/emolab fit audio/logistic-regression audio/random-forest audio/svm audio/cnn-bilstm audio/cnn-bilstm-mel --corpus ravdess --preset full --seeds 7 8 9 --record
 	@$(BIN)/emolab fit text/logistic-regression text/bilstm --corpus meld --preset full --seeds 7 8 9 --record
-	@$(BIN)/emolab tables
+	@$(BIN)/emolab refresh
 
 figures: setup  ## draw docs/figures again from the executed chapters
 	@$(BIN)/emolab run && $(BIN)/emolab figures
 
 tables: setup  ## write the tables of README and chapters again from what was measured
-	@$(BIN)/emolab tables
+	@$(BIN)/emolab refresh
 
 links: setup  ## after a change of the repository's address: badges, set-up cells, README
-	@$(BIN)/emolab links
+	@$(BIN)/emolab refresh
 
 lock: setup  ## choose versions anew: requirements.lock from pyproject.toml, for Python 3.11 to 3.13
 	@$(BIN)/python -m pip install -qq --disable-pip-version-check uv

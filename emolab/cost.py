@@ -5,15 +5,17 @@ from __future__ import annotations
 import os
 import shutil
 import sys
-import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from timeit import timeit
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import psutil
 
 from emolab.corpora.corpus import Corpus
 
@@ -38,21 +40,14 @@ def measure_cost(recognizer: Recognizer, corpus: Corpus, *, train_s: float | Non
         (from files to probabilities, one utterance a call, nothing cached, after a warm-up), `peak_mb` (the highest
         resident memory of this process so far, Python and libraries included, so measure in a fresh process).
     """
-    with TemporaryDirectory(prefix="emolab-cost-") as folder, _cache_in(Path(folder) / "cache"):
+    with TemporaryDirectory(prefix="emolab-cost-") as folder, environment(EMOLAB_CACHE=f"{folder}/cache"):
         singles = _fresh_singles(recognizer, corpus, Path(folder))
-        seconds = [_seconds(recognizer, single) for single in singles][-N_TIMED:]
+        seconds = [timeit(partial(recognizer.predict_proba, single), number=1) for single in singles][-N_TIMED:]
         flops = _flops(recognizer, singles[len(singles) // 2])
     p50, p95 = np.percentile(seconds, [50, 95]) * 1_000
     sizes = {"parameters": int(recognizer.n_parameters), "trainable": int(recognizer.n_trainable)}
     times = {"train_s": train_s, "latency_ms_p50": float(p50), "latency_ms_p95": float(p95)}
     return {**sizes, "flops": flops, **times, "peak_mb": _peak_mb()}
-
-
-def _seconds(recognizer: Recognizer, corpus: Corpus) -> float:
-    """Time one call of predict_proba."""
-    began = time.perf_counter()
-    recognizer.predict_proba(corpus)
-    return time.perf_counter() - began
 
 
 def _fresh_singles(recognizer: Recognizer, corpus: Corpus, folder: Path) -> list[Corpus]:
@@ -70,21 +65,20 @@ def _fresh_singles(recognizer: Recognizer, corpus: Corpus, folder: Path) -> list
 
 
 @contextmanager
-def _cache_in(folder: Path) -> Iterator[None]:
-    """Let features be cached elsewhere for a while, so that measuring leaves nothing behind."""
-    before = {name: value for name, value in os.environ.items() if name == "EMOLAB_CACHE"}
-    os.environ["EMOLAB_CACHE"] = str(folder)
+def environment(**values: str) -> Iterator[None]:
+    """Set environment variables for a while."""
+    before = {name: os.environ[name] for name in values if name in os.environ}
+    os.environ.update(values)
     try:
         yield
     finally:
-        del os.environ["EMOLAB_CACHE"]
+        for name in values:
+            del os.environ[name]
         os.environ.update(before)
 
 
 def _flops(recognizer: Recognizer, single: Corpus) -> int | None:
     """Count the operations of all networks that run for one utterance; None if none does."""
-    if "torch" not in sys.modules:  # then no network can have run
-        return None
     import torch
     from torch.nn.attention import SDPBackend, sdpa_kernel
     from torch.utils.flop_counter import FlopCounterMode
@@ -113,10 +107,8 @@ def _gpu_lstm_flops(steps: Sequence[int], weights: Sequence[Sequence[int]], *_: 
 def _peak_mb() -> float:
     """Return the highest resident memory of this process so far, in MB (10⁶ bytes)."""
     if sys.platform == "win32":
-        import psutil
-
         return psutil.Process().memory_info().peak_wset / 1e6
-    import resource
+    import resource  # which Windows does not have
 
     unit = 1 if sys.platform == "darwin" else 1_024  # macOS counts bytes, Linux KiB
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit / 1e6

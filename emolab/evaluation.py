@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
@@ -11,6 +12,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike, NDArray
+from scipy.stats import binomtest
 
 from emolab.corpora.corpus import Corpus
 from emolab.cost import measure_cost
@@ -31,7 +33,7 @@ N_BINS = 15  # of equal width, for the calibration error
 N_DRAWS = 1_000  # of the bootstrap
 LIMITS = (2.5, 97.5)  # percentiles that enclose 95 %
 ROW_SUM_TOLERANCE = 1e-4
-N_EXACT = 25  # up to here McNemar's test counts exactly
+N_SMOOTH = 5  # fewer clusters give a rough interval
 N_NAMED = 5  # an error names this many offenders
 
 Counts = NDArray[np.float64]
@@ -118,8 +120,8 @@ def expected_calibration_error(truth: Sequence[str], probabilities: ArrayLike, *
     Raises:
         ValueError: If the inputs are empty, do not pair up, or are not probabilities.
     """
-    counts = _count(report(truth, probabilities, emotions=labels, clusters=[""] * len(truth)))
-    return float(_scores(**{name: count.sum(axis=0) for name, count in counts.items()})["ece"])
+    said = report(truth, probabilities, emotions=labels, clusters=[""] * len(truth))
+    return float(_scores(*_counts(said, np.zeros(said.n, dtype=np.int64)))["ece"][0])
 
 
 @dataclass(frozen=True, eq=False)
@@ -129,7 +131,7 @@ class Report:
     Intervals are 95 % percentile bootstraps over 1,000 draws of whole speakers, since utterances of one voice are not
     independent; where there is one speaker, of dialogues; where there is one dialogue, of utterances. Few clusters
     give rough intervals, rather too narrow. Where the bootstrap is off centre (calibration errors are), the interval
-    is stretched to hold the value.
+    is stretched to hold the value. All reports share their draws.
 
     Attributes:
         emotions: Order of the probabilities and of all tables.
@@ -142,7 +144,6 @@ class Report:
         corpus: Name of the corpus.
         view: Name of its view.
         synthetic: Whether the corpus is the sample, whose figures say nothing about people.
-        seed: Of the bootstrap; reports with one seed share their draws.
 
     Raises:
         ValueError: If the parts do not fit together, or the probabilities are none.
@@ -158,25 +159,21 @@ class Report:
     corpus: str = ""
     view: str = ""
     synthetic: bool = False
-    seed: int = 0
 
     def __post_init__(self) -> None:
         _check_pairs(self.truth, self.truth, self.emotions)
-        _check_probabilities(self.probabilities, (len(self.truth), len(self.emotions)))
+        _check_probabilities(self.probabilities, (self.n, len(self.emotions)))
         for name in ("clusters", "dialogues", "utterances"):
-            if len(getattr(self, name)) != len(self.truth):
+            if len(getattr(self, name)) != self.n:
                 raise ValueError(
-                    f"{name} has {len(getattr(self, name))} entries for {len(self.truth)} utterances; expected one "
+                    f"{name} has {len(getattr(self, name))} entries for {self.n} utterances; expected one "
                     "for each. Take all from one corpus, as evaluate(recognizer, corpus) does."
                 )
-        if twice := _repeated(self.utterances):
+        if twice := [utterance for utterance, count in Counter(self.utterances).items() if count > 1]:
             raise ValueError(
                 f"utterances occur twice in a report: {twice[:N_NAMED]}; expected each once. Pool the folds of one "
                 "seed only; cross_validate keeps a report for each seed."
             )
-
-    def __len__(self) -> int:
-        return len(self.truth)
 
     @property
     def n(self) -> int:
@@ -208,7 +205,11 @@ class Report:
     @cached_property
     def draws(self) -> Draws:
         """Each metric and each emotion's F1 in (1 + 1,000,): as measured, then in the bootstrap's draws."""
-        return _scores(**_drawn(_count(self), seed=self.seed))
+        cluster, names = pd.factorize(np.array(self.units), sort=True)
+        n = len(names)
+        drawn = np.random.default_rng(0).multinomial(n, np.full(n, 1 / n), N_DRAWS)
+        weights = np.vstack([np.ones(n), drawn])  # how often each cluster is in
+        return _scores(*(np.tensordot(weights, counts, 1) for counts in _counts(self, cluster)))
 
     @cached_property
     def metrics(self) -> dict[str, Interval]:
@@ -218,11 +219,11 @@ class Report:
     @cached_property
     def per_emotion(self) -> pd.DataFrame:
         """Precision, recall, f1 with its interval (f1_low, f1_high) and support of each emotion; NaN is undefined."""
-        precision, recall, f1 = _emotion_scores(self.confusion.to_numpy(float))
-        limits = [_interval(self.draws["f1"][:, number]) for number in range(len(self.emotions))]
-        columns = {"precision": precision, "recall": recall, "f1": f1, "support": self.confusion.sum(axis=1)}
-        columns |= {"f1_low": [limit.low for limit in limits], "f1_high": [limit.high for limit in limits]}
-        return pd.DataFrame(columns, index=pd.Index(self.emotions, name="emotion"))
+        precision, recall, _ = _emotion_scores(self.confusion.to_numpy(float))
+        table = pd.DataFrame([_interval(draws) for draws in self.draws["f1"].T], columns=["f1", "f1_low", "f1_high"])
+        table = table.assign(precision=precision, recall=recall, support=self.confusion.sum(axis=1).to_numpy())
+        columns = ["precision", "recall", "f1", "support", "f1_low", "f1_high"]
+        return table.set_index(pd.Index(self.emotions, name="emotion"))[columns]
 
     @cached_property
     def chance(self) -> dict[str, dict[str, float]]:
@@ -240,10 +241,13 @@ class Report:
 
     @property
     def title(self) -> str:
-        """Say in a line what was measured on what."""
-        sample = ", synthetic sample" if self.synthetic else ""
-        clusters = f"{len({*self.units})} {self.clustered_by}{'s' if len({*self.units}) > 1 else ''}"
-        return f"{self.recognizer or 'report'} on {self.corpus or 'utterances'}{sample}: n = {self.n}, {clusters}"
+        """Say in a line what was measured on what, and where the intervals are rough."""
+        corpus = "the synthetic " * self.synthetic + (self.corpus or "utterances")
+        view = f" (view {self.view})" if self.view else ""
+        n_units = len({*self.units})
+        units = f"{n_units} {self.clustered_by}{'s' if n_units > 1 else ''}"
+        rough = ", so few that the interval is rough" if n_units < N_SMOOTH else ""
+        return f"{self.recognizer or 'report'} on {corpus}{view}: n = {self.n}, {units}{rough}"
 
     def __repr__(self) -> str:
         return f"{self.title}; 95 % intervals\n{self.to_frame().to_string(float_format='{:.3f}'.format, na_rep='')}"
@@ -258,17 +262,18 @@ def report(
     *,
     emotions: Sequence[str],
     clusters: Sequence[str],
-    dialogues: Sequence[str] | None = None,
-    utterances: Sequence[str] | None = None,
+    dialogues: Sequence[str] = (),
+    utterances: Sequence[str] = (),
 ) -> Report:
     """Build a report from what was said about utterances: see `Report`; without `utterances` they are numbered."""
+    n = len(truth)
     return Report(
         emotions=tuple(emotions),
         truth=tuple(truth),
         probabilities=np.asarray(probabilities, dtype=np.float64),
-        clusters=tuple(map(str, clusters)),
-        dialogues=tuple(map(str, dialogues if dialogues is not None else [""] * len(truth))),
-        utterances=tuple(map(str, utterances if utterances is not None else range(len(truth)))),
+        clusters=tuple(clusters),
+        dialogues=tuple(dialogues) or ("",) * n,
+        utterances=tuple(utterances) or tuple(map(str, range(n))),
     )
 
 
@@ -284,17 +289,11 @@ def evaluate(recognizer: Recognizer, corpus: Corpus) -> Report:
             f"{corpus.view_name!r}) has {list(corpus.emotions)}; expected the same emotions in the same order. Fit it "
             "first, and bring the corpus to the view it was fitted on: corpus.view(…)."
         )
-    table = corpus.table
-    said = report(
-        table["emotion"].tolist(),
-        recognizer.predict_proba(corpus),
-        emotions=corpus.emotions,
-        clusters=table["speaker"].tolist(),
-        dialogues=table["dialogue_id"].fillna("").tolist(),
-        utterances=table["utterance_id"].tolist(),
-    )
-    facts: dict[str, Any] = {"recognizer": recognizer.name, "corpus": corpus.name, "view": corpus.view_name}
-    return replace(said, **facts, synthetic=corpus.synthetic)
+    columns = ("emotion", "speaker", "dialogue_id", "utterance_id")
+    truth, clusters, dialogues, utterances = (tuple(corpus.table[column].fillna("")) for column in columns)
+    probabilities = np.asarray(recognizer.predict_proba(corpus), dtype=np.float64)
+    about = (recognizer.name, corpus.name, corpus.view_name, corpus.synthetic)
+    return Report(corpus.emotions, truth, probabilities, clusters, dialogues, utterances, *about)
 
 
 def pool(reports: Sequence[Report]) -> Report:
@@ -322,7 +321,7 @@ class Comparison:
         n: Number of utterances.
         only_a: How many only a named rightly.
         only_b: How many only b named rightly.
-        p_value: McNemar's test of only_a against only_b; it takes utterances as independent, so it is too sure.
+        p_value: McNemar's exact test of only_a against only_b; it takes utterances as independent, so it is too sure.
         difference: a minus b in ua and weighted_f1, with a paired bootstrap of the clusters.
     """
 
@@ -346,13 +345,18 @@ def compare(a: Report, b: Report) -> Comparison:
     Raises:
         ValueError: If the utterances, what is true of them, or the emotions differ.
     """
-    b = _aligned(b, a)
-    from statsmodels.stats.contingency_tables import mcnemar
-
+    place = {utterance: number for number, utterance in enumerate(b.utterances)}
+    order = [place[utterance] for utterance in a.utterances if utterance in place]
+    different = {*a.utterances} ^ {*b.utterances}
+    if different or a.emotions != b.emotions or a.truth != tuple(b.truth[number] for number in order):
+        raise ValueError(
+            f"reports of {a.n} and {b.n} utterances, of which {len(different)} are in one only, or other emotions; "
+            "expected the same utterances, emotions and truth. Evaluate both recognizers on the same corpus and view."
+        )
+    b = replace(a, probabilities=b.probabilities[order], recognizer=b.recognizer)
     right_a, right_b = (np.array(r.predicted) == np.array(r.truth) for r in (a, b))
-    table = [[(mine & theirs).sum() for theirs in (right_b, ~right_b)] for mine in (right_a, ~right_a)]
-    only_a, only_b = int(table[0][1]), int(table[1][0])
-    p_value = float(mcnemar(table, exact=only_a + only_b <= N_EXACT).pvalue) if only_a + only_b else 1.0
+    only_a, only_b = int((right_a & ~right_b).sum()), int((right_b & ~right_a).sum())
+    p_value = float(binomtest(only_a, only_a + only_b).pvalue) if only_a + only_b else 1.0
     difference = {name: _interval(a.draws[name] - b.draws[name]) for name in ("ua", "weighted_f1")}
     return Comparison((a.recognizer or "a", b.recognizer or "b"), a.n, only_a, only_b, p_value, difference)
 
@@ -420,7 +424,7 @@ def cross_validate(
         ValueError: If there is no fold or no seed, a seed comes twice, or the folds are of several protocols.
     """
     protocols = {fold.protocol for fold in folds}
-    if len(protocols) != 1 or not seeds or _repeated(list(map(str, seeds))):
+    if len(protocols) != 1 or not seeds or len({*seeds}) < len(seeds):
         raise ValueError(
             f"folds of the protocols {sorted(protocols)} with seeds {list(seeds)}; expected all folds of one protocol "
             "and one or more different seeds: cross_validate(build, folds_of(corpus), seeds=[7, 8, 9])."
@@ -446,9 +450,8 @@ def cross_validate(
 def _confusion(truth: Sequence[str], predicted: Sequence[str], labels: Sequence[str]) -> Counts:
     """Count (n_emotions, n_emotions): truth down, prediction across."""
     _check_pairs(truth, predicted, labels)
-    place = {emotion: number for number, emotion in enumerate(labels)}
-    counts = np.zeros((len(labels), len(labels)))
-    np.add.at(counts, ([place[t] for t in truth], [place[p] for p in predicted]), 1)
+    emotions, counts = pd.Index(labels), np.zeros((len(labels), len(labels)))
+    np.add.at(counts, (emotions.get_indexer(truth), emotions.get_indexer(predicted)), 1)
     return counts
 
 
@@ -473,31 +476,21 @@ def _scores(confusion: Counts, bins: Counts | None = None) -> Draws:
     return scores
 
 
-def _count(said: Report) -> dict[str, Counts]:
-    """Count in each cluster what the metrics are made of.
+def _counts(said: Report, cluster: NDArray[np.int64]) -> tuple[Counts, Counts]:
+    """Count in each cluster, (n,) numbers from 0, what the metrics are made of.
 
     Returns:
         confusion (n_clusters, n_emotions, n_emotions), and bins (n_clusters, n_bins, 2): the sums of the top
         probabilities and of the right answers that fall into each bin of the top probability.
     """
-    names, cluster = np.unique(np.array(said.units), return_inverse=True)
-    place = {emotion: number for number, emotion in enumerate(said.emotions)}
-    truth = np.array([place[emotion] for emotion in said.truth])
+    n, k = cluster.max() + 1, len(said.emotions)
+    truth = pd.Index(said.emotions).get_indexer(said.truth)
     top, named = said.probabilities.max(axis=1), said.probabilities.argmax(axis=1)
-    confusion = np.zeros((len(names), len(place), len(place)))
+    confusion, bins = np.zeros((n, k, k)), np.zeros((n, N_BINS, 2))
     np.add.at(confusion, (cluster, truth, named), 1)
-    bins = np.zeros((len(names), N_BINS, 2))
-    place_of_top = np.clip(np.ceil(top * N_BINS).astype(int) - 1, 0, N_BINS - 1)  # a bin holds its upper edge
-    np.add.at(bins, (cluster, place_of_top), np.stack([top, named == truth], axis=1))
-    return {"confusion": confusion, "bins": bins}
-
-
-def _drawn(counts: Mapping[str, Counts], *, seed: int) -> dict[str, Counts]:
-    """Add up counts of (n_clusters, …) to (1 + n_draws, …): all clusters once, then those of each bootstrap draw."""
-    n = len(counts["confusion"])
-    draws = np.random.default_rng(seed).multinomial(n, np.full(n, 1 / n), N_DRAWS)
-    weights = np.vstack([np.ones(n), draws])  # how often each cluster is in
-    return {name: np.tensordot(weights, count, 1) for name, count in counts.items()}
+    place = np.clip(np.ceil(top * N_BINS).astype(int) - 1, 0, N_BINS - 1)  # a bin holds its upper edge
+    np.add.at(bins, (cluster, place), np.stack([top, named == truth], axis=1))
+    return confusion, bins
 
 
 def _interval(draws: NDArray[np.float64]) -> Interval:
@@ -537,24 +530,3 @@ def _check_probabilities(probabilities: NDArray[np.float64], shape: tuple[int, i
             f"probabilities of {bad.sum()} rows, the first {np.flatnonzero(bad)[:N_NAMED].tolist()}, are not finite, "
             "negative, or do not sum to one; expected a distribution a row. Put a softmax behind the logits."
         )
-
-
-def _aligned(b: Report, a: Report) -> Report:
-    """Bring b into the order of a, or raise if they are not about the same."""
-    place = {utterance: number for number, utterance in enumerate(b.utterances)}
-    different = {*a.utterances} ^ {*b.utterances}
-    order = [place[utterance] for utterance in a.utterances if utterance in place]
-    if different or a.emotions != b.emotions or a.truth != tuple(b.truth[i] for i in order):
-        raise ValueError(
-            f"reports of {a.n} and {b.n} utterances, of which {len(different)} are in one only, or other emotions; "
-            "expected the same utterances, emotions and truth. Evaluate both recognizers on the same corpus and view."
-        )
-    return replace(a, probabilities=b.probabilities[order], recognizer=b.recognizer)
-
-
-def _repeated(values: Sequence[str]) -> list[str]:
-    """List what comes more than once."""
-    if len({*values}) == len(values):
-        return []
-    names, counts = np.unique(np.array(values), return_counts=True)
-    return names[counts > 1].tolist()

@@ -8,90 +8,67 @@ import os
 import platform
 import re
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Hashable, Iterator, Mapping
 from datetime import UTC, datetime
-from importlib.metadata import PackageNotFoundError, version
+from importlib.metadata import version
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pandas as pd
 
+from emolab.evaluation import METRICS, CrossValidation, Interval
 from emolab.storage import results_root, written_whole
 
-if TYPE_CHECKING:
-    from emolab.corpora.corpus import Corpus
-    from emolab.evaluation import CrossValidation
-
-FIELDS: Mapping[str, type | tuple[type, ...]] = {  # what each entry has at least
-    "corpus": str,
-    "view": str,
-    "protocol": str,
-    "recipe": str,
+FIELDS: dict[str, type | tuple[type, ...]] = {  # what each entry has
+    **dict.fromkeys(("corpus", "view", "protocol", "recipe", "preset", "device", "date", "command"), str),
+    **dict.fromkeys(("metrics", "per_emotion", "cost", "chance", "versions"), dict),
     "modalities": list,
-    "preset": str,
-    "pretrained": (str, type(None)),
-    "stand_in": bool,
     "seeds": list,
     "n_test": int,
-    "metrics": dict,
-    "per_emotion": dict,
-    "cost": dict,
-    "versions": dict,
-    "device": str,
-    "date": str,
-    "command": str,
+    "stand_in": bool,
+    "synthetic": bool,
+    "pretrained": (str, type(None)),
 }
-METRICS = ("ua", "wa", "weighted_f1", "macro_f1", "ece")
-LIMITS = ("value", "low", "high")
-EMOTION_FIGURES = ("precision", "recall", "f1", "support")
 COSTS = ("parameters", "trainable", "flops", "train_s", "peak_mb", "latency_ms_p50", "latency_ms_p95")
-UNCOUNTED = ("flops",)  # None where there is no network
+NUMBERS = [f"metrics.{name}.{limit}" for name in METRICS for limit in Interval._fields] + [f"cost.{c}" for c in COSTS]
+UNCOUNTED = "cost.flops"  # None where there is no network
+EMOTION_FIGURES = ("precision", "recall", "f1", "support")
 SAME = ("view", "protocol", "preset")  # an entry takes another's place only if these agree
-LIBRARIES = ("emolab", "numpy", "torch", "scikit-learn", "librosa")
-SAFE_NAME = r"\w[\w.+-]*"
+LIBRARIES = ("emolab", "numpy", "torch", "scikit-learn")
+SAFE = r"\w[\w.+-]*"
+SAFE_NAMES = {"corpus": SAFE, "recipe": f"{SAFE}(/{SAFE})*"}
 EXPLANATIONS = "explain-"  # files beside the ledger that belong to the explanations
-COLUMNS = (
-    "recipe",
-    "modalities",
-    "UA",
-    "WA",
-    "weighted F1",
-    "n",
-    "protocol",
-    "preset",
-    "seeds",
-    "parameters",
-    "train s",
-)
-END = "<!-- end -->"
+HEADLINES = ("ua", "wa", "weighted_f1")
+HEADER = """\
+| recipe | modalities | UA | WA | weighted F1 | n | protocol | preset | seeds | parameters | train s |
+| --- | --- | ---: | ---: | ---: | ---: | --- | --- | --- | ---: | ---: |
+"""
 
 
 def entry_of(
-    measured: CrossValidation,
-    *,
-    recipe: str,
-    corpus: Corpus | str,
-    preset: str,
-    command: str,
-    pretrained: str | None = None,
+    measured: CrossValidation, *, recipe: str, preset: str, command: str, pretrained: str | None = None
 ) -> dict[str, Any]:
     """Put a cross-validation into the ledger's form.
 
     Args:
         measured: What `cross_validate` returned.
         recipe: Name of the recipe, such as "audio/cnn-bilstm".
-        corpus: The corpus or its name.
         preset: "quick" or "full".
         command: The one line that measures it again.
         pretrained: Name of the published weights it started from.
     """
     first = next(iter(measured.reports.values()))
     figures = measured.per_emotion.astype({"support": int}).astype(object)
-    about: dict[str, Any] = {"corpus": corpus if isinstance(corpus, str) else corpus.name, "view": first.view}
-    about |= {"protocol": measured.protocol, "recipe": recipe, "modalities": list(measured.modalities)}
-    about |= {"preset": preset, "pretrained": pretrained, "stand_in": measured.stand_in, "synthetic": first.synthetic}
     return {
-        **about,
+        "corpus": first.corpus,
+        "view": first.view,
+        "protocol": measured.protocol,
+        "recipe": recipe,
+        "modalities": list(measured.modalities),
+        "preset": preset,
+        "pretrained": pretrained,
+        "stand_in": measured.stand_in,
+        "synthetic": first.synthetic,
         "seeds": [int(seed) for seed in measured.reports],
         "n_test": first.n,
         "clusters": {"by": first.clustered_by, "n": len({*first.units})},
@@ -141,51 +118,58 @@ def record(entry: Mapping[str, Any], *, replace: bool = False) -> Path:
 
 def entry_problems(entry: Mapping[str, Any]) -> Iterator[str]:
     """Say, in words, everything that is missing or odd in an entry."""
+    flat = dict(_flat(entry))
     for name, kind in FIELDS.items():
-        if name not in entry:
-            yield f"no {name}"
-        elif not isinstance(entry[name], kind) or (kind is int and isinstance(entry[name], bool)):
-            yield f"{name} is {entry[name]!r}"
-        elif entry[name] in ("", [], {}) or (name == "n_test" and entry[name] < 1):
-            yield f"{name} is empty"
-    for name, pattern in {"corpus": SAFE_NAME, "recipe": f"{SAFE_NAME}(/{SAFE_NAME})*"}.items():
+        value = entry.get(name, "missing")
+        is_kind = isinstance(value, kind) and (kind is bool or not isinstance(value, bool))
+        if name not in entry or not is_kind or value in ("", [], {}) or (kind is int and value < 1):
+            yield f"{name} is {value!r}"
+    for name, pattern in SAFE_NAMES.items():
         if not re.fullmatch(pattern, str(entry.get(name, "name"))):
             yield f"{name} {entry[name]!r} is no file name"
-    yield from _figure_problems(entry)
+    emotions = {name.split(".")[1] for name in flat if name.startswith("per_emotion.")}
+    undefined = {emotion for emotion in emotions if flat.get(f"per_emotion.{emotion}.support") == 0}
+    for name in NUMBERS + [f"per_emotion.{emotion}.{figure}" for emotion in emotions for figure in EMOTION_FIGURES]:
+        value = flat.get(name, "missing")
+        may_lack = name == UNCOUNTED or name.split(".")[1] in undefined
+        if not _finite(value) and not (value is None and may_lack):
+            yield f"{name} is {value!r}"
+    for metric in METRICS:
+        value, low, high = (flat.get(f"metrics.{metric}.{limit}", math.nan) for limit in Interval._fields)
+        if all(map(_finite, (value, low, high))) and not 0 <= low <= value <= high <= 1:
+            yield f"metrics.{metric} has low {low}, value {value}, high {high}, which is not in order from 0 to 1"
 
 
-def _figure_problems(entry: Mapping[str, Any]) -> Iterator[str]:
-    """Say, in words, every figure that is missing or is none."""
-    metrics, costs, emotions = (_mapping(entry.get(name)) for name in ("metrics", "cost", "per_emotion"))
-    for name in METRICS:
-        value, low, high = (_mapping(metrics.get(name)).get(limit, math.nan) for limit in LIMITS)
-        if not all(map(_finite, (value, low, high))):
-            yield f"metrics.{name} is {metrics.get(name, 'missing')!r}"
-        elif not 0 <= low <= value <= high <= 1:
-            yield f"metrics.{name} has low {low}, value {value}, high {high}, which is not in order from 0 to 1"
-    for name in COSTS:
-        if name not in costs or not (_finite(costs[name]) or (name in UNCOUNTED and costs[name] is None)):
-            yield f"cost.{name} is {costs.get(name, 'missing')!r}"
-    for emotion, figures in emotions.items():
-        for name in EMOTION_FIGURES:  # a figure of an emotion that never occurs may be undefined, None
-            value, undefined = _mapping(figures).get(name, "missing"), not _mapping(figures).get("support")
-            if not _finite(value) and not (value is None and undefined):
-                yield f"per_emotion.{emotion}.{name} is {value!r}"
+def _flat(entry: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
+    """Yield each value of nested mappings under its dotted name."""
+    for name, value in entry.items():
+        if isinstance(value, Mapping):
+            yield from _flat(value, f"{prefix}{name}.")
+        else:
+            yield f"{prefix}{name}", value
+
+
+def _finite(value: object) -> bool:
+    """Tell whether something is a number."""
+    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
 
 
 def read_ledger(corpus: str | None = None) -> pd.DataFrame:
     """Read the ledger, or one corpus of it: a row an entry.
 
-    Metrics become columns (ua, ua_low, ua_high, …) and so do costs; everything else stays as it is in the file.
+    What is nested becomes columns by dotted names, but metrics and costs are called ua, ua_low, ua_high, train_s, ….
 
     Raises:
         ValueError: If a file is not an entry; the message names it.
     """
     paths = sorted(results_root().glob(f"{corpus or '*'}/*.json"))
-    rows = [_row(_read(path)) for path in paths if not path.name.startswith(EXPLANATIONS)]
-    figures = [f"{name}{suffix}" for name in METRICS for suffix in ("", "_low", "_high")]
-    columns = [name for name in FIELDS if name not in ("metrics", "cost")] + figures + list(COSTS)
-    return pd.DataFrame(rows, columns=[*columns, "synthetic", "chance"])
+    rows = [dict(_flat(_read(path))) for path in paths if not path.name.startswith(EXPLANATIONS)]
+    return pd.DataFrame(rows).rename(columns=_column)
+
+
+def _column(name: str) -> str:
+    kind, _, rest = name.partition(".")
+    return rest.removesuffix(".value").replace(".", "_") if kind in ("metrics", "cost") else name
 
 
 def results_table(corpus: str) -> str:
@@ -196,42 +180,20 @@ def results_table(corpus: str) -> str:
     by_size = entries.assign(size=entries["modalities"].map(len), joined=entries["modalities"].map(" + ".join))
     ranked = by_size.sort_values(["size", "joined", "ua", "recipe"], ascending=[True, True, False, True])
     rows = [_cells(entry) for entry in ranked.to_dict(orient="records")]
-    rows += _chance_rows(ranked)
-    lines = [COLUMNS, ["---"] * 2 + ["---:"] * 4 + ["---"] * 3 + ["---:"] * 2, *rows]
-    table = "\n".join(f"| {' | '.join(cells)} |" for cells in lines)
+    settings = ranked.drop_duplicates(["view", "protocol", "n_test"])
+    rows += [_chance_cells(entry) for entry in settings.to_dict(orient="records")]
+    table = HEADER + "\n".join(f"| {' | '.join(cells)} |" for cells in rows)
     notes = ["Mean over the seeds, with the 95 % bootstrap interval over speakers."]
     if ranked["stand_in"].any():
         notes.append("A stand-in is a tiny network in the place of a large pretrained one.")
-    if ranked["synthetic"].eq(True).any():
+    if ranked["synthetic"].any():
         notes.append("Measured on the synthetic sample: these figures say nothing about people.")
     return f"{table}\n\n{' '.join(notes)}"
 
 
-def replace_between(text: str, marker: str, table: str) -> str:
-    """Put a table between `<!-- marker -->` and the next `<!-- end -->` of a text; doing it again changes nothing.
-
-    Raises:
-        ValueError: If the text has no such block, or several.
-    """
-    start = f"<!-- {marker} -->"
-    if text.count(start) != 1 or END not in text.split(start)[1]:
-        raise ValueError(
-            f"the text has {start} {text.count(start)} times; expected once, with {END} after it. "
-            "Write both lines where the table belongs."
-        )
-    before, rest = text.split(start)
-    return f"{before}{start}\n{table.strip()}\n{END}{rest.split(END, 1)[1]}"
-
-
 def versions() -> dict[str, str]:
-    """Return the versions of Python and of the libraries that figures depend on; "absent" if not installed."""
-    found = {"python": platform.python_version()}
-    for name in LIBRARIES:
-        try:
-            found[name] = version(name)
-        except PackageNotFoundError:
-            found[name] = "absent"
-    return found
+    """Return the versions of Python and of the libraries that figures depend on."""
+    return {"python": platform.python_version(), **{name: version(name) for name in LIBRARIES}}
 
 
 def device() -> str:
@@ -257,44 +219,17 @@ def _read(path: Path) -> dict[str, Any]:
     return entry
 
 
-def _row(entry: Mapping[str, Any]) -> dict[str, Any]:
-    """Flatten the figures of an entry."""
-    row = {name: value for name, value in entry.items() if name not in ("metrics", "cost")} | entry["cost"]
-    for name, limits in entry["metrics"].items():
-        row |= {name: limits["value"], f"{name}_low": limits["low"], f"{name}_high": limits["high"]}
-    return row
-
-
-def _cells(entry: Mapping[str, Any]) -> list[str]:
+def _cells(entry: Mapping[Hashable, Any]) -> list[str]:
     """Write one entry as the cells of a row."""
-    figures = [
-        f"{entry[m]:.3f} [{entry[f'{m}_low']:.3f}, {entry[f'{m}_high']:.3f}]" for m in ("ua", "wa", "weighted_f1")
-    ]
-    recipe = entry["recipe"] + (" (stand-in)" if entry["stand_in"] else "")
+    figures = [str(Interval(entry[m], entry[f"{m}_low"], entry[f"{m}_high"])) for m in HEADLINES]
+    train_s = f"{entry['train_s']:.2g}" if entry["train_s"] < 1 else f"{entry['train_s']:,.0f}"
+    recipe = entry["recipe"] + " (stand-in)" * entry["stand_in"]
     how = [f"{entry['view']}, {entry['protocol']}", entry["preset"], ", ".join(map(str, entry["seeds"]))]
-    size = [
-        f"{entry['parameters']:,.0f}",
-        f"{entry['train_s']:.2g}" if entry["train_s"] < 1 else f"{entry['train_s']:,.0f}",
-    ]
-    return [recipe, entry["joined"], *figures, f"{entry['n_test']:,}", *how, *size]
+    return [recipe, entry["joined"], *figures, f"{entry['n_test']:,}", *how, f"{entry['parameters']:,.0f}", train_s]
 
 
-def _chance_rows(entries: pd.DataFrame) -> list[list[str]]:
-    """Write what naming the most frequent emotion gives, once for each view, protocol and number of utterances."""
-    known = entries[entries["chance"].map(lambda chance: isinstance(chance, dict))]
-    rows = []
-    for entry in known.drop_duplicates(["view", "protocol", "n_test"]).to_dict(orient="records"):
-        figures = [f"{entry['chance']['majority'][name]:.3f}" for name in ("ua", "wa", "weighted_f1")]
-        how = [f"{entry['n_test']:,}", f"{entry['view']}, {entry['protocol']}"]
-        rows.append(["*always the most frequent emotion*", "", *figures, *how, "", "", "", ""])
-    return rows
-
-
-def _mapping(value: object) -> Mapping[str, Any]:
-    """Take anything but a mapping as an empty one."""
-    return value if isinstance(value, Mapping) else {}
-
-
-def _finite(value: object) -> bool:
-    """Tell whether something is a number."""
-    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
+def _chance_cells(entry: Mapping[Hashable, Any]) -> list[str]:
+    """Write what naming the most frequent emotion gives, for one view, protocol and number of utterances."""
+    figures = [f"{entry[f'chance.majority.{name}']:.3f}" for name in HEADLINES]
+    how = [f"{entry['n_test']:,}", f"{entry['view']}, {entry['protocol']}"]
+    return ["*always the most frequent emotion*", "", *figures, *how, "", "", "", ""]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import doctest
 import time
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -223,6 +224,13 @@ def test_report_shows_figures_beside_chance() -> None:
         assert "n = 240, 8 speakers" in text
 
 
+def test_report_says_where_few_clusters_make_the_interval_rough() -> None:
+    assert (
+        simulated(n_speakers=4).title == "report on utterances: n = 240, 4 speakers, so few that the interval is rough"
+    )
+    assert "rough" not in repr(simulated(n_speakers=5))
+
+
 class Guesser:
     """A recognizer that has learned nothing but the shares of the emotions, and says them with some noise."""
 
@@ -263,12 +271,12 @@ def fitted(corpus: Corpus) -> Guesser:
 
 
 def test_evaluate_reports_on_each_utterance() -> None:
-    corpus = speech(synthetic=True)
+    corpus = replace(speech(synthetic=True), name="sample", view_name="iemocap4")
     said = evaluate(fitted(corpus), corpus)
-    assert (said.n, said.recognizer, said.corpus, said.synthetic) == (120, "text/guess", "own", True)
+    assert (said.n, said.recognizer, said.corpus, said.synthetic) == (120, "text/guess", "sample", True)
     assert said.utterances == tuple(corpus.table["utterance_id"])
     assert len({*said.units}) == 10
-    assert "synthetic sample" in repr(said)
+    assert said.title == "text/guess on the synthetic sample (view iemocap4): n = 120, 10 speakers"
 
 
 @pytest.mark.parametrize("emotions", [(), ("sad", "calm"), EMOTIONS[::-1]])

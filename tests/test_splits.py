@@ -276,8 +276,8 @@ def test_fold_refuses_what_is_no_fold() -> None:
     train, valid, test = parts({}, {}, {})
     with pytest.raises(ValueError, match="has no utterance in valid; expected some in each part"):
         Fold("f/1", train, valid.select([False]), test)
-    with pytest.raises(ValueError, match=r"leaky names \['voice'\]; expected some of \('speaker',"):
-        Fold("f/1", train, valid, test, leaky=("voice",))
+    with pytest.raises(LeakError, match="speaker speaker 0"):  # no such kind, so it allows nothing
+        Fold("f/1", train, valid, train, leaky=("voice",))
     other = Corpus.from_rows(
         "own", [{"utterance_id": "x", "speaker": "x", "emotion": "sad"}], emotions=["sad"], root=Path()
     )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import math
+import json
 from typing import Any
 
 from emolab.course.doctor import doctor
@@ -19,7 +19,7 @@ def record(**figures: Any) -> None:
         figures: Name and value: a finite number, a text, or an interval with `value`, `low` and `high`.
 
     Raises:
-        ValueError: If there is no figure, or one is neither of these.
+        ValueError: If one is neither of these.
 
     Example:
         >>> record(ua=0.25, chance=0.125)
@@ -28,9 +28,14 @@ def record(**figures: Any) -> None:
     from IPython import get_ipython
     from IPython.display import display
 
-    if not figures:
-        raise ValueError("record() got no figure; expected at least one as name=value, such as record(ua=0.61)")
-    plain = {name: _plain(name, value) for name, value in figures.items()}
+    values = {name: value._asdict() if hasattr(value, "_asdict") else value for name, value in figures.items()}
+    try:  # as JSON holds them, numpy's numbers too
+        plain = json.loads(json.dumps(values, allow_nan=False, default=lambda number: number.item()))
+    except (TypeError, ValueError, AttributeError) as error:
+        raise ValueError(
+            f"figures {figures} cannot be recorded; expected finite numbers, texts, or intervals with value, low and "
+            "high. Record the few numbers that the chapter's line in the table shall show."
+        ) from error
     text = " · ".join(f"{name} {figure_text(value)}" for name, value in plain.items())
     if get_ipython() is None:
         print(text)
@@ -43,17 +48,3 @@ def figure_text(value: Any) -> str:
     if isinstance(value, dict):
         return f"{value['value']:.3f} [{value['low']:.3f}, {value['high']:.3f}]"
     return f"{value:.3f}" if isinstance(value, float) else str(value)
-
-
-def _plain(name: str, value: Any) -> Any:
-    """Turn `value` into what JSON can hold."""
-    if all(hasattr(value, part) for part in ("value", "low", "high")):
-        return {part: _plain(name, getattr(value, part)) for part in ("value", "low", "high")}
-    if hasattr(value, "item"):
-        value = value.item()  # numpy's numbers
-    if isinstance(value, str | int) or (isinstance(value, float) and math.isfinite(value)):
-        return value
-    raise ValueError(
-        f"figure {name!r} is {value!r}; expected a finite number, a text, or an interval with value, low and high. "
-        "Record the one number that the chapter's table shall show."
-    )

@@ -1,23 +1,21 @@
 """The runner: executes chapters with papermill into build/, and closes the holes through which errors slip.
 
 A chapter runs in a fresh kernel whose working directory is the folder of its notebook, as in JupyterLab. Peak memory
-is the resident memory of the kernel and its child processes together, looked at ten times a second and after each
-cell; pages that two of them share count twice.
+is the resident memory of the kernel and its child processes together, looked at ten times a second; pages that two of
+them share count twice.
 """
 
 from __future__ import annotations
 
 import ast
-import json
 import os
 import tempfile
 import time
-from collections.abc import Iterator, Mapping, Sequence
-from concurrent.futures import Future, ProcessPoolExecutor, as_completed
-from contextlib import contextmanager
-from dataclasses import asdict, dataclass, field
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field
 from functools import partial
-from multiprocessing import get_context
+from itertools import chain
 from pathlib import Path
 from threading import Event, Thread
 from typing import Any
@@ -25,11 +23,13 @@ from typing import Any
 import nbformat
 import papermill
 import psutil
+from joblib import Parallel, delayed
 from nbclient.exceptions import CellTimeoutError, DeadKernelError
 from nbformat import NotebookNode
 from papermill.exceptions import PapermillExecutionError
 from tqdm import tqdm
 
+from emolab.cost import environment
 from emolab.course import RESULT_MIME, figure_text
 from emolab.storage import CHECKOUT, cache_root, written_whole
 
@@ -40,6 +40,7 @@ LOOK_EVERY_S = 0.1
 FAREWELL_S = 3.0  # what a kernel leaves running is given this long to end by itself
 MEGABYTE = 1_000_000
 ERROR_LENGTH = 400  # characters of an error that a table can bear
+OF_PAPERMILL = {"injected-parameters", "papermill-error-cell-tag"}
 
 
 @dataclass(frozen=True)
@@ -73,29 +74,21 @@ class ChapterRun:
 
 
 def find_chapters(wanted: Sequence[str] = (), *, folder: Path = NOTEBOOKS) -> list[Path]:
-    """Return the chapters' notebooks in order: all, or those wanted by number, beginning of the name, or path.
+    """Return the chapters' notebooks in order: all, or those wanted by number or beginning of the name.
 
     Raises:
         FileNotFoundError: If there is no chapter, or none fits one of the wishes; the message lists those there are.
     """
     chapters = sorted(folder.glob("[0-9][0-9]_*.ipynb"))
-    if not wanted and chapters:
-        return chapters
-    found: list[Path] = []
-    for wish in wanted or ["*"]:
-        if Path(wish).suffix == ".ipynb" and Path(wish).is_file():
-            fitting = [Path(wish).resolve()]
-        else:
-            start = f"{int(wish):02d}_" if wish.isdecimal() else Path(wish).name.removesuffix(".ipynb")
-            fitting = [chapter for chapter in chapters if chapter.name.startswith(start)]
-        if not fitting:
-            names = ", ".join(chapter.stem for chapter in chapters) or "none"
-            raise FileNotFoundError(
-                f"no chapter {wish!r} in {folder}; there: {names}. Expected a number (3), the beginning of a name "
-                "(03_audio) or the path of a notebook; the chapters come with a clone of the repository."
-            )
-        found += [chapter for chapter in fitting if chapter not in found]
-    return found
+    starts = [f"{int(wish):02d}_" if wish.isdecimal() else Path(wish).stem for wish in wanted or [""]]
+    found = {start: [chapter for chapter in chapters if chapter.name.startswith(start)] for start in starts}
+    if missing := [start for start, fitting in found.items() if not fitting]:
+        names = ", ".join(chapter.stem for chapter in chapters) or "none"
+        raise FileNotFoundError(
+            f"no chapter {missing[0]!r} in {folder}; there: {names}. Expected a number (3) or the beginning of a name "
+            "(03_audio); the chapters come with a clone of the repository."
+        )
+    return list(dict.fromkeys(chain(*found.values())))
 
 
 def parameters_of(chapter: Path) -> dict[str, Any]:
@@ -129,14 +122,14 @@ def check_parameters(chapter: Path, given: Mapping[str, Any]) -> dict[str, Any]:
         ValueError: If the chapter has no parameter of that name, or one of another type.
     """
     parameters = parameters_of(chapter)
-    if unknown := sorted(set(given) - set(parameters)):
-        raise ValueError(
-            f"{chapter.name} has no parameter {', '.join(map(repr, unknown))}; expected one of "
-            f"{', '.join(parameters)}. Correct the name; nothing was run."
-        )
     for name, value in given.items():
+        if name not in parameters:
+            raise ValueError(
+                f"{chapter.name} has no parameter {name!r}; expected one of {', '.join(parameters)}. "
+                "Correct the name; nothing was run."
+            )
         default = parameters[name]
-        if default is not None and not isinstance(value, type(default) if type(default) is not float else (int, float)):
+        if default is not None and type(value) is not type(default):
             raise ValueError(
                 f"{chapter.name} got {name}={value!r}; expected {type(default).__name__}, as in {name} = {default!r}. "
                 "Correct the value; nothing was run."
@@ -147,29 +140,26 @@ def check_parameters(chapter: Path, given: Mapping[str, Any]) -> dict[str, Any]:
 def run_chapters(
     chapters: Sequence[Path],
     *,
-    parameters: Mapping[str, Any] | None = None,
+    parameters: Mapping[str, Any],
     build: Path = BUILD,
     jobs: int = 1,
     timeout_s: int | None = None,
 ) -> list[ChapterRun]:
-    """Execute chapters, `jobs` at a time, and remember their figures in build/chapters.json.
+    """Execute chapters in `jobs` processes, which share the cores, and return what came of them in their order.
 
     Raises:
         ValueError: If a parameter does not fit one of the chapters; then none is run.
     """
     for chapter in chapters:
-        check_parameters(chapter, parameters or {})
+        check_parameters(chapter, parameters)
     run = partial(run_chapter, parameters=parameters, build=build, timeout_s=timeout_s)
-    runs = _one_by_one(run, chapters) if jobs == 1 else _side_by_side(run, chapters, jobs)
     done = []
     with tqdm(total=len(chapters), desc="chapters", unit="chapter", disable=None) as bar:
-        for result in runs:
-            done.append(result)
-            tqdm.write(f"{result.chapter}: {result.state}, {result.seconds:.0f} s, {result.peak_mb} MB")
+        for one in Parallel(n_jobs=jobs, return_as="generator_unordered")(map(delayed(run), chapters)):
+            done.append(one)
+            tqdm.write(f"{one.chapter}: {one.state}, {one.seconds:.0f} s, {one.peak_mb} MB")
             bar.update()
-    done.sort(key=lambda result: result.chapter)
-    _remember(done, build / "chapters.json")
-    return done
+    return sorted(done, key=lambda one: one.chapter)
 
 
 def run_chapter(
@@ -178,8 +168,6 @@ def run_chapter(
     parameters: Mapping[str, Any] | None = None,
     build: Path = BUILD,
     timeout_s: int | None = None,
-    show_cells: bool = False,
-    n_threads: int | None = None,
 ) -> ChapterRun:
     """Execute one chapter into `build`; what goes wrong inside it is told in the result's `error`.
 
@@ -188,20 +176,16 @@ def run_chapter(
         parameters: Values that replace defaults in its cell tagged `parameters`.
         build: Folder of the executed notebook, which takes the old one's place only as a whole.
         timeout_s: Time limit of a cell; by default `TIMEOUT_S` of the preset.
-        show_cells: Show a progress bar over cells.
-        n_threads: Limit of the threads that numerical libraries start; by default their own.
 
     Raises:
         ValueError: If a parameter is unknown or of a wrong type; nothing is run then.
     """
     values = check_parameters(chapter, parameters or {})
-    source, target = nbformat.read(chapter, as_version=4), build / chapter.name
+    target, error = build / chapter.name, None
     timeout_s = timeout_s or TIMEOUT_S.get(values.get("preset", "quick"), TIMEOUT_S["quick"])
-    bar = {"desc": chapter.stem, "leave": False, "position": 1, "disable": None} if show_cells else False
-    with tempfile.TemporaryDirectory(prefix="emolab-run-") as scratch, _kernel_environment(scratch, n_threads):
-        executed, error = Path(scratch) / chapter.name, None
-        began = time.perf_counter()
-        with watched_children() as memory:
+    with tempfile.TemporaryDirectory(prefix="emolab-run-") as scratch, environment(**_for_kernels(scratch)):
+        executed, began = Path(scratch) / chapter.name, time.perf_counter()
+        with Watch() as watch:
             try:
                 papermill.execute_notebook(
                     str(chapter),
@@ -209,87 +193,58 @@ def run_chapter(
                     dict(parameters or {}),
                     kernel_name="python3",
                     language="python",
-                    progress_bar=bar,
+                    progress_bar=False,
                     execution_timeout=timeout_s,
                     extra_arguments=["--log-level=ERROR"],  # the kernel speaks to the terminal otherwise
-                    on_cell_complete=lambda **_: memory.look(),
                     resources={"metadata": {"path": str(chapter.resolve().parent)}},  # the kernel's working directory
                 )
             except (PapermillExecutionError, CellTimeoutError, DeadKernelError) as caught:
                 error = caught
-        seconds = time.perf_counter() - began
+        seconds = round(time.perf_counter() - began, 1)
         notebook = nbformat.read(executed, as_version=4)
     with written_whole(target) as part:
         nbformat.write(notebook, part)
-    figures, warnings = _read_back(notebook, source)
-    trouble = _explain(error, notebook, source, peak_mb=memory.peak_mb, timeout_s=timeout_s)
-    return ChapterRun(chapter.stem, values, round(seconds, 1), memory.peak_mb, figures, warnings, trouble, str(target))
+    trouble = _explain(error, notebook, peak_mb=watch.peak_mb, timeout_s=timeout_s)
+    return ChapterRun(chapter.stem, values, seconds, watch.peak_mb, *_read_back(notebook), trouble, str(target))
 
 
-class Memory:
-    """The peak memory of the child processes that were started while it watched."""
+def _for_kernels(scratch: str) -> dict[str, str]:
+    """Return variables for kernels: no progress bars, no user's start-up files, fonts looked for once."""
+    fonts = os.environ.get("MPLCONFIGDIR", str(cache_root() / "matplotlib"))
+    quiet = {"EMOLAB_PROGRESS": "0", "TQDM_DISABLE": "1", "PYDEVD_DISABLE_FILE_VALIDATION": "1"}
+    return {**quiet, "IPYTHONDIR": scratch, "MPLCONFIGDIR": fonts}
+
+
+class Watch(Thread):
+    """Measures the peak memory of the child processes started inside; afterwards none of them is left running."""
 
     def __init__(self) -> None:
-        self.looks = [0]  # bytes; two threads add to it
-        self.seen: set[psutil.Process] = set()
+        super().__init__(daemon=True)
+        self.peak_mb, self._over, self._seen = 0, Event(), set[psutil.Process]()
         self._before = set(psutil.Process().children(recursive=True))
 
-    def look(self) -> None:
-        """Add up the resident memory of all new children."""
-        total = 0
-        for process in set(psutil.Process().children(recursive=True)) - self._before:
-            try:
-                total += process.memory_info().rss
-            except psutil.Error:
-                continue  # it has just ended
-            self.seen.add(process)
-        self.looks.append(total)
+    def run(self) -> None:
+        """Add up the resident memory of all new children, again and again."""
+        while not self._over.wait(LOOK_EVERY_S):
+            total = 0
+            for process in set(psutil.Process().children(recursive=True)) - self._before:
+                with suppress(psutil.Error):  # it may just have ended
+                    total += process.memory_info().rss
+                    self._seen.add(process)
+            self.peak_mb = max(self.peak_mb, total // MEGABYTE)
 
-    @property
-    def peak_mb(self) -> int:
-        """Return the most that was seen, in millions of bytes."""
-        return max(self.looks) // MEGABYTE
+    def __enter__(self) -> Watch:
+        self.start()
+        return self
 
-
-@contextmanager
-def watched_children() -> Iterator[Memory]:
-    """Measure the child processes started inside; afterwards none of them is left running."""
-    memory, over = Memory(), Event()
-
-    def watch() -> None:
-        while not over.wait(LOOK_EVERY_S):
-            memory.look()
-
-    thread = Thread(target=watch, daemon=True)
-    thread.start()
-    try:
-        yield memory
-    finally:
-        over.set()
-        thread.join()
-        for process in psutil.wait_procs(memory.seen, timeout=FAREWELL_S)[1]:
+    def __exit__(self, *_: object) -> None:
+        self._over.set()
+        self.join()
+        for process in psutil.wait_procs(self._seen, timeout=FAREWELL_S)[1]:
             process.kill()
 
 
-@contextmanager
-def _kernel_environment(scratch: str, n_threads: int | None) -> Iterator[None]:
-    """Set the variables that a kernel inherits: no progress bars, no user's start-up files, fonts looked for once."""
-    ours = {"EMOLAB_PROGRESS": "0", "TQDM_DISABLE": "1", "IPYTHONDIR": scratch, "PYDEVD_DISABLE_FILE_VALIDATION": "1"}
-    ours["MPLCONFIGDIR"] = os.environ.get("MPLCONFIGDIR", str(cache_root() / "matplotlib"))
-    if n_threads:
-        ours["OMP_NUM_THREADS"] = str(n_threads)
-    before = {name: os.environ.get(name) for name in ours}
-    os.environ.update(ours)
-    try:
-        yield
-    finally:
-        for name, value in before.items():
-            os.environ.pop(name)
-            if value is not None:
-                os.environ[name] = value
-
-
-def _read_back(notebook: NotebookNode, source: NotebookNode) -> tuple[dict[str, Any], list[str]]:
+def _read_back(notebook: NotebookNode) -> tuple[dict[str, Any], list[str]]:
     """Return the figures recorded in an executed notebook and what its cells wrote to standard error."""
     figures: dict[str, Any] = {}
     warnings = []
@@ -298,19 +253,17 @@ def _read_back(notebook: NotebookNode, source: NotebookNode) -> tuple[dict[str, 
         for output in outputs:
             figures |= output.get("data", {}).get(RESULT_MIME, {})
         if text := "".join(output.text for output in outputs if output.get("name") == "stderr").strip():
-            warnings.append(f"{_place(cell, source)}: {text[:ERROR_LENGTH]}")
+            warnings.append(f"{_place(cell, notebook)}: {text[:ERROR_LENGTH]}")
     return figures, warnings
 
 
-def _explain(
-    error: Exception | None, notebook: NotebookNode, source: NotebookNode, *, peak_mb: int, timeout_s: int
-) -> str | None:
+def _explain(error: Exception | None, notebook: NotebookNode, *, peak_mb: int, timeout_s: int) -> str | None:
     """Say which cell stopped the chapter and why; None if it ran to its end."""
     code = [cell for cell in notebook.cells if cell.cell_type == "code" and cell.source.strip()]
     started = [cell for cell in code if cell.metadata["papermill"]["start_time"]]
     if error is None and started == code:
         return None
-    place = _place(started[-1], source) if started else "before the first cell"
+    place = _place(started[-1], notebook) if started else "before the first cell"
     if isinstance(error, PapermillExecutionError):
         return f"{place}: {error.ename}: {' '.join(error.evalue.split())}"[:ERROR_LENGTH]
     if isinstance(error, CellTimeoutError):
@@ -324,56 +277,22 @@ def _explain(
     return f"{place}: the cell ended the chapter early; {len(code) - len(started)} cells were not run"
 
 
-def _place(cell: NotebookNode, source: NotebookNode) -> str:
-    """Name a cell of an executed notebook by its number in the source and its first line of code."""
-    numbers = {each.get("id"): number for number, each in enumerate(source.cells, 1)}
+def _place(cell: NotebookNode, notebook: NotebookNode) -> str:
+    """Name a cell by its number in the chapter, which lacks what papermill put in, and by its first line of code."""
+    numbered = [each for each in notebook.cells if not OF_PAPERMILL & {*each.metadata.get("tags", [])}]
+    number = numbered.index(cell) + 1 if cell in numbered else "of the parameters"
     lines = [line for line in cell.source.splitlines() if line.strip() and not line.startswith("#")]
-    return f"cell {numbers.get(cell.get('id'), 'of the parameters')} ({lines[0].strip() if lines else 'empty'})"
-
-
-def _one_by_one(run: partial[ChapterRun], chapters: Sequence[Path]) -> Iterator[ChapterRun]:
-    for chapter in chapters:
-        yield run(chapter, show_cells=True)
-
-
-def _side_by_side(run: partial[ChapterRun], chapters: Sequence[Path], jobs: int) -> Iterator[ChapterRun]:
-    """Run chapters in `jobs` worker processes, each with its share of the cores; yield them as they end."""
-    share = max(1, (os.cpu_count() or 1) // jobs)
-    with ProcessPoolExecutor(jobs, mp_context=get_context("spawn")) as pool:
-        futures: dict[Future[ChapterRun], Path] = {pool.submit(run, each, n_threads=share): each for each in chapters}
-        for future in as_completed(futures):
-            try:
-                yield future.result()
-            except Exception as error:  # a worker was killed, or met what it could not foresee: the others go on
-                yield ChapterRun(futures[future].stem, {}, 0.0, 0, error=f"the runner broke: {error!r}")
-
-
-def _remember(runs: Sequence[ChapterRun], path: Path) -> None:
-    """Add `runs` to what build/chapters.json knows of earlier ones; what is no longer there is forgotten."""
-    known = {name: entry for name, entry in _recall(path).items() if (path.parent / f"{name}.ipynb").is_file()}
-    known |= {run.chapter: asdict(run) for run in runs}
-    with written_whole(path) as part:
-        part.write_text(json.dumps(dict(sorted(known.items())), indent=1))
-
-
-def _recall(path: Path) -> dict[str, Any]:
-    try:
-        return json.loads(path.read_text())
-    except (OSError, ValueError):
-        return {}  # nothing was run yet, or the file is not ours: it can always be made again
+    return f"cell {number} ({lines[0].strip() if lines else 'empty'})"
 
 
 def runs_table(runs: Sequence[ChapterRun]) -> str:
     """Return the closing table of a run: chapter, state, seconds, peak memory, headline figures."""
-    rows = [("chapter", "state", "seconds", "peak MB", "figures")]
+    width = max(len(run.chapter) for run in runs)
+    lines = [f"{'chapter':{width}}  state      seconds  peak MB  figures"]
     for run in runs:
         figures = " · ".join(f"{name} {figure_text(value)}" for name, value in run.figures.items())
-        rows.append((run.chapter, run.state, f"{run.seconds:.0f}", str(run.peak_mb), figures))
-    widths = [max(len(row[column]) for row in rows) for column in range(4)]
-    lines = [
-        "  ".join([*(cell.ljust(width) for cell, width in zip(row, widths, strict=False)), row[4]]) for row in rows
-    ]
+        lines.append(f"{run.chapter:{width}}  {run.state:9}  {run.seconds:7.0f}  {run.peak_mb:7}  {figures}".rstrip())
     for run in runs:
         lines += [f"{run.chapter}, {warning}" for warning in run.warnings]
         lines += [f"{run.chapter}, {run.error}; executed so far: {run.output}"] if run.error else []
-    return "\n".join(line.rstrip() for line in lines)
+    return "\n".join(lines)

@@ -5,7 +5,6 @@ It imports none of the heavy packages, so it works where they are broken.
 
 from __future__ import annotations
 
-import html
 import os
 import platform
 import re
@@ -17,6 +16,8 @@ from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, requires, version
 from pathlib import Path
 from typing import Literal
+
+import psutil
 
 from emolab.storage import CHECKOUT, cache_root, corpus_places, data_root, sample_root
 
@@ -55,13 +56,10 @@ class Diagnosis(tuple[Finding, ...]):
     __repr__ = __str__
 
     def _repr_html_(self) -> str:
-        rows = "".join(
-            f"<tr><td>{each.state}</td><td>{html.escape(each.name)}</td>"
-            f"<td style='text-align:left'>{html.escape(each.found)}</td>"
-            f"<td style='text-align:left'>{html.escape(each.remedy)}</td></tr>"
-            for each in self
-        )
-        return f"<table><tr><th>state</th><th>what</th><th>found</th><th>what to do</th></tr>{rows}</table>"
+        import pandas as pd
+
+        with pd.option_context("display.max_colwidth", None):
+            return pd.DataFrame(list(self)).to_html(index=False, justify="left")
 
 
 def doctor() -> Diagnosis:
@@ -80,15 +78,11 @@ def _python() -> Iterator[Finding]:
 
 def _packages() -> Iterator[Finding]:
     """Compare the installed packages with what emolab requires and what the lock names."""
-    try:
-        needed = [
-            re.split(r"[<>=!~;\[ ]", line, maxsplit=1)[0] for line in requires("emolab") or [] if "extra" not in line
-        ]
-    except PackageNotFoundError:
-        yield Finding("emolab", "missing", "not installed here", "pip install --no-deps -e .")
-        return
     locked, installed, missing = locked_versions(), {}, []
-    for name in needed:
+    for line in requires("emolab") or []:
+        name = re.split(r"[<>=!~;\[ ]", line, maxsplit=1)[0]
+        if "extra ==" in line:
+            continue
         try:
             installed[name] = version(name).partition("+")[0]
         except PackageNotFoundError:
@@ -98,8 +92,7 @@ def _packages() -> Iterator[Finding]:
     moved = [f"{name} {has} (lock: {locked[name]})" for name, has in installed.items() if locked.get(name, has) != has]
     if moved:
         yield Finding("versions", "note", ", ".join(moved), "fine in Colab; else: pip install -r requirements.lock")
-    as_locked = len(installed) - len(moved)
-    yield Finding("packages", "ok", f"{len(installed)} of {len(needed)} installed, {as_locked} of them as in the lock")
+    yield Finding("packages", "ok", f"{len(installed)} installed, {len(installed) - len(moved)} of them as in the lock")
 
 
 def locked_versions() -> dict[str, str]:
@@ -111,11 +104,9 @@ def locked_versions() -> dict[str, str]:
 
 
 def _computer() -> Iterator[Finding]:
-    try:
-        memory = f"{os.sysconf('SC_PAGE_SIZE') * os.sysconf('SC_PHYS_PAGES') / GIGABYTE:.0f} GB of memory"
-    except (AttributeError, ValueError, OSError):
-        memory = "memory unknown"  # Windows
-    yield Finding("computer", "ok", f"{os.cpu_count()} cores, {memory}, {platform.system()} {platform.machine()}")
+    memory = psutil.virtual_memory().total / GIGABYTE
+    found = f"{os.cpu_count()} cores, {memory:.0f} GB of memory, {platform.system()} {platform.machine()}"
+    yield Finding("computer", "ok", found)
 
 
 def _gpu() -> Iterator[Finding]:
@@ -125,31 +116,18 @@ def _gpu() -> Iterator[Finding]:
         cards = subprocess.run(command, capture_output=True, text=True, timeout=5, check=True).stdout.strip()
     except (OSError, subprocess.SubprocessError):
         yield Finding("GPU", "note", "no NVIDIA GPU found", "none is needed for the quick preset")
-        return
-    try:
-        cpu_only = version("torch").endswith("+cpu")
-    except PackageNotFoundError:
-        cpu_only = False
-    remedy = "the torch installed here is built for the CPU alone; install a CUDA build of it" if cpu_only else ""
-    yield Finding("GPU", "note" if cpu_only else "ok", cards.replace("\n", "; "), remedy)
+    else:
+        yield Finding("GPU", "ok", cards.replace("\n", "; "), "torch must be a CUDA build to use it")
 
 
 def _disk() -> Iterator[Finding]:
     place = next(folder for folder in (data_root(), *data_root().parents) if folder.exists())
     free = shutil.disk_usage(place).free / GIGABYTE
-    remedy = (
-        "" if free >= FREE_GB else f"expected {FREE_GB:.0f} GB; EMOLAB_DATA and EMOLAB_CACHE move the files elsewhere"
-    )
-    yield Finding("disk", "ok" if free >= FREE_GB else "note", f"{free:.0f} GB free for {data_root()}", remedy)
-    size = sum(_size(Path(folder, name)) for folder, _, names in os.walk(cache_root()) for name in names)
+    enough = free >= FREE_GB
+    remedy = "" if enough else f"expected {FREE_GB:.0f} GB; EMOLAB_DATA and EMOLAB_CACHE move the files elsewhere"
+    yield Finding("disk", "ok" if enough else "note", f"{free:.0f} GB free for {data_root()}", remedy)
+    size = sum(file.stat().st_size for file in cache_root().rglob("*") if file.is_file())
     yield Finding("cache", "ok", f"{size / GIGABYTE:.2f} GB in {cache_root()}; may be deleted at any time")
-
-
-def _size(path: Path) -> int:
-    try:
-        return path.stat().st_size
-    except OSError:
-        return 0  # deleted by somebody this moment
 
 
 def _sample() -> Iterator[Finding]:

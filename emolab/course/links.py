@@ -7,13 +7,18 @@ import io
 import json
 import re
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import nbformat
+from PIL import Image
 
+from emolab.ledger import device, results_table, versions
 from emolab.storage import CHECKOUT, results_root, written_whole
+
+if TYPE_CHECKING:
+    from emolab.course.chapters import ChapterRun
 
 BRANCH = "main"
 COLAB = "https://colab.research.google.com"
@@ -22,7 +27,8 @@ PAGES = ("README.md", "CITATION.cff")  # beside the notebooks, these name the re
 ADDRESS = re.compile(r"(git clone |git\+|repository-code: \"?)https://github\.com/[\w.-]+/[\w.-]+")
 COLAB_PAGE = re.compile(rf"{re.escape(COLAB)}/github/[\w.-]+/[\w.-]+/blob/[\w.-]+/")
 MEASURED = re.compile(r"(?<=sample corpus, quick preset: )\S+ s, \S+ MB")
-TABLES = re.compile(r"<!-- (chapters|results ([\w-]+)) -->")
+MEASURED_FILE = "chapters.json"  # in the results folder, beside the ledger
+TABLES = re.compile(r"(<!-- (?:chapters|results ([\w-]+)) -->\n)(?:(?!<!--).)*(<!-- end -->)", re.DOTALL)
 FIGURE_TAG = "figure-"
 FIGURE_WIDTH = 900  # pixels, as wide as a README is shown
 FIGURE_COLORS = 128
@@ -74,66 +80,70 @@ def _colab_root() -> str:
     return f"{COLAB}/github/{repository().removeprefix('https://github.com/')}/blob/{BRANCH}/"
 
 
-def measured_path() -> Path:
-    """Return the file of seconds and memory that the chapters took on the sample; not of the ledger, so beside it."""
-    return results_root() / "chapters.json"
-
-
 def measured_chapters() -> dict[str, dict[str, Any]]:
     """Return what `emolab run --record` measured on the sample in the quick preset, by chapter; {} if nothing yet."""
-    path = measured_path()
+    path = results_root() / MEASURED_FILE
     return json.loads(path.read_text(encoding="utf-8"))["chapters"] if path.is_file() else {}
 
 
+def record_chapters(runs: Sequence[ChapterRun]) -> None:
+    """Keep what chapters took, beside those not run now; only clean runs on the sample, quick, are comparable.
+
+    Raises:
+        ValueError: If another run is among them; then nothing is kept.
+    """
+    for run in runs:
+        setting = run.parameters.get("corpus"), run.parameters.get("preset")
+        if setting != ("sample", "quick") or run.state != "ok":
+            raise ValueError(
+                f"{run.chapter} ran with {setting} and is {run.state}; expected clean runs with ('sample', 'quick'). "
+                "Nothing was recorded: leave out --record, or run it again."
+            )
+    took = {run.chapter: {"seconds": run.seconds, "peak_mb": run.peak_mb, "figures": run.figures} for run in runs}
+    about = {"device": device(), "versions": versions(), "command": "emolab run --record"}
+    known = {"about": about, "chapters": dict(sorted({**measured_chapters(), **took}.items()))}
+    with written_whole(results_root() / MEASURED_FILE) as part:
+        part.write_text(json.dumps(known, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
+
+
 def refreshed_notebook(notebook: nbformat.NotebookNode, file_name: str) -> nbformat.NotebookNode:
-    """Write badge, set-up cell and measured time into a notebook; doing it again changes nothing."""
+    """Write badge, set-up cell and measured time into a notebook that has places for them."""
     head = notebook.cells[0]
-    if BADGE.search(head.source):
-        head.source = BADGE.sub(lambda _: badge(file_name), head.source)
-    else:
-        title, _, rest = head.source.partition("\n")
-        head.source = f"{title}\n\n{badge(file_name)}\n{rest}".rstrip()
+    head.source = BADGE.sub(lambda _: badge(file_name), head.source)
     if measured := measured_chapters().get(Path(file_name).stem):
         head.source = MEASURED.sub(f"{measured['seconds']:.0f} s, {measured['peak_mb']} MB", head.source)
-    setups = [cell for cell in notebook.cells if "setup" in cell.metadata.get("tags", [])]
-    if not setups:
-        setups = [nbformat.v4.new_code_cell(metadata={"tags": ["setup"]}, id="setup")]
-        notebook.cells.insert(1, setups[0])
-    setups[0].source = setup_cell()
+    for cell in notebook.cells:
+        if "setup" in cell.metadata.get("tags", []):
+            cell.source = setup_cell()
     return notebook
 
 
 def refresh(root: Path = CHECKOUT) -> list[Path]:
     """Bring all notebooks and pages of a checkout up to date; return those that changed."""
     changed = []
-    for path in sorted((root / "notebooks").glob("*.ipynb")):
+    for path in [*sorted((root / "notebooks").glob("*.ipynb")), *(root / name for name in PAGES)]:
         old = path.read_text(encoding="utf-8")
-        new = nbformat.writes(refreshed_notebook(nbformat.reads(old, as_version=4), path.name)) + "\n"
-        changed += _write(path, old, new)
-    for path in (root / name for name in PAGES if (root / name).is_file()):
-        old = path.read_text(encoding="utf-8")
-        changed += _write(path, old, refreshed_page(old, root))
+        if path.suffix == ".ipynb":
+            new = nbformat.writes(refreshed_notebook(nbformat.reads(old, as_version=4), path.name)) + "\n"
+        else:
+            new = refreshed_page(old, root)
+        if new != old:
+            with written_whole(path) as part:
+                part.write_text(new, encoding="utf-8")
+            changed.append(path)
     return changed
-
-
-def _write(path: Path, old: str, new: str) -> list[Path]:
-    if new == old:
-        return []
-    with written_whole(path) as part:
-        part.write_text(new, encoding="utf-8")
-    return [path]
 
 
 def refreshed_page(text: str, root: Path = CHECKOUT) -> str:
     """Write address and tables into a page; these stand between `<!-- chapters -->` or the like and `<!-- end -->`."""
-    from emolab.ledger import replace_between, results_table
-
     text = ADDRESS.sub(lambda match: match[1] + repository(), text)
     text = COLAB_PAGE.sub(lambda _: _colab_root(), text)
-    for match in TABLES.finditer(text):
-        table = results_table(match[2]) if match[2] else chapters_table(measured_chapters(), root)
-        text = replace_between(text, match[1], table)
-    return text
+
+    def table(match: re.Match[str]) -> str:
+        made = results_table(match[2]) if match[2] else chapters_table(measured_chapters(), root)
+        return f"{match[1]}{made}\n{match[3]}"
+
+    return TABLES.sub(table, text)
 
 
 def chapters_table(measured: Mapping[str, Mapping[str, Any]], root: Path = CHECKOUT) -> str:
@@ -149,15 +159,12 @@ def chapters_table(measured: Mapping[str, Mapping[str, Any]], root: Path = CHECK
 
 def export_figures(build: Path, folder: Path) -> list[Path]:
     """Write the pictures of executed cells tagged figure-NAME to `folder`/NAME.png, small enough for a README."""
-    from PIL import Image
-
     written = []
     for path in sorted(build.glob("[0-9][0-9]_*.ipynb")):
         for cell in nbformat.read(path, as_version=4).cells:
-            names = [
-                tag.removeprefix(FIGURE_TAG) for tag in cell.metadata.get("tags", []) if tag.startswith(FIGURE_TAG)
-            ]
-            pictures = [data["image/png"] for data in map(_data, cell.get("outputs", [])) if "image/png" in data]
+            names = [tag[len(FIGURE_TAG) :] for tag in cell.metadata.get("tags", []) if tag.startswith(FIGURE_TAG)]
+            shown = [output.get("data", {}) for output in cell.get("outputs", [])]
+            pictures = [data["image/png"] for data in shown if "image/png" in data]
             for name, picture in zip(names, pictures, strict=False):
                 image = Image.open(io.BytesIO(base64.b64decode(picture))).convert("RGB")
                 image.thumbnail((FIGURE_WIDTH, FIGURE_WIDTH))
@@ -165,7 +172,3 @@ def export_figures(build: Path, folder: Path) -> list[Path]:
                     image.quantize(FIGURE_COLORS).save(part, format="png", optimize=True)
                 written.append(folder / f"{name}.png")
     return written
-
-
-def _data(output: nbformat.NotebookNode) -> Mapping[str, str]:
-    return output.get("data", {})

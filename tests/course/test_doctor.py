@@ -31,16 +31,16 @@ def test_doctor_finds_the_installed_packages_and_calls_itself_healthy() -> None:
 
 
 def test_doctor_names_missing_packages_and_what_to_do(monkeypatch: pytest.MonkeyPatch) -> None:
-    def without_librosa(name: str) -> str:
-        if name == "librosa":
+    def without_seaborn(name: str) -> str:
+        if name == "seaborn":
             raise PackageNotFoundError(name)
         return "0.0.1" if name == "scipy" else version(name)
 
     module = sys.modules["emolab.course.doctor"]  # the name in the package is the function
-    monkeypatch.setattr(module, "version", without_librosa)
+    monkeypatch.setattr(module, "version", without_seaborn)
     diagnosis = doctor()
     assert not diagnosis.healthy
-    assert "librosa" in str(diagnosis)
+    assert "seaborn" in str(diagnosis)
     assert "-> pip install -r requirements.lock" in str(diagnosis)
     assert f"scipy 0.0.1 (lock: {locked_versions()['scipy']})" in by_name(diagnosis)["versions"].found
 

@@ -73,17 +73,23 @@ def test_refresh_writes_all_pages_once(tmp_path: Path, monkeypatch: pytest.Monke
     cells = [new_markdown_cell(head), new_code_cell("old", metadata={"tags": ["setup"]}), new_code_cell("x = 1")]
     (tmp_path / "notebooks").mkdir()
     nbformat.write(new_notebook(cells=cells), tmp_path / "notebooks" / "03_audio.ipynb")
-    nbformat.write(new_notebook(cells=[new_markdown_cell("# 04 · New")]), tmp_path / "notebooks" / "04_new.ipynb")
+    cells = [new_markdown_cell(f"# 04 · New\n\n{old_badge}")]
+    nbformat.write(new_notebook(cells=cells), tmp_path / "notebooks" / "04_new.ipynb")
     (tmp_path / "results").mkdir()
     (tmp_path / "results" / "chapters.json").write_text('{"chapters": {"03_audio": {"seconds": 21.4, "peak_mb": 640}}}')
+    (tmp_path / "CITATION.cff").write_text("repository-code: https://github.com/a/b\n")
     (tmp_path / "README.md").write_text("git clone https://github.com/a/b && cd b\n<!-- chapters -->\n<!-- end -->\n")
-    assert [path.name for path in links.refresh(tmp_path)] == ["03_audio.ipynb", "04_new.ipynb", "README.md"]
+    assert [path.name for path in links.refresh(tmp_path)] == [
+        "03_audio.ipynb",
+        "04_new.ipynb",
+        "README.md",
+        "CITATION.cff",
+    ]
     assert links.refresh(tmp_path) == []
     audio, new = (nbformat.read(path, as_version=4) for path in sorted((tmp_path / "notebooks").iterdir()))
     assert links.badge("03_audio.ipynb") in audio.cells[0].source
     assert audio.cells[0].source.endswith("sample corpus, quick preset: 21 s, 640 MB, no download")
     assert audio.cells[1].source == links.setup_cell()
-    assert [cell.metadata.get("tags") for cell in new.cells] == [None, ["setup"]]
     assert new.cells[0].source == f"# 04 · New\n\n{links.badge('04_new.ipynb')}"
     readme = (tmp_path / "README.md").read_text()
     assert "git clone https://github.com/someone/fork && cd b" in readme
