@@ -65,7 +65,6 @@ STYLE: Look = {
     "axes.edgecolor": GREY,
     "axes.spines.right": False,
     "axes.spines.top": False,
-    "grid.color": PALE,
     "legend.frameon": False,
 }
 CHANCE: Look = {"color": GREY, "linestyle": (0, (4, 2)), "linewidth": 1.3, "label": "chance"}
@@ -125,7 +124,7 @@ def _rows(ax: Axes, names: Sequence[str]) -> None:
     ax.set(yticks=range(len(names)), yticklabels=names, ylim=(len(names) - 0.4, -0.6), ylabel="")
     ax.tick_params(axis="y", length=0)
     ax.spines["left"].set_visible(False)
-    ax.grid(axis="x")
+    ax.grid(axis="x", color=PALE)
 
 
 def _look(name: str, number: int | None = None) -> Look:
@@ -283,7 +282,7 @@ def valence_arousal(corpus: Corpus, *, ax: Axes | None = None) -> Axes:
     for emotion, group in points.groupby(emotions):
         look: Look = {"edgecolor": _look(str(emotion))["color"], "fill": False, "linewidth": 1.8}
         ax.add_patch(Ellipse(tuple(group.mean()), *(2 * group.std(ddof=0)), **look))
-    ax.grid(visible=True)
+    ax.grid(color=PALE)
     ax.set(xlabel="valence, from 1 (negative) to 5 (positive)", ylabel="arousal, from 1 (calm) to 5 (excited)")
     ax.set(xlim=(0.8, 5.2), ylim=(0.8, 5.2), xticks=range(1, 6), yticks=range(1, 6))
     title = "Where the emotions lie in valence and arousal"
@@ -433,7 +432,7 @@ def curves(history: History, *, n_emotions: int | None = None, note: str = "", a
     table[["training", "validation"]].plot(ax=loss, color=SERIES_COLORS[:2], **mark)
     table["valid_score"].plot(ax=score, color=SERIES_COLORS[1], **mark)
     for panel in (loss, score):
-        panel.grid(axis="y")
+        panel.grid(axis="y", color=PALE)
         panel.xaxis.set_major_locator(MaxNLocator(integer=True, nbins=6))
     if n_emotions:
         score.axhline(1 / n_emotions, **CHANCE)
@@ -478,7 +477,7 @@ def waveform(wave: ArrayLike, rms: ArrayLike | None = None, *, note: str = "", a
         ax.plot(np.arange(len(level)) * HOP_S, level, color=SERIES_COLORS[1], label="level (rms)")
         ax.legend(loc="upper right")
     ax.set(xlim=(0, seconds), xlabel="seconds", ylabel="full scale is 1")
-    ax.grid(axis="y")
+    ax.grid(axis="y", color=PALE)
     return titled(ax, "Waveform", f"{seconds:.2f} s", note)
 
 
@@ -588,9 +587,7 @@ def faces(frames: ArrayLike, times: ArrayLike | None = None, *, note: str = "", 
     """Draw six of the frames (n_frames, height, width, 3) uint8 side by side, with their times in seconds."""
     pictures = np.asarray(frames)
     if pictures.ndim != 4 or not len(pictures):
-        raise ValueError(
-            f"frames {pictures.shape}; expected (n, height, width, 3), as of media.read_frames, at least one."
-        )
+        raise ValueError(f"frames {pictures.shape}; expected (n, height, width, 3), of read_frames, at least one.")
     shown = np.linspace(0, len(pictures) - 1, min(N_FACES, len(pictures))).round().astype(int)
     height, width = pictures.shape[1:3]
     ax = ax or _axes(0.9 + min(3.5, WIDTH * height / (width * len(shown))))
