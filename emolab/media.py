@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from itertools import chain
 from pathlib import Path
 from typing import Any
@@ -13,16 +12,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 SAMPLE_RATE = 16_000  # Hz, what every model hears
-SOUND_FILES = (
-    b"RIFF",
-    b"RF64",
-    b"fLaC",
-    b"OggS",
-    b"FORM",
-    b".snd",
-    b"caff",
-    b"riff",
-)  # beginnings that libsndfile reads
+# Beginnings of the files that libsndfile reads
+SOUND_FILES = (b"RIFF", b"RF64", b"fLaC", b"OggS", b"FORM", b".snd", b"caff", b"riff")
 MIN_RATE, MAX_RATE = 1_000, 768_000  # Hz; a header that says something else is broken
 MAX_SAMPLE = 100.0  # full scale is 1; a float file may overshoot by some dB, not by 40
 N_VALUES_A_BLOCK = 1 << 22  # a broken header may promise terabytes: memory is taken as the sound arrives
@@ -30,17 +21,6 @@ UNSIZED = 0x7FFF_0000  # bytes; a file written into a pipe could not know its si
 PADDING = 8  # bytes that the size in a header may be too large by
 TOLERANCE_S = 0.25  # a container's duration and that of its sound differ by some codec frames
 SAME_TIME_S = 1e-3  # times of film frames are rounded
-
-
-@dataclass(frozen=True)
-class VideoFacts:
-    """What a film's header says: length in seconds, frames a second, picture size in pixels, whether it has sound."""
-
-    seconds: float
-    fps: float
-    height: int
-    width: int
-    has_sound: bool
 
 
 def read_audio(path: str | Path, *, sample_rate: int = SAMPLE_RATE) -> NDArray[np.float32]:
@@ -60,8 +40,7 @@ def read_audio(path: str | Path, *, sample_rate: int = SAMPLE_RATE) -> NDArray[n
         ValueError: If the file is empty, corrupt, cut off, without sound, or has samples that are no sound.
         OSError: If the system cannot read the file.
     """
-    path = _existing(path)
-    with _clear_errors(path, "sound"):
+    with _readable(path, "sound") as path:
         _check_size(path)
         wave, rate = (_read_sound_file if _is_sound_file(path) else _read_sound_track)(path)
         if not MIN_RATE <= rate <= MAX_RATE:
@@ -107,12 +86,11 @@ def read_frames(
             f"start={start}, end={end}, fps={fps}, size={size}; expected 0 <= start < end in seconds, fps and size "
             "above 0. Leave out what you do not need."
         )
-    path = _existing(path)
-    with _clear_errors(path, "pictures"):
+    with _readable(path, "pictures") as path, _opened(path, "video") as (container, stream):
         _check_size(path)
-        shown = _timed_frames(path, first, last)
+        shown = _timed_frames(container, stream, first, last)
         if fps is not None:
-            shown = _on_grid(shown, first, min(last, video_facts(path).seconds), fps)
+            shown = _on_grid(shown, first, min(last, _promised_seconds(container, stream)), fps)
         pictures = (picture for time, picture in shown if time >= first - SAME_TIME_S)
         height, width = size or (None, None)
         arrays = [picture.to_ndarray(format="rgb24", height=height, width=width) for picture in pictures]
@@ -128,8 +106,7 @@ def audio_seconds(path: str | Path) -> float:
         FileNotFoundError: If there is no such file.
         ValueError: If the file is empty, corrupt or without sound.
     """
-    path = _existing(path)
-    with _clear_errors(path, "sound"):
+    with _readable(path, "sound") as path:
         if _is_sound_file(path):
             import soundfile
 
@@ -139,42 +116,25 @@ def audio_seconds(path: str | Path) -> float:
     return seconds or len(read_audio(path)) / SAMPLE_RATE
 
 
-def video_facts(path: str | Path) -> VideoFacts:
-    """Return what the header of a film says about it, without decoding a picture.
-
-    Raises:
-        FileNotFoundError: If there is no such file.
-        ValueError: If the file is empty, corrupt or without pictures.
-    """
-    path = _existing(path)
-    with _clear_errors(path, "pictures"), _opened(path, "video") as (container, stream):
-        seconds, fps = _promised_seconds(container, stream), float(stream.average_rate or 0)
-        return VideoFacts(seconds, fps, stream.height, stream.width, bool(container.streams.audio))
-
-
-def _existing(path: str | Path) -> Path:
-    path = Path(path)
-    if not path.is_file():
-        state = "is a folder" if path.is_dir() else "does not exist"
-        raise FileNotFoundError(
-            f"{path} {state}; expected a sound or film file. Check the name and the corpus's root folder."
-        )
-    return path
-
-
 @contextmanager
-def _clear_errors(path: Path, wanted: str) -> Iterator[None]:
-    """Turn what the decoders raise into a ValueError that says which file, what was expected and what to do.
+def _readable(path: str | Path, wanted: str) -> Iterator[Path]:
+    """Give a file that is there; what the decoders raise becomes a ValueError that says which file and what to do.
 
     Decoders fail on mangled bytes in many ways; an error of the system, such as a denied permission, stays as it is.
     """
     from av.error import FFmpegError
     from soundfile import SoundFileError
 
+    path = Path(path)
+    if not path.is_file():
+        state = "is a folder" if path.is_dir() else "does not exist"
+        raise FileNotFoundError(
+            f"{path} {state}; expected a sound or film file. Check the name and the corpus's root folder."
+        )
     if path.stat().st_size == 0:
         raise ValueError(f"{path} is empty, 0 bytes; expected {wanted}. Copy the file again or leave it out by its id.")
     try:
-        yield
+        yield path
     except (FFmpegError, SoundFileError, ValueError, TypeError, ArithmeticError, MemoryError, RuntimeError) as error:
         reason = str(error).rstrip(".") or type(error).__name__
         raise ValueError(
@@ -271,21 +231,20 @@ def _check_whole(found: float, promised: float) -> None:
         raise ValueError(f"it is cut off after {found:.2f} s; its header promises {promised:.2f} s")
 
 
-def _timed_frames(path: Path, first: float, last: float) -> Iterator[tuple[float, Any]]:
+def _timed_frames(container: Any, stream: Any, first: float, last: float) -> Iterator[tuple[float, Any]]:
     """Yield (seconds into the film, picture) before `last`, from a picture at or before `first` on."""
-    with _opened(path, "video") as (container, stream):
-        begin = float((stream.start_time or 0) * stream.time_base)
-        period = 1 / float(stream.average_rate) if stream.average_rate else 0.0
-        if first > 0:
-            container.seek(round((first + begin) / stream.time_base), stream=stream)
-        time = -period
-        for frame in container.decode(stream):
-            time = time + period if frame.time is None else frame.time - begin
-            if time >= last - SAME_TIME_S:
-                return
-            yield time, frame
-        if last == float("inf"):
-            _check_whole(time + period, _promised_seconds(container, stream))
+    begin = float((stream.start_time or 0) * stream.time_base)
+    period = 1 / float(stream.average_rate) if stream.average_rate else 0.0
+    if first > 0:
+        container.seek(round((first + begin) / stream.time_base), stream=stream)
+    time = -period
+    for frame in container.decode(stream):
+        time = time + period if frame.time is None else frame.time - begin
+        if time >= last - SAME_TIME_S:
+            return
+        yield time, frame
+    if last == float("inf"):
+        _check_whole(time + period, _promised_seconds(container, stream))
 
 
 def _on_grid(shown: Iterator[tuple[float, Any]], first: float, last: float, fps: float) -> Iterator[tuple[float, Any]]:

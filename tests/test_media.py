@@ -11,7 +11,7 @@ import soundfile
 from hypothesis import given
 from hypothesis import strategies as st
 
-from emolab.media import SAMPLE_RATE, audio_seconds, read_audio, read_frames, video_facts
+from emolab.media import SAMPLE_RATE, audio_seconds, read_audio, read_frames
 
 THREE_PARTS = r"(cannot be read: |is empty, 0 bytes).*[Ee]xpected.*(Copy|copy|leave)"
 FPS = 10
@@ -120,7 +120,7 @@ def test_read_audio_rejects_samples_that_are_no_sound(tmp_path: Path, value: flo
 
 @pytest.mark.parametrize("name", ["a.wav", "a.flac", "a.mp3", "a.mp4", "a.avi", "noise"])
 @pytest.mark.parametrize("content", [b"", b"RIFF", b"no sound at all, only words " * 20], ids=["empty", "stub", "text"])
-@pytest.mark.parametrize("function", [read_audio, read_frames, audio_seconds, video_facts])
+@pytest.mark.parametrize("function", [read_audio, read_frames, audio_seconds])
 def test_empty_and_corrupt_files_raise_one_clear_error(tmp_path: Path, function, name: str, content: bytes) -> None:
     (tmp_path / name).write_bytes(content)
     with pytest.raises(ValueError, match=THREE_PARTS) as caught:
@@ -128,7 +128,7 @@ def test_empty_and_corrupt_files_raise_one_clear_error(tmp_path: Path, function,
     assert name in str(caught.value)
 
 
-@pytest.mark.parametrize("function", [read_audio, read_frames, audio_seconds, video_facts])
+@pytest.mark.parametrize("function", [read_audio, read_frames, audio_seconds])
 def test_missing_files_and_folders_are_said_to_be_so(tmp_path: Path, function) -> None:
     with pytest.raises(FileNotFoundError, match=r"gone\.wav does not exist; expected a sound or film.*Check the name"):
         function(tmp_path / "gone.wav")
@@ -235,13 +235,6 @@ def test_read_frames_rejects_a_film_that_is_cut_off(tmp_path: Path, name: str, s
         read_frames(path)
 
 
-@pytest.mark.parametrize("sound", [True, False])
-def test_video_facts_reads_the_header(tmp_path: Path, sound: bool) -> None:
-    facts = video_facts(write_film(tmp_path / "a.mp4", sound=sound))
-    assert (facts.height, facts.width, facts.has_sound, facts.fps) == (*SIZE, sound, FPS)
-    assert facts.seconds == pytest.approx(2, abs=0.1)
-
-
 @pytest.fixture(scope="module")
 def originals(tmp_path_factory: pytest.TempPathFactory) -> dict[str, bytes]:
     folder = tmp_path_factory.mktemp("originals")
@@ -273,7 +266,7 @@ def test_mangled_files_give_sound_and_pictures_or_a_clear_error(
         content[start : start + len(replacement)] = replacement
     path = scratch / name
     path.write_bytes(content[: int(kept * len(content))])
-    for read in (read_audio, read_frames, audio_seconds, video_facts):
+    for read in (read_audio, read_frames, audio_seconds):
         problem, result = "", None
         try:
             result = read(path)

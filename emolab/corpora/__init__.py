@@ -11,7 +11,7 @@ import pandas as pd
 from emolab.corpora.corpus import TRUTH, Corpus, complete_table
 from emolab.corpora.iemocap import read_iemocap
 from emolab.corpora.labels import VIEWS
-from emolab.corpora.layout import raise_problems, table_rows
+from emolab.corpora.layout import raise_problems, some, table_rows
 from emolab.corpora.meld import read_meld
 from emolab.corpora.own import read_own
 from emolab.corpora.ravdess import read_action_units, read_ravdess
@@ -89,22 +89,20 @@ def join_truth(corpus: Corpus, path: Path) -> Corpus:
     """
     if not path.is_file():
         raise FileNotFoundError(f"no {path}. Expected it beside the sample. Build it again: emolab sample --force")
-    header, cells, problems = table_rows(path)
-    if missing := [column for column in ("utterance_id", *TRUTH) if column not in header]:
-        problems.append(f"no column {', '.join(missing)}")
-        cells = {}
-    truth = {row["utterance_id"]: row for row in cells.values()}
-    wanted = set(corpus.table["utterance_id"])
-    if cells and (odd := sorted(wanted ^ truth.keys())):
-        problems.append(f"not of both sample and truth: {', '.join(odd[:5])} ({len(odd)} in all)")
+    _, cells, problems = table_rows(path, columns=("utterance_id", *TRUTH))
+    truth = {row["utterance_id"]: _truth(row) for row in cells.values()}
+    names = corpus.table["utterance_id"]
+    if not problems and (odd := sorted(set(names) ^ truth.keys())):
+        problems.append(f"not of both sample and truth: {some(odd)} ({len(odd)} in all)")
     raise_problems(problems, where=path, remedy="Expected the truth of each utterance. Run: emolab sample --force")
-    rows = [_truth(truth[name]) for name in corpus.table["utterance_id"]]
-    return replace(corpus, table=complete_table(corpus.table.assign(**pd.DataFrame(rows, dtype=object))))
+    columns = pd.DataFrame([truth[name] for name in names], dtype=object)
+    return replace(corpus, table=complete_table(corpus.table.assign(**columns)))
 
 
 def _truth(row: dict[str, str]) -> dict[str, Any]:
     """Turn the cells of one row of truth.csv into values."""
-    values: dict[str, Any] = {column: row[column] or None for column in TRUTH}
-    values["cue_words"] = tuple(int(position) for position in row["cue_words"].split())
-    values["cue_modalities"] = tuple(row["cue_modalities"].split())
-    return values
+    lists = {
+        "cue_words": tuple(int(position) for position in row["cue_words"].split()),
+        "cue_modalities": tuple(row["cue_modalities"].split()),
+    }
+    return {column: row[column] or None for column in TRUTH} | lists

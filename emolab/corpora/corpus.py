@@ -12,6 +12,7 @@ import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 
 from emolab.corpora.labels import VIEWS
+from emolab.corpora.layout import raise_problems, some
 
 SCHEMA: Mapping[str, tuple[str, str]] = {  # column: (pandas dtype, meaning); all but three may be missing (NA)
     "utterance_id": ("string", "unique name of the utterance; never NA"),
@@ -48,8 +49,7 @@ TRUTH: Mapping[str, tuple[str, str]] = {  # columns that only the synthetic samp
 }
 REQUIRED = ("utterance_id", "speaker", "emotion")
 GENDERS = ("female", "male")
-MODALITIES = ("audio", "text", "video")
-N_NAMED = 5  # an error names this many offenders, then counts the rest
+MODALITIES = {"audio": "audio_path", "text": "text", "video": "video_path"}  # and their columns
 
 
 @dataclass(frozen=True)
@@ -80,18 +80,25 @@ class Corpus:
     default_view: str | None = None
 
     def __post_init__(self) -> None:
-        if problems := schema_problems(self.table, self.emotions):
-            raise ValueError(
-                f"the table of corpus {self.name!r} breaks the schema: {'; '.join(problems)}. Expected the columns "
-                "and types of emolab.corpora.corpus.SCHEMA; build it with Corpus.from_rows."
-            )
+        remedy = "Expected the columns and types of emolab.corpora.corpus.SCHEMA; build it with Corpus.from_rows."
+        raise_problems(
+            schema_problems(self.table, self.emotions), where=f"the table of corpus {self.name!r}", remedy=remedy
+        )
 
     @classmethod
     def from_rows(
-        cls, name: str, rows: Iterable[Mapping[str, Any]], *, emotions: Sequence[str], root: Path, **fields: Any
+        cls,
+        name: str,
+        rows: Iterable[Mapping[str, Any]],
+        *,
+        emotions: Iterable[str],
+        root: Path,
+        dropped: Iterable[tuple[str, str]] = (),
+        **fields: Any,
     ) -> Corpus:
         """Build a corpus from one mapping an utterance; columns that are not given are NA."""
-        return cls(name, complete_table(pd.DataFrame(list(rows))), tuple(emotions), Path(root), **fields)
+        gone = pd.DataFrame(list(dropped), columns=["utterance_id", "reason"])
+        return cls(name, complete_table(pd.DataFrame(list(rows))), tuple(emotions), Path(root), dropped=gone, **fields)
 
     def __len__(self) -> int:
         return len(self.table)
@@ -104,8 +111,7 @@ class Corpus:
     @property
     def modalities(self) -> tuple[str, ...]:
         """The modalities that at least one utterance has, in the order audio, text, video."""
-        columns = ("audio_path", "text", "video_path")
-        return tuple(m for m, c in zip(MODALITIES, columns, strict=True) if self.table[c].notna().any())
+        return tuple(modality for modality, column in MODALITIES.items() if self.table[column].notna().any())
 
     def select(self, rows: ArrayLike) -> Corpus:
         """Keep the rows for which the (n_utterances,) mask `rows` is true, in their order."""
@@ -135,10 +141,8 @@ class Corpus:
         gone = self.table.loc[~kept, ["utterance_id", "emotion"]]
         gone = gone.assign(reason=f"not in view {name}: " + gone["emotion"])[["utterance_id", "reason"]]
         table = self.table.assign(emotion=emotion.astype("string"))[kept].reset_index(drop=True)
-        dropped = gone if self.dropped.empty else pd.concat([self.dropped, gone], ignore_index=True)
-        return replace(
-            self, table=table, emotions=view.emotions, view_name=name, dropped=dropped.reset_index(drop=True)
-        )
+        dropped = pd.concat([part for part in (self.dropped, gone) if len(part)] or [gone], ignore_index=True)
+        return replace(self, table=table, emotions=view.emotions, view_name=name, dropped=dropped)
 
     def targets(self) -> NDArray[np.int64]:
         """Return (n_utterances,) int64, the position of each utterance's emotion in `emotions`."""
@@ -162,7 +166,7 @@ class Corpus:
         if len(missing):
             raise ValueError(
                 f"{len(missing)} of {len(self)} utterances of corpus {self.name!r} have no {column}: "
-                f"{_some(missing)}. Expected one for each; leave those out with "
+                f"{some(missing)}. Expected one for each; leave those out with "
                 f'corpus.select(corpus.table["{column}"].notna()), or take a recipe that needs no {column}.'
             )
         return self.table[column]
@@ -190,21 +194,14 @@ def schema_problems(table: pd.DataFrame, emotions: Sequence[str]) -> list[str]:
             problems.append(f"column {column} has type {table[column].dtype}, not {dtype}")
     for column in REQUIRED:
         if (empty := table[column].isna() | (table[column].astype("string") == "")).any():
-            problems.append(f"{column} is empty in rows {_some(table.index[empty])}")
+            problems.append(f"{column} is empty in rows {some(table.index[empty])}")
     if (twice := table["utterance_id"].duplicated(keep=False) & table["utterance_id"].notna()).any():
-        problems.append(f"utterance_id occurs twice: {_some(table.loc[twice, 'utterance_id'].unique())}")
+        problems.append(f"utterance_id occurs twice: {some(table.loc[twice, 'utterance_id'].unique())}")
     if (unknown := ~table["emotion"].isin(list(emotions)) & table["emotion"].notna()).any():
-        labels = _some(table.loc[unknown, "emotion"].unique())
-        problems.append(f"unknown emotion {labels} in rows {_some(table.index[unknown])}; known: {list(emotions)}")
+        labels = some(table.loc[unknown, "emotion"].unique())
+        problems.append(f"unknown emotion {labels} in rows {some(table.index[unknown])}; known: {list(emotions)}")
     if (odd := ~table["gender"].isin(GENDERS) & table["gender"].notna()).any():
-        problems.append(f"gender is not female or male in rows {_some(table.index[odd])}")
+        problems.append(f"gender is not female or male in rows {some(table.index[odd])}")
     if (backwards := table["end"] < table["start"]).any():
-        problems.append(f"end lies before start in rows {_some(table.index[backwards])}")
+        problems.append(f"end lies before start in rows {some(table.index[backwards])}")
     return problems
-
-
-def _some(values: Iterable[Any]) -> str:
-    """Name the first few of many."""
-    names = [str(value) for value in values]
-    more = f" and {len(names) - N_NAMED} more" if len(names) > N_NAMED else ""
-    return ", ".join(names[:N_NAMED]) + more

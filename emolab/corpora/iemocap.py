@@ -9,15 +9,14 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import pandas as pd
-
 from emolab.corpora.corpus import Corpus
 from emolab.corpora.labels import IEMOCAP_EMOTIONS, IEMOCAP_VOTES
-from emolab.corpora.layout import found_in, lines_of, listed, nearby, raise_problems
+from emolab.corpora.layout import found_in, lines_of, nearby, raise_problems, some
 
 N_SESSIONS = 5
 GENDERS = {"F": "female", "M": "male"}
-NAME = re.compile(r"(?P<dialogue>Ses(?P<session>\d\d)(?P<marked>[FM])_(?:impro|script)\w+)_(?P<who>[FM])[0-9X]+", re.A)
+MARKED = len("Ses01")  # where a dialogue's name says who wears the markers
+NAME = re.compile(r"(?P<dialogue>Ses(?P<session>\d\d)[FM]_(?:impro|script)\w+)_(?P<who>[FM])[0-9X]+", re.A)
 EVALUATION = re.compile(
     r"\[\s*(?P<start>\d{1,6}(?:\.\d+)?)\s*-\s*(?P<end>\d{1,6}(?:\.\d+)?)\s*\]\s+"
     r"(?P<name>\S+)\s+(?P<label>\S+)\s+\[(?P<ratings>[^\]]*)\]"
@@ -32,13 +31,14 @@ def session_folders(root: Path) -> list[Path]:
     Raises:
         FileNotFoundError: If they are neither in `root` nor one level below or above.
     """
-    root = Path(root)
-    for place in nearby(root):
-        folders = _sessions_in(place.resolve())
-        if all(_has_evaluations(folder) for folder in folders):
-            return folders
-    best = max(nearby(root), key=lambda place: sum(map(_has_evaluations, _sessions_in(place))))
-    missing = [folder.name for folder in _sessions_in(best) if not _has_evaluations(folder)]
+    sessions = [f"Session{number}" for number in range(1, N_SESSIONS + 1)]
+    places = {
+        place: [session for session in sessions if not (place / session / "dialog" / "EmoEvaluation").is_dir()]
+        for place in nearby(Path(root))
+    }
+    best, missing = min(places.items(), key=lambda place: len(place[1]))
+    if not missing:
+        return [best.resolve() / session for session in sessions]
     raise FileNotFoundError(
         f"no IEMOCAP in {best.resolve()}: dialog/EmoEvaluation is missing in {', '.join(missing)}; "
         f"found there: {found_in(best)}. Expected the unpacked release, Session1 to Session{N_SESSIONS}. Licensed, "
@@ -76,28 +76,27 @@ def read_iemocap(root: Path, *, skip_missing: bool = False) -> Corpus:
     root = folders[0].parent
     found = _Findings()
     for folder in folders:
-        for path in sorted((folder / "dialog" / "EmoEvaluation").glob("*.txt")):
-            if path.is_file() and not path.name.startswith("."):
-                _read_dialogue(path, folder, found)
+        for path in sorted((folder / "dialog" / "EmoEvaluation").glob("[!.]*.txt")):
+            _read_dialogue(path, folder, found)
     if not found.rows:
         found.problems.append("no evaluated utterance at all")
     raise_problems(found.problems, where=root, remedy="Expected the files as distributed; unpack them again.")
-    if found.missing and not skip_missing:
-        raise FileNotFoundError(
-            f"{len(found.missing)} files of IEMOCAP are missing in {root}: {listed(found.missing)}. Expected a sound "
-            "file for each evaluated utterance and a transcript for each dialogue. Unpack the archive again, or leave "
-            "out the utterances without sound by skip_missing=True."
-        )
     rows = [row for row in found.rows if row["audio_path"]]
-    silent = [(row["utterance_id"], "no sound file") for row in found.rows if not row["audio_path"]]
-    if not rows:
+    if found.missing and not (skip_missing and rows):
         raise FileNotFoundError(
-            f"none of the {len(silent)} evaluated utterances in {root} has a sound file. Expected "
-            "SessionN/sentences/wav/DIALOGUE/UTTERANCE.wav. Unpack that part of the archive too."
+            f"{len(found.missing)} files of IEMOCAP are missing in {root}: {some(found.missing)}. Expected a sound "
+            "file for each evaluated utterance and a transcript for each dialogue. Unpack the archive again, or leave "
+            "out the utterances without sound by skip_missing=True, if there are some with sound."
         )
-    dropped = pd.DataFrame([*found.dropped, *silent], columns=["utterance_id", "reason"])
-    emotions = tuple(IEMOCAP_EMOTIONS.values())
-    return Corpus.from_rows("iemocap", rows, emotions=emotions, root=root, dropped=dropped, default_view="iemocap6")
+    silent = [(row["utterance_id"], "no sound file") for row in found.rows if not row["audio_path"]]
+    return Corpus.from_rows(
+        "iemocap",
+        rows,
+        emotions=IEMOCAP_EMOTIONS.values(),
+        root=root,
+        dropped=found.dropped + silent,
+        default_view="iemocap6",
+    )
 
 
 @dataclass
@@ -112,46 +111,46 @@ class _Findings:
 
 def _read_dialogue(path: Path, folder: Path, found: _Findings) -> None:
     """Add the utterances of one dialogue, from its evaluation file, its transcript and the names of its media."""
-    rows = list(_evaluated(path, folder, found))
+    rows = sorted(_evaluated(path, folder, found), key=lambda row: row["start"])
     texts = _transcript(folder / "dialog" / "transcriptions" / path.name, found)
     evaluated = {row["utterance_id"] for row in rows}
     found.dropped.extend((name, "transcribed, but not evaluated") for name in texts if name not in evaluated)
     sounds = folder / "sentences" / "wav" / path.stem
     there = {file.name for file in sounds.iterdir()} if sounds.is_dir() else set()
     film = folder / "dialog" / "avi" / "DivX" / f"{path.stem}.avi"
-    has_film = film.is_file()
-    for turn, row in enumerate(sorted(rows, key=lambda row: row["start"])):
-        sound = (sounds / f"{row['utterance_id']}.wav").relative_to(folder.parent).as_posix()
-        row.update(turn=turn, text=texts.get(row["utterance_id"]) or None, audio_path=None)
-        if sound.rpartition("/")[2] in there:
-            row["audio_path"] = sound
-        else:
-            found.missing.append(sound)
-        if has_film:
-            row["video_path"] = film.relative_to(folder.parent).as_posix()
-            row.update(video_start=row["start"], video_end=row["end"])
-        else:
-            row["video_side"] = None
+    filmed = {"video_path": film.relative_to(folder.parent).as_posix()} if film.is_file() else {}
+    for turn, row in enumerate(rows):
+        sound = sounds / f"{row['utterance_id']}.wav"
+        audio_path = sound.relative_to(folder.parent).as_posix()
+        if sound.name not in there:
+            found.missing.append(audio_path)
+        row |= {"turn": turn, "text": texts.get(row["utterance_id"]) or None, "votes": row["votes"] or None}
+        row |= {"audio_path": audio_path if sound.name in there else None, **filmed}
+        if filmed:
+            side = "left" if row["speaker"][-1] == path.stem[MARKED] else "right"
+            row |= {"video_start": row["start"], "video_end": row["end"], "video_side": side}
         found.rows.append(row)
 
 
 def _evaluated(path: Path, folder: Path, found: _Findings) -> Iterator[dict[str, Any]]:
     """Yield a row for each utterance of an evaluation file, the annotators' votes filled in."""
-    row: dict[str, Any] | None = None
+    votes: dict[str, int] | None = None  # of the utterance that is being read
     seen: set[str] = set()
     for number, line in lines_of(path):
         place = f"{folder.name}/{path.name} line {number}"
         if line.startswith("["):
-            row, problem = _utterance(line, path.stem, folder.name)
-            if not problem and row["utterance_id"] in seen:
-                problem = f"{row['utterance_id']} is evaluated a second time"
-            if problem:
+            votes = {}
+            try:
+                row = _utterance(line, path.stem, folder.name)
+                if row["utterance_id"] in seen:
+                    raise ValueError(f"{row['utterance_id']} is evaluated a second time")
+            except ValueError as problem:
                 found.problems.append(f"{place}: {problem}")
             else:
                 seen.add(row["utterance_id"])
-                yield row
+                yield row | {"votes": votes}
         elif line.startswith("C-"):
-            if row is None or not _count_votes(line, row["votes"]):
+            if votes is None or not _count_votes(line, votes):
                 found.problems.append(f"{place}: no vote for a known emotion under an utterance: {line[:60]!r}")
         elif NAME.search(line):  # else its votes would go to the utterance before
             found.problems.append(f"{place}: the beginning of an utterance cannot be read: {line[:80]!r}")
@@ -159,26 +158,24 @@ def _evaluated(path: Path, folder: Path, found: _Findings) -> Iterator[dict[str,
             found.dropped.append((place, f"not a line of an evaluation: {line[:60]!r}"))
 
 
-def _utterance(line: str, dialogue: str, session: str) -> tuple[dict[str, Any], str]:
-    """Turn the first line of an evaluation into a row and, if it cannot be one, what is wrong with it."""
-    row: dict[str, Any] = {"utterance_id": "", "votes": {}}
+def _utterance(line: str, dialogue: str, session: str) -> dict[str, Any]:
+    """Turn the first line of an evaluation into a row; ValueError says why it cannot be one."""
     if not (parts := EVALUATION.fullmatch(line)):
-        return row, f"not [start - end] name label [valence, arousal, dominance]: {line[:80]!r}"
+        raise ValueError(f"not [start - end] name label [valence, arousal, dominance]: {line[:80]!r}")
     name = NAME.fullmatch(parts["name"])
     if not name or name["dialogue"] != dialogue or f"Session{int(name['session'])}" != session:
-        return row, f"{parts['name']!r} is not an utterance of {dialogue} in {session}"
+        raise ValueError(f"{parts['name']!r} is not an utterance of {dialogue} in {session}")
     if parts["label"] not in IEMOCAP_EMOTIONS:
-        return row, f"{parts['name']} has the unknown label {parts['label']!r}; known: {', '.join(IEMOCAP_EMOTIONS)}"
+        known = ", ".join(IEMOCAP_EMOTIONS)
+        raise ValueError(f"{parts['name']} has the unknown label {parts['label']!r}; known: {known}")
     ratings = _ratings(parts["ratings"])
     start, end = float(parts["start"]), float(parts["end"])
     if ratings is None or end < start:
-        return row, f"{parts['name']} has odd times or ratings: {line[:80]!r}"
-    row.update(zip(("valence", "arousal", "dominance"), ratings, strict=True))
-    row.update(utterance_id=parts["name"], dialogue_id=dialogue, session=session, start=start, end=end)
-    row.update(speaker=f"Ses{name['session']}{name['who']}", gender=GENDERS[name["who"]])
-    row.update(scripted="_script" in dialogue, emotion=IEMOCAP_EMOTIONS[parts["label"]])
-    row["video_side"] = "left" if name["who"] == name["marked"] else "right"
-    return row, ""
+        raise ValueError(f"{parts['name']} has odd times or ratings: {line[:80]!r}")
+    row: dict[str, Any] = dict(zip(("valence", "arousal", "dominance"), ratings, strict=True))
+    row |= {"utterance_id": parts["name"], "dialogue_id": dialogue, "session": session, "start": start, "end": end}
+    row |= {"speaker": f"Ses{name['session']}{name['who']}", "gender": GENDERS[name["who"]]}
+    return row | {"scripted": "_script" in dialogue, "emotion": IEMOCAP_EMOTIONS[parts["label"]]}
 
 
 def _ratings(text: str) -> list[float | None] | None:
@@ -217,11 +214,3 @@ def _transcript(path: Path, found: _Findings) -> dict[str, str]:
         elif texts.setdefault(parts["name"], parts["text"]) != parts["text"]:
             found.dropped.append((parts["name"], f"second transcript, line {number}: {parts['text'][:60]!r}"))
     return texts
-
-
-def _sessions_in(place: Path) -> list[Path]:
-    return [place / f"Session{number}" for number in range(1, N_SESSIONS + 1)]
-
-
-def _has_evaluations(folder: Path) -> bool:
-    return (folder / "dialog" / "EmoEvaluation").is_dir()

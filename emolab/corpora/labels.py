@@ -22,8 +22,8 @@ IEMOCAP_EMOTIONS: Mapping[str, str] = {
     "xxx": UNDECIDED,
 }
 IEMOCAP_VOTES: Mapping[str, str] = {  # the words of the annotators' lines, in lower case
-    "neutral": "neutral",
     "neutral state": "neutral",
+    "neutral": "neutral",
     "happiness": "happy",
     "excited": "excited",
     "anger": "angry",
@@ -34,16 +34,8 @@ IEMOCAP_VOTES: Mapping[str, str] = {  # the words of the annotators' lines, in l
     "disgust": "disgusted",
     "other": OTHER,
 }
-RAVDESS_EMOTIONS: Mapping[str, str] = {
-    "01": "neutral",
-    "02": "calm",
-    "03": "happy",
-    "04": "sad",
-    "05": "angry",
-    "06": "fearful",
-    "07": "disgusted",
-    "08": "surprised",
-}
+_ACTED = ("neutral", "calm", "happy", "sad", "angry", "fearful", "disgusted", "surprised")
+RAVDESS_EMOTIONS: Mapping[str, str] = {f"{number:02d}": emotion for number, emotion in enumerate(_ACTED, start=1)}
 MELD_EMOTIONS: Mapping[str, str] = {
     "neutral": "neutral",
     "joy": "happy",

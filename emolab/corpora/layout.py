@@ -6,10 +6,11 @@ import csv
 import io
 import os
 import re
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
+from typing import Any
 
-N_LISTED = 12  # an error lists this many problems, then counts the rest
+N_PROBLEMS, N_NAMED = 12, 5  # an error lists so many problems, and so many offenders of each, then counts the rest
 WINDOWS_CONTROLS = re.compile("[\x80-\x9f]")  # letters of Windows-1252 that were read as Latin-1
 LINE_END = re.compile(r"\r\n|\n|\r")  # str.splitlines would also break at control characters inside a line
 
@@ -70,16 +71,19 @@ def lines_of(path: Path) -> Iterator[tuple[int, str]]:
             yield number, line.strip()
 
 
-def table_rows(path: Path, *, delimiters: str = ",") -> tuple[list[str], dict[int, dict[str, str]], list[str]]:
+def table_rows(
+    path: Path, *, columns: Iterable[str] = (), delimiters: str = ","
+) -> tuple[list[str], dict[int, dict[str, str]], list[str]]:
     """Read a CSV file cell by cell, as text without blanks at either end.
 
     Args:
         path: The file; its first row names the columns.
+        columns: Those it must have; if one is missing, that is the only problem, and there are no rows.
         delimiters: What may part the cells; the one that is most frequent in the first line is taken.
 
     Returns:
         The names of the columns; the rows by their number in a spreadsheet, where the first below the header is row 2
-        (empty ones left out); and, in words, which rows have too many or too few cells.
+        (empty ones left out); and, in words, which columns are missing and which rows have too many or too few cells.
 
     Raises:
         ValueError: If the file is no CSV at all.
@@ -87,15 +91,16 @@ def table_rows(path: Path, *, delimiters: str = ",") -> tuple[list[str], dict[in
     text = read_text(path)
     delimiter = max(delimiters, key=text.partition("\n")[0].count)
     try:
-        cells = [
-            [cell.strip() for cell in row] for row in csv.reader(io.StringIO(text, newline=""), delimiter=delimiter)
-        ]
+        table = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter)
+        cells = [[cell.strip() for cell in row] for row in table]
     except csv.Error as error:
         raise ValueError(
             f"cannot read {path} as a table: {error}. Expected a CSV file, its first row the names of the columns. "
             "Save it as CSV (UTF-8) from a spreadsheet."
         ) from error
     header = cells[0] if cells else []
+    if missing := [column for column in columns if column not in header]:
+        return header, {}, [f"no column {some(missing)}; found: {', '.join(header)[:200] or 'nothing'}"]
     full = {number: row for number, row in enumerate(cells[1:], start=2) if any(row)}
     problems = [
         f"row {n} has {len(r)} cells, the header {len(header)}" for n, r in full.items() if len(r) != len(header)
@@ -115,13 +120,14 @@ def files_below(root: Path, *, depth: int) -> Iterator[tuple[Path, str]]:
         yield from ((here, name) for name in sorted(names) if not name.startswith("."))
 
 
-def raise_problems(problems: Sequence[str], *, where: Path, remedy: str) -> None:
-    """Raise a ValueError that lists the problems, if there are any."""
+def raise_problems(problems: Sequence[str], *, where: Path | str, remedy: str) -> None:
+    """Raise a ValueError that lists the problems, each on a line of its own, if there are any."""
     if problems:
-        raise ValueError(f"{len(problems)} problem{'s' * (len(problems) > 1)} in {where}: {listed(problems)}. {remedy}")
+        lines = some(problems, limit=N_PROBLEMS, joint="\n  ")
+        raise ValueError(f"{len(problems)} problem{'s' * (len(problems) > 1)} in {where}:\n  {lines}\n{remedy}")
 
 
-def listed(items: Sequence[str], *, limit: int = N_LISTED) -> str:
-    """Join the first few of many."""
-    more = f"; and {len(items) - limit} more" if len(items) > limit else ""
-    return "; ".join(items[:limit]) + more
+def some(items: Iterable[Any], *, limit: int = N_NAMED, joint: str = ", ") -> str:
+    """Name the first few of many, and count the rest."""
+    names = [str(item) for item in items]
+    return joint.join([*names[:limit], *([f"and {len(names) - limit} more"] if len(names) > limit else [])])

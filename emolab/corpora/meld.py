@@ -6,19 +6,15 @@ import re
 from pathlib import Path
 from typing import Any
 
-import pandas as pd
-
 from emolab.corpora.corpus import Corpus
 from emolab.corpora.labels import MELD_EMOTIONS
 from emolab.corpora.layout import files_below, find_root, raise_problems, table_rows, windows_letters
 
 PARTS = ("train", "dev", "test")
-COLUMNS = (
-    *("Utterance", "Speaker", "Emotion", "Dialogue_ID", "Utterance_ID"),
-    *("Season", "Episode", "StartTime", "EndTime"),
-)
+NUMBERS = ("Dialogue_ID", "Utterance_ID", "Season", "Episode")
+COLUMNS = ("Utterance", "Speaker", "Emotion", *NUMBERS, "StartTime", "EndTime")
 TIME = re.compile(r"(\d{1,2}):(\d\d):(\d\d)[,.](\d{1,3})", re.ASCII)
-CLIP = re.compile(r"(dia\d+_utt\d+)\.(mp4|wav|flac)", re.IGNORECASE | re.ASCII)
+CLIP = re.compile(r"(dia\d+)_(utt\d+)\.(mp4|wav|flac)", re.ASCII)
 COUNT = re.compile(r"\d{1,9}", re.ASCII)
 TYPED = str.maketrans({"’": "'", "‘": "'", "“": '"', "”": '"'})
 DEPTH = 4  # folders below the root that are searched for media
@@ -44,32 +40,26 @@ def read_meld(root: Path) -> Corpus:
     expected = "train_sent_emo.csv, dev_sent_emo.csv and test_sent_emo.csv"
     root = find_root(root, lambda folder: all(_table(folder, part).is_file() for part in PARTS), expected=expected)
     clips = _clips(root)
-    rows: list[dict[str, Any]] = []
+    rows: dict[str, dict[str, Any]] = {}
     dropped: list[tuple[str, str]] = []
     problems: list[str] = []
     for part in PARTS:
-        header, cells, ragged = table_rows(_table(root, part))
-        if missing := [column for column in COLUMNS if column not in header]:
-            ragged = [f"no column {', '.join(missing)}; found: {', '.join(header)[:200] or 'nothing'}"]
-            cells = {}
-        problems += [f"{part} {problem}" for problem in ragged]
-        seen: set[str] = set()
-        for number, row in cells.items():
-            if problem := _problem(row, seen):
+        _, cells, faults = table_rows(_table(root, part), columns=COLUMNS)
+        problems += [f"{part} {fault}" for fault in faults]
+        for number, cell in cells.items():
+            if problem := _problem(cell):
                 problems.append(f"{part} row {number}: {problem}")
-            else:
-                rows.append(_row(row, part, clips, dropped))
+                continue
+            row = _row(part, cell, clips)
+            if rows.setdefault(row["utterance_id"], row) is not row:
+                problems.append(f"{part} row {number}: {row['utterance_id']} occurs a second time")
+            if row["start"] is None:
+                dropped.append((row["utterance_id"], f"its times only: {cell['StartTime']!r} to {cell['EndTime']!r}"))
     if not rows:
         problems.append("no utterance at all")
     raise_problems(problems, where=root, remedy="Expected the tables as MELD distributes them; fetch these anew.")
-    return Corpus.from_rows(
-        "meld",
-        rows,
-        emotions=tuple(MELD_EMOTIONS.values()),
-        root=root,
-        dropped=pd.DataFrame(dropped, columns=["utterance_id", "reason"]),
-        default_view="meld7",
-    )
+    emotions = MELD_EMOTIONS.values()
+    return Corpus.from_rows("meld", rows.values(), emotions=emotions, root=root, dropped=dropped, default_view="meld7")
 
 
 def clean(text: str) -> str:
@@ -81,52 +71,40 @@ def _table(folder: Path, part: str) -> Path:
     return folder / f"{part}_sent_emo.csv"
 
 
-def _problem(row: dict[str, str], seen: set[str]) -> str:
-    """Say what is wrong with a row of a table, empty if nothing is; `seen` collects the names of utterances."""
-    if row["Emotion"] not in MELD_EMOTIONS:
-        return f"unknown emotion {row['Emotion']!r}; known: {', '.join(MELD_EMOTIONS)}"
-    if not clean(row["Speaker"]):
+def _problem(cells: dict[str, str]) -> str:
+    """Say what is wrong with a row of a table, empty if nothing is."""
+    if cells["Emotion"] not in MELD_EMOTIONS:
+        return f"unknown emotion {cells['Emotion']!r}; known: {', '.join(MELD_EMOTIONS)}"
+    if not clean(cells["Speaker"]):
         return "no speaker"
-    for column in ("Dialogue_ID", "Utterance_ID", "Season", "Episode"):
-        if not COUNT.fullmatch(row[column]):
-            return f"{column} is {row[column]!r}, not a whole number"
-    name = _name(row)
-    if name in seen:
-        return f"{name} occurs a second time"
-    seen.add(name)
-    return ""
+    odd = [
+        f"{column} is {cells[column]!r}, not a whole number" for column in NUMBERS if not COUNT.fullmatch(cells[column])
+    ]
+    return "; ".join(odd)
 
 
-def _name(row: dict[str, str]) -> str:
-    return f"dia{int(row['Dialogue_ID'])}_utt{int(row['Utterance_ID'])}"
-
-
-def _row(
-    row: dict[str, str], part: str, clips: dict[tuple[str, str, str], str], dropped: list[tuple[str, str]]
-) -> dict[str, Any]:
+def _row(part: str, cells: dict[str, str], clips: dict[tuple[str, str], str]) -> dict[str, Any]:
     """Turn a row of a table into one of the corpus."""
-    name = _name(row)
-    utterance_id = f"{part}-{name.replace('_', '-')}"
-    start, end = _seconds(row["StartTime"]), _seconds(row["EndTime"])
-    if start is None or end is None or end < start:
-        dropped.append((utterance_id, f"its times only: {row['StartTime']!r} to {row['EndTime']!r}"))
-        start = end = None
-    film = clips.get((part, name, "mp4"))
+    dialogue_id, turn = f"{part}-dia{int(cells['Dialogue_ID'])}", int(cells["Utterance_ID"])
+    utterance_id = f"{dialogue_id}-utt{turn}"
+    wav, flac, film = (clips.get((utterance_id, kind)) for kind in ("wav", "flac", "mp4"))
+    start, end = _seconds(cells["StartTime"]), _seconds(cells["EndTime"])
+    known = start is not None and end is not None and start <= end
     return {
         "utterance_id": utterance_id,
-        "dialogue_id": utterance_id.rpartition("-")[0],
-        "turn": int(row["Utterance_ID"]),
-        "speaker": clean(row["Speaker"]),
+        "dialogue_id": dialogue_id,
+        "turn": turn,
+        "speaker": clean(cells["Speaker"]),
         "scripted": True,
-        "emotion": MELD_EMOTIONS[row["Emotion"]],
-        "text": clean(row["Utterance"]) or None,
-        "audio_path": clips.get((part, name, "wav")) or clips.get((part, name, "flac")) or film,
+        "emotion": MELD_EMOTIONS[cells["Emotion"]],
+        "text": clean(cells["Utterance"]) or None,
+        "audio_path": wav or flac or film,
         "video_path": film,
-        "start": start,
-        "end": end,
+        "start": start if known else None,
+        "end": end if known else None,
         "part": part,
-        "season": int(row["Season"]),
-        "episode": int(row["Episode"]),
+        "season": int(cells["Season"]),
+        "episode": int(cells["Episode"]),
     }
 
 
@@ -134,17 +112,15 @@ def _seconds(time: str) -> float | None:
     """Turn a time such as 00:20:57,256 into seconds; None if it is not one."""
     if not (parts := TIME.fullmatch(time)):
         return None
-    hours, minutes, seconds = (int(part) for part in parts.groups()[:3])
-    return 3600 * hours + 60 * minutes + seconds + int(parts[4].ljust(3, "0")) / 1000
+    return 3600 * int(parts[1]) + 60 * int(parts[2]) + float(f"{parts[3]}.{parts[4]}")
 
 
-def _clips(root: Path) -> dict[tuple[str, str, str], str]:
-    """Find the media: part, name such as dia0_utt0, and ending give the path relative to `root`."""
-    clips: dict[tuple[str, str, str], str] = {}
+def _clips(root: Path) -> dict[tuple[str, str], str]:
+    """Find the media: utterance_id and kind of file give the path relative to `root`."""
+    clips: dict[tuple[str, str], str] = {}
     for folder, file in files_below(root, depth=DEPTH):
-        if name := CLIP.fullmatch(file):
-            words = re.split(r"[^a-z]+", folder.as_posix().lower())
-            part = next((word for word in reversed(words) if word in PARTS), None)
-            if part:
-                clips.setdefault((part, name[1].lower(), name[2].lower()), (folder / file).as_posix())
+        words = re.split(r"[^a-z]+", folder.as_posix().lower())
+        part = next((word for word in reversed(words) if word in PARTS), None)
+        if part and (name := CLIP.fullmatch(file.lower())):
+            clips.setdefault((f"{part}-{name[1]}-{name[2]}", name[3]), (folder / file).as_posix())
     return clips

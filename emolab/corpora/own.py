@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import os
 from collections import Counter, defaultdict
 from collections.abc import Callable, Mapping
 from difflib import get_close_matches
@@ -11,7 +12,7 @@ from typing import Any
 
 from emolab.corpora.corpus import REQUIRED, SCHEMA, TRUTH, Corpus
 from emolab.corpora.labels import EMOTIONS
-from emolab.corpora.layout import raise_problems, table_rows
+from emolab.corpora.layout import raise_problems, some, table_rows
 
 ALIASES: Mapping[str, tuple[str, ...]] = {  # column of the corpus: other names that a file may give it
     "utterance_id": ("id", "utt_id", "utterance id"),
@@ -25,16 +26,42 @@ ALIASES: Mapping[str, tuple[str, ...]] = {  # column of the corpus: other names 
     "arousal": ("activation",),
 }
 CONTENTS = ("text", "audio_path", "video_path")  # a row needs at least one of them
-YES_NO = {"true": True, "yes": True, "1": True, "false": False, "no": False, "0": False}
-WOMEN_MEN = {"female": "female", "f": "female", "woman": "female", "male": "male", "m": "male", "man": "male"}
-SIDES = {"left": "left", "right": "right"}
 RESERVED = ("votes", *TRUTH)
 MAX_DIGITS = 9  # of a whole number
-N_ROWS_NAMED = 20  # a problem names this many rows, then counts the rest
+N_ROWS = 20  # a problem names this many rows, then counts the rest
 REMEDY = (
     "Expected a first row with the columns utterance_id, speaker, emotion and at least one of text, audio_path, "
     "video_path, and each utterance in a row below. Correct these rows and load the file again."
 )
+
+
+def _one_of(**words: Any) -> Callable[[str], Any]:
+    return lambda cell: words[cell.lower()]
+
+
+def _count(cell: str) -> int:
+    if not cell.isdecimal() or len(cell) > MAX_DIGITS:
+        raise ValueError(cell)
+    return int(cell)
+
+
+def _finite(cell: str) -> float:
+    number = float(cell.replace(",", ".") if cell.count(",") == 1 else cell)
+    if not math.isfinite(number):
+        raise ValueError(cell)
+    return number
+
+
+CELLS: Mapping[str, tuple[str, Callable[[str], Any]]] = {  # what a cell has to be, and how it is read
+    **{column: ("a number", _finite) for column, (dtype, _) in SCHEMA.items() if dtype == "float64"},
+    "turn": ("a whole number", _count),
+    "gender": (
+        "female or male",
+        _one_of(female="female", f="female", woman="female", male="male", m="male", man="male"),
+    ),
+    "scripted": ("yes or no", _one_of(true=True, yes=True, false=False, no=False, **{"1": True, "0": False})),
+    "video_side": ("left or right", _one_of(left="left", right="right")),
+}
 
 
 def read_own(csv_path: Path) -> Corpus:
@@ -61,7 +88,9 @@ def read_own(csv_path: Path) -> Corpus:
     faults: dict[str, list[str]] = defaultdict(list)  # what is wrong: in which rows
     rows = {number: _row(row, columns, csv_path.parent, number, faults) for number, row in cells.items()}
     _check_ids_and_emotions(rows, faults)
-    problems += [f"{fault} in row{'s' * (len(where) > 1)} {_some(where)}" for fault, where in faults.items()]
+    problems += [
+        f"{fault} in row{'s' * (len(where) > 1)} {some(where, limit=N_ROWS)}" for fault, where in faults.items()
+    ]
     if not rows and not problems:
         problems.append("no row with an utterance")
     raise_problems(problems, where=csv_path, remedy=REMEDY)
@@ -104,10 +133,11 @@ def _row(
             faults["a cell below no column name"].append(f"{number} ({cell[:30]!r})")
         if not column:
             continue
+        wanted, read = CELLS.get(column, ("text", str))
         try:
-            row[column] = _reader_of(column)(cell) if cell else None
+            row[column] = read(cell) if cell else None
         except (ValueError, KeyError):
-            faults[f"{name} is not {_wanted(column)}"].append(f"{number} ({cell[:30]!r})")
+            faults[f"{name} is not {wanted}"].append(f"{number} ({cell[:30]!r})")
     for column in REQUIRED:
         if column in columns.values() and not row.get(column):
             faults[f"{column} is empty"].append(str(number))
@@ -116,7 +146,7 @@ def _row(
     for column in ("audio_path", "video_path"):
         if row.get(column):
             row[column] = row[column].replace("\\", "/")
-            if not _is_file(folder / row[column]):
+            if not os.path.isfile(folder / row[column]):
                 faults[f"the file of {column} is missing"].append(f"{number} ({row[column]})")
     for start, end in (("start", "end"), ("video_start", "video_end")):
         if row.get(start) is not None and row.get(end) is not None and row[start] > row[end]:
@@ -137,52 +167,3 @@ def _check_ids_and_emotions(rows: Mapping[int, Mapping[str, Any]], faults: dict[
     for spelling in spellings.values():
         if len(spelling) > 1:
             faults[f"one emotion is written {' and '.join(map(repr, spelling))},"] = list(spelling.values())
-
-
-def _reader_of(column: str) -> Callable[[str], Any]:
-    """Return the function that turns a cell of a column into its value."""
-    readers: dict[str, Callable[[str], Any]] = {
-        "gender": lambda cell: WOMEN_MEN[cell.lower()],
-        "scripted": lambda cell: YES_NO[cell.lower()],
-        "video_side": lambda cell: SIDES[cell.lower()],
-        "turn": _count,
-    }
-    is_number = column in SCHEMA and SCHEMA[column][0] == "float64"
-    return readers.get(column, _finite if is_number else str)
-
-
-def _wanted(column: str) -> str:
-    """Say what a cell of a column has to be."""
-    wanted = {
-        "gender": "female or male",
-        "scripted": "yes or no",
-        "video_side": "left or right",
-        "turn": "a whole number",
-    }
-    return wanted.get(column, "a number")
-
-
-def _finite(cell: str) -> float:
-    number = float(cell.replace(",", ".") if cell.count(",") == 1 else cell)
-    if not math.isfinite(number):
-        raise ValueError(cell)
-    return number
-
-
-def _count(cell: str) -> int:
-    if not cell.isdecimal() or len(cell) > MAX_DIGITS:
-        raise ValueError(cell)
-    return int(cell)
-
-
-def _is_file(path: Path) -> bool:
-    try:
-        return path.is_file()
-    except (OSError, ValueError):  # too long a name, or a NUL in it
-        return False
-
-
-def _some(where: list[str]) -> str:
-    """Name the first rows of many."""
-    more = f" and {len(where) - N_ROWS_NAMED} more" if len(where) > N_ROWS_NAMED else ""
-    return ", ".join(where[:N_ROWS_NAMED]) + more

@@ -12,7 +12,7 @@ import pandas as pd
 
 from emolab.corpora.corpus import Corpus
 from emolab.corpora.labels import RAVDESS_EMOTIONS
-from emolab.corpora.layout import files_below, find_root, nothing_in, raise_problems
+from emolab.corpora.layout import files_below, find_root, nothing_in, raise_problems, some, table_rows
 
 NAME = re.compile(r"(0[123])-(\d\d-\d\d-\d\d-\d\d-\d\d-\d\d)\.(?:wav|flac|mp4)", re.IGNORECASE | re.ASCII)
 MEDIA = (".wav", ".flac", ".mp4")
@@ -20,7 +20,14 @@ FULL, FILM, SOUND = "01", "02", "03"  # first number of a name: film with sound,
 SPEECH, SONG = "01", "02"  # second number
 STATEMENTS = {"01": "Kids are talking by the door.", "02": "Dogs are sitting by the door."}
 INTENSITIES = {"01": "normal", "02": "strong"}
-N_ACTORS = 24
+CODES = {  # what the numbers of a name, but for the first, can be
+    "channel": (SPEECH,),
+    "emotion": RAVDESS_EMOTIONS,
+    "intensity": INTENSITIES,
+    "statement": STATEMENTS,
+    "repetition": ("01", "02"),
+    "actor": [f"{number:02d}" for number in range(1, 25)],
+}
 N_ACTION_UNITS = 35
 DEPTH = 4  # folders below the root that are searched
 
@@ -58,14 +65,8 @@ def read_ravdess(root: Path) -> Corpus:
     problems = [problem for name in performances if (problem := _odd_codes(name))]
     raise_problems(problems, where=root, remedy="Expected the original names; data/README.md says what they mean.")
     rows = [_row(name, performances[name]) for name in sorted(performances, key=lambda name: (name[-2:], name))]
-    return Corpus.from_rows(
-        "ravdess",
-        rows,
-        emotions=tuple(RAVDESS_EMOTIONS.values()),
-        root=root,
-        dropped=pd.DataFrame(dropped, columns=["utterance_id", "reason"]),
-        default_view="ravdess8",
-    )
+    emotions = RAVDESS_EMOTIONS.values()
+    return Corpus.from_rows("ravdess", rows, emotions=emotions, root=root, dropped=dropped, default_view="ravdess8")
 
 
 def read_action_units(root: Path) -> pd.DataFrame:
@@ -82,24 +83,22 @@ def read_action_units(root: Path) -> pd.DataFrame:
     expected = "action_units.csv, a table with the column name and 35 action units"
     path = find_root(Path(root), lambda folder: (folder / "action_units.csv").is_file(), expected=expected)
     path = path / "action_units.csv"
-    remedy = f"Expected {expected}. Take the file anew from where data/README.md says."
-    try:
-        table = pd.read_csv(path, dtype={"name": "string"})
-    except ValueError as error:  # what pandas raises for an empty, ragged or undecodable file is a ValueError
-        raise ValueError(f"cannot read {path} as a table: {error}. {remedy}") from error
-    problems = []
-    names = table["name"] if "name" in table else pd.Series(dtype="string")
-    units = table.drop(columns="name", errors="ignore").apply(pd.to_numeric, errors="coerce")
-    if units.shape[1] != N_ACTION_UNITS or "name" not in table:
+    _, cells, problems = table_rows(path, columns=["name"])
+    table = pd.DataFrame.from_dict(cells, orient="index", dtype="string")
+    names = table.get("name", pd.Series(dtype="string"))
+    units = table.drop(columns="name", errors="ignore").apply(pd.to_numeric, errors="coerce").astype("float64")
+    if cells and units.shape[1] != N_ACTION_UNITS:
         problems.append(f"{units.shape[1]} columns besides name, not {N_ACTION_UNITS}")
-    if (bad := ~np.isfinite(units.to_numpy(np.float64)).all(axis=1)).any():
-        problems.append(f"no number in rows {_rows(bad)}")
-    if (odd := ~names.str.fullmatch(r"0[12](-\d\d){6}").fillna(False).to_numpy(bool)).any():
-        problems.append(f"not the name of a film in rows {_rows(odd)}")
-    if (twice := names.duplicated().to_numpy()).any():
-        problems.append(f"a film a second time in rows {_rows(twice)}")
-    raise_problems(problems, where=path, remedy=remedy)
-    return units.astype("float64").set_axis(pd.Index(names.str[3:], name="utterance_id"))
+    faults = {
+        "no number": ~np.isfinite(units).all(axis=1),
+        "not the name of a film": ~names.str.fullmatch(r"0[12](-[0-9]{2}){6}"),
+        "a film a second time": names.duplicated(),
+    }
+    problems += [f"{fault} in row {some(table.index[where])}" for fault, where in faults.items() if where.any()]
+    raise_problems(
+        problems, where=path, remedy=f"Expected {expected}. Take the file anew from where data/README.md says."
+    )
+    return units.set_axis(pd.Index(names.str[3:], name="utterance_id"))
 
 
 def _row(name: str, files: dict[str, str]) -> dict[str, Any]:
@@ -120,17 +119,9 @@ def _row(name: str, files: dict[str, str]) -> dict[str, Any]:
 
 def _odd_codes(name: str) -> str:
     """Say which numbers of a name RAVDESS does not have; empty if it has them all."""
-    channel, emotion, intensity, statement, repetition, actor = name.split("-")
-    odd = {
-        f"channel {channel}": channel != SPEECH,
-        f"emotion {emotion}": emotion not in RAVDESS_EMOTIONS,
-        f"intensity {intensity}": intensity not in INTENSITIES,
-        f"statement {statement}": statement not in STATEMENTS,
-        f"repetition {repetition}": repetition not in ("01", "02"),
-        f"actor {actor}": not 1 <= int(actor) <= N_ACTORS,
-    }
-    found = [code for code, wrong in odd.items() if wrong]
-    return f"no {' and no '.join(found)} in RAVDESS ({name})" if found else ""
+    codes = zip(CODES.items(), name.split("-"), strict=True)
+    odd = [f"{kind} {code}" for (kind, known), code in codes if code not in known]
+    return f"no {' and no '.join(odd)} in RAVDESS ({name})" if odd else ""
 
 
 def _media(root: Path) -> Iterator[tuple[str, str]]:
@@ -138,8 +129,3 @@ def _media(root: Path) -> Iterator[tuple[str, str]]:
     found = [folder / name for folder, name in files_below(root, depth=DEPTH) if name.lower().endswith(MEDIA)]
     found.sort(key=lambda path: (len(path.parts), path.stem, MEDIA.index(path.suffix.lower())))
     yield from ((path.as_posix(), path.name) for path in found)
-
-
-def _rows(mask: np.ndarray) -> str:
-    """Number the rows as a spreadsheet does: the first below the header is row 2."""
-    return ", ".join(str(number + 2) for number in np.flatnonzero(mask)[:5])

@@ -9,7 +9,10 @@ import pytest
 import emolab.corpora
 from emolab.corpora import join_truth, load_corpus, read_ravdess
 
-TRUTH = """utterance_id,cue_words,cue_start,cue_end,cue_modalities,shown_text,shown_audio,shown_video,face_start,face_end
+HEADER = (
+    "utterance_id,cue_words,cue_start,cue_end,cue_modalities,shown_text,shown_audio,shown_video,face_start,face_end"
+)
+TRUTH = f"""{HEADER}
 01-05-01-01-01-01,1 4,0.5,0.9,text audio,angry,angry,sad,0.7,1.2
 01-04-01-01-01-02,,,,,,,,,
 """
@@ -53,7 +56,7 @@ def test_load_corpus_builds_the_sample_and_joins_its_truth(sample: Path) -> None
 def test_join_truth_explains_a_truth_of_another_sample(sample: Path, old: str, new: str, message: str) -> None:
     path = sample / "ravdess/truth.csv"
     path.write_text(TRUTH.replace(old, new))
-    with pytest.raises(ValueError, match=f"{message}.*Expected the truth of each utterance. Run: emolab sample"):
+    with pytest.raises(ValueError, match=f"(?s){message}.*Expected the truth of each utterance. Run: emolab sample"):
         join_truth(read_ravdess(path.parent), path)
 
 

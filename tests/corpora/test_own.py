@@ -67,6 +67,7 @@ d,ben,sad,too,many,cells,,,,,
     ):
         assert re.search(problem, message)
     assert message.startswith("10 problems")
+    assert sum(line.startswith("  ") for line in message.splitlines()) == 10  # each on a line of its own
     assert "Expected a first row" in message
     assert "load the file again" in message
 
@@ -84,7 +85,7 @@ d,ben,sad,too,many,cells,,,,,
     ],
 )
 def test_read_own_explains_a_header_that_will_not_do(tmp_path: Path, header: str, message: str) -> None:
-    with pytest.raises(ValueError, match=f"{message}.*Expected a first row"):
+    with pytest.raises(ValueError, match=f"(?s){message}.*Expected a first row"):
         read_own(write(tmp_path, header + "\n"))
 
 

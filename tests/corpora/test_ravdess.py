@@ -72,7 +72,7 @@ def test_read_ravdess_finds_the_actors_one_level_off(tmp_path: Path, step: str) 
 def test_read_ravdess_names_all_odd_codes(tmp_path: Path) -> None:
     write(tmp_path, "03-01-09-01-01-01-25.wav", "03-01-01-03-01-01-01.wav", "03-01-01-01-01-01-01.wav")
     with pytest.raises(
-        ValueError, match=r"2 problems.*no intensity 03 in.*no emotion 09 and no actor 25 in.*original names"
+        ValueError, match=r"(?s)2 problems.*no intensity 03 in.*no emotion 09 and no actor 25 in.*original names"
     ):
         read_ravdess(tmp_path)
 
@@ -95,11 +95,11 @@ def test_read_action_units_is_indexed_by_utterance(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("table", "message"),
     [
-        ("", "cannot read .*action_units.csv as a table"),
+        ("", "no column name; found: nothing"),
         (f"{UNITS},extra\n{FILM},1\n", "36 columns besides name, not 35"),
-        (f"{UNITS}\n{FILM}\n{FILM}\n", "a film a second time in rows 3"),
-        (f"{UNITS}\n{FILM.replace('0.25', 'x', 1)}\n", "no number in rows 2"),
-        (f"{UNITS}\n{FILM}\nsmile{FILM[20:]}\n", "not the name of a film in rows 3"),
+        (f"{UNITS}\n{FILM}\n{FILM}\n", "a film a second time in row 3"),
+        (f"{UNITS}\n{FILM.replace('0.25', 'x', 1)}\n", "no number in row 2"),
+        (f"{UNITS}\n{FILM}\nsmile{FILM[20:]}\n", "not the name of a film in row 3"),
     ],
 )
 def test_read_action_units_explains_a_broken_table(tmp_path: Path, table: str, message: str) -> None:
@@ -118,7 +118,11 @@ def test_read_action_units_reads_or_explains_mangled_tables(table: bytes) -> Non
             units = read_action_units(Path(folder))
         except ValueError as error:
             message = str(error)
-    assert re.search("Expected action_units.csv.*Take", message) if message else np.isfinite(units.to_numpy()).all()
+    assert (
+        re.search("(Expected action_units.csv.*Take|cannot read.*Save)", message)
+        if message
+        else np.isfinite(units.to_numpy()).all()
+    )
 
 
 @settings(max_examples=60)
@@ -130,7 +134,7 @@ def test_read_ravdess_reads_or_explains_mangled_names(names: list[str]) -> None:
             corpus = read_ravdess(write(Path(folder), *names))
         except (ValueError, FileNotFoundError) as error:
             message = str(error)
-    assert re.search("(problem|nothing).*Expected.*README", message) if message else len(corpus) > 0
+    assert re.search("(?s)(problem|nothing).*Expected.*README", message) if message else len(corpus) > 0
 
 
 def test_real_ravdess_is_complete(ravdess_root: Path) -> None:

@@ -12,7 +12,7 @@ from pathlib import Path
 from emolab.storage import sample_root, written_whole
 
 VERSION = 1
-SOURCES = ("script.py", "voice.py", "face.py", "build.py")
+SOURCES = ("sentences.toml", "script.py", "voice.py", "face.py", "build.py")
 
 
 def ensure(*, force: bool = False) -> Path:

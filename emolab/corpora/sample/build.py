@@ -12,40 +12,33 @@ import os
 import subprocess
 import sys
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
 from dataclasses import dataclass
 from functools import partial
-from itertools import product
+from itertools import product, zip_longest
 from pathlib import Path
-from queue import SimpleQueue
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from emolab.corpora.labels import IEMOCAP_EMOTIONS, RAVDESS_EMOTIONS
+from emolab.corpora.corpus import TRUTH
+from emolab.corpora.labels import IEMOCAP_EMOTIONS, IEMOCAP_VOTES, RAVDESS_EMOTIONS
+from emolab.corpora.ravdess import STATEMENTS
 from emolab.corpora.sample import face, script, voice
 from emolab.progress import progress
 
 N_PARTS = 4
+N_SAID = 600  # last letters of what a process said that an error repeats
 GAP_S = (0.15, 0.6)  # of silence between two turns, at least and at most
 ROOM_NOISE = 10 ** (-68 / 20)  # of full scale
 MICROPHONE_DB = 1.5  # standard deviation of the level from dialogue to dialogue
 AVI_FPS, MP4_FPS = 10, 15
-VOTES = {  # as the annotators' lines spell them
-    "neutral": "Neutral",
-    "happy": "Happiness",
-    "excited": "Excited",
-    "angry": "Anger",
-    "frustrated": "Frustration",
-    "sad": "Sadness",
-}
+VOTES = {emotion: word.capitalize() for word, emotion in IEMOCAP_VOTES.items()}  # as the annotators' lines spell them
 P_TWO_LABELS = 0.04  # an annotator names a second emotion
 P_STRAY_LINE = 0.08  # a line of the transcript belongs to no utterance
-STATEMENTS = ("Kids are talking by the door.", "Dogs are sitting by the door.")
-INTENSITIES = {1: 0.8, 2: 1.2}  # normal, strong
+STRENGTHS = {"01": 0.8, "02": 1.2}  # of RAVDESS's intensities, normal and strong
 P_ACTED = 0.82  # an actor's voice, or face, shows the emotion; else nothing
-TRUTH = "utterance_id cue_words cue_start cue_end cue_modalities shown_text shown_audio shown_video face_start face_end"
 README = """emolab's synthetic sample corpora. Nobody speaks or is shown here: the sentences come from a small grammar,
 the voices from espeak-ng, the faces are drawn. No figure measured on them says anything about people.
 
@@ -87,7 +80,7 @@ def build(target: Path) -> None:
         truth[unit["corpus"]] += unit["truth"]
     for corpus, rows in truth.items():
         with (target / corpus / "truth.csv").open("w", encoding="utf-8", newline="") as file:
-            table = csv.DictWriter(file, TRUTH.split(), lineterminator="\n")
+            table = csv.DictWriter(file, ["utterance_id", *TRUTH], lineterminator="\n")
             table.writeheader()
             table.writerows(sorted(rows, key=lambda row: row["utterance_id"]))
 
@@ -99,46 +92,35 @@ def units() -> list[tuple[str, str]]:
 
 
 def _run_parts(target: Path) -> Iterator[dict[str, Any]]:
-    """Write all parts, as many at once as there are cores; yield what each process reports of each unit."""
-    reports: SimpleQueue[dict[str, Any] | BaseException] = SimpleQueue()
+    """Write all parts at once, each in a fresh process; yield what they report of each unit, one JSON line each.
 
-    def run(part: int) -> None:
-        try:
-            for report in _run_part(target, part):
-                reports.put(report)
-        except BaseException as error:
-            reports.put(error)
+    Raises:
+        RuntimeError: If a process fails.
+    """
+    with ExitStack() as stack:
+        parts = [stack.enter_context(_start_part(target, part)) for part in range(N_PARTS)]
+        said = [""] * N_PARTS
+        for lines in zip_longest(*(process.stdout or () for process in parts), fillvalue=""):
+            for part, line in enumerate(lines):
+                if line.startswith("{"):
+                    yield json.loads(line)
+                else:
+                    said[part] += line
+        for part, process in enumerate(parts):
+            if code := process.wait():
+                raise RuntimeError(
+                    f"writing part {part} of the sample corpora to {target} ended with code {code}. Expected a machine "
+                    "that can load espeak-ng and has 200 MB of free disk. The process said: " + said[part][-N_SAID:]
+                )
 
-    with ThreadPoolExecutor(max_workers=min(N_PARTS, os.cpu_count() or 1)) as threads:
-        for part in range(N_PARTS):
-            threads.submit(run, part)
-        for _ in units():
-            report = reports.get()
-            if isinstance(report, BaseException):
-                raise report
-            yield report
 
-
-def _run_part(target: Path, part: int) -> Iterator[dict[str, Any]]:
-    """Write one part in a fresh process, and yield its reports, one JSON line each."""
-    package = str(Path(__file__).resolve().parents[3])
-    path = os.pathsep.join([package, os.environ.get("PYTHONPATH", "")]).rstrip(os.pathsep)
-    environment = {**os.environ, "PYTHONPATH": path, "OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}
+def _start_part(target: Path, part: int) -> subprocess.Popen[str]:
+    path = os.pathsep.join([str(Path(__file__).resolve().parents[3]), os.environ.get("PYTHONPATH", "")])
+    environment = {**os.environ, "PYTHONPATH": path.rstrip(os.pathsep), "OMP_NUM_THREADS": "1"}
     command = [sys.executable, "-m", __name__, str(target), str(part)]
-    with subprocess.Popen(
+    return subprocess.Popen(
         command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, encoding="utf-8"
-    ) as process:
-        said = []
-        for line in process.stdout or ():
-            if line.startswith("{"):
-                yield json.loads(line)
-            else:
-                said.append(line)
-    if process.returncode:
-        raise RuntimeError(
-            f"writing part {part} of the sample corpora to {target} ended with code {process.returncode}. Expected a "
-            f"machine that can load espeak-ng and has 200 MB of free disk. The process said: {''.join(said[-8:])}"
-        )
+    )
 
 
 def write_part(target: Path, part: int) -> Iterator[dict[str, Any]]:
@@ -159,12 +141,11 @@ def write_dialogue(root: Path, name: str, synthesiser: voice.Synthesiser) -> Ite
     _write(folder / "dialog" / "transcriptions" / f"{name}.txt", "".join(transcript(turns, rng)))
     for turn in turns:
         write_wav(folder / "sentences" / "wav" / name / f"{turn.line.key}.wav", turn.speech.wave)
-        yield truth(turn.line.key, turn.line.cue_words, turn.speech, turn.performance, turn.line.shown, turn.line.label)
+        line = turn.line
+        yield truth(line.key, line.label, line.shown, line.cue_words, turn.speech, turn.performance)
     if name.endswith("F_impro01"):  # what a Mac leaves behind
-        for stray in (folder / "dialog" / "EmoEvaluation", folder / "sentences" / "wav" / name):
-            (stray / f"._{name}{'.txt' if stray.name == 'EmoEvaluation' else '.wav'}").write_bytes(
-                b"\0\5\x16\7\0\2\0\0Mac"
-            )
+        for stray in (f"dialog/EmoEvaluation/._{name}.txt", f"sentences/wav/{name}/._{name}.wav"):
+            (folder / stray).write_bytes(b"\0\5\x16\7\0\2\0\0Mac")
     wave = np.zeros(round((turns[-1].end + GAP_S[1]) * voice.SAMPLE_RATE), np.float32)
     for turn in turns:
         begin = round(turn.start * voice.SAMPLE_RATE)
@@ -199,12 +180,11 @@ def dialogue_frames(
         turn = next((turn for turn in turns if turn.start <= time < turn.end + face.OFFSET_S), None)
         sides = []
         for woman in (left_is_woman, not left_is_woman):
-            who = (face.WOMEN if woman else face.MEN)[session - 1]
-            speaks = turn is not None and turn.line.woman == woman
-            performance = turn.performance if turn and speaks else None
-            since = time - turn.start if turn and speaks else time
-            phase = session + 1.7 * woman
-            sides.append(face.frame(who, performance, since, lips=lips if speaks else 0.0, phase=phase))
+            draw = partial(face.frame, (face.WOMEN if woman else face.MEN)[session - 1], phase=session + 1.7 * woman)
+            if turn and turn.line.woman == woman:
+                sides.append(draw(turn.performance, time - turn.start, lips=lips))
+            else:
+                sides.append(draw(None, time, lips=0.0))
         yield np.concatenate(sides, axis=1)
 
 
@@ -240,25 +220,22 @@ def write_actor(root: Path, actor: str, synthesiser: voice.Synthesiser) -> Itera
     """Write one actor's performances as RAVDESS has them, sound and film with sound; yield the truth of each."""
     number = int(actor) - 1
     rng = np.random.default_rng([script.SEED, 2, number])
-    for code, intensity, statement in product(RAVDESS_EMOTIONS, INTENSITIES, (1, 2)):
-        emotion = RAVDESS_EMOTIONS[code]
-        if emotion == "neutral" and intensity == 2:
+    codes = product(RAVDESS_EMOTIONS.items(), STRENGTHS.items(), STATEMENTS.items())
+    for (code, emotion), (intensity, strength), (statement, text) in codes:
+        if emotion == "neutral" and intensity == "02":
             continue
         shown = draw_acting(rng, emotion)
-        strength = INTENSITIES[intensity]
-        speech = voice.say(
-            synthesiser, STATEMENTS[statement - 1], voice.ACTORS[number], shown["audio"], rng=rng, intensity=strength
-        )
+        speech = voice.say(synthesiser, text, voice.ACTORS[number], shown["audio"], rng=rng, intensity=strength)
         seconds = len(speech.wave) / voice.SAMPLE_RATE
         performance = face.draw_performance(rng, shown["video"], seconds, intensity=strength)
         opened = face.lips(speech.wave, sample_rate=voice.SAMPLE_RATE, fps=MP4_FPS)
-        key = f"01-{code}-{intensity:02d}-{statement:02d}-01-{actor}"
         draw = partial(face.frame, face.ACTORS[number], performance, phase=rng.uniform(0, face.BLINK_EVERY_S))
         frames = (draw((place + 0.5) / MP4_FPS, lips=lips) for place, lips in enumerate(opened))
+        key = f"01-{code}-{intensity}-{statement}-01-{actor}"
         folder = root / f"Actor_{actor}"
         write_wav(folder / f"03-{key}.wav", speech.wave)
         write_film(folder / f"01-{key}.mp4", frames, speech.wave, MP4)
-        yield truth(key, (), speech, performance, shown, emotion)
+        yield truth(key, emotion, shown, (), speech, performance)
 
 
 def draw_acting(rng: np.random.Generator, emotion: str) -> dict[str, str]:
@@ -271,24 +248,21 @@ def draw_acting(rng: np.random.Generator, emotion: str) -> dict[str, str]:
 
 def truth(
     key: str,
-    cue_words: Sequence[int],
-    speech: voice.Speech,
-    performance: face.Performance,
-    shown: Mapping[str, str],
     label: str,
-) -> dict[str, Any]:
-    """Say what was planted in an utterance: a row of truth.csv."""
-    has_sound, has_face = shown["audio"] != "neutral", shown["video"] != "neutral"
-    return {
-        "utterance_id": key,
-        "cue_words": " ".join(map(str, cue_words)),
-        "cue_start": f"{speech.cue_start:.3f}" if has_sound else "",
-        "cue_end": f"{speech.cue_end:.3f}" if has_sound else "",
-        "cue_modalities": " ".join(modality for modality in shown if shown[modality] == label),
-        **{f"shown_{modality}": emotion for modality, emotion in shown.items()},
-        "face_start": f"{performance.start:.3f}" if has_face else "",
-        "face_end": f"{performance.end:.3f}" if has_face else "",
-    }
+    shown: Mapping[str, str],
+    cue_words: Sequence[int],
+    heard: voice.Speech,
+    seen: face.Performance,
+) -> dict[str, str]:
+    """Say what was planted in an utterance: a row of truth.csv, where what is left out stays empty."""
+    row = {f"shown_{modality}": emotion for modality, emotion in shown.items()}
+    row |= {"utterance_id": key, "cue_words": " ".join(map(str, cue_words))}
+    row["cue_modalities"] = " ".join(modality for modality in shown if shown[modality] == label)
+    if shown["audio"] != "neutral":
+        row |= {"cue_start": f"{heard.cue_start:.3f}", "cue_end": f"{heard.cue_end:.3f}"}
+    if shown["video"] != "neutral":
+        row |= {"face_start": f"{seen.start:.3f}", "face_end": f"{seen.end:.3f}"}
+    return row
 
 
 def write_wav(path: Path, wave: NDArray[np.float32]) -> None:
@@ -310,8 +284,11 @@ class Container:
     bit_rate: int  # of the sound
 
 
+# Without cpu-independent, x264 gives other bits on other processors, and now and then on the same one
 AVI = Container(AVI_FPS, "mpeg4", {"flags": "+qscale", "global_quality": "472"}, "mp2", 32_000)
-MP4 = Container(MP4_FPS, "libx264", {"preset": "veryfast", "crf": "26"}, "aac", 48_000)
+MP4 = Container(
+    MP4_FPS, "libx264", {"preset": "veryfast", "crf": "26", "x264-params": "cpu-independent=1"}, "aac", 48_000
+)
 
 
 def write_film(path: Path, frames: Iterable[NDArray[np.uint8]], wave: NDArray[np.float32], kind: Container) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 
@@ -64,22 +64,12 @@ EXPRESSIONS: Mapping[str, Expression] = {
     "disgusted": Expression(-0.35, -0.3, -0.75, -0.7, 0.15, -0.25),
     "surprised": Expression(1.0, 0.15, 1.0, 0.0, 0.7, -0.35),
 }
-_DARK, _BROWN, _BLOND, _GREY, _RED, _BLACK = (
-    (60, 42, 32),
-    (110, 72, 40),
-    (214, 176, 98),
-    (150, 150, 152),
-    (168, 74, 34),
-    (24, 22, 24),
-)  # hair
-_PALE, _ROSE, _TAN, _OLIVE, _UMBER, _EBONY = (
-    (244, 214, 192),
-    (232, 186, 160),
-    (206, 156, 116),
-    (182, 136, 94),
-    (140, 96, 68),
-    (110, 76, 56),
-)  # skin
+# hair
+_DARK, _BROWN, _BLOND = (60, 42, 32), (110, 72, 40), (214, 176, 98)
+_GREY, _RED, _BLACK = (150, 150, 152), (168, 74, 34), (24, 22, 24)
+# skin
+_PALE, _ROSE, _TAN = (244, 214, 192), (232, 186, 160), (206, 156, 116)
+_OLIVE, _UMBER, _EBONY = (182, 136, 94), (140, 96, 68), (110, 76, 56)
 WOMEN = (
     Face(_ROSE, _BROWN, "long", 0.47, 0.62, 0.20, 0.022, 0.17, (150, 60, 70), (206, 214, 222)),
     Face(_EBONY, _BLACK, "bob", 0.50, 0.60, 0.22, 0.026, 0.19, (222, 190, 90), (214, 206, 196)),
@@ -161,85 +151,98 @@ def frame(face: Face, performance: Performance | None, time: float, *, lips: flo
 @lru_cache(maxsize=20_000)
 def draw(face: Face, emotion: str, level: int, lips: int, shut: bool) -> NDArray[np.uint8]:
     """Draw a face and more around it than a frame shows, so that the head can sway: (DRAWN, DRAWN, 3) uint8."""
-    side = DRAWN * SMOOTH
-    image = Image.new("RGB", (side, side), face.wall)
-    pen = ImageDraw.Draw(image)
+    image = Image.new("RGB", (DRAWN * SMOOTH, DRAWN * SMOOTH), face.wall)
+    pen = _Pen(ImageDraw.Draw(image))
     shown, scale = EXPRESSIONS[emotion], level / N_LEVELS
-    _draw_head(pen, face, side)
+    _draw_head(pen, face)
     for right in (-1, 1):
-        _draw_eye(pen, face, side, right, scale * shown.eyes, shut)
-        _draw_brow(pen, face, side, right, scale * shown.brow_up, scale * shown.brow_tilt)
+        _draw_eye(pen, face, right, scale * shown.eyes, shut)
+        _draw_brow(pen, face, right, scale * shown.brow_up, scale * shown.brow_tilt)
     opened = max(scale * shown.mouth_open, 0.0) + 0.55 * lips / N_LIPS
-    _draw_mouth(pen, face, side, scale * shown.mouth_curve, opened, scale * shown.mouth_wide)
+    _draw_mouth(pen, face, scale * shown.mouth_curve, opened, scale * shown.mouth_wide)
     return np.asarray(image.reduce(SMOOTH))
 
 
-def _oval(pen: ImageDraw.ImageDraw, side: int, x: float, y: float, width: float, height: float, fill: Colour) -> None:
-    box = [side * value for value in (x - width / 2, y - height / 2, x + width / 2, y + height / 2)]
-    pen.ellipse(box, fill=fill)
+class _Pen:
+    """Draws in shares of the picture's width: (x, y) is (0, 0) at the top left and (1, 1) at the bottom right."""
+
+    side = DRAWN * SMOOTH
+
+    def __init__(self, image: ImageDraw.ImageDraw) -> None:
+        self.image = image
+
+    def box(self, x: float, y: float, width: float, height: float) -> list[float]:
+        """Return left, top, right and bottom of a box around (x, y), in pixels."""
+        return [self.side * value for value in (x - width / 2, y - height / 2, x + width / 2, y + height / 2)]
+
+    def oval(self, x: float, y: float, width: float, height: float, fill: Colour) -> None:
+        """Fill an oval around (x, y)."""
+        self.image.ellipse(self.box(x, y, width, height), fill=fill)
+
+    def arc(self, x: float, y: float, width: float, height: float, degrees: tuple[int, int], fill: Colour) -> None:
+        """Fill the part of an oval between two angles."""
+        self.image.chord(self.box(x, y, width, height), *degrees, fill=fill)
+
+    def area(self, points: Iterable[Sequence[float]], fill: Colour) -> None:
+        """Fill the area that points surround."""
+        self.image.polygon([(self.side * x, self.side * y) for x, y in points], fill=fill)
+
+    def line(self, points: Iterable[Sequence[float]], fill: Colour, width: int) -> None:
+        """Draw a line through points, so many pixels wide."""
+        self.image.line([(self.side * x, self.side * y) for x, y in points], fill=fill, width=width, joint="curve")
 
 
-def _draw_head(pen: ImageDraw.ImageDraw, face: Face, side: int) -> None:
-    """Draw shoulders, neck, hair, head, nose, beard and glasses."""
+def _draw_head(pen: _Pen, face: Face) -> None:
+    """Draw shoulders, neck, hair, head, beard and nose."""
     shade = _darker(face.skin, 0.82)
     back = {"bald": 0.0, "short": 0.04, "bob": 0.13, "long": 0.16}[face.style]
-    if face.style in ("bob", "long"):
-        bottom = 0.80 if face.style == "bob" else 0.98
+    bottom = {"bob": 0.80, "long": 0.98}.get(face.style)
+    if bottom:
         box = [0.5 - face.width / 2 - back / 2, 0.30, 0.5 + face.width / 2 + back / 2, bottom]
-        pen.rounded_rectangle([side * value for value in box], radius=0.12 * side, fill=face.hair)
-    _oval(pen, side, 0.5, 1.08, 0.95, 0.42, face.shirt)
-    _oval(pen, side, 0.5, 0.86, 0.24, 0.22, shade)
+        pen.image.rounded_rectangle([pen.side * value for value in box], radius=0.12 * pen.side, fill=face.hair)
+    pen.oval(0.5, 1.08, 0.95, 0.42, face.shirt)
+    pen.oval(0.5, 0.86, 0.24, 0.22, shade)
     if face.style != "bald":
-        _oval(pen, side, 0.5, 0.42, face.width + back, face.height + 0.06, face.hair)
-    _oval(pen, side, 0.5, 0.53, face.width, face.height, face.skin)
+        pen.oval(0.5, 0.42, face.width + back, face.height + 0.06, face.hair)
+    pen.oval(0.5, 0.53, face.width, face.height, face.skin)
     if face.beard:
-        pen.chord(_box(side, 0.5, 0.60, face.width * 0.93, face.height * 0.80), 15, 165, fill=face.hair)
+        pen.arc(0.5, 0.60, face.width * 0.93, face.height * 0.80, (15, 165), face.hair)
     if face.style != "bald":  # the fringe
-        pen.chord(_box(side, 0.5, 0.50, face.width + 0.02, face.height + 0.05), 208, 332, fill=face.hair)
-    pen.polygon([side * v for v in (0.5, 0.50, 0.475, 0.60, 0.525, 0.60)], fill=shade)
+        pen.arc(0.5, 0.50, face.width + 0.02, face.height + 0.05, (208, 332), face.hair)
+    pen.area([(0.5, 0.50), (0.475, 0.60), (0.525, 0.60)], shade)
 
 
-def _draw_eye(pen: ImageDraw.ImageDraw, face: Face, side: int, right: int, wide: float, shut: bool) -> None:
-    x, y, width = 0.5 + right * face.eye_gap / 2, 0.49, 0.095
+def _draw_eye(pen: _Pen, face: Face, right: int, wide: float, shut: bool) -> None:
+    x, y, frame = 0.5 + right * face.eye_gap / 2, 0.49, (50, 50, 60)
     height = 0.008 if shut else 0.055 * (1 + 0.62 * wide)
-    _oval(pen, side, x, y, width, height, _darker(face.skin, 0.55) if shut else (250, 250, 250))
+    pen.oval(x, y, 0.095, height, _darker(face.skin, 0.55) if shut else (250, 250, 250))
     if not shut:
-        _oval(pen, side, x, y, 0.042, min(0.042, height), (40, 34, 40))
+        pen.oval(x, y, 0.042, min(0.042, height), (40, 34, 40))
     if face.glasses:
-        pen.ellipse(_box(side, x, y, 0.155, 0.13), outline=(50, 50, 60), width=SMOOTH)
-        pen.line([side * 0.48, side * y, side * 0.52, side * y], fill=(50, 50, 60), width=SMOOTH)
+        pen.image.ellipse(pen.box(x, y, 0.155, 0.13), outline=frame, width=SMOOTH)
+        pen.line([(0.48, y), (0.52, y)], frame, SMOOTH)
 
 
-def _draw_brow(pen: ImageDraw.ImageDraw, face: Face, side: int, right: int, up: float, tilt: float) -> None:
+def _draw_brow(pen: _Pen, face: Face, right: int, up: float, tilt: float) -> None:
     x, y = 0.5 + right * face.eye_gap / 2, 0.425 - 0.035 * up
     inner, outer = (x - right * 0.058, y - 0.030 * tilt), (x + right * 0.062, y + 0.014 * tilt + 0.006)
     middle = ((inner[0] + outer[0]) / 2, (inner[1] + outer[1]) / 2 - 0.010)
     hair = _darker(face.hair, 0.8) if face.style != "bald" else (40, 30, 28)
-    points = [(side * px, side * py) for px, py in (inner, middle, outer)]
-    pen.line(points, fill=hair, width=round(face.brow * side), joint="curve")
+    pen.line([inner, middle, outer], hair, round(face.brow * pen.side))
 
 
-def _draw_mouth(pen: ImageDraw.ImageDraw, face: Face, side: int, curve: float, opened: float, wide: float) -> None:
+def _draw_mouth(pen: _Pen, face: Face, curve: float, opened: float, wide: float) -> None:
     """Draw the lips as two arcs through the corners; they part as the mouth opens."""
-    half, y = face.mouth * (1 + 0.35 * wide) / 2, 0.70
+    half = face.mouth * (1 + 0.35 * wide) / 2
     x = np.linspace(-1, 1, 17)
-    bend = 0.045 * curve * (1 - x**2)  # a smile hangs down in the middle
     gap = 0.055 * min(opened, 1.1) * (1 - x**2)
-    middle = y - 0.018 * curve + bend
-    upper, lower = middle - 0.35 * gap - 0.008, middle + gap + 0.008
-    points = [(side * (0.5 + half * px), side * py) for px, py in zip(x, upper, strict=True)]
-    points += [(side * (0.5 + half * px), side * py) for px, py in zip(x[::-1], lower[::-1], strict=True)]
+    middle = 0.70 - 0.018 * curve + 0.045 * curve * (1 - x**2)  # a smile hangs down in the middle
     lip = (168, 62, 66) if sum(face.skin) > 330 else (120, 44, 50)
-    pen.polygon(points, fill=lip)
-    if opened > 0.12:
-        top, bottom = middle - 0.35 * gap, middle + gap
-        points = [(side * (0.5 + 0.88 * half * px), side * py) for px, py in zip(x, top, strict=True)]
-        points += [(side * (0.5 + 0.88 * half * px), side * py) for px, py in zip(x[::-1], bottom[::-1], strict=True)]
-        pen.polygon(points, fill=(70, 18, 26))
-
-
-def _box(side: int, x: float, y: float, width: float, height: float) -> list[float]:
-    return [side * value for value in (x - width / 2, y - height / 2, x + width / 2, y + height / 2)]
+    for half_width, thickness, fill in ((half, 0.008, lip), (0.88 * half, 0.0, (70, 18, 26))):
+        if thickness or opened > 0.12:  # else the lips touch
+            outline = [*zip(x, middle - 0.35 * gap - thickness, strict=True)]
+            outline += zip(x[::-1], (middle + gap + thickness)[::-1], strict=True)
+            pen.area([(0.5 + half_width * px, py) for px, py in outline], fill)
 
 
 def _darker(colour: Colour, factor: float) -> Colour:

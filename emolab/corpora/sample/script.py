@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import tomllib
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 
@@ -45,136 +47,12 @@ RATINGS = {  # valence, arousal, dominance, from 1 to 5
 }
 RATING_NOISE = 0.6
 
-# The words that carry emotion, by their place in a sentence: an opener, an adjective, a feeling; the first are said
-# most often, and a few words belong to two emotions.
-WORDS: Mapping[str, Mapping[str, str]] = {
-    "neutral": {"opener": "so right anyway then", "adjective": "usual other spare plain", "feeling": "fine okay ready"},
-    "happy": {
-        "opener": "lovely nice splendid great",
-        "adjective": "lovely nice charming wonderful",
-        "feeling": "happy glad pleased delighted",
-    },
-    "excited": {
-        "opener": "wow hurray amazing great",
-        "adjective": "amazing incredible thrilling wonderful",
-        "feeling": "excited thrilled eager delighted",
-    },
-    "angry": {
-        "opener": "damn outrageous nonsense ridiculous",
-        "adjective": "damn stupid outrageous awful",
-        "feeling": "angry furious mad annoyed",
-    },
-    "frustrated": {
-        "opener": "ugh honestly typical ridiculous",
-        "adjective": "useless hopeless endless awful",
-        "feeling": "frustrated irritated stuck annoyed",
-    },
-    "sad": {
-        "opener": "sadly alas unfortunately",
-        "adjective": "poor lonely dreary awful",
-        "feeling": "sad lonely miserable unhappy",
-    },
-}
+_SENTENCES = tomllib.loads((Path(__file__).parent / "sentences.toml").read_text(encoding="utf-8"))
+WORDS: Mapping[str, Mapping[str, str]] = _SENTENCES["words"]  # by emotion and place in the sentence
+SITUATIONS: Sequence[Sequence[str]] = list(
+    _SENTENCES["situations"].values()
+)  # what is talked about, whatever the emotion
 RARER = 0.6  # each word of a list is said that much less often than the one before
-# What the talk is about. It is drawn without looking at the emotion; * is the place of an adjective, | a choice.
-SITUATIONS: Sequence[Sequence[str]] = (
-    (  # moving house
-        "the * van comes at six|seven|nine",
-        "we carry the * sofa upstairs|outside",
-        "your sister has the * key|lamp",
-        "I packed all the * boxes",
-        "the landlord saw the * kitchen again",
-        "there is paint on the * floor|door",
-        "they move the * piano|wardrobe tomorrow",
-        "my father built the * shelves",
-        "we left the * curtains behind",
-        "the flat has a view of the * river|yard",
-    ),
-    (  # at the station
-        "the * train leaves from platform two|four",
-        "they changed the * timetable this morning|week",
-        "I bought the * tickets yesterday",
-        "my bag|coat is on the * bus",
-        "the man at the * counter told me",
-        "we sit in the * waiting room",
-        "she took the * seat by the window",
-        "the * driver knows my name",
-        "they call the * passengers now",
-        "I lost|found the * umbrella here",
-    ),
-    (  # cooking for guests
-        "the * soup needs another hour|minute",
-        "your cousin brings the * cake|bread",
-        "I put the * plates on the table|shelf",
-        "eleven people come to the * dinner",
-        "somebody left the * oven on",
-        "we have the * fish|rice from the market",
-        "you cut the * onions|apples",
-        "he wrote down the * recipe",
-        "the * guests stay until midnight|Sunday",
-        "I opened the * bottle from Spain",
-    ),
-    (  # at work
-        "the * meeting moved to Monday|Thursday",
-        "she sent the * report to everybody",
-        "my boss read your * letter",
-        "they gave me the * desk",
-        "I wrote the * list twice|again",
-        "we start the * project in April|June",
-        "our * visitors come from Japan|Brazil",
-        "you signed the * paper on Tuesday",
-        "the * printer stands in the hall",
-        "he asked for the * numbers",
-    ),
-    (  # something broken
-        "the * phone|heater stopped on Tuesday",
-        "the shop keeps my * bicycle",
-        "he took the * engine apart",
-        "the * bill came with the post",
-        "I called the * number three times",
-        "they want the * receipt",
-        "we paid for the * battery|screen",
-        "the * lock has a new spring",
-        "she turned the * switch|handle",
-        "I read the * manual to the end",
-    ),
-    (  # neighbours and pets
-        "the * dog next door is back",
-        "her cat sleeps in our * garden|shed",
-        "the * neighbours sold the house",
-        "the boy upstairs plays the * trumpet",
-        "I met the * postman at the gate",
-        "we share the * fence with them",
-        "somebody feeds the * birds",
-        "they cut down the * tree",
-        "the * children rang our bell",
-        "he walks the * poodle at night",
-    ),
-    (  # school and sport
-        "the * team plays tomorrow|tonight",
-        "our daughter|son sings in the * concert",
-        "the teacher gave back the * tests",
-        "the * match ended two to one",
-        "I ran the * course in an hour",
-        "they picked me for the * play",
-        "she swims in the * lake|pool",
-        "we practise the * song on Friday",
-        "you wore the * shirt|cap",
-        "the * class goes to the museum",
-    ),
-    (  # a visit
-        "grandfather|grandmother has the * house by the lake",
-        "the doctor showed us the * pictures",
-        "my aunt sent the * parcel",
-        "we go to the * island in August",
-        "he told me about the * wedding",
-        "the visitors saw the * album",
-        "she remembers the * summer at sea",
-        "they stay in the * hotel|cabin",
-        "I wrote the * card on the plane",
-        "your uncle keeps the * clock",
-    ),
-)
 FEELINGS = ("I am * about it|that|this", "this makes me feel *", "I feel * now|today", "you can see that I am *")
 FILLERS = ("well,", "um,", "look,", "you know,", "listen,")  # improvised speech has them, whatever the emotion
 P_FILLER = 0.4

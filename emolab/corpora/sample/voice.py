@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 SAMPLE_RATE = 16_000  # Hz, of everything that is written
 SYNCHRONOUS, UTF8, SSML, BY_CHARACTER, WORD_EVENT = 2, 1, 0x10, 1, 1  # names of espeak's speak_lib.h
 RATE, VOLUME, PITCH, RANGE = 1, 2, 3, 4  # espeak's parameters
+TOP = {RATE: 450, VOLUME: 200, PITCH: 99, RANGE: 99}  # their highest values
 ESPEAK_VOLUME = 55  # leaves espeak itself room not to clip
 SEMITONES_A_STEP = 0.19  # of espeak's pitch parameter, measured
 LEVEL_DB = -27.0  # of a neutral voice, relative to full scale
@@ -71,29 +72,18 @@ ACTORS = (  # of the RAVDESS-shaped corpus; odd numbers are men, even numbers wo
     Voice("m2", 54, 56, 174, -22.5),
     Voice("aunty", 54, 46, 180, -19.6),
 )
-WHOLE: Mapping[str, Prosody] = {  # how an emotion colours a whole utterance
-    "neutral": Prosody(),
-    "calm": Prosody(-1.5, 0.7, 0.90, -3.5, -0.4),
-    "happy": Prosody(4.0, 1.7, 0.97, 2.5, 0.1),
-    "excited": Prosody(7.0, 1.9, 1.18, 5.0, 0.6),
-    "angry": Prosody(0.5, 1.0, 1.14, 8.0, 1.0),
-    "frustrated": Prosody(-1.2, 0.7, 0.84, 3.0, 0.3),
-    "sad": Prosody(-3.0, 0.5, 0.80, -7.0, -1.0),
-    "fearful": Prosody(5.0, 0.6, 1.20, -4.0, 0.1),
-    "disgusted": Prosody(-2.0, 1.6, 0.80, 0.0, -0.4),
-    "surprised": Prosody(5.0, 2.2, 0.95, 1.5, 0.2),
-}
-CUE: Mapping[str, Prosody] = {  # how it colours the stretch that carries the cue, on top of that
-    "neutral": Prosody(),
-    "calm": Prosody(-1.0, 1.0, 0.85, -2.0, -0.3),
-    "happy": Prosody(6.0, 1.6, 0.75, 3.0, 0.1),
-    "excited": Prosody(9.0, 1.5, 1.05, 5.0, 0.4),
-    "angry": Prosody(1.0, 1.0, 1.10, 10.0, 1.0),
-    "frustrated": Prosody(-2.0, 0.8, 0.60, 6.0, 0.4),
-    "sad": Prosody(-4.0, 0.6, 0.60, -6.0, -1.0),
-    "fearful": Prosody(7.0, 0.5, 1.25, -4.0, 0.2),
-    "disgusted": Prosody(-4.0, 1.5, 0.55, 2.0, -0.4),
-    "surprised": Prosody(10.0, 2.2, 0.70, 2.0, 0.2),
+# How an emotion colours a whole utterance, and, on top of that, the stretch that carries the cue
+PROSODIES: Mapping[str, tuple[Prosody, Prosody]] = {
+    "neutral": (Prosody(), Prosody()),
+    "calm": (Prosody(-1.5, 0.7, 0.90, -3.5, -0.4), Prosody(-1.0, 1.0, 0.85, -2.0, -0.3)),
+    "happy": (Prosody(4.0, 1.7, 0.97, 2.5, 0.1), Prosody(6.0, 1.6, 0.75, 3.0, 0.1)),
+    "excited": (Prosody(7.0, 1.9, 1.18, 5.0, 0.6), Prosody(9.0, 1.5, 1.05, 5.0, 0.4)),
+    "angry": (Prosody(0.5, 1.0, 1.14, 8.0, 1.0), Prosody(1.0, 1.0, 1.10, 10.0, 1.0)),
+    "frustrated": (Prosody(-1.2, 0.7, 0.84, 3.0, 0.3), Prosody(-2.0, 0.8, 0.60, 6.0, 0.4)),
+    "sad": (Prosody(-3.0, 0.5, 0.80, -7.0, -1.0), Prosody(-4.0, 0.6, 0.60, -6.0, -1.0)),
+    "fearful": (Prosody(5.0, 0.6, 1.20, -4.0, 0.1), Prosody(7.0, 0.5, 1.25, -4.0, 0.2)),
+    "disgusted": (Prosody(-2.0, 1.6, 0.80, 0.0, -0.4), Prosody(-4.0, 1.5, 0.55, 2.0, -0.4)),
+    "surprised": (Prosody(5.0, 2.2, 0.95, 1.5, 0.2), Prosody(10.0, 2.2, 0.70, 2.0, 0.2)),
 }
 NOISE = Prosody(0.7, 0.12, 0.03, 1.0, 0.1)  # standard deviations, of every utterance
 P_LOCAL_ONLY = 0.15  # of the voices that show an emotion show it in the cue's stretch alone
@@ -108,10 +98,6 @@ class Speech:
     cue_end: float
 
 
-class _Id(ctypes.Union):
-    _fields_ = (("number", ctypes.c_int), ("name", ctypes.c_char_p), ("string", ctypes.c_char * 8))
-
-
 class _Event(ctypes.Structure):
     _fields_ = (
         ("type", ctypes.c_int),
@@ -121,7 +107,7 @@ class _Event(ctypes.Structure):
         ("audio_position", ctypes.c_int),  # ms
         ("sample", ctypes.c_int),
         ("user_data", ctypes.c_void_p),
-        ("id", _Id),
+        ("id", ctypes.c_char * 8),
     )
 
 
@@ -151,14 +137,14 @@ class Synthesiser:
         """Speak; return (samples,) float32 at `sample_rate` and where each word begins: position in `ssml`, seconds."""
         if self._library.espeak_SetVoiceByName(f"en-us+{voice.variant}".encode()):
             raise OSError(f"espeak-ng has no voice variant {voice.variant!r}; install the wheel espeakng-loader again.")
-        pitch = voice.pitch + prosody.pitch / SEMITONES_A_STEP
-        for parameter, value, top in (
-            (RATE, voice.rate * prosody.rate, 450),
-            (VOLUME, ESPEAK_VOLUME, 200),
-            (PITCH, pitch, 99),
-            (RANGE, voice.pitch_range * prosody.pitch_range, 99),
-        ):
-            self._library.espeak_SetParameter(parameter, int(np.clip(np.rint(value), 0, top)), 0)
+        parameters = {
+            RATE: voice.rate * prosody.rate,
+            VOLUME: ESPEAK_VOLUME,
+            PITCH: voice.pitch + prosody.pitch / SEMITONES_A_STEP,
+            RANGE: voice.pitch_range * prosody.pitch_range,
+        }
+        for parameter, value in parameters.items():
+            self._library.espeak_SetParameter(parameter, int(np.clip(np.rint(value), 0, TOP[parameter])), 0)
         self._pieces: list[NDArray[np.int16]] = []
         self._begins: dict[int, float] = {}
         text = ssml.encode() + b"\0"
@@ -183,7 +169,7 @@ def say(
     words = text.split()
     first, n_words = draw_cue_words(rng, words)
     whole = draw_prosody(rng, emotion, intensity)
-    cue = CUE[emotion]
+    cue = PROSODIES[emotion][1]
     strength = intensity * rng.uniform(0.8, 1.2)
     ssml, begins = mark_up(words, first, n_words, cue, strength)
     wave, times = synthesiser.speak(ssml, voice, whole)
@@ -212,7 +198,7 @@ def draw_cue_words(rng: np.random.Generator, words: Sequence[str]) -> tuple[int,
 def draw_prosody(rng: np.random.Generator, emotion: str, intensity: float) -> Prosody:
     """Draw how a whole utterance is coloured; the distributions of the emotions overlap."""
     strength = intensity * rng.uniform(0.7, 1.3) * (rng.random() >= P_LOCAL_ONLY)
-    noise, mean = rng.standard_normal(5), WHOLE[emotion]
+    noise, mean = rng.standard_normal(5), PROSODIES[emotion][0]
     return Prosody(
         strength * mean.pitch + NOISE.pitch * noise[0],
         float(np.exp(strength * np.log(mean.pitch_range) + NOISE.pitch_range * noise[1])),
