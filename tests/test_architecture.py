@@ -136,16 +136,16 @@ def test_no_committed_file_is_large() -> None:
     assert [path for path in committed() if path.stat().st_size > MAX_BYTES] == []
 
 
-def test_nothing_names_a_folder_of_one_machine() -> None:
-    own = re.compile(r"(?<![\w.])/(work|root|home/\w+|Users/\w+|opt)/|[A-Z]:\\\\?Users")
-    texts = [path for path in committed() if path.suffix in (".py", ".ipynb", ".md", ".toml", ".yml", ".cff", ".json")]
-    texts = [path for path in texts if path != Path(__file__)]
-    assert [str(path) for path in [*texts, ROOT / "Makefile"] if own.search(path.read_text(encoding="utf-8"))] == []
+def test_nothing_names_a_folder_of_one_machine_or_a_package_registry() -> None:
+    own = r"(?<![\w.])/(work|root|home/\w+|Users/\w+|opt)/|[A-Z]:\\\\?Users"
+    registry = r"https?://[\w.-]*(pypi|pythonhosted|pytorch|anaconda|conda|npmjs)[\w.-]*/(simple|whl|packages|channels)"
+    kinds = (".py", ".ipynb", ".md", ".toml", ".yml", ".cff", ".json", ".lock", "")
+    texts = [path for path in committed() if path.suffix in kinds and path != Path(__file__)]
+    wrong = [str(path) for path in texts if re.search(f"{own}|{registry}", path.read_text(encoding="utf-8"))]
+    assert wrong == []
 
 
-@pytest.mark.parametrize("arguments", ["check --output-format concise", "format --check"])
-def test_style(arguments: str) -> None:
-    run = subprocess.run(
-        [sys.executable, "-m", "ruff", *arguments.split(), "."], cwd=ROOT, capture_output=True, text=True
-    )
+@pytest.mark.parametrize("command", ["ruff check --output-format concise .", "ruff format --check .", "mypy"])
+def test_style_and_types(command: str) -> None:
+    run = subprocess.run([sys.executable, "-m", *command.split()], cwd=ROOT, capture_output=True, text=True)
     assert run.returncode == 0, run.stdout[:2_000]

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import ast
 import re
+import sys
 import tomllib
+from importlib.metadata import packages_distributions
 from pathlib import Path
 
 import yaml
@@ -26,6 +29,17 @@ def locked() -> list[Requirement]:
 def wanted() -> list[Requirement]:
     extras = PROJECT["optional-dependencies"].values()
     return [Requirement(line) for lines in (PROJECT["dependencies"], *extras) for line in lines]
+
+
+def test_dependencies_are_what_the_package_imports() -> None:
+    trees = [ast.parse(path.read_text(encoding="utf-8")) for path in (ROOT / "emolab").rglob("*.py")]
+    nodes = [node for tree in trees for node in ast.walk(tree)]
+    names = {alias.name for node in nodes if isinstance(node, ast.Import) for alias in node.names}
+    names |= {node.module or "" for node in nodes if isinstance(node, ast.ImportFrom)}
+    tops = {name.split(".")[0] for name in names} - {*sys.stdlib_module_names, "emolab"}
+    homes = {canonicalize_name(home) for top in tops for home in packages_distributions()[top]}
+    brought = {"ipython": "ipykernel"}  # by which dependency, where it is not one itself
+    assert {brought.get(home, home) for home in homes} == {Requirement(line).name for line in PROJECT["dependencies"]}
 
 
 def pins(python: str, platform: str) -> dict[str, Version]:
