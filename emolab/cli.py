@@ -9,10 +9,6 @@ import sys
 import time
 from collections.abc import Callable, Sequence
 from functools import partial
-from typing import TYPE_CHECKING, Literal
-
-if TYPE_CHECKING:
-    from emolab.recognizer import Recognizer
 
 FOLDS = {"usual": "folds_of", "sessions": "session_folds", "speakers": "speaker_folds"}
 FOLDS |= {"actors": "actor_folds", "published": "published_parts"}
@@ -112,12 +108,13 @@ def _fit(options: argparse.Namespace) -> int:
     from emolab.corpora import load_corpus
     from emolab.evaluation import cross_validate
 
-    for name in options.recipes:
-        recipes.recipe(name, preset=options.preset)  # a misspelt name is told before hours of work
+    builds = {name: partial(recipes.recipe, name, preset=options.preset) for name in options.recipes}
+    for build in builds.values():
+        build()  # a misspelt name is told before hours of work
     corpus = load_corpus(options.corpus).view(options.view)
     folds = getattr(splits, FOLDS[options.folds])(corpus)
-    for name in options.recipes:
-        measured = cross_validate(partial(_build, name, options.preset), folds, seeds=options.seeds)
+    for name, build in builds.items():
+        measured = cross_validate(build, folds, seeds=options.seeds)
         print(f"{measured}\n")
         if options.record:
             typed = [word for word in options.typed if word == name or word not in options.recipes]
@@ -126,12 +123,6 @@ def _fit(options: argparse.Namespace) -> int:
     if options.record:
         print(ledger.results_table(corpus.name))
     return 0
-
-
-def _build(name: str, preset: Literal["quick", "full"], seed: int) -> Recognizer:
-    from emolab.recipes import recipe
-
-    return recipe(name, preset=preset, seed=seed)
 
 
 def _refresh(_: argparse.Namespace) -> int:

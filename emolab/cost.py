@@ -3,13 +3,10 @@
 from __future__ import annotations
 
 import os
-import shutil
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import replace
 from functools import partial
-from pathlib import Path
 from tempfile import TemporaryDirectory
 from timeit import timeit
 from typing import TYPE_CHECKING, Any
@@ -40,28 +37,15 @@ def measure_cost(recognizer: Recognizer, corpus: Corpus, *, train_s: float | Non
         (from files to probabilities, one utterance a call, nothing cached, after a warm-up), `peak_mb` (the highest
         resident memory of this process so far, Python and libraries included, so measure in a fresh process).
     """
-    with TemporaryDirectory(prefix="emolab-cost-") as folder, environment(EMOLAB_CACHE=f"{folder}/cache"):
-        singles = _fresh_singles(recognizer, corpus, Path(folder))
+    places = np.unique(np.linspace(0, len(corpus) - 1, N_TIMED + N_WARM_UP).round().astype(int))
+    singles = [corpus.select(np.arange(len(corpus)) == place) for place in places]
+    with TemporaryDirectory(prefix="emolab-cost-") as folder, environment(EMOLAB_CACHE=folder):
         seconds = [timeit(partial(recognizer.predict_proba, single), number=1) for single in singles][-N_TIMED:]
         flops = _flops(recognizer, singles[len(singles) // 2])
     p50, p95 = np.percentile(seconds, [50, 95]) * 1_000
     sizes = {"parameters": int(recognizer.n_parameters), "trainable": int(recognizer.n_trainable)}
     times = {"train_s": train_s, "latency_ms_p50": float(p50), "latency_ms_p95": float(p95)}
     return {**sizes, "flops": flops, **times, "peak_mb": _peak_mb()}
-
-
-def _fresh_singles(recognizer: Recognizer, corpus: Corpus, folder: Path) -> list[Corpus]:
-    """Take utterances spread over a corpus, one a corpus, their files under new names that no cache knows."""
-    places = np.unique(np.linspace(0, len(corpus) - 1, N_TIMED + N_WARM_UP).round().astype(int))
-    table = corpus.table.iloc[places].reset_index(drop=True)
-    for column in [f"{modality}_path" for modality in recognizer.modalities if modality != "text"]:
-        paths = table[column].dropna().unique()
-        new = {path: f"{column}-{number}{Path(path).suffix}" for number, path in enumerate(paths)}
-        for path, name in new.items():
-            shutil.copyfile(corpus.root / path, folder / name)
-        table[column] = table[column].map(new).astype(corpus.table[column].dtype)
-    fresh = replace(corpus, table=table, root=folder)
-    return [fresh.select(np.arange(len(table)) == number) for number in range(len(table))]
 
 
 @contextmanager

@@ -57,7 +57,7 @@ def accuracy(truth: Sequence[str], predicted: Sequence[str], *, labels: Sequence
     Raises:
         ValueError: If the inputs are empty, of unequal length, or hold an emotion not in `labels`.
     """
-    return float(_scores(_confusion(truth, predicted, labels))["wa"])
+    return float(_scores(_confusion(truth, predicted, labels).to_numpy(float))["wa"])
 
 
 def unweighted_average_recall(truth: Sequence[str], predicted: Sequence[str], *, labels: Sequence[str]) -> float:
@@ -75,7 +75,7 @@ def unweighted_average_recall(truth: Sequence[str], predicted: Sequence[str], *,
         >>> unweighted_average_recall(["sad", "sad", "calm"], ["sad", "fear", "calm"], labels=["calm", "fear", "sad"])
         0.75
     """
-    return float(_scores(_confusion(truth, predicted, labels))["ua"])
+    return float(_scores(_confusion(truth, predicted, labels).to_numpy(float))["ua"])
 
 
 def weighted_f1(truth: Sequence[str], predicted: Sequence[str], *, labels: Sequence[str]) -> float:
@@ -89,7 +89,7 @@ def weighted_f1(truth: Sequence[str], predicted: Sequence[str], *, labels: Seque
     Raises:
         ValueError: If the inputs are empty, of unequal length, or hold an emotion not in `labels`.
     """
-    return float(_scores(_confusion(truth, predicted, labels))["weighted_f1"])
+    return float(_scores(_confusion(truth, predicted, labels).to_numpy(float))["weighted_f1"])
 
 
 def macro_f1(truth: Sequence[str], predicted: Sequence[str], *, labels: Sequence[str]) -> float:
@@ -103,7 +103,7 @@ def macro_f1(truth: Sequence[str], predicted: Sequence[str], *, labels: Sequence
     Raises:
         ValueError: If the inputs are empty, of unequal length, or hold an emotion not in `labels`.
     """
-    return float(_scores(_confusion(truth, predicted, labels))["macro_f1"])
+    return float(_scores(_confusion(truth, predicted, labels).to_numpy(float))["macro_f1"])
 
 
 def expected_calibration_error(truth: Sequence[str], probabilities: ArrayLike, *, labels: Sequence[str]) -> float:
@@ -163,12 +163,12 @@ class Report:
     def __post_init__(self) -> None:
         _check_pairs(self.truth, self.truth, self.emotions)
         _check_probabilities(self.probabilities, (self.n, len(self.emotions)))
-        for name in ("clusters", "dialogues", "utterances"):
-            if len(getattr(self, name)) != self.n:
-                raise ValueError(
-                    f"{name} has {len(getattr(self, name))} entries for {self.n} utterances; expected one "
-                    "for each. Take all from one corpus, as evaluate(recognizer, corpus) does."
-                )
+        counts = [len(each) for each in (self.clusters, self.dialogues, self.utterances)]
+        if {*counts} != {self.n}:
+            raise ValueError(
+                f"clusters, dialogues and utterances have {counts} entries for {self.n} utterances; expected one for "
+                "each. Take all from one corpus, as evaluate(recognizer, corpus) does."
+            )
         if twice := [utterance for utterance, count in Counter(self.utterances).items() if count > 1]:
             raise ValueError(
                 f"utterances occur twice in a report: {twice[:N_NAMED]}; expected each once. Pool the folds of one "
@@ -198,9 +198,7 @@ class Report:
     @cached_property
     def confusion(self) -> pd.DataFrame:
         """Counts of utterances: a row for each true emotion, a column for each one named."""
-        counts = _confusion(self.truth, self.predicted, self.emotions).astype(int)
-        names = {"index": pd.Index(self.emotions, name="truth"), "columns": pd.Index(self.emotions, name="predicted")}
-        return pd.DataFrame(counts, **names)
+        return _confusion(self.truth, self.predicted, self.emotions)
 
     @cached_property
     def draws(self) -> Draws:
@@ -410,12 +408,12 @@ class CrossValidation:
 
 
 def cross_validate(
-    build: Callable[[int], Recognizer], folds: Sequence[Fold], *, seeds: Sequence[int], show_progress: bool = True
+    build: Callable[..., Recognizer], folds: Sequence[Fold], *, seeds: Sequence[int], show_progress: bool = True
 ) -> CrossValidation:
     """Fit a fresh recognizer on each fold with each seed, and test each once: see `CrossValidation`.
 
     Args:
-        build: Makes an unfitted recognizer from a seed.
+        build: Makes an unfitted recognizer; called with `seed=…`.
         folds: All folds of one protocol.
         seeds: One or more, all different.
         show_progress: Whether to show a progress bar where it takes long.
@@ -432,7 +430,7 @@ def cross_validate(
     said: dict[int, list[Report]] = {seed: [] for seed in seeds}
     train_s: list[float] = []
     for seed, fold in progress([(s, f) for s in seeds for f in folds], "fits", show=show_progress):
-        recognizer = build(seed)
+        recognizer = build(seed=seed)
         began = time.perf_counter()
         recognizer.fit(fold.train, fold.valid)
         train_s.append(time.perf_counter() - began)
@@ -447,12 +445,11 @@ def cross_validate(
     )
 
 
-def _confusion(truth: Sequence[str], predicted: Sequence[str], labels: Sequence[str]) -> Counts:
+def _confusion(truth: Sequence[str], predicted: Sequence[str], labels: Sequence[str]) -> pd.DataFrame:
     """Count (n_emotions, n_emotions): truth down, prediction across."""
     _check_pairs(truth, predicted, labels)
-    emotions, counts = pd.Index(labels), np.zeros((len(labels), len(labels)))
-    np.add.at(counts, (emotions.get_indexer(truth), emotions.get_indexer(predicted)), 1)
-    return counts
+    columns = [pd.Categorical(names, labels) for names in (truth, predicted)]
+    return pd.crosstab(*columns, rownames=["truth"], colnames=["predicted"], dropna=False)
 
 
 def _emotion_scores(confusion: Counts) -> tuple[Counts, Counts, Counts]:

@@ -213,7 +213,7 @@ def test_report_refuses_what_are_no_probabilities(probabilities: list[list[float
 
 
 def test_report_refuses_parts_that_do_not_fit() -> None:
-    with pytest.raises(ValueError, match="clusters has 1 entries for 2 utterances; expected one for each"):
+    with pytest.raises(ValueError, match=r"have \[1, 2, 2\] entries for 2 utterances; expected one for each"):
         report(["sad", "calm"], [[1, 0]] * 2, emotions=("sad", "calm"), clusters="a")
 
 

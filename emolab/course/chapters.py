@@ -123,16 +123,10 @@ def check_parameters(chapter: Path, given: Mapping[str, Any]) -> dict[str, Any]:
     """
     parameters = parameters_of(chapter)
     for name, value in given.items():
-        if name not in parameters:
+        if type(value) is not type(parameters.get(name, ...)):
             raise ValueError(
-                f"{chapter.name} has no parameter {name!r}; expected one of {', '.join(parameters)}. "
-                "Correct the name; nothing was run."
-            )
-        default = parameters[name]
-        if default is not None and type(value) is not type(default):
-            raise ValueError(
-                f"{chapter.name} got {name}={value!r}; expected {type(default).__name__}, as in {name} = {default!r}. "
-                "Correct the value; nothing was run."
+                f"{chapter.name} has no parameter {name} = {value!r}; expected some of {parameters}, each of its "
+                "default's type. Correct name or value; nothing was run."
             )
     return {**parameters, **given}
 

@@ -12,6 +12,7 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, requires, version
 from pathlib import Path
@@ -64,7 +65,7 @@ class Diagnosis(tuple[Finding, ...]):
 
 def doctor() -> Diagnosis:
     """Look at Python, packages, computer, corpora, sample, cache and pretrained weights."""
-    looks = (_python, _packages, _computer, _gpu, _disk, _sample, _corpora, _weights)
+    looks = (_python, _packages, _computer, _gpu, _disk, _corpora, _weights)
     return Diagnosis(finding for look in looks for finding in look())
 
 
@@ -111,13 +112,10 @@ def _computer() -> Iterator[Finding]:
 
 def _gpu() -> Iterator[Finding]:
     """Ask the driver rather than torch, which takes seconds to import."""
-    try:
-        command = ["nvidia-smi", "--query-gpu=name,memory.total", "--format=csv,noheader"]
+    command, cards = ["nvidia-smi", "--query-gpu=name,memory.total", "--format=csv,noheader"], ""
+    with suppress(OSError, subprocess.SubprocessError):
         cards = subprocess.run(command, capture_output=True, text=True, timeout=5, check=True).stdout.strip()
-    except (OSError, subprocess.SubprocessError):
-        yield Finding("GPU", "note", "no NVIDIA GPU found", "none is needed for the quick preset")
-    else:
-        yield Finding("GPU", "ok", cards.replace("\n", "; "), "torch must be a CUDA build to use it")
+    yield _optional("GPU", cards.replace("\n", "; "), "no NVIDIA GPU found", "none is needed for the quick preset")
 
 
 def _disk() -> Iterator[Finding]:
@@ -130,33 +128,28 @@ def _disk() -> Iterator[Finding]:
     yield Finding("cache", "ok", f"{size / GIGABYTE:.2f} GB in {cache_root()}; may be deleted at any time")
 
 
-def _sample() -> Iterator[Finding]:
-    if (sample_root() / "stamp.json").is_file():
-        yield Finding("sample", "ok", f"in {sample_root()}")
-    else:
-        yield Finding("sample", "note", "not built yet", "emolab sample; or wait half a minute at the first use")
-
-
 def _corpora() -> Iterator[Finding]:
+    built = f"in {sample_root()}" if (sample_root() / "stamp.json").is_file() else ""
+    yield _optional("sample", built, "not built yet", "emolab sample; or wait half a minute at the first use")
     for name, terms in CORPORA.items():
         places = corpus_places(name)
-        if found := [place for place in places if place.is_dir()]:
-            yield Finding(name, "ok", f"in {found[0]}")
-        else:
-            remedy = f"optional, {terms}; data/README.md says how to get it. Put it in {places[0]}"
-            yield Finding(name, "note", "not found", remedy)
+        found = next((f"in {place}" for place in places if place.is_dir()), "")
+        remedy = f"optional, {terms}; data/README.md says how to get it. Put it in {places[0]}"
+        yield _optional(name, found, "not found", remedy)
 
 
 def _weights() -> Iterator[Finding]:
     """List pretrained models: folders of EMOLAB_WEIGHTS, and what the Hugging Face cache holds."""
     names = []
     if folder := os.environ.get("EMOLAB_WEIGHTS"):
-        names = sorted(str(path.parent.relative_to(folder)) for path in Path(folder).expanduser().rglob("config.json"))
+        names = sorted(str(path.parent.relative_to(folder)) for path in Path(folder).rglob("config.json"))
     home = Path(os.environ.get("HF_HOME", Path.home() / ".cache" / "huggingface"))
     hub = Path(os.environ.get("HF_HUB_CACHE", home / "hub"))
     names += sorted(path.name.removeprefix("models--").replace("--", "/") for path in hub.glob("models--*"))
-    if names:
-        yield Finding("weights", "ok", ", ".join(names))
-    else:
-        remedy = "only preset full needs any: they are downloaded then, or taken from the folder EMOLAB_WEIGHTS"
-        yield Finding("weights", "note", "no pretrained models found", remedy)
+    remedy = "only preset full needs any: they are downloaded then, or taken from the folder EMOLAB_WEIGHTS"
+    yield _optional("weights", ", ".join(names), "no pretrained models found", remedy)
+
+
+def _optional(name: str, found: str, absent: str, remedy: str) -> Finding:
+    """Report what is fine to be without."""
+    return Finding(name, "ok", found) if found else Finding(name, "note", absent, remedy)

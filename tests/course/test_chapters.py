@@ -89,7 +89,10 @@ def test_run_chapters_side_by_side_sees_the_early_exit(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     ("given", "message"),
-    [({"corups": "ravdess"}, "no parameter 'corups'; expected one of corpus, seed"), ({"seed": "7"}, "expected int")],
+    [
+        ({"corups": "ravdess"}, "no parameter corups = 'ravdess'; expected some of {'corpus': 'sample', 'seed': 7}"),
+        ({"seed": "7"}, "no parameter seed = '7'; .* each of its default's type"),
+    ],
 )
 def test_run_chapters_refuses_wrong_parameters_before_anything_runs(
     tmp_path: Path, given: dict[str, str], message: str
