@@ -17,16 +17,8 @@ from emolab.corpora.own import read_own
 from emolab.corpora.ravdess import read_action_units, read_ravdess
 from emolab.storage import corpus_places
 
-__all__ = [
-    "VIEWS",
-    "Corpus",
-    "load_corpus",
-    "read_action_units",
-    "read_iemocap",
-    "read_meld",
-    "read_own",
-    "read_ravdess",
-]
+__all__ = ["VIEWS", "Corpus", "load_corpus"]
+__all__ += ["read_action_units", "read_iemocap", "read_meld", "read_own", "read_ravdess"]
 
 READERS = {"iemocap": read_iemocap, "ravdess": read_ravdess, "meld": read_meld}
 SAMPLES = {"sample": "iemocap", "sample-ravdess": "ravdess"}  # the sample, and the corpus in whose layout it is written

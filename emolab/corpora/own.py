@@ -35,8 +35,9 @@ REMEDY = (
 )
 
 
-def _one_of(**words: Any) -> Callable[[str], Any]:
-    return lambda cell: words[cell.lower()]
+def _one_of(words: Mapping[Any, str]) -> Callable[[str], Any]:
+    value_of = {word: value for value, others in words.items() for word in others.split()}
+    return lambda cell: value_of[cell.lower()]
 
 
 def _count(cell: str) -> int:
@@ -55,12 +56,9 @@ def _finite(cell: str) -> float:
 CELLS: Mapping[str, tuple[str, Callable[[str], Any]]] = {  # what a cell has to be, and how it is read
     **{column: ("a number", _finite) for column, (dtype, _) in SCHEMA.items() if dtype == "float64"},
     "turn": ("a whole number", _count),
-    "gender": (
-        "female or male",
-        _one_of(female="female", f="female", woman="female", male="male", m="male", man="male"),
-    ),
-    "scripted": ("yes or no", _one_of(true=True, yes=True, false=False, no=False, **{"1": True, "0": False})),
-    "video_side": ("left or right", _one_of(left="left", right="right")),
+    "gender": ("female or male", _one_of({"female": "female f woman", "male": "male m man"})),
+    "scripted": ("yes or no", _one_of({True: "true yes 1", False: "false no 0"})),
+    "video_side": ("left or right", _one_of({"left": "left", "right": "right"})),
 }
 
 
@@ -88,9 +86,8 @@ def read_own(csv_path: Path) -> Corpus:
     faults: dict[str, list[str]] = defaultdict(list)  # what is wrong: in which rows
     rows = {number: _row(row, columns, csv_path.parent, number, faults) for number, row in cells.items()}
     _check_ids_and_emotions(rows, faults)
-    problems += [
-        f"{fault} in row{'s' * (len(where) > 1)} {some(where, limit=N_ROWS)}" for fault, where in faults.items()
-    ]
+    for fault, where in faults.items():
+        problems.append(f"{fault} in row{'s' * (len(where) > 1)} {some(where, limit=N_ROWS)}")
     if not rows and not problems:
         problems.append("no row with an utterance")
     raise_problems(problems, where=csv_path, remedy=REMEDY)
@@ -104,11 +101,8 @@ def _columns(header: list[str]) -> tuple[dict[str, str], list[str]]:
     meaning = {alias: column for column, others in ALIASES.items() for alias in (column, *others)}
     meaning |= {column: column for column in SCHEMA}
     columns = {name: meaning.get(name.lower(), name) for name in header}
-    problems = [
-        f"no column {column} (nor {', '.join(ALIASES[column])})"
-        for column in REQUIRED
-        if column not in columns.values()
-    ]
+    missing = [column for column in REQUIRED if column not in columns.values()]
+    problems = [f"no column {column} (nor {', '.join(ALIASES[column])})" for column in missing]
     if not set(CONTENTS) & set(columns.values()):
         problems.append(f"none of the columns {', '.join(CONTENTS)}")
     counts = Counter(columns[name] for name in header)
@@ -116,9 +110,7 @@ def _columns(header: list[str]) -> tuple[dict[str, str], list[str]]:
     problems += [f"column {name}, which only emolab fills; give it another name" for name in RESERVED if name in counts]
     for name in header:
         if name.lower() not in meaning and (close := get_close_matches(name.lower(), meaning, n=1, cutoff=0.8)):
-            problems.append(
-                f"column {name!r} looks like a slip of {close[0]!r}; give it that name, or one less like it"
-            )
+            problems.append(f"column {name!r} looks like a slip of {close[0]!r}; take that name, or one less like it")
     return columns, problems
 
 

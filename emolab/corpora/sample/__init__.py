@@ -5,14 +5,16 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import tomllib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 from emolab.storage import sample_root, written_whole
 
 VERSION = 1
-SOURCES = ("sentences.toml", "script.py", "voice.py", "face.py", "build.py")
+SOURCES = ("README.txt", "cast.toml", "sentences.toml", "script.py", "voice.py", "face.py", "build.py")
 
 
 def ensure(*, force: bool = False) -> Path:
@@ -51,6 +53,11 @@ def stamp() -> dict[str, str | int]:
     folder = Path(__file__).parent
     sources = b"".join((folder / name).read_bytes() for name in SOURCES)
     return {"version": VERSION, "sources": hashlib.sha256(sources).hexdigest()}
+
+
+def read_source(name: str) -> dict[str, Any]:
+    """Read one of the generator's tables: who speaks, or what is said."""
+    return tomllib.loads((Path(__file__).parent / name).read_text(encoding="utf-8"))
 
 
 @contextmanager

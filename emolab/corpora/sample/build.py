@@ -9,6 +9,7 @@ from __future__ import annotations
 import csv
 import json
 import os
+import shutil
 import subprocess
 import sys
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -39,17 +40,6 @@ P_TWO_LABELS = 0.04  # an annotator names a second emotion
 P_STRAY_LINE = 0.08  # a line of the transcript belongs to no utterance
 STRENGTHS = {"01": 0.8, "02": 1.2}  # of RAVDESS's intensities, normal and strong
 P_ACTED = 0.82  # an actor's voice, or face, shows the emotion; else nothing
-README = """emolab's synthetic sample corpora. Nobody speaks or is shown here: the sentences come from a small grammar,
-the voices from espeak-ng, the faces are drawn. No figure measured on them says anything about people.
-
-iemocap/  five sessions in the layout of IEMOCAP       ravdess/  eight actors in the layout of RAVDESS
-
-In both, truth.csv says what was planted in each utterance: the words that carry the emotion shown in the text
-(positions from 0), the stretch of sound that carries that of the voice (seconds), the stretch in which the face is
-at its height (face_start, face_end), the emotion each modality shows, and the modalities that show the label.
-
-Made by `emolab sample`; may be deleted at any time and is made again when needed.
-"""
 
 
 @dataclass(frozen=True)
@@ -74,7 +64,7 @@ def build(target: Path) -> None:
         RuntimeError: If a process that writes a part fails; the message ends with what it said.
     """
     target.mkdir(parents=True, exist_ok=True)
-    (target / "README.txt").write_text(README, encoding="utf-8")
+    shutil.copyfile(Path(__file__).with_name("README.txt"), target / "README.txt")
     truth: dict[str, list[dict[str, Any]]] = {"iemocap": [], "ravdess": []}
     for unit in progress(_run_parts(target), "sample corpora", total=len(units())):
         truth[unit["corpus"]] += unit["truth"]
@@ -137,8 +127,9 @@ def write_dialogue(root: Path, name: str, synthesiser: voice.Synthesiser) -> Ite
     folder = root / f"Session{session}"
     rng = np.random.default_rng([script.SEED, 1, script.dialogue_names().index(name)])
     turns = speak_dialogue(name, synthesiser, rng)
-    _write(folder / "dialog" / "EmoEvaluation" / f"{name}.txt", "".join(evaluation(turns, rng)))
-    _write(folder / "dialog" / "transcriptions" / f"{name}.txt", "".join(transcript(turns, rng)))
+    for kind, lines in (("EmoEvaluation", evaluation(turns, rng)), ("transcriptions", transcript(turns, rng))):
+        path = _placed(folder / "dialog" / kind / f"{name}.txt")
+        path.write_text("".join(lines), encoding="utf-8", newline="\n")
     for turn in turns:
         write_wav(folder / "sentences" / "wav" / name / f"{turn.line.key}.wav", turn.speech.wave)
         line = turn.line
@@ -269,8 +260,7 @@ def write_wav(path: Path, wave: NDArray[np.float32]) -> None:
     """Write (samples,) float32, full scale 1, as 16-bit mono wav at 16 kHz."""
     import soundfile
 
-    path.parent.mkdir(parents=True, exist_ok=True)
-    soundfile.write(path, _whole_numbers(wave), voice.SAMPLE_RATE, subtype="PCM_16")
+    soundfile.write(_placed(path), _whole_numbers(wave), voice.SAMPLE_RATE, subtype="PCM_16")
 
 
 @dataclass(frozen=True)
@@ -295,8 +285,7 @@ def write_film(path: Path, frames: Iterable[NDArray[np.uint8]], wave: NDArray[np
     """Write a film with sound; one thread and no dates in the file, so that it is the same bit for bit each time."""
     import av
 
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with av.open(str(path), "w", options={"fflags": "+bitexact"}) as film:
+    with av.open(str(_placed(path)), "w", options={"fflags": "+bitexact"}) as film:
         picture: Any = film.add_stream(kind.picture, rate=kind.fps, options=dict(kind.options))
         sound: Any = film.add_stream(kind.sound, rate=voice.SAMPLE_RATE, layout="mono", bit_rate=kind.bit_rate)
         picture.pix_fmt, picture.thread_count = "yuv420p", 1
@@ -331,9 +320,9 @@ def _whole_numbers(wave: NDArray[np.float32]) -> NDArray[np.int16]:
     return np.rint(wave * 32_767).astype(np.int16)
 
 
-def _write(path: Path, text: str) -> None:
+def _placed(path: Path) -> Path:
     path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(text, encoding="utf-8", newline="\n")
+    return path
 
 
 if __name__ == "__main__":

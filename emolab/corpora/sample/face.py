@@ -5,10 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw
+
+from emolab.corpora.sample import read_source
 
 SIZE = 96  # pixels, width and height of a face's picture
 DRAWN = 116  # pixels of the whole picture, of which the middle is shown
@@ -28,14 +31,14 @@ class Face:
 
     skin: Colour
     hair: Colour
+    shirt: Colour
+    wall: Colour
     style: str  # bald, short, bob or long
     width: float
     height: float
     eye_gap: float
     brow: float  # thickness
     mouth: float  # width
-    shirt: Colour
-    wall: Colour
     glasses: bool = False
     beard: bool = False
 
@@ -52,48 +55,19 @@ class Expression:
     mouth_wide: float = 0.0
 
 
+def _face(
+    skin: str, hair: str, style: str, lengths: Sequence[float], shirt: Sequence[int], wall: Sequence[int], **worn: Any
+) -> Face:
+    colours = (_CAST["colours"][skin], _CAST["colours"][hair], shirt, wall)
+    facts: Any = (*map(tuple, colours), style, *lengths)
+    return Face(*facts, **worn)
+
+
+_CAST = read_source("cast.toml")
+WOMEN, MEN, ACTORS = ([_face(**person["face"]) for person in _CAST[part]] for part in ("women", "men", "actors"))
 EXPRESSIONS: Mapping[str, Expression] = {
-    "neutral": Expression(),
-    "calm": Expression(0.05, 0.1, -0.35, 0.3, 0.0, 0.0),
-    "happy": Expression(0.15, 0.05, -0.25, 0.9, 0.0, 0.35),
-    "excited": Expression(0.75, 0.1, 0.6, 0.9, 0.45, 0.3),
-    "angry": Expression(-0.5, -1.0, -0.1, -0.45, 0.2, 0.1),
-    "frustrated": Expression(-0.15, -0.45, -0.6, -0.5, 0.0, -0.3),
-    "sad": Expression(0.2, 0.9, -0.4, -0.9, 0.0, -0.15),
-    "fearful": Expression(0.7, 0.7, 0.8, -0.4, 0.3, 0.15),
-    "disgusted": Expression(-0.35, -0.3, -0.75, -0.7, 0.15, -0.25),
-    "surprised": Expression(1.0, 0.15, 1.0, 0.0, 0.7, -0.35),
+    emotion: Expression(*facts["face"]) for emotion, facts in _CAST["emotions"].items()
 }
-# hair
-_DARK, _BROWN, _BLOND = (60, 42, 32), (110, 72, 40), (214, 176, 98)
-_GREY, _RED, _BLACK = (150, 150, 152), (168, 74, 34), (24, 22, 24)
-# skin
-_PALE, _ROSE, _TAN = (244, 214, 192), (232, 186, 160), (206, 156, 116)
-_OLIVE, _UMBER, _EBONY = (182, 136, 94), (140, 96, 68), (110, 76, 56)
-WOMEN = (
-    Face(_ROSE, _BROWN, "long", 0.47, 0.62, 0.20, 0.022, 0.17, (150, 60, 70), (206, 214, 222)),
-    Face(_EBONY, _BLACK, "bob", 0.50, 0.60, 0.22, 0.026, 0.19, (222, 190, 90), (214, 206, 196)),
-    Face(_PALE, _BLOND, "bob", 0.44, 0.64, 0.18, 0.018, 0.15, (80, 120, 160), (196, 206, 200)),
-    Face(_OLIVE, _BLACK, "long", 0.49, 0.58, 0.21, 0.028, 0.18, (90, 150, 110), (218, 214, 224), glasses=True),
-    Face(_TAN, _RED, "short", 0.46, 0.60, 0.19, 0.022, 0.20, (120, 90, 150), (204, 204, 190)),
-)
-MEN = (
-    Face(_PALE, _DARK, "short", 0.52, 0.64, 0.21, 0.034, 0.19, (70, 80, 96), (206, 214, 222)),
-    Face(_TAN, _BLACK, "short", 0.48, 0.66, 0.19, 0.038, 0.17, (190, 196, 204), (214, 206, 196), beard=True),
-    Face(_UMBER, _BLACK, "bald", 0.50, 0.62, 0.22, 0.030, 0.20, (60, 110, 90), (196, 206, 200)),
-    Face(_ROSE, _GREY, "short", 0.54, 0.60, 0.20, 0.036, 0.18, (110, 70, 60), (218, 214, 224), glasses=True),
-    Face(_OLIVE, _BROWN, "short", 0.46, 0.62, 0.18, 0.030, 0.16, (200, 120, 60), (204, 204, 190)),
-)
-ACTORS = (  # of the RAVDESS-shaped corpus, before a white wall; odd numbers are men, even numbers women
-    Face(_ROSE, _DARK, "short", 0.50, 0.62, 0.20, 0.034, 0.18, (30, 30, 34), (236, 236, 236)),
-    Face(_PALE, _BROWN, "long", 0.46, 0.62, 0.19, 0.022, 0.17, (30, 30, 34), (236, 236, 236)),
-    Face(_EBONY, _BLACK, "bald", 0.52, 0.64, 0.22, 0.030, 0.20, (30, 30, 34), (236, 236, 236), beard=True),
-    Face(_TAN, _BLACK, "bob", 0.48, 0.60, 0.21, 0.026, 0.18, (30, 30, 34), (236, 236, 236)),
-    Face(_PALE, _RED, "short", 0.47, 0.66, 0.18, 0.030, 0.16, (30, 30, 34), (236, 236, 236)),
-    Face(_UMBER, _BLACK, "long", 0.50, 0.60, 0.20, 0.024, 0.20, (30, 30, 34), (236, 236, 236)),
-    Face(_OLIVE, _BLACK, "short", 0.53, 0.61, 0.21, 0.038, 0.19, (30, 30, 34), (236, 236, 236), glasses=True),
-    Face(_ROSE, _BLOND, "bob", 0.45, 0.63, 0.19, 0.020, 0.15, (30, 30, 34), (236, 236, 236)),
-)
 
 
 @dataclass(frozen=True)

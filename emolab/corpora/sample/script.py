@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import tomllib
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
+
+from emolab.corpora.sample import read_source
 
 SEED = 20_249
 UNDECIDED = "undecided"
@@ -29,25 +29,12 @@ NEUTRAL_WEIGHT = 0.2  # the evidence of a neutral modality against that of one t
 DECISIVENESS = 3.2  # of the annotators: 0 is guessing
 P_CONFUSED = 0.13  # an annotator takes the emotion for its neighbour
 N_ANNOTATORS = 3
-NEIGHBOURS = {
-    "neutral": ("frustrated", "sad", "happy"),
-    "happy": ("excited", "neutral"),
-    "excited": ("happy", "happy", "angry"),
-    "angry": ("frustrated", "frustrated", "excited"),
-    "frustrated": ("angry", "sad", "neutral"),
-    "sad": ("frustrated", "neutral"),
-}
-RATINGS = {  # valence, arousal, dominance, from 1 to 5
-    "neutral": (3.0, 2.5, 3.0),
-    "happy": (4.1, 3.1, 3.2),
-    "excited": (4.2, 4.0, 3.5),
-    "angry": (1.9, 3.9, 4.0),
-    "frustrated": (2.3, 3.1, 3.1),
-    "sad": (2.0, 2.0, 2.3),
-}
+_HEARD = {emotion: facts for emotion, facts in read_source("cast.toml")["emotions"].items() if "ratings" in facts}
+NEIGHBOURS = {emotion: facts["neighbours"] for emotion, facts in _HEARD.items()}
+RATINGS = {emotion: facts["ratings"] for emotion, facts in _HEARD.items()}  # valence, arousal, dominance, from 1 to 5
 RATING_NOISE = 0.6
 
-_SENTENCES = tomllib.loads((Path(__file__).parent / "sentences.toml").read_text(encoding="utf-8"))
+_SENTENCES = read_source("sentences.toml")
 WORDS: Mapping[str, Mapping[str, str]] = _SENTENCES["words"]  # by emotion and place in the sentence
 SITUATIONS: Sequence[Sequence[str]] = list(
     _SENTENCES["situations"].values()

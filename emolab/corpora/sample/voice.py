@@ -11,6 +11,8 @@ import numpy as np
 import soxr
 from numpy.typing import NDArray
 
+from emolab.corpora.sample import read_source
+
 SAMPLE_RATE = 16_000  # Hz, of everything that is written
 SYNCHRONOUS, UTF8, SSML, BY_CHARACTER, WORD_EVENT = 2, 1, 0x10, 1, 1  # names of espeak's speak_lib.h
 RATE, VOLUME, PITCH, RANGE = 1, 2, 3, 4  # espeak's parameters
@@ -47,43 +49,10 @@ class Prosody:
     brightness: float = 0.0  # -1 dull to 1 bright
 
 
-# Variants with a breathy component are no choice: espeak-ng adds noise to them that is never the same twice.
-WOMEN = (
-    Voice("f1", 50, 50, 204, -19.8),
-    Voice("belinda", 37, 44, 216, -18.6),
-    Voice("linda", 45, 48, 198, -19.0),
-    Voice("Annie", 42, 38, 210, -20.7),
-    Voice("f4", 60, 56, 222, -19.4),
-)
-MEN = (
-    Voice("m1", 50, 50, 206, -22.1),
-    Voice("m3", 44, 42, 196, -20.9),
-    Voice("m7", 53, 45, 214, -19.6),
-    Voice("m4", 47, 55, 202, -21.3),
-    Voice("max", 55, 50, 220, -22.3),
-)
-ACTORS = (  # of the RAVDESS-shaped corpus; odd numbers are men, even numbers women
-    Voice("m5", 46, 48, 172, -21.8),
-    Voice("Andrea", 42, 44, 176, -15.7),
-    Voice("adam", 54, 52, 166, -21.1),
-    Voice("anika", 34, 44, 158, -17.2),
-    Voice("m6", 40, 46, 178, -21.1),
-    Voice("steph", 44, 52, 168, -19.4),
-    Voice("m2", 54, 56, 174, -22.5),
-    Voice("aunty", 54, 46, 180, -19.6),
-)
-# How an emotion colours a whole utterance, and, on top of that, the stretch that carries the cue
-PROSODIES: Mapping[str, tuple[Prosody, Prosody]] = {
-    "neutral": (Prosody(), Prosody()),
-    "calm": (Prosody(-1.5, 0.7, 0.90, -3.5, -0.4), Prosody(-1.0, 1.0, 0.85, -2.0, -0.3)),
-    "happy": (Prosody(4.0, 1.7, 0.97, 2.5, 0.1), Prosody(6.0, 1.6, 0.75, 3.0, 0.1)),
-    "excited": (Prosody(7.0, 1.9, 1.18, 5.0, 0.6), Prosody(9.0, 1.5, 1.05, 5.0, 0.4)),
-    "angry": (Prosody(0.5, 1.0, 1.14, 8.0, 1.0), Prosody(1.0, 1.0, 1.10, 10.0, 1.0)),
-    "frustrated": (Prosody(-1.2, 0.7, 0.84, 3.0, 0.3), Prosody(-2.0, 0.8, 0.60, 6.0, 0.4)),
-    "sad": (Prosody(-3.0, 0.5, 0.80, -7.0, -1.0), Prosody(-4.0, 0.6, 0.60, -6.0, -1.0)),
-    "fearful": (Prosody(5.0, 0.6, 1.20, -4.0, 0.1), Prosody(7.0, 0.5, 1.25, -4.0, 0.2)),
-    "disgusted": (Prosody(-2.0, 1.6, 0.80, 0.0, -0.4), Prosody(-4.0, 1.5, 0.55, 2.0, -0.4)),
-    "surprised": (Prosody(5.0, 2.2, 0.95, 1.5, 0.2), Prosody(10.0, 2.2, 0.70, 2.0, 0.2)),
+_CAST = read_source("cast.toml")
+WOMEN, MEN, ACTORS = ([Voice(*person["voice"]) for person in _CAST[part]] for part in ("women", "men", "actors"))
+PROSODIES: Mapping[str, tuple[Prosody, Prosody]] = {  # of a whole utterance, and on top of that, of the cue's stretch
+    emotion: (Prosody(*facts["whole"]), Prosody(*facts["cue"])) for emotion, facts in _CAST["emotions"].items()
 }
 NOISE = Prosody(0.7, 0.12, 0.03, 1.0, 0.1)  # standard deviations, of every utterance
 P_LOCAL_ONLY = 0.15  # of the voices that show an emotion show it in the cue's stretch alone
@@ -211,15 +180,13 @@ def draw_prosody(rng: np.random.Generator, emotion: str, intensity: float) -> Pr
 def mark_up(words: Sequence[str], first: int, n_words: int, cue: Prosody, strength: float) -> tuple[str, list[int]]:
     """Write SSML with prosody on the cue's words; return it with the position of each word in it."""
     pitch, rate = (round(100 * factor) for factor in (2 ** (strength * cue.pitch / 12), cue.rate**strength))
+    before = f"<prosody pitch='{pitch}%' range='{round(100 * cue.pitch_range)}%' rate='{rate}%'>"
     ssml, begins = "<speak>", []
     for place, word in enumerate(words):
-        if place == first and cue != Prosody():
-            ssml += f"<prosody pitch='{pitch}%' range='{round(100 * cue.pitch_range)}%' rate='{rate}%'>"
+        opens, closes = (place == end and cue != Prosody() for end in (first, first + n_words - 1))
+        ssml += before * opens
         begins.append(len(ssml))
-        ssml += word
-        if place == first + n_words - 1 and cue != Prosody():
-            ssml += "</prosody>"
-        ssml += " "
+        ssml += word + "</prosody>" * closes + " "
     return f"{ssml.rstrip()}</speak>", begins
 
 
