@@ -143,7 +143,7 @@ def entry_problems(entry: Mapping[str, Any]) -> Iterator[str]:
 def _flat(entry: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
     """Yield each value of nested mappings under its dotted name."""
     for name, value in entry.items():
-        if isinstance(value, Mapping):
+        if isinstance(value, Mapping) and value:
             yield from _flat(value, f"{prefix}{name}.")
         else:
             yield f"{prefix}{name}", value

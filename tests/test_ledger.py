@@ -83,6 +83,7 @@ def test_record_refuses_an_entry_without_a_field(field: str) -> None:
         ("cost.train_s", None, "cost.train_s is None"),
         ("per_emotion.calm.f1", None, "per_emotion.calm.f1 is None"),
         ("per_emotion.sad.support", "4", "per_emotion.sad.support is '4'"),
+        ("per_emotion.sad", {}, "per_emotion.sad.precision is 'missing'"),
         ("seeds", [], r"seeds is \[\]"),
         ("n_test", 0, "n_test is 0"),
         ("n_test", True, "n_test is True"),

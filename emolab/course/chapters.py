@@ -147,12 +147,11 @@ def run_chapters(
     for chapter in chapters:
         check_parameters(chapter, parameters)
     run = partial(run_chapter, parameters=parameters, build=build, timeout_s=timeout_s)
+    runs = Parallel(n_jobs=jobs, return_as="generator_unordered")(map(delayed(run), chapters))
     done = []
-    with tqdm(total=len(chapters), desc="chapters", unit="chapter", disable=None) as bar:
-        for one in Parallel(n_jobs=jobs, return_as="generator_unordered")(map(delayed(run), chapters)):
-            done.append(one)
-            tqdm.write(f"{one.chapter}: {one.state}, {one.seconds:.0f} s, {one.peak_mb} MB")
-            bar.update()
+    for one in tqdm(runs, desc="chapters", total=len(chapters), unit="chapter", disable=None):
+        tqdm.write(f"{one.chapter}: {one.state}, {one.seconds:.0f} s, {one.peak_mb} MB")
+        done.append(one)
     return sorted(done, key=lambda one: one.chapter)
 
 
