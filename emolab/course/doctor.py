@@ -8,7 +8,6 @@ from __future__ import annotations
 import os
 import platform
 import re
-import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -18,14 +17,10 @@ from importlib.metadata import PackageNotFoundError, requires, version
 from pathlib import Path
 from typing import Literal
 
-import psutil
-
-from emolab.storage import CHECKOUT, cache_root, corpus_places, data_root, sample_root
+from emolab.storage import CHECKOUT, corpus_places, sample_root
 
 PYTHONS = ((3, 11), (3, 13))  # oldest and newest that the lock was made for
 CORPORA = {"ravdess": "free to download", "iemocap": "licensed: ask its makers", "meld": "free to download"}
-GIGABYTE = 1_000_000_000
-FREE_GB = 3.0  # sample, caches and executed chapters take about a third of it
 
 
 @dataclass(frozen=True)
@@ -64,8 +59,8 @@ class Diagnosis(tuple[Finding, ...]):
 
 
 def doctor() -> Diagnosis:
-    """Look at Python, packages, computer, corpora, sample, cache and pretrained weights."""
-    looks = (_python, _packages, _computer, _gpu, _disk, _corpora, _weights)
+    """Look at Python, packages, GPU, sample, corpora and pretrained weights."""
+    looks = (_python, _packages, _gpu, _corpora, _weights)
     return Diagnosis(finding for look in looks for finding in look())
 
 
@@ -79,11 +74,13 @@ def _python() -> Iterator[Finding]:
 
 def _packages() -> Iterator[Finding]:
     """Compare the installed packages with what emolab requires and what the lock names."""
+    try:
+        needed = [line for line in requires("emolab") or [] if "extra ==" not in line]
+    except PackageNotFoundError:
+        yield Finding("emolab", "missing", "not installed here", "pip install --no-deps -e .")
+        return
     locked, installed, missing = locked_versions(), {}, []
-    for line in requires("emolab") or []:
-        name = re.split(r"[<>=!~;\[ ]", line, maxsplit=1)[0]
-        if "extra ==" in line:
-            continue
+    for name in (re.split(r"[<>=!~;\[ ]", line, maxsplit=1)[0] for line in needed):
         try:
             installed[name] = version(name).partition("+")[0]
         except PackageNotFoundError:
@@ -104,28 +101,12 @@ def locked_versions() -> dict[str, str]:
     return {name: pinned for name, _, pinned in pins if pinned}
 
 
-def _computer() -> Iterator[Finding]:
-    memory = psutil.virtual_memory().total / GIGABYTE
-    found = f"{os.cpu_count()} cores, {memory:.0f} GB of memory, {platform.system()} {platform.machine()}"
-    yield Finding("computer", "ok", found)
-
-
 def _gpu() -> Iterator[Finding]:
     """Ask the driver rather than torch, which takes seconds to import."""
     command, cards = ["nvidia-smi", "--query-gpu=name,memory.total", "--format=csv,noheader"], ""
     with suppress(OSError, subprocess.SubprocessError):
         cards = subprocess.run(command, capture_output=True, text=True, timeout=5, check=True).stdout.strip()
     yield _optional("GPU", cards.replace("\n", "; "), "no NVIDIA GPU found", "none is needed for the quick preset")
-
-
-def _disk() -> Iterator[Finding]:
-    place = next(folder for folder in (data_root(), *data_root().parents) if folder.exists())
-    free = shutil.disk_usage(place).free / GIGABYTE
-    enough = free >= FREE_GB
-    remedy = "" if enough else f"expected {FREE_GB:.0f} GB; EMOLAB_DATA and EMOLAB_CACHE move the files elsewhere"
-    yield Finding("disk", "ok" if enough else "note", f"{free:.0f} GB free for {data_root()}", remedy)
-    size = sum(file.stat().st_size for file in cache_root().rglob("*") if file.is_file())
-    yield Finding("cache", "ok", f"{size / GIGABYTE:.2f} GB in {cache_root()}; may be deleted at any time")
 
 
 def _corpora() -> Iterator[Finding]:

@@ -45,6 +45,14 @@ def test_doctor_names_missing_packages_and_what_to_do(monkeypatch: pytest.Monkey
     assert f"scipy 0.0.1 (lock: {locked_versions()['scipy']})" in by_name(diagnosis)["versions"].found
 
 
+def test_doctor_says_that_emolab_is_not_installed(monkeypatch: pytest.MonkeyPatch) -> None:
+    def nothing(name: str) -> list[str]:
+        raise PackageNotFoundError(name)
+
+    monkeypatch.setattr(sys.modules["emolab.course.doctor"], "requires", nothing)
+    assert by_name(doctor())["emolab"].remedy == "pip install --no-deps -e ."
+
+
 def test_doctor_finds_sample_corpora_and_weights(own_data_folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     for folder in ("data/iemocap", "data/sample", "hub/hub/models--albert--albert-base-v2", "weights/wav2vec2-base"):
         (own_data_folder / folder).mkdir(parents=True)
