@@ -14,9 +14,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import psutil
 
-from emolab.corpora.corpus import Corpus
-
 if TYPE_CHECKING:
+    from emolab.corpora.corpus import Corpus
     from emolab.recognizer import Recognizer
 
 N_TIMED = 30  # single utterances that latency is measured on
