@@ -5,9 +5,11 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
+from emolab.features.cache import source_digest
 from emolab.features.front import Front, SoundFrames, SoundVector, WordCounts, WordTokens
 from emolab.recognizer import LateFusion, LightRecognizer, NetworkRecognizer, Recognizer
 from emolab.storage import cache_root
@@ -18,7 +20,6 @@ if TYPE_CHECKING:
 
 Preset = Literal["quick", "full"]
 PRESETS: tuple[Preset, ...] = ("quick", "full")
-VERSION = 1  # of the recipes; a change makes fit_or_load train again
 
 
 @dataclass(frozen=True)
@@ -67,9 +68,17 @@ def fit_or_load(name: str, fold: Fold, *, preset: Preset = "quick", seed: int = 
 
 def kept_in(name: str, fold: Fold, *, preset: Preset, seed: int) -> Path:
     """Return the folder in which `fit_or_load` keeps a recognizer; it changes with all that training depends on."""
-    facts = [str(VERSION), name, preset, str(seed), *_fingerprint(fold.train), *_fingerprint(fold.valid)]
+    facts = [_code_version(), name, preset, str(seed), *_fingerprint(fold.train), *_fingerprint(fold.valid)]
     key = hashlib.sha256("\n".join(facts).encode()).hexdigest()[:16]
     return cache_root() / "recognizers" / fold.train.name / f"{name.replace('/', '-')}-{key}"
+
+
+@lru_cache
+def _code_version() -> str:
+    """Return a digest of the code that makes and trains recognizers: when it changes, what was kept is not taken."""
+    folder = Path(__file__).parent
+    files = [*folder.glob("models/*.py"), *folder.glob("features/*.py"), *folder.glob("rec*.py")]
+    return source_digest(*map(str, sorted([*files, folder / "training.py", folder / "examples.py"])))
 
 
 def _fingerprint(corpus: Corpus) -> list[str]:
@@ -96,14 +105,14 @@ def _light(fronts: Fronts, model: str) -> Build:
 def _network(
     fronts: Fronts, spec: Mapping[str, Any], *, quick: int, full: int, augment: bool = False, **how: Any
 ) -> Build:
-    """Make a recipe of a network; `quick` and `full` are the most epochs of either preset."""
+    """Make a recipe of a network; `quick` and `full` are the epochs of either preset, `how` changes `TRAINING`."""
 
     def build(name: str, preset: Preset, seed: int) -> Recognizer:
         from emolab.examples import SpectrogramChanges
         from emolab.training import TrainingConfig
 
-        config = TrainingConfig(n_epochs=quick if preset == "quick" else full, **how)
-        changes = SpectrogramChanges() if augment else None
+        config = TrainingConfig(n_epochs=quick if preset == "quick" else full, **{**TRAINING, **how})
+        changes = SpectrogramChanges(**CHANGES[preset]) if augment else None
         return NetworkRecognizer(name, fronts(), spec, config, seed=seed, augment=changes)
 
     return build
@@ -138,8 +147,21 @@ def _word_tokens() -> list[Front]:
 
 MFCC_HOP_S = 0.032  # seconds, 512 samples, as the recipe was published
 MEL_HOP_S = 0.020  # seconds; the network shortens time itself
-CNN_BILSTM = {"kind": "cnn-bilstm", "dropout": 0.3}
-BILSTM = {"kind": "bilstm", "dropout": 0.5}
+TRAINING: Mapping[str, Any] = {  # few utterances: small steps, a rate that falls to nothing, and all epochs compete
+    "batch_size": 16,
+    "schedule": "cosine",
+    "warm_up": 0.1,
+    "label_smoothing": 0.1,
+    "choose_by": "ua",
+    "patience": None,
+}
+CHANGES: Mapping[Preset, Mapping[str, Any]] = {  # strong changes pay only when there are epochs enough to get used to
+    "quick": {"n_stretches": 1, "max_stretch": 10, "n_bands": 1, "max_bands": 6, "max_shift": 2, "max_tempo": 0.1},
+    "full": {"max_stretch": 20, "max_shift": 4, "max_tempo": 0.15},
+}
+CNN_BILSTM = {"kind": "cnn-bilstm", "normalization": "batch", "summary": "attention", "dropout": 0.3}
+MEL_SIZES = {"channels": (64, 64, 96, 96, 128, 128), "n_hidden": 96, "n_layers": 1, "n_dense": 128}
+BILSTM = {"kind": "bilstm", "summary": "attention", "dropout": 0.5}
 JOINED = {"kind": "early-fusion", "dropout": 0.3, "encoders": [CNN_BILSTM, BILSTM]}
 
 RECIPES: Mapping[str, Recipe] = {
@@ -148,9 +170,11 @@ RECIPES: Mapping[str, Recipe] = {
         Recipe("audio/logistic-regression", "sound statistics, linear", _light(_functionals, "logistic-regression")),
         Recipe("audio/random-forest", "sound statistics, trees", _light(_functionals, "random-forest")),
         Recipe("audio/svm", "sound statistics, kernel machine", _light(_functionals, "svm")),
-        Recipe("audio/cnn-bilstm", "20 MFCCs, published sizes", _network(_mfccs, CNN_BILSTM, quick=12, full=60)),
+        Recipe("audio/cnn-bilstm", "20 MFCCs, published sizes", _network(_mfccs, CNN_BILSTM, quick=12, full=80)),
         Recipe(
-            "audio/cnn-bilstm-mel", "64 mel bands", _network(_log_mels, CNN_BILSTM, quick=10, full=60, augment=True)
+            "audio/cnn-bilstm-mel",
+            "64 mel bands, a third of the size, augmented",
+            _network(_log_mels, {**CNN_BILSTM, **MEL_SIZES}, quick=12, full=100, augment=True),
         ),
         Recipe("text/logistic-regression", "TF-IDF, linear", _light(_term_weights, "word-logistic-regression")),
         Recipe("text/random-forest", "TF-IDF, trees", _light(_term_weights, "random-forest")),
@@ -168,7 +192,7 @@ RECIPES: Mapping[str, Recipe] = {
         Recipe(
             "fusion/early/cnn-bilstm+bilstm",
             "both encoders before one classifier",
-            _network(lambda: _mfccs() + _word_tokens(), JOINED, quick=10, full=40),
+            _network(lambda: _mfccs() + _word_tokens(), JOINED, quick=12, full=60),
         ),
         Recipe("fusion/late/cnn-bilstm+bilstm", "both networks, averaged", _late("audio/cnn-bilstm", "text/bilstm")),
     )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import time
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict
@@ -18,12 +19,10 @@ from emolab.features.front import Front, front_from_state
 from emolab.storage import written_whole
 
 if TYPE_CHECKING:
-    from torch import nn
-
     from emolab.examples import Examples, SpectrogramChanges
     from emolab.training import History, TrainingConfig
 
-FORMAT = 1  # of a saved recognizer
+FORMAT = 2  # of a saved recognizer
 CARD = "recognizer.json"
 WEIGHTS = "weights.safetensors"
 PIPELINE = "pipeline.joblib"
@@ -37,6 +36,7 @@ class Recognizer(ABC):
         modalities: What it needs of an utterance.
         emotions: The emotions it tells apart, in the order of its probabilities; empty before `fit`.
         history: How training went; None for models without epochs.
+        train_s: Seconds that `fit` took, features included.
         stand_in: Whether a tiny untrained network stands where a large pretrained one belongs.
     """
 
@@ -47,6 +47,7 @@ class Recognizer(ABC):
         self.modalities = tuple(modalities)
         self.emotions: tuple[str, ...] = ()
         self.history: History | None = None
+        self.train_s = 0.0
         self.stand_in = stand_in
 
     def __init_subclass__(cls) -> None:
@@ -63,8 +64,9 @@ class Recognizer(ABC):
             ValueError: If a modality is missing, the parts differ in their emotions, or an emotion has no example.
         """
         self._check_parts(train, valid)
-        self.emotions = train.emotions
+        self.emotions, began = train.emotions, time.perf_counter()
         self._fit(train, valid)
+        self.train_s = time.perf_counter() - began
         return self.history
 
     def predict_proba(self, corpus: Corpus) -> NDArray[np.float64]:
@@ -88,7 +90,7 @@ class Recognizer(ABC):
         with written_whole(Path(folder)) as part:
             part.mkdir()
             card = {"format": FORMAT, "kind": type(self).__name__, "name": self.name, "emotions": list(self.emotions)}
-            card |= {"modalities": list(self.modalities), "stand_in": self.stand_in}
+            card |= {"modalities": list(self.modalities), "stand_in": self.stand_in, "train_s": self.train_s}
             card["history"] = asdict(self.history) if self.history else None
             card["body"] = self._save(part)
             card["sha256"] = {f.name: _sha256(f) for f in sorted(part.iterdir()) if f.is_file()}
@@ -105,7 +107,7 @@ class Recognizer(ABC):
         folder = Path(folder)
         card = _read_card(folder)
         recognizer = Recognizer.kinds[card["kind"]]._load(folder, card)
-        recognizer.emotions = tuple(card["emotions"])
+        recognizer.emotions, recognizer.train_s = tuple(card["emotions"]), card["train_s"]
         if card["history"]:
             from emolab.training import History
 
@@ -256,15 +258,18 @@ class NetworkRecognizer(Recognizer):
         super().__init__(name, [front.modality for front in fronts], stand_in=stand_in)
         self.fronts, self.spec, self.config = list(fronts), dict(spec), config
         self.seed, self.augment, self.folder = seed, augment, folder
-        self.network: nn.Module | None = None
+        self.network: Any = None  # a torch module once it is fitted or loaded
 
     @property
     def n_parameters(self) -> int:  # noqa: D102
-        return sum(p.numel() for p in self.network.parameters()) if self.network else 0
+        return sum(weights.numel() for weights in self._weights())
 
     @property
     def n_trainable(self) -> int:  # noqa: D102
-        return sum(p.numel() for p in self.network.parameters() if p.requires_grad) if self.network else 0
+        return sum(weights.numel() for weights in self._weights() if weights.requires_grad)
+
+    def _weights(self) -> list[Any]:
+        return list(self.network.parameters()) if self.network else []
 
     def inputs(self, corpus: Corpus) -> list[list[NDArray[Any]]]:
         """Return what the network sees: for each modality one array an utterance, (frames, n_features) or (words,)."""
@@ -297,8 +302,8 @@ class NetworkRecognizer(Recognizer):
             torch.manual_seed(self.seed)
             self.network = build(self.spec)
         parts = [self._examples(train), self._examples(valid)]
-        options = {"config": self.config, "seed": self.seed, "augment": self.augment, "folder": self.folder}
-        self.history = fit(self.network, *parts, **options)
+        how: dict[str, Any] = {"config": self.config, "seed": self.seed, "augment": self.augment, "folder": self.folder}
+        self.history = fit(self.network, *parts, **how)
 
     def _examples(self, corpus: Corpus) -> Examples:
         from emolab.examples import Examples
@@ -311,7 +316,7 @@ class NetworkRecognizer(Recognizer):
     def _save(self, folder: Path) -> dict[str, Any]:
         from safetensors.torch import save_file
 
-        weights = {name: tensor.contiguous() for name, tensor in self.network.state_dict().items()}  # type: ignore[union-attr]
+        weights = {name: tensor.contiguous() for name, tensor in self.network.state_dict().items()}
         save_file(weights, folder / WEIGHTS)
         augment = asdict(self.augment) if self.augment else None
         body = {"spec": self.spec, "config": asdict(self.config), "seed": self.seed, "augment": augment}

@@ -10,10 +10,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from emolab.corpora.corpus import Corpus
+from emolab.features.audio import AudioKind, audio_features
 from emolab.features.text import Vocabulary, words
 
-FrameKind = Literal["log-mel", "mfcc"]
-VectorKind = Literal["functionals", "classical8"]
 SMALLEST_DEVIATION = 1e-5  # a feature that hardly moves is centred, not blown up
 
 
@@ -61,15 +60,13 @@ class _Scaled(Front):
 
     modality = "audio"
 
-    def __init__(self, kind: str, **options: Any) -> None:
+    def __init__(self, kind: AudioKind, **options: Any) -> None:
         self.kind, self.options = kind, options
         self.mean: NDArray[np.float64] = np.zeros(0)
         self.deviation: NDArray[np.float64] = np.ones(0)
 
     def raw(self, corpus: Corpus) -> list[NDArray[np.float32]]:
         """Return the features before scaling, from the cache where they are there."""
-        from emolab.features.audio import audio_features
-
         return audio_features(self.kind, corpus.audio_paths(), **self.options)
 
     def fit(self, corpus: Corpus) -> None:
@@ -92,7 +89,7 @@ class _Scaled(Front):
 class SoundFrames(_Scaled):
     """A row of sound features for each moment: log-mel or MFCC, (frames, n_features) float32 an utterance."""
 
-    def __init__(self, kind: FrameKind = "log-mel", **options: Any) -> None:
+    def __init__(self, kind: Literal["log-mel", "mfcc"] = "log-mel", **options: Any) -> None:
         super().__init__(kind, **options)
 
     def transform(self, corpus: Corpus) -> list[NDArray[np.float32]]:
@@ -103,7 +100,7 @@ class SoundFrames(_Scaled):
 class SoundVector(_Scaled):
     """One row of sound statistics an utterance, (n_utterances, n_features) float32, scaled."""
 
-    def __init__(self, kind: VectorKind = "functionals", **options: Any) -> None:
+    def __init__(self, kind: Literal["functionals", "classical8"] = "functionals", **options: Any) -> None:
         super().__init__(kind, **options)
 
     def transform(self, corpus: Corpus) -> NDArray[np.float32]:
