@@ -178,7 +178,11 @@ RECIPES: Mapping[str, Recipe] = {
         ),
         Recipe("text/logistic-regression", "TF-IDF, linear", _light(_term_weights, "word-logistic-regression")),
         Recipe("text/random-forest", "TF-IDF, trees", _light(_term_weights, "random-forest")),
-        Recipe("text/bilstm", "word vectors learned on the spot", _network(_word_tokens, BILSTM, quick=10, full=20)),
+        Recipe(
+            "text/bilstm",
+            "word vectors learned on the spot",
+            _network(_word_tokens, BILSTM, quick=10, full=6, choose_by="loss"),
+        ),
         Recipe(
             "fusion/early/logistic-regression",
             "sound statistics beside TF-IDF, linear",
