@@ -6,7 +6,7 @@ import errno
 import os
 import shutil
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 CHECKOUT = Path(__file__).resolve().parents[1]
@@ -56,8 +56,9 @@ def corpus_places(name: str) -> list[Path]:
 def written_whole(target: Path) -> Iterator[Path]:
     """Give a path beside `target` to write a file or folder to; it takes `target`'s place only when all went well.
 
-    Whatever happens, a reader finds the old content or the whole new one, and no litter stays behind. Processes
-    that write the same target side by side do not disturb each other; the last one wins.
+    Whatever happens, a reader finds the old content or the whole new one (of a folder that is replaced, for a moment
+    neither), and no litter stays behind. Processes that write the same target side by side do not disturb each other;
+    the last one wins.
 
     Raises:
         OSError: If the disk is full; the message says where and what to do.
@@ -66,7 +67,7 @@ def written_whole(target: Path) -> Iterator[Path]:
     part = target.with_name(f".{target.name}.{os.getpid()}.{os.urandom(4).hex()}.part")
     try:
         yield part
-        if target.is_dir() and part.is_dir():
+        if part.is_dir() and not target.is_file():
             _swap_folders(part, target)
         else:
             part.replace(target)
@@ -86,8 +87,16 @@ def written_whole(target: Path) -> Iterator[Path]:
 
 
 def _swap_folders(part: Path, target: Path) -> None:
-    """Put the folder `part` in the place of the folder `target`; a folder cannot be renamed over a full one."""
+    """Put the folder `part` in the place of `target`; a folder cannot be renamed over a full one."""
     old = part.with_suffix(".old")
-    target.replace(old)
-    part.replace(target)
-    shutil.rmtree(old, ignore_errors=True)
+    while part.is_dir():
+        with suppress(FileNotFoundError):  # there is none yet, or another process has just moved it away
+            target.replace(old)
+        try:
+            part.replace(target)
+        except OSError:
+            if not target.is_dir():  # else another process has put its own there meanwhile
+                if old.is_dir():
+                    old.replace(target)
+                raise
+        shutil.rmtree(old, ignore_errors=True)
