@@ -67,7 +67,7 @@ def doctor() -> Diagnosis:
 def _python() -> Iterator[Finding]:
     oldest, newest = (".".join(map(str, each)) for each in PYTHONS)
     fits = PYTHONS[0] <= sys.version_info[:2] <= PYTHONS[1]
-    found = f"{platform.python_version()} in {sys.prefix}"
+    found = f"{platform.python_version()} in {_place(sys.prefix)}"
     remedy = "" if fits else f"expected {oldest} to {newest}; make a new environment with one of these"
     yield Finding("Python", "ok" if fits else "note", found, remedy)
 
@@ -110,12 +110,12 @@ def _gpu() -> Iterator[Finding]:
 
 
 def _corpora() -> Iterator[Finding]:
-    built = f"in {sample_root()}" if (sample_root() / "stamp.json").is_file() else ""
+    built = f"in {_place(sample_root())}" if (sample_root() / "stamp.json").is_file() else ""
     yield _optional("sample", built, "not built yet", "emolab sample; or wait half a minute at the first use")
     for name, terms in CORPORA.items():
         places = corpus_places(name)
-        found = next((f"in {place}" for place in places if place.is_dir()), "")
-        remedy = f"optional, {terms}; data/README.md says how to get it. Put it in {places[0]}"
+        found = next((f"in {_place(place)}" for place in places if place.is_dir()), "")
+        remedy = f"optional, {terms}; data/README.md says how to get it. Put it in {_place(places[0])}"
         yield _optional(name, found, "not found", remedy)
 
 
@@ -134,3 +134,12 @@ def _weights() -> Iterator[Finding]:
 def _optional(name: str, found: str, absent: str, remedy: str) -> Finding:
     """Report what is fine to be without."""
     return Finding(name, "ok", found) if found else Finding(name, "note", absent, remedy)
+
+
+def _place(path: Path | str) -> str:
+    """Write a path as seen from the project, or from home: what is shown may be published."""
+    bases = {CHECKOUT: "", Path.home(): "~", CHECKOUT.parent: ".."}
+    names = (
+        Path(name, Path(path).relative_to(base)) for base, name in bases.items() if Path(path).is_relative_to(base)
+    )
+    return str(next(names, path))

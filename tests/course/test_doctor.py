@@ -9,6 +9,7 @@ import pytest
 
 from emolab.course import doctor as doctor_in_notebooks
 from emolab.course.doctor import Diagnosis, Finding, doctor, locked_versions
+from emolab.storage import CHECKOUT
 
 
 @pytest.fixture(autouse=True)
@@ -63,6 +64,12 @@ def test_doctor_finds_sample_corpora_and_weights(own_data_folder: Path, monkeypa
     assert found["sample"].state == "ok"
     assert found["iemocap"].found == f"in {own_data_folder / 'data' / 'iemocap'}"
     assert found["weights"].found == "wav2vec2-base, albert/albert-base-v2"
+
+
+def test_doctor_names_places_as_seen_from_the_project() -> None:
+    shown = str(doctor())
+    assert str(CHECKOUT) not in shown
+    assert "data/iemocap" in shown
 
 
 def test_doctor_shows_a_table_with_escaped_text() -> None:
