@@ -314,10 +314,10 @@ class NetworkRecognizer(Recognizer):
         return softmax(self.logits_of(self.inputs(corpus)))
 
     def _save(self, folder: Path) -> dict[str, Any]:
-        from safetensors.torch import save_file
+        from safetensors.torch import save
 
         weights = {name: tensor.contiguous() for name, tensor in self.network.state_dict().items()}
-        save_file(weights, folder / WEIGHTS)
+        (folder / WEIGHTS).write_bytes(save(weights))
         augment = asdict(self.augment) if self.augment else None
         body = {"spec": self.spec, "config": asdict(self.config), "seed": self.seed, "augment": augment}
         return body | {"fronts": [front.state() for front in self.fronts]}

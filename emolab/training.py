@@ -256,8 +256,10 @@ class _Checkpoint:
             "optimizer": self.run.optimizer.state_dict(),
             "scaler": scaler.state_dict() if scaler else {},
         }
+        content = io.BytesIO()
+        torch.save(state, content)  # which would not tell a full disk from a broken one
         with written_whole(self.folder / CHECKPOINT) as part:
-            torch.save(state, part)
+            part.write_bytes(content.getbuffer())
 
     def load(self) -> History:
         """Take the run up where the file left it; without a file, at the beginning."""

@@ -149,17 +149,20 @@ def test_load_finds_a_file_cut_in_half(file: str, fold: Fold, tmp_path: Path) ->
         Recognizer.load(tmp_path / "kept")
 
 
+@pytest.mark.parametrize(
+    ("kind", "writes"), [("light text", "joblib.dump"), ("network text", "pathlib.Path.write_bytes")]
+)
 def test_a_save_that_breaks_off_leaves_the_older_one(
-    fold: Fold, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    kind: str, writes: str, fold: Fold, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    recognizer = light(WordCounts(min_count=1))
+    recognizer = KINDS[kind]()
     recognizer.fit(fold.train, fold.valid)
     recognizer.save(tmp_path / "kept")
 
     def full_disk(*_: object, **__: object) -> None:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr("joblib.dump", full_disk)
+    monkeypatch.setattr(writes, full_disk)
     with pytest.raises(OSError, match=r"no space left while writing .*Free some disk space"):
         recognizer.save(tmp_path / "kept")
     assert Recognizer.load(tmp_path / "kept").predict(fold.test) == recognizer.predict(fold.test)

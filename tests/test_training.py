@@ -1,4 +1,6 @@
+import errno
 import math
+import os
 from dataclasses import replace
 from pathlib import Path
 
@@ -144,6 +146,16 @@ def test_a_checkpoint_cut_short_is_named_with_the_remedy(tmp_path: Path, share: 
     path.write_bytes(whole[: int(len(whole) * share)])
     with pytest.raises(ValueError, match=rf"{CHECKPOINT} \(\d+ bytes\) cannot be read.*expected.*Delete it and train"):
         train(network(), folder=tmp_path)
+
+
+def test_a_full_disk_stops_a_run_and_names_the_remedy(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(path: Path, content: bytes) -> int:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(Path, "write_bytes", full)
+    with pytest.raises(OSError, match=rf"no space left while writing .*{CHECKPOINT}.*Free some disk space"):
+        train(network(), folder=tmp_path)
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_a_checkpoint_of_another_run_is_refused(tmp_path: Path) -> None:
