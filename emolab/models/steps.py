@@ -79,5 +79,9 @@ class Normalization(nn.Module):
 
     def forward(self, steps: Tensor, mask: Tensor) -> Tensor:
         """Normalise where (batch, steps) `mask` is true; the padding becomes zero."""
-        normal = self.norm(steps[mask])  # (real steps of all items, n_features)
+        real, norm = steps[mask], self.norm  # (real steps of all items, n_features)
+        if isinstance(norm, nn.BatchNorm1d) and len(real) == 1:  # one step has no spread: take that of earlier batches
+            normal = F.batch_norm(real, norm.running_mean, norm.running_var, norm.weight, norm.bias, eps=norm.eps)
+        else:
+            normal = norm(real)
         return torch.zeros_like(steps, dtype=normal.dtype).masked_scatter(mask[..., None], normal)

@@ -52,3 +52,10 @@ def test_normalization_counts_real_steps_only(kind: str) -> None:
     assert not out[0, 2].any()
     axis = 1 if kind == "layer" else 0
     torch.testing.assert_close(out[mask].mean(axis), torch.zeros_like(out[mask].mean(axis)), atol=1e-6, rtol=0)
+
+
+def test_batch_statistics_of_a_single_step_are_those_of_earlier_batches() -> None:
+    normalization = Normalization("batch", 2).train()
+    alone, mask = torch.tensor([[[1.0, 2.0], [9.0, 9.0]]]), torch.tensor([[True, False]])
+    torch.testing.assert_close(normalization(alone, mask), normalization.eval()(alone, mask))
+    assert normalization.norm.running_mean.tolist() == [0, 0]  # one step tells nothing about the spread
