@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 import time
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
@@ -26,6 +27,7 @@ FORMAT = 2  # of a saved recognizer
 CARD = "recognizer.json"
 WEIGHTS = "weights.safetensors"
 PIPELINE = "pipeline.joblib"
+OWN = re.compile(r"(recognizer|weights|pipeline)\.\w+|member-\d+|\..*")  # what a folder that `save` wrote can hold
 
 
 class Recognizer(ABC):
@@ -65,7 +67,11 @@ class Recognizer(ABC):
         """
         self._check_parts(train, valid)
         self.emotions, began = train.emotions, time.perf_counter()
-        self._fit(train, valid)
+        try:
+            self._fit(train, valid)
+        except BaseException:  # Ctrl-C too: what is trained by half may not be used or saved
+            self.emotions = ()
+            raise
         self.train_s = time.perf_counter() - began
         return self.history
 
@@ -85,9 +91,20 @@ class Recognizer(ABC):
         return [self.emotions[number] for number in self.predict_proba(corpus).argmax(axis=1)]
 
     def save(self, folder: Path) -> None:
-        """Write everything that `load` needs to `folder`, whole or not at all; an older one there is replaced."""
+        """Write everything that `load` needs to `folder`, whole or not at all; an older one there is replaced.
+
+        Raises:
+            ValueError: If it is not fitted.
+            FileExistsError: If there is anything but a recognizer in `folder`.
+        """
         self._check_ready(None)
-        with written_whole(Path(folder)) as part:
+        folder = Path(folder)
+        if folder.is_file() or (folder.is_dir() and any(not OWN.fullmatch(file.name) for file in folder.iterdir())):
+            raise FileExistsError(
+                f"{folder} holds something else than a recognizer; expected a new folder, or one that save wrote: all "
+                "that is in it is replaced. Give a folder of its own."
+            )
+        with written_whole(folder) as part:
             part.mkdir()
             card = {"format": FORMAT, "kind": type(self).__name__, "name": self.name, "emotions": list(self.emotions)}
             card |= {"modalities": list(self.modalities), "stand_in": self.stand_in, "train_s": self.train_s}

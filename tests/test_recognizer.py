@@ -135,6 +135,34 @@ def test_fit_names_what_is_missing(fold: Fold) -> None:
         tiny_reader().predict(fold.test)
 
 
+def test_an_interrupted_fit_leaves_an_unfitted_recognizer(fold: Fold, monkeypatch: pytest.MonkeyPatch) -> None:
+    recognizer = tiny_reader()
+
+    def interrupt(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("emolab.training._Run.judge", interrupt)
+    with pytest.raises(KeyboardInterrupt):
+        recognizer.fit(fold.train, fold.valid)
+    with pytest.raises(ValueError, match="text/tiny is not fitted; expected fit"):
+        recognizer.predict(fold.test)
+
+
+def test_save_replaces_nothing_but_recognizers(fold: Fold, tmp_path: Path) -> None:
+    recognizer = light(WordCounts(min_count=1))
+    recognizer.fit(fold.train, fold.valid)
+    (tmp_path / "thesis.txt").write_text("precious")
+    for place in (tmp_path, tmp_path / "thesis.txt"):
+        with pytest.raises(FileExistsError, match=r"holds something else than a recognizer; expected.*Give a folder"):
+            recognizer.save(place)
+    assert (tmp_path / "thesis.txt").read_text() == "precious"
+    (tmp_path / "empty").mkdir()
+    recognizer.save(tmp_path / "empty")
+    (tmp_path / "empty" / CARD).unlink()
+    recognizer.save(tmp_path / "empty")  # mended
+    assert Recognizer.load(tmp_path / "empty").predict(fold.test) == recognizer.predict(fold.test)
+
+
 @pytest.mark.parametrize("file", [CARD, "weights.safetensors"])
 def test_load_finds_a_file_cut_in_half(file: str, fold: Fold, tmp_path: Path) -> None:
     recognizer = tiny_reader()
