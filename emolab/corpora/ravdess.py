@@ -42,7 +42,8 @@ def read_ravdess(root: Path) -> Corpus:
     sentences throughout, so text can tell nothing about the emotion.
 
     Returns:
-        The corpus; `dropped` lists songs, second copies of a file, and media whose names are not RAVDESS's.
+        The corpus; `dropped` lists songs, second copies of a file, media whose names are not RAVDESS's, and those of
+        the synthetic sample that lie below `root`.
 
     Raises:
         FileNotFoundError: If there is no recording in or near `root`.
@@ -52,8 +53,12 @@ def read_ravdess(root: Path) -> Corpus:
     root = root.parent if root.name.startswith("Actor_") else root  # one level too low
     performances: dict[str, dict[str, str]] = {}  # utterance_id: {first number: path}
     dropped: list[tuple[str, str]] = []
+    samples = {folder for folder, name in files_below(root, depth=DEPTH) if name == "truth.csv"} - {Path()}
     for path, name in _media(root):
         parts = NAME.fullmatch(name)
+        if samples & {*Path(path).parents}:  # `root` is the folder above corpus and sample
+            dropped.append((path, "of the synthetic sample"))
+            continue
         if not parts:
             dropped.append((path, "not a name of RAVDESS"))
         elif parts[2].startswith(SONG):

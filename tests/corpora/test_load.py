@@ -62,7 +62,7 @@ def test_join_truth_explains_a_truth_of_another_sample(sample: Path, old: str, n
 
 def test_join_truth_says_that_there_is_none(sample: Path) -> None:
     with pytest.raises(FileNotFoundError, match=r"no .*gone\.csv\. Expected it beside the sample.*emolab sample"):
-        join_truth(read_ravdess(sample), sample / "gone.csv")
+        join_truth(read_ravdess(sample / "ravdess"), sample / "gone.csv")
 
 
 def test_load_corpus_lists_where_it_looked(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

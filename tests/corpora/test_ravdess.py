@@ -69,6 +69,18 @@ def test_read_ravdess_finds_the_actors_one_level_off(tmp_path: Path, step: str) 
     assert all(path.is_file() for path in corpus.audio_paths())
 
 
+def test_read_ravdess_does_not_mix_the_sample_into_the_corpus(tmp_path: Path) -> None:
+    films = [f"sample/ravdess/Actor_01/01-01-05-01-01-01-{actor}.mp4" for actor in ("01", "03")]
+    write(tmp_path, "ravdess/Actor_01/03-01-05-01-01-01-01.wav", *films, "sample/ravdess/truth.csv")
+    corpus = read_ravdess(tmp_path)
+    assert corpus.modalities == ("audio", "text")
+    assert corpus.table["speaker"].tolist() == ["01"]
+    assert corpus.dropped["utterance_id"].tolist() == films
+    assert len(read_ravdess(tmp_path / "sample/ravdess")) == 2
+    with pytest.raises(FileNotFoundError, match="nothing to read"):  # not without its label
+        read_ravdess(tmp_path / "sample")
+
+
 def test_read_ravdess_names_all_odd_codes(tmp_path: Path) -> None:
     write(tmp_path, "03-01-09-01-01-01-25.wav", "03-01-01-03-01-01-01.wav", "03-01-01-01-01-01-01.wav")
     with pytest.raises(
