@@ -10,7 +10,8 @@ import pickle
 import time
 import warnings
 from collections.abc import Callable
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, is_dataclass
+from itertools import chain
 from pathlib import Path
 from typing import Any, Literal
 
@@ -126,7 +127,7 @@ def fit(
     )
     weights = torch.tensor(len(train) / (len(counts) * counts), dtype=torch.float32, device=accelerator.device)
     run = _Run(accelerator, net, optimizer, config, weights if config.class_weights else None, augment)
-    checkpoint = _Checkpoint(run, folder, _fingerprint(model, train, valid, config, seed))
+    checkpoint = _Checkpoint(run, folder, _fingerprint(model, train, valid, config, seed, augment) if folder else "")
     history = checkpoint.load()
     epochs = progressed(range(len(history), config.n_epochs), "training", show=progress)
     with torch.random.fork_rng(devices=range(torch.cuda.device_count())):
@@ -270,8 +271,8 @@ class _Checkpoint:
         state = read_checkpoint(path)
         if state["fingerprint"] != self.fingerprint:
             raise ValueError(
-                f"{path} belongs to another run: its network, configuration, seed or examples differ; expected "
-                "the ones it was written with. Delete it to begin anew, or give this run a folder of its own."
+                f"{path} belongs to another run: its network, configuration, seed, augmentation or examples differ; "
+                "expected those it was written with. Delete it to begin anew, or give this run a folder of its own."
             )
         model.load_state_dict(state["weights"])
         self.run.optimizer.load_state_dict(state["optimizer"])
@@ -322,8 +323,14 @@ def _seeded(*numbers: int) -> torch.Generator:
     return torch.Generator().manual_seed(int(second))
 
 
-def _fingerprint(model: nn.Module, train: Examples, valid: Examples, config: TrainingConfig, seed: int) -> str:
-    """Tell runs apart by network, configuration, seed and examples."""
-    shapes = [(name, tuple(values.shape)) for name, values in model.state_dict().items()]
-    parts = [(examples.targets.tolist(), examples.lengths.tolist()) for examples in (train, valid)]
-    return hashlib.sha256(repr((shapes, config, seed, parts)).encode()).hexdigest()
+def _fingerprint(
+    model: nn.Module, train: Examples, valid: Examples, config: TrainingConfig, seed: int, augment: Augment | None
+) -> str:
+    """Tell runs apart by network, configuration, seed, augmentation and examples."""
+    sizes = [part.config for part in model.modules() if is_dataclass(getattr(part, "config", None))]
+    changes = repr(augment) if is_dataclass(augment) else getattr(augment, "__qualname__", type(augment))
+    digest = hashlib.sha256(repr((model, sizes, config, seed, changes)).encode())
+    for examples in (train, valid):
+        for array in (examples.targets, examples.lengths, *chain(*examples.inputs)):
+            digest.update(np.ascontiguousarray(array).data)
+    return digest.hexdigest()

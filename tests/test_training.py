@@ -106,22 +106,26 @@ class Killed(BaseException):
 
 @pytest.mark.parametrize("killed_in", [2, 3])
 @pytest.mark.parametrize("n_accumulated", [1, 2])
-def test_a_killed_run_goes_on_to_the_same_end(tmp_path: Path, killed_in: int, n_accumulated: int) -> None:
+def test_a_killed_run_goes_on_to_the_same_end(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, killed_in: int, n_accumulated: int
+) -> None:
     config = replace(QUICK, schedule="cosine", warm_up=0.2, n_accumulated=n_accumulated)
     change = SpectrogramChanges(max_stretch=3, max_bands=1, max_tempo=0.1)
     unbroken = network()
     expected = train(unbroken, config, augment=change)
     n_calls = 0
 
-    def fatal(inputs, random):
+    def fatal(self, inputs, random):
         nonlocal n_calls
         n_calls += 1
         if n_calls == 4 * killed_in - 1:  # four batches an epoch: in the middle of one
             raise Killed
-        return change(inputs, random)
+        return harmless(self, inputs, random)
 
+    harmless = SpectrogramChanges.__call__
+    monkeypatch.setattr(SpectrogramChanges, "__call__", fatal)
     with pytest.raises(Killed):
-        train(network(), config, augment=fatal, folder=tmp_path)
+        train(network(), config, augment=change, folder=tmp_path)
     resumed = network()
     history = train(resumed, config, augment=change, folder=tmp_path)
     assert history.train_loss == expected.train_loss
@@ -160,8 +164,16 @@ def test_a_full_disk_stops_a_run_and_names_the_remedy(tmp_path: Path, monkeypatc
 
 def test_a_checkpoint_of_another_run_is_refused(tmp_path: Path) -> None:
     train(network(), folder=tmp_path)
-    with pytest.raises(ValueError, match=r"belongs to another run.*Delete it to begin anew"):
-        train(network(), replace(QUICK, learning_rate=0.02), folder=tmp_path)
+    other_sound = Examples([[2 * array for array in clips(1).inputs[0]]], clips(1).targets, clips(1).emotions)
+    others = [
+        lambda: train(network(), replace(QUICK, learning_rate=0.02), folder=tmp_path),
+        lambda: train(network(replace(TINY, dropout=0.3)), folder=tmp_path),
+        lambda: train(network(), augment=SpectrogramChanges(), folder=tmp_path),
+        lambda: fit(network(), other_sound, clips(2, 12), config=QUICK, seed=5, folder=tmp_path),
+    ]
+    for other in others:
+        with pytest.raises(ValueError, match=r"belongs to another run.*Delete it to begin anew"):
+            other()
 
 
 def test_an_empty_emotion_is_named() -> None:
