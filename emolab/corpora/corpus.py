@@ -123,7 +123,7 @@ class Corpus:
 
         Raises:
             KeyError: If there is no such view.
-            ValueError: If the corpus has none of the view's emotions.
+            ValueError: If the corpus has none of the view's emotions, or is in a view that has merged some.
         """
         name = name or self.default_view or "all"
         if name in ("all", self.view_name):
@@ -131,6 +131,11 @@ class Corpus:
         if name not in VIEWS:
             raise KeyError(f"no view {name!r}; expected one of {sorted(VIEWS)}, or no name for the corpus's own view.")
         view = VIEWS[name]
+        if self.view_name in VIEWS and VIEWS[self.view_name].merged:
+            raise ValueError(
+                f"corpus {self.name!r} is in view {self.view_name!r}, which has merged emotions; expected the whole "
+                f"corpus, where view {name!r} can still tell them apart. Take it from load_corpus({self.name!r})."
+            )
         emotion = self.table["emotion"].map(view.emotion_of, na_action="ignore")
         kept = emotion.notna().to_numpy()
         if not kept.any():
@@ -178,8 +183,10 @@ def complete_table(table: pd.DataFrame) -> pd.DataFrame:
     columns = {}
     for column, (dtype, _) in known.items():
         values = table[column] if column in table else pd.Series([pd.NA] * len(table), index=table.index)
-        columns[column] = pd.to_numeric(values, errors="coerce") if dtype == "float64" else values
-        columns[column] = columns[column].astype(dtype)
+        try:
+            columns[column] = (pd.to_numeric(values) if dtype == "float64" else values).astype(dtype)
+        except (ValueError, TypeError, OverflowError):  # stays as it is, and the check of the schema says so
+            columns[column] = values
     others = {column: table[column] for column in table if column not in known}
     return pd.DataFrame({**columns, **others}).reset_index(drop=True)
 
@@ -189,7 +196,7 @@ def schema_problems(table: pd.DataFrame, emotions: Sequence[str]) -> list[str]:
     problems = [f"no column {column}" for column in SCHEMA if column not in table]
     if problems:
         return problems
-    for column, (dtype, _) in SCHEMA.items():
+    for column, (dtype, _) in {**SCHEMA, **{column: TRUTH[column] for column in TRUTH if column in table}}.items():
         if str(table[column].dtype) != dtype:
             problems.append(f"column {column} has type {table[column].dtype}, not {dtype}")
     for column in REQUIRED:

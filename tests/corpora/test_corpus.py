@@ -42,6 +42,10 @@ def test_view_explains_a_name_it_does_not_know(corpus: Corpus) -> None:
         corpus.view("iemocap7")
     with pytest.raises(ValueError, match=r"has none of the emotions of view 'iemocap4'.*it has .*undecided"):
         corpus.select([False, False, True]).view()
+    with pytest.raises(
+        ValueError, match=r"is in view 'iemocap4', which has merged.*expected the whole corpus.*Take it"
+    ):
+        corpus.view("iemocap4").view("iemocap6")
 
 
 def test_select_keeps_the_marked_rows_in_order(corpus: Corpus) -> None:
@@ -79,6 +83,8 @@ def test_corpus_names_missing_columns_and_wrong_types() -> None:
         Corpus("toy", table.drop(columns="session"), EMOTIONS, Path())
     with pytest.raises(ValueError, match="column turn has type float64, not Int64"):
         Corpus("toy", table.assign(turn=0.5), EMOTIONS, Path())
+    with pytest.raises(ValueError, match=r"(?s)turn has type .*, not Int64.*valence has type .*, not float64"):
+        Corpus.from_rows("toy", [{**ROWS[0], "valence": "high", "turn": "first"}], emotions=EMOTIONS, root=Path())
 
 
 def test_repr_says_whether_the_corpus_is_synthetic(corpus: Corpus) -> None:
