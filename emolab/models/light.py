@@ -87,8 +87,15 @@ def choose_on_validation(
             f"{len(candidates)} candidates and {len(np.unique(y_train))} emotions in training; expected at least one "
             "candidate and two emotions. Take the candidates from emolab.models.light.CANDIDATES and a larger part."
         )
-    with threadpool_limits(1, user_api="blas"):  # small matrices: threads would only wait for each other
-        fitted = [candidate.fit(x_train, y_train) for candidate in candidates]
+    try:
+        with threadpool_limits(1, user_api="blas"):  # small matrices: threads would only wait for each other
+            fitted = [candidate.fit(x_train, y_train) for candidate in candidates]
+    except ValueError as error:
+        rarest = np.unique(y_train, return_counts=True)[1].min()
+        raise ValueError(
+            f"training failed with {rarest} utterances of the rarest emotion: {error} Expected finite features, and "
+            f"for an SVM {N_CALIBRATION_FOLDS} utterances of each emotion. Take more data, or a view without that one."
+        ) from error
     scores = [score(y_valid, candidate.predict(x_valid)) for candidate in fitted]
     return fitted[int(np.argmax(scores))]
 

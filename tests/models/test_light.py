@@ -75,6 +75,9 @@ def test_choose_on_validation_says_what_is_missing() -> None:
         choose_on_validation([], x, truth, x, truth)
     with pytest.raises(ValueError, match="1 candidates and 1 emotions"):
         choose_on_validation([svm(1)], x, np.zeros(60), x, truth)
+    few = np.r_[np.flatnonzero(truth != 2), np.flatnonzero(truth == 2)[:2]]
+    with pytest.raises(ValueError, match=r"2 utterances of the rarest emotion: .*for an SVM 3 utterances.*Take more"):
+        choose_on_validation([svm(1)], x[few], truth[few], x, truth)
 
 
 def test_count_numbers_by_hand() -> None:
