@@ -6,6 +6,7 @@ import hashlib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
+from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -75,17 +76,20 @@ def kept_in(name: str, fold: Fold, *, preset: Preset, seed: int) -> Path:
 
 @lru_cache
 def _code_version() -> str:
-    """Return a digest of the code that makes and trains recognizers: when it changes, what was kept is not taken."""
+    """Tell the code that makes and trains recognizers: when it changes, what was kept is not taken."""
     folder = Path(__file__).parent
     files = [*folder.glob("models/*.py"), *folder.glob("features/*.py"), *folder.glob("rec*.py")]
-    return source_digest(*map(str, sorted([*files, folder / "training.py", folder / "examples.py"])))
+    files += [folder / name for name in ("training.py", "examples.py", "media.py")]
+    libraries = [version(name) for name in ("numpy", "scikit-learn", "torch")]  # pickles of another may not be read
+    return " ".join([source_digest(*map(str, sorted(files))), *libraries])
 
 
 def _fingerprint(corpus: Corpus) -> list[str]:
     """Name everything in a part that training sees: labels, words, and the sound files as they are on disk."""
     columns = corpus.table[["utterance_id", "emotion", "text", "audio_path"]].fillna("")
     rows = ["\t".join(map(str, row)) for row in columns.itertuples(index=False)]
-    stats = [path.stat() for path in corpus.audio_paths()] if corpus.table["audio_path"].notna().all() else []
+    sounds = [corpus.root / path for path in corpus.table["audio_path"].dropna()]
+    stats = [path.stat() for path in sounds if path.is_file()]  # recipes that need the others say what is missing
     return [*corpus.emotions, *rows, *(f"{stat.st_size} {stat.st_mtime_ns}" for stat in stats)]
 
 

@@ -162,12 +162,7 @@ class Recognizer(ABC):
                 f"{self.name} got emotions {list(train.emotions)} to train on but {list(valid.emotions)} to choose "
                 "by; expected one view for both. Take the view before the folds: folds_of(corpus.view())."
             )
-        empty = [
-            e
-            for e, n in zip(train.emotions, np.bincount(train.targets(), minlength=len(train.emotions)), strict=True)
-            if not n
-        ]
-        if empty:
+        if empty := [emotion for emotion in train.emotions if emotion not in set(train.table["emotion"])]:
             raise ValueError(
                 f"the training part of {train.name!r} has no utterance of {', '.join(empty)}; expected at least one "
                 f"of each of {list(train.emotions)}. Take a view without them, or folds with more speakers in training."

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
 import soundfile
 
@@ -119,6 +121,14 @@ def test_fronts_learn_from_training_only(fold: Fold) -> None:
     assert (again.transform(fold.test) != front.transform(fold.test)).nnz == 0
 
 
+@pytest.mark.parametrize("front", [WordCounts, WordTokens])
+def test_fronts_say_when_no_word_comes_twice(front: type[Front], fold: Fold) -> None:
+    texts = [f"word{number}" for number in range(16)]
+    strange = replace(fold.train, table=fold.train.table.assign(text=pd.array(texts, dtype="string")))
+    with pytest.raises(ValueError, match=r"expected at least one. Give more training texts, or lower min_count"):
+        front().fit(strange)
+
+
 def test_fit_names_what_is_missing(fold: Fold) -> None:
     deaf = Corpus.from_rows(
         "words",
@@ -209,6 +219,14 @@ def test_fit_or_load_keeps_what_it_trained_and_mends_what_was_damaged(fold: Fold
     assert kept_in(name, fold, preset="quick", seed=8) != folder
     swapped = Fold("by-hand/2", fold.valid, fold.train, fold.test)
     assert kept_in(name, swapped, preset="quick", seed=7) != folder
+
+
+def test_fit_or_load_names_missing_sound_and_needs_it_only_where_it_is_heard(fold: Fold, tmp_path: Path) -> None:
+    parts = [replace(part, root=tmp_path) for part in (fold.train, fold.valid, fold.test)]
+    moved = Fold("by-hand/3", *parts)
+    with pytest.raises(FileNotFoundError, match=r"16 of 16 files are missing: .*a0\.wav.*Check its root folder"):
+        fit_or_load("audio/logistic-regression", moved)
+    assert fit_or_load("text/logistic-regression", moved).emotions == EMOTIONS
 
 
 @pytest.mark.parametrize("name", RECIPES)

@@ -167,7 +167,14 @@ class WordCounts(Front):
 
     def fit(self, corpus: Corpus) -> None:
         """Collect the terms, and how rare each is."""
-        vectorizer = self._vectorizer(min_df=self.min_count).fit(corpus.texts())
+        texts = corpus.texts()
+        try:
+            vectorizer = self._vectorizer(min_df=self.min_count).fit(texts)
+        except ValueError as error:
+            raise ValueError(
+                f"no word occurs in {self.min_count} of the {len(texts)} training texts; expected at least one. "
+                "Give more training texts, or lower min_count."
+            ) from error
         self.terms, self.idf = vectorizer.get_feature_names_out().tolist(), vectorizer.idf_
 
     def transform(self, corpus: Corpus) -> Any:
@@ -179,14 +186,8 @@ class WordCounts(Front):
     def _vectorizer(self, **options: Any) -> Any:
         from sklearn.feature_extraction.text import TfidfVectorizer
 
-        return TfidfVectorizer(
-            tokenizer=words,
-            token_pattern=None,
-            lowercase=False,
-            ngram_range=(1, self.max_words),
-            sublinear_tf=True,
-            **options,
-        )
+        options |= {"tokenizer": words, "token_pattern": None, "lowercase": False}
+        return TfidfVectorizer(ngram_range=(1, self.max_words), sublinear_tf=True, **options)
 
     @property
     def feature_names(self) -> list[str]:
@@ -196,8 +197,5 @@ class WordCounts(Front):
     def state(self) -> dict[str, Any]:
         """Return the terms and their rarity."""
         options = {"max_words": self.max_words, "min_count": self.min_count}
-        return {
-            "kind": "WordCounts",
-            "options": options,
-            "learned": {"terms": list(self.terms), "idf": self.idf.tolist()},
-        }
+        learned = {"terms": list(self.terms), "idf": self.idf.tolist()}
+        return {"kind": "WordCounts", "options": options, "learned": learned}
