@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import shutil
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
@@ -55,15 +56,19 @@ def recipe(name: str, *, preset: Preset = "quick", seed: int = 7) -> Recognizer:
 def fit_or_load(name: str, fold: Fold, *, preset: Preset = "quick", seed: int = 7) -> Recognizer:
     """Load the recognizer that was trained on this fold before, or train it now and keep it.
 
-    Chapters may do this side by side: what is kept is whole or not there at all.
+    Chapters may do this side by side: what is kept is whole or not there at all. A network whose training was killed
+    goes on after its last whole epoch.
     """
     folder = kept_in(name, fold, preset=preset, seed=seed)
     try:
         return Recognizer.load(folder)
     except (FileNotFoundError, ValueError):  # not there, damaged, or of an older version
         recognizer = recipe(name, preset=preset, seed=seed)
+        if isinstance(recognizer, NetworkRecognizer):
+            recognizer.folder = folder.with_name(f"{folder.name}.unfinished")
         recognizer.fit(fold.train, fold.valid)
         recognizer.save(folder)
+        shutil.rmtree(folder.with_name(f"{folder.name}.unfinished"), ignore_errors=True)
         return recognizer
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import socket
 from pathlib import Path
 from typing import Any
@@ -11,6 +12,7 @@ from hypothesis import HealthCheck, settings
 
 from emolab.storage import corpus_places
 
+os.environ.setdefault("OMP_NUM_THREADS", "1")  # on busy cores two threads wait for each other most of the time
 settings.register_profile("emolab", deadline=None, suppress_health_check=[HealthCheck.too_slow], derandomize=True)
 settings.load_profile("emolab")
 OWN_MACHINE = ("127.", "::1", "localhost")  # Jupyter's kernels talk to their clients by these

@@ -16,7 +16,7 @@ from emolab.features.front import Front, SoundFrames, SoundVector, WordCounts, W
 from emolab.recipes import RECIPES, fit_or_load, kept_in, recipe
 from emolab.recognizer import CARD, LateFusion, LightRecognizer, NetworkRecognizer, Recognizer, softmax
 from emolab.splits import Fold
-from emolab.training import TrainingConfig
+from emolab.training import TrainingConfig, _Run
 
 EMOTIONS = ("angry", "sad")
 PITCH = {"angry": 400, "sad": 120}
@@ -227,6 +227,27 @@ def test_fit_or_load_names_missing_sound_and_needs_it_only_where_it_is_heard(fol
     with pytest.raises(FileNotFoundError, match=r"16 of 16 files are missing: .*a0\.wav.*Check its root folder"):
         fit_or_load("audio/logistic-regression", moved)
     assert fit_or_load("text/logistic-regression", moved).emotions == EMOTIONS
+
+
+def test_fit_or_load_goes_on_with_a_training_that_was_killed(fold: Fold, monkeypatch: pytest.MonkeyPatch) -> None:
+    unbroken = recipe("text/bilstm")
+    unbroken.fit(fold.train, fold.valid)
+    judge, judged = _Run.judge, []
+
+    def killed_after_three(run: _Run, data: object) -> object:
+        judged.append(1)
+        if len(judged) == 4:
+            raise KeyboardInterrupt
+        return judge(run, data)
+
+    monkeypatch.setattr(_Run, "judge", killed_after_three)
+    with pytest.raises(KeyboardInterrupt):
+        fit_or_load("text/bilstm", fold)
+    resumed = fit_or_load("text/bilstm", fold)
+    assert len(judged) == 4 + len(unbroken.history) - 3  # three epochs were not trained again
+    np.testing.assert_array_equal(resumed.predict_proba(fold.test), unbroken.predict_proba(fold.test))
+    kept = kept_in("text/bilstm", fold, preset="quick", seed=7)
+    assert [path.name for path in kept.parent.iterdir() if path.name.startswith("text-bilstm")] == [kept.name]
 
 
 @pytest.mark.parametrize("name", RECIPES)

@@ -195,6 +195,7 @@ def run_chapter(
                 error = caught
         seconds = round(time.perf_counter() - began, 1)
         notebook = nbformat.read(executed, as_version=4)
+    notebook.metadata["papermill"] |= {"input_path": chapter.name, "output_path": chapter.name}  # not this machine's
     with written_whole(target) as part:
         nbformat.write(notebook, part)
     trouble = _explain(error, notebook, peak_mb=watch.peak_mb, timeout_s=timeout_s)
@@ -205,6 +206,7 @@ def _for_kernels(scratch: str) -> dict[str, str]:
     """Return variables for kernels: no progress bars, no user's start-up files, fonts looked for once."""
     fonts = os.environ.get("MPLCONFIGDIR", str(cache_root() / "matplotlib"))
     quiet = {"EMOLAB_PROGRESS": "0", "TQDM_DISABLE": "1", "PYDEVD_DISABLE_FILE_VALIDATION": "1"}
+    quiet |= {"OMP_WAIT_POLICY": "PASSIVE"}  # a thread that waits leaves its core to others
     return {**quiet, "IPYTHONDIR": scratch, "MPLCONFIGDIR": fonts}
 
 
