@@ -206,7 +206,6 @@ def _for_kernels(scratch: str) -> dict[str, str]:
     """Return variables for kernels: no progress bars, no user's start-up files, fonts looked for once."""
     fonts = os.environ.get("MPLCONFIGDIR", str(cache_root() / "matplotlib"))
     quiet = {"EMOLAB_PROGRESS": "0", "TQDM_DISABLE": "1", "PYDEVD_DISABLE_FILE_VALIDATION": "1"}
-    quiet |= {"OMP_WAIT_POLICY": "PASSIVE"}  # a thread that waits leaves its core to others
     return {**quiet, "IPYTHONDIR": scratch, "MPLCONFIGDIR": fonts}
 
 
