@@ -94,9 +94,9 @@ def _swap_folders(part: Path, target: Path) -> None:
             target.replace(old)
         try:
             part.replace(target)
-        except OSError:
-            if not target.is_dir():  # else another process has put its own there meanwhile
-                if old.is_dir():
+        except OSError as error:
+            if error.errno not in (errno.ENOTEMPTY, errno.EEXIST):  # else another process has put its own there
+                if old.is_dir() and not target.is_dir():
                     old.replace(target)
                 raise
         shutil.rmtree(old, ignore_errors=True)
