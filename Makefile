@@ -49,7 +49,7 @@ lint: setup  ## check style and types
 bench: setup  ## measure each budget beside its target
 	@$(BIN)/python bench/bench.py
 
-results: setup  ## measure the results tables again, RAVDESS and MELD included (an hour on two cores)
+results: setup  ## measure the results tables again, RAVDESS and MELD included (long on two cores)
 	@$(BIN)/emolab fit audio/logistic-regression audio/random-forest audio/svm --corpus ravdess --preset full --seeds 7 8 9 --record
 	@$(BIN)/emolab fit audio/cnn-bilstm audio/cnn-bilstm-mel --corpus ravdess --preset full --seeds 7 --record
 	@$(BIN)/emolab fit text/logistic-regression text/bilstm --corpus meld --preset full --seeds 7 --record

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections import Counter
-from collections.abc import Hashable, Iterable, Mapping, Sequence
+from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
 from itertools import combinations
@@ -17,10 +17,10 @@ from scipy.sparse import coo_matrix
 from scipy.sparse.csgraph import connected_components
 
 from emolab.corpora.corpus import SCHEMA, Corpus
+from emolab.corpora.layout import some
 
 LEAK_KINDS = ("speaker", "recording", "row", "sound")
 MIN_GROUPS = 3  # one group to train on, one to choose on, one to test on
-N_NAMED = 5  # an error names this many offenders, then counts the rest
 # The published test actors of each fold (EmoBox); odd numbers are men, even ones women.
 FOLDS_OF_FOUR = ("01 11 20 21", "04 10 12 14", "08 09 19 23", "03 05 07 24", "02 15 16 18", "06 13 17 22")
 RAVDESS_FOLDS = tuple(tuple(actors.split()) for actors in FOLDS_OF_FOUR)
@@ -60,7 +60,7 @@ class Fold:
         leaks = find_leaks(self.train, self.valid, self.test)
         allowed = LEAK_KINDS if self.leaky is True else self.leaky or ()
         if len(bad := leaks[~leaks["kind"].isin(allowed)]):
-            found = "; ".join(f"{leak.kind} {_some(leak.values)} in {leak.parts}" for leak in bad.itertuples())
+            found = "; ".join(f"{leak.kind} {some(leak.values)} in {leak.parts}" for leak in bad.itertuples())
             raise LeakError(
                 f"fold {self.name!r} leaks: {found}. Expected parts that share no speaker, recording, row or sound. "
                 "Keep these in one part, as folds_of(corpus) does, or study the leak with "
@@ -126,7 +126,7 @@ def session_folds(corpus: Corpus) -> list[Fold]:
     if (groups < 0).any():
         raise ValueError(
             f"{(groups < 0).sum()} utterances of corpus {corpus.name!r} have no session: "
-            f"{_some(corpus.table.loc[groups < 0, 'utterance_id'])}. Expected one for each; take speaker_folds."
+            f"{some(corpus.table.loc[groups < 0, 'utterance_id'])}. Expected one for each; take speaker_folds."
         )
     return _rotation(corpus, groups, "sessions")
 
@@ -168,8 +168,8 @@ def actor_folds(corpus: Corpus) -> list[Fold]:
     speaker, actors = corpus.table["speaker"], {actor for fold in RAVDESS_FOLDS for actor in fold}
     if set(speaker) != actors:
         raise ValueError(
-            f"corpus {corpus.name!r} is not all of RAVDESS: missing actors {_some(sorted(actors - set(speaker)))}; "
-            f"unknown {_some(sorted(set(speaker) - actors))}. Expected actors 01 to 24; take speaker_folds instead."
+            f"corpus {corpus.name!r} is not all of RAVDESS: missing actors {some(sorted(actors - set(speaker)))}; "
+            f"unknown {some(sorted(set(speaker) - actors))}. Expected actors 01 to 24; take speaker_folds instead."
         )
     folds = []
     for number, test in enumerate(RAVDESS_FOLDS):
@@ -298,10 +298,3 @@ def _digest(path: Path, size: int, changed_ns: int) -> bytes:
     """Hash a file; size and time of change are there to notice a new one under an old name."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").digest()
-
-
-def _some(values: Iterable[object]) -> str:
-    """Name the first few of many."""
-    names = [str(value) for value in values]
-    more = f" and {len(names) - N_NAMED} more" if len(names) > N_NAMED else ""
-    return ", ".join(names[:N_NAMED]) + more

@@ -268,7 +268,7 @@ def test_find_leaks_passes_over_sounds_that_are_not_there() -> None:
 
 def test_fold_names_only_the_first_of_many() -> None:
     many = corpus({"speaker": f"s{i}"} for i in range(8))
-    with pytest.raises(LeakError, match="speaker s0, s1, s2, s3, s4 and 3 more in train and valid"):
+    with pytest.raises(LeakError, match="speaker s0, s1, s2, s3, s4, and 3 more in train and valid"):
         Fold("f/1", many, many, many)
 
 

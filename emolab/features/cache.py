@@ -18,13 +18,13 @@ import numpy as np
 from numpy.typing import NDArray
 from threadpoolctl import threadpool_limits
 
+from emolab.corpora.layout import some
 from emolab.progress import progress as progress_bar
 from emolab.storage import cache_root, written_whole
 
 MAGIC = b"emolab feature 1\n"  # an entry: magic, checksum of the rest, one line of dtype and shape, the numbers
 N_CHECKSUM = 4  # bytes
 MEMORY_BYTES = 256_000_000  # features kept in memory; more are read from disk again
-N_NAMED = 5  # an error names this many files, then counts the rest
 
 Array = NDArray[Any]
 
@@ -126,15 +126,10 @@ def _all_there(paths: Sequence[Path]) -> list[Path]:
     missing = [path for path in unique if not path.is_file()]
     if missing:
         raise FileNotFoundError(
-            f"{len(missing)} of {len(unique)} files are missing: {_some(missing)}. Expected every file that the corpus "
+            f"{len(missing)} of {len(unique)} files are missing: {some(missing)}. Expected every file that the corpus "
             "lists. Check its root folder, or leave those utterances out by their ids."
         )
     return unique
-
-
-def _some(paths: Sequence[Path]) -> str:
-    more = f" and {len(paths) - N_NAMED} more" if len(paths) > N_NAMED else ""
-    return ", ".join(map(str, paths[:N_NAMED])) + more
 
 
 def _entry_name(kind: str, version: str, path: Path) -> str:
@@ -206,6 +201,6 @@ def _raise_failures(kind: str, failed: dict[Path, Exception], n_files: int) -> N
     """Raise one error that names all files that failed and why the first did."""
     first = next(iter(failed.values()))
     raise ValueError(
-        f"{kind} failed for {len(failed)} of {n_files} files: {_some(list(failed))}. The first: {first} Expected sound "
+        f"{kind} failed for {len(failed)} of {n_files} files: {some(list(failed))}. The first: {first} Expected sound "
         "that can be decoded. Mend those files or leave their utterances out by id; the others are cached."
     ) from first
