@@ -31,6 +31,7 @@ setup:  ## make or refresh the virtual environment
 	fi; \
 	$(BIN)/python -m pip install -qq --disable-pip-version-check --no-compile --requirement requirements.lock; \
 	$(BIN)/python -m pip install -qq --disable-pip-version-check --no-deps --no-build-isolation --editable .; \
+	$(BIN)/python -m compileall -q -j 0 $(VENV)/lib >/dev/null 2>&1 || true; \
 	cp requirements.lock pyproject.toml $(VENV)/
 
 course: setup  ## set up, build the sample, run every chapter into build/ (CHAPTERS="03 04" JOBS=2)

@@ -179,11 +179,11 @@ RECIPES: Mapping[str, Recipe] = {
         Recipe("audio/logistic-regression", "sound statistics, linear", _light(_functionals, "logistic-regression")),
         Recipe("audio/random-forest", "sound statistics, trees", _light(_functionals, "random-forest")),
         Recipe("audio/svm", "sound statistics, kernel machine", _light(_functionals, "svm")),
-        Recipe("audio/cnn-bilstm", "20 MFCCs, published sizes", _network(_mfccs, CNN_BILSTM, quick=12, full=80)),
+        Recipe("audio/cnn-bilstm", "20 MFCCs, published sizes", _network(_mfccs, CNN_BILSTM, quick=8, full=80)),
         Recipe(
             "audio/cnn-bilstm-mel",
             "64 mel bands, a third of the size, augmented",
-            _network(_log_mels, {**CNN_BILSTM, **MEL_SIZES}, quick=12, full=100, augment=True),
+            _network(_log_mels, {**CNN_BILSTM, **MEL_SIZES}, quick=8, full=100, augment=True),
         ),
         Recipe("text/logistic-regression", "TF-IDF, linear", _light(_term_weights, "word-logistic-regression")),
         Recipe("text/random-forest", "TF-IDF, trees", _light(_term_weights, "random-forest")),
