@@ -27,7 +27,7 @@ FORMAT = 2  # of a saved recognizer
 CARD = "recognizer.json"
 WEIGHTS = "weights.safetensors"
 PIPELINE = "pipeline.joblib"
-OWN = re.compile(r"(recognizer|weights|pipeline)\.\w+|member-\d+|\..*")  # what a folder that `save` wrote can hold
+OWN = re.compile(r"(recognizer|weights|pipeline|front-\w+)\.\w+|member-\d+|\..*")  # what `save` writes
 
 
 class Recognizer(ABC):
@@ -48,6 +48,7 @@ class Recognizer(ABC):
         self.name = name
         self.modalities = tuple(modalities)
         self.emotions: tuple[str, ...] = ()
+        self.fronts: list[Front] = []
         self.history: History | None = None
         self.train_s = 0.0
         self.stand_in = stand_in
@@ -140,6 +141,12 @@ class Recognizer(ABC):
     def n_trainable(self) -> int:
         """How many of them training may change."""
         return self.n_parameters
+
+    @property
+    def pretrained(self) -> str | None:
+        """Names of the published weights that it starts from; None without."""
+        names = dict.fromkeys(front.pretrained for front in self.fronts if front.pretrained)
+        return " + ".join(names) or None
 
     @abstractmethod
     def _fit(self, train: Corpus, valid: Corpus) -> None: ...
@@ -235,13 +242,13 @@ class LightRecognizer(Recognizer):
         import joblib
 
         joblib.dump(self.model, folder / PIPELINE, compress=3)
-        return {"fronts": [front.state() for front in self.fronts]}
+        return {"fronts": _save_fronts(self.fronts, folder)}
 
     @classmethod
     def _load(cls, folder: Path, card: Mapping[str, Any]) -> LightRecognizer:
         import joblib
 
-        recognizer = cls(card["name"], [front_from_state(state) for state in card["body"]["fronts"]])
+        recognizer = cls(card["name"], _load_fronts(card["body"]["fronts"], folder))
         recognizer.model = joblib.load(folder / PIPELINE)
         return recognizer
 
@@ -274,7 +281,8 @@ class NetworkRecognizer(Recognizer):
 
     @property
     def n_parameters(self) -> int:  # noqa: D102
-        return sum(weights.numel() for weights in self._weights())
+        frozen = sum(front.n_parameters for front in self.fronts)
+        return frozen + sum(weights.numel() for weights in self._weights())
 
     @property
     def n_trainable(self) -> int:  # noqa: D102
@@ -303,7 +311,7 @@ class NetworkRecognizer(Recognizer):
     def _fit(self, train: Corpus, valid: Corpus) -> None:
         import torch
 
-        from emolab.models import build
+        from emolab.models import build, load_pretrained
         from emolab.training import fit
 
         for front in self.fronts:
@@ -313,6 +321,7 @@ class NetworkRecognizer(Recognizer):
         with torch.random.fork_rng():
             torch.manual_seed(self.seed)
             self.network = build(self.spec)
+        load_pretrained(self.network)
         parts = [self._examples(train), self._examples(valid)]
         how: dict[str, Any] = {"config": self.config, "seed": self.seed, "augment": self.augment, "folder": self.folder}
         self.history = fit(self.network, *parts, **how)
@@ -332,7 +341,7 @@ class NetworkRecognizer(Recognizer):
         (folder / WEIGHTS).write_bytes(save(weights))
         augment = asdict(self.augment) if self.augment else None
         body = {"spec": self.spec, "config": asdict(self.config), "seed": self.seed, "augment": augment}
-        return body | {"fronts": [front.state() for front in self.fronts]}
+        return body | {"fronts": _save_fronts(self.fronts, folder)}
 
     @classmethod
     def _load(cls, folder: Path, card: Mapping[str, Any]) -> NetworkRecognizer:
@@ -343,7 +352,7 @@ class NetworkRecognizer(Recognizer):
         from emolab.training import TrainingConfig
 
         body = card["body"]
-        fronts = [front_from_state(state) for state in body["fronts"]]
+        fronts = _load_fronts(body["fronts"], folder)
         options = {"seed": body["seed"], "stand_in": card["stand_in"]}
         options["augment"] = SpectrogramChanges(**body["augment"]) if body["augment"] else None
         recognizer = cls(card["name"], fronts, body["spec"], TrainingConfig(**body["config"]), **options)
@@ -376,6 +385,11 @@ class LateFusion(Recognizer):
     def _predict_proba(self, corpus: Corpus) -> NDArray[np.float64]:
         return np.mean([member.predict_proba(corpus) for member in self.members], axis=0)
 
+    @property
+    def pretrained(self) -> str | None:  # noqa: D102
+        names = dict.fromkeys(member.pretrained for member in self.members if member.pretrained)
+        return " + ".join(names) or None
+
     def _save(self, folder: Path) -> dict[str, Any]:
         for number, member in enumerate(self.members):
             member.save(folder / f"member-{number}")
@@ -393,7 +407,20 @@ def softmax(logits: NDArray[np.floating]) -> NDArray[np.float64]:
     return shifted / shifted.sum(axis=1, keepdims=True)
 
 
-def _filled(spec: Mapping[str, Any], sizes: Sequence[Mapping[str, int]], common: Mapping[str, int]) -> dict[str, Any]:
+def _save_fronts(fronts: Sequence[Front], folder: Path) -> list[dict[str, Any]]:
+    for front in fronts:
+        front.save_files(folder)
+    return [front.state() for front in fronts]
+
+
+def _load_fronts(states: Sequence[Mapping[str, Any]], folder: Path) -> list[Front]:
+    fronts = [front_from_state(state) for state in states]
+    for front in fronts:
+        front.load_files(folder)
+    return fronts
+
+
+def _filled(spec: Mapping[str, Any], sizes: Sequence[Mapping[str, Any]], common: Mapping[str, int]) -> dict[str, Any]:
     """Fill in the sizes that depend on the corpus: those of one front end, or of one for each encoder."""
     if "encoders" not in spec:
         return {**spec, **sizes[0], **common}

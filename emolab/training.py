@@ -43,6 +43,7 @@ class TrainingConfig:
     n_epochs: int = 30
     batch_size: int = 32
     learning_rate: float = 1e-3  # at its highest
+    encoder_rate: float = 1.0  # the rate of a network's `pretrained_parameters()`, as a share of that of the others
     schedule: Literal["constant", "cosine"] = "constant"  # cosine falls to 0 at the last step
     warm_up: float = 0.0  # share of all steps in which the rate rises from 0
     weight_decay: float = 0.01
@@ -119,8 +120,8 @@ def fit(
     """
     counts = _emotion_counts(train, valid)
     accelerator = make_accelerator(config)
-    trainable = [weights for weights in model.parameters() if weights.requires_grad]
-    optimizer = torch.optim.AdamW(trainable, config.learning_rate, weight_decay=config.weight_decay, fused=True)
+    groups = _parameter_groups(model, config)
+    optimizer = torch.optim.AdamW(groups, config.learning_rate, weight_decay=config.weight_decay, fused=True)
     batches = LengthBuckets(train.lengths, config.batch_size, seed=seed)
     net, optimizer, train_data, valid_data = accelerator.prepare(
         model, optimizer, _loader(train, batches), _loader(valid, LengthBuckets(valid.lengths, config.batch_size))
@@ -199,7 +200,17 @@ class _Run:
     def _set_rate(self, progress: float) -> None:
         """Set the learning rate for a point of the training between 0 and 1."""
         for group in self.optimizer.param_groups:
-            group["lr"] = learning_rate_at(progress, self.config)
+            group["lr"] = group["share"] * learning_rate_at(progress, self.config)
+
+
+def _parameter_groups(model: nn.Module, config: TrainingConfig) -> list[dict[str, Any]]:
+    """Put what training may change in groups, those that come pretrained apart from the new ones."""
+    parts: list[Any] = [part for part in model.modules() if hasattr(part, "pretrained_parameters")]
+    pretrained = {id(weights) for part in parts for weights in part.pretrained_parameters()}
+    groups: dict[float, list[nn.Parameter]] = {}
+    for weights in filter(lambda weights: weights.requires_grad, model.parameters()):
+        groups.setdefault(config.encoder_rate if id(weights) in pretrained else 1.0, []).append(weights)
+    return [{"params": weights, "share": share} for share, weights in groups.items()]
 
 
 def learning_rate_at(progress: float, config: TrainingConfig) -> float:

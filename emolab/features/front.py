@@ -4,11 +4,15 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
+from importlib import import_module
+from pathlib import Path
+from pkgutil import iter_modules
 from typing import Any, ClassVar, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
+from emolab import features
 from emolab.corpora.corpus import Corpus
 from emolab.features.audio import AudioKind, audio_features
 from emolab.features.text import Vocabulary, words
@@ -21,6 +25,8 @@ class Front(ABC):
 
     kinds: ClassVar[dict[str, type[Front]]] = {}
     modality: ClassVar[str]
+    n_parameters: int = 0  # of a frozen network that belongs to it
+    pretrained: str | None = None  # name of the published weights that it brings
 
     def __init_subclass__(cls) -> None:
         Front.kinds[cls.__name__] = cls
@@ -37,8 +43,14 @@ class Front(ABC):
     def state(self) -> dict[str, Any]:
         """Return everything that `front_from_state` needs, fit for JSON."""
 
-    def sizes(self) -> dict[str, int]:
-        """Return the sizes that a network has to know, such as {"n_features": 64}."""
+    def save_files(self, folder: Path) -> None:  # noqa: B027
+        """Write what is too large for JSON, to files of `folder` whose names begin with "front-"."""
+
+    def load_files(self, folder: Path) -> None:  # noqa: B027
+        """Read what `save_files` wrote."""
+
+    def sizes(self) -> dict[str, Any]:
+        """Return what a network has to know, such as {"n_features": 64}."""
         return {}
 
     @property
@@ -49,6 +61,9 @@ class Front(ABC):
 
 def front_from_state(state: Mapping[str, Any]) -> Front:
     """Build a front end again from what its `state()` gave."""
+    if state["kind"] not in Front.kinds:  # of a module that nobody has imported yet
+        for module in iter_modules(features.__path__, f"{features.__name__}."):
+            import_module(module.name)
     front = Front.kinds[state["kind"]](**state["options"])
     for name, value in state["learned"].items():
         setattr(front, name, np.asarray(value) if isinstance(value, list) else value)

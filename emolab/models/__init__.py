@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 if TYPE_CHECKING:
     from torch import nn
@@ -34,3 +34,10 @@ def build(spec: Mapping[str, Any]) -> nn.Module:
             f"{spec['kind']} cannot be built: {error}; expected the fields of {config.__name__}."
         ) from error
     return network(encoders, config) if encoders else network(config)
+
+
+def load_pretrained(network: nn.Module) -> None:
+    """Give all parts of a network that start from published weights those weights."""
+    for part in network.modules():
+        if hasattr(part, "load_weights"):
+            cast(Any, part).load_weights()
