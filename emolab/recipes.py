@@ -39,31 +39,55 @@ class Recipe:
     build: Callable[[str, Preset, int], Recognizer]
 
 
-def recipe(name: str, *, preset: Preset = "quick", seed: int = 7) -> Recognizer:
+def recipe(name: str, *, preset: Preset = "quick", seed: int = 7, weights: str | None = None) -> Recognizer:
     """Make the unfitted recognizer of a recipe.
+
+    Args:
+        name: A key of `RECIPES`.
+        preset: "quick" is small and offline, with stand-ins of large encoders; "full" takes published weights.
+        seed: Of everything random.
+        weights: Name or folder of published weights to take in the place of the recipe's own, or of its stand-in.
 
     Raises:
         KeyError: If there is no such recipe; the message lists those there are.
-        ValueError: If the preset is unknown.
+        ValueError: If the preset is unknown, or the recipe has no place for weights.
     """
     if name not in RECIPES:
         raise KeyError(f"no recipe {name!r}; expected one of {', '.join(RECIPES)}.")
     if preset not in PRESETS:
         raise ValueError(f"no preset {preset!r}; expected one of {', '.join(PRESETS)}.")
-    return RECIPES[name].build(name, preset, seed)
+    made = RECIPES[name].build(name, preset, seed)
+    return _with_weights(made, weights) if weights else made
 
 
-def fit_or_load(name: str, fold: Fold, *, preset: Preset = "quick", seed: int = 7) -> Recognizer:
+def _with_weights(recognizer: Recognizer, weights: str) -> Recognizer:
+    """Put other published weights in the place of those of a recipe's only encoder."""
+    members = [recognizer, *getattr(recognizer, "members", ())]
+    fronts: list[Any] = [front for member in members for front in member.fronts if hasattr(front, "weights")]
+    if len(fronts) != 1:
+        raise ValueError(
+            f"{recognizer.name} has {len(fronts)} pretrained encoders; expected one that takes weights={weights!r}. "
+            "Take a recipe such as text/bert, or leave the weights out."
+        )
+    fronts[0].weights, fronts[0].stand_in = weights, False
+    for member in members:
+        member.stand_in = False
+    return recognizer
+
+
+def fit_or_load(
+    name: str, fold: Fold, *, preset: Preset = "quick", seed: int = 7, weights: str | None = None
+) -> Recognizer:
     """Load the recognizer that was trained on this fold before, or train it now and keep it.
 
     Chapters may do this side by side: what is kept is whole or not there at all. A network whose training was killed
     goes on after its last whole epoch.
     """
-    folder = kept_in(name, fold, preset=preset, seed=seed)
+    folder = kept_in(name, fold, preset=preset, seed=seed, weights=weights)
     try:
         return Recognizer.load(folder)
     except (FileNotFoundError, ValueError):  # not there, damaged, or of an older version
-        recognizer = recipe(name, preset=preset, seed=seed)
+        recognizer = recipe(name, preset=preset, seed=seed, weights=weights)
         if isinstance(recognizer, NetworkRecognizer):
             recognizer.folder = folder.with_name(f"{folder.name}.unfinished")
         recognizer.fit(fold.train, fold.valid)
@@ -72,9 +96,10 @@ def fit_or_load(name: str, fold: Fold, *, preset: Preset = "quick", seed: int = 
         return recognizer
 
 
-def kept_in(name: str, fold: Fold, *, preset: Preset, seed: int) -> Path:
+def kept_in(name: str, fold: Fold, *, preset: Preset, seed: int, weights: str | None = None) -> Path:
     """Return the folder in which `fit_or_load` keeps a recognizer; it changes with all that training depends on."""
-    facts = [_code_version(), name, preset, str(seed), *_fingerprint(fold.train), *_fingerprint(fold.valid)]
+    facts = [_code_version(), name, preset, str(seed), weights or ""]
+    facts += [*_fingerprint(fold.train), *_fingerprint(fold.valid)]
     key = hashlib.sha256("\n".join(facts).encode()).hexdigest()[:16]
     return cache_root() / "recognizers" / fold.train.name / f"{name.replace('/', '-')}-{key}"
 
@@ -85,7 +110,8 @@ def _code_version() -> str:
     folder = Path(__file__).parent
     files = [*folder.glob("models/*.py"), *folder.glob("features/*.py"), *folder.glob("rec*.py")]
     files += [folder / name for name in ("training.py", "examples.py", "media.py")]
-    libraries = [version(name) for name in ("numpy", "scikit-learn", "torch")]  # pickles of another may not be read
+    known = ("numpy", "scikit-learn", "torch", "transformers")  # what another version wrote may not be readable
+    libraries = [version(name) for name in known]
     return " ".join([source_digest(*map(str, sorted(files))), *libraries])
 
 
@@ -127,6 +153,25 @@ def _network(
     return build
 
 
+def _pretrained(
+    front: str, weights: str, *, quick: int, full: int, spec: Mapping[str, Any] | None = None, **how: Any
+) -> Build:
+    """Make a recipe of a published encoder; `front` is what of `emolab.features.pretrained` it is given by."""
+
+    def build(name: str, preset: Preset, seed: int) -> Recognizer:
+        from emolab.features import pretrained
+        from emolab.training import TrainingConfig
+
+        frozen, stand_in = front.startswith("Frozen"), preset == "quick"
+        made = getattr(pretrained, front)(weights, stand_in=stand_in, seed=seed)
+        rates = FROZEN if frozen else TUNED_STAND_IN if stand_in else TUNED
+        kind = "layer-head" if frozen else "sound-encoder" if made.modality == "audio" else "text-encoder"
+        config = TrainingConfig(n_epochs=quick if stand_in else full, **{**TRAINING, **rates, **how})
+        return NetworkRecognizer(name, [made], {"kind": kind, **(spec or {})}, config, seed=seed, stand_in=stand_in)
+
+    return build
+
+
 def _late(*members: str) -> Build:
     def build(name: str, preset: Preset, seed: int) -> Recognizer:
         return LateFusion(name, [recipe(member, preset=preset, seed=seed) for member in members])
@@ -140,6 +185,10 @@ def _functionals() -> list[Front]:
 
 def _term_weights() -> list[Front]:
     return [WordCounts()]
+
+
+def _term_and_character_weights() -> list[Front]:
+    return [WordCounts(), WordCounts(characters=(2, 4), min_count=3)]
 
 
 def _mfccs() -> list[Front]:
@@ -164,13 +213,19 @@ TRAINING: Mapping[str, Any] = {  # few utterances: small steps, a rate that fall
     "choose_by": "ua",
     "patience": None,
 }
+FROZEN: Mapping[str, Any] = {"batch_size": 32, "learning_rate": 1e-3}
+TUNED: Mapping[str, Any] = {"batch_size": 32, "learning_rate": 1e-3, "encoder_rate": 0.03}  # so 3e-5 for the encoder
+TUNED_STAND_IN: Mapping[str, Any] = {"batch_size": 16, "learning_rate": 1e-3}  # all of it is small and new
+WAV2VEC2, HUBERT, WAVLM = "facebook/wav2vec2-base", "facebook/hubert-base-ls960", "microsoft/wavlm-base"
+ALBERT, BERT, MINILM = "albert-base-v2", "bert-base-cased", "sentence-transformers/all-MiniLM-L6-v2"
 CHANGES: Mapping[Preset, Mapping[str, Any]] = {  # strong changes pay only when there are epochs enough to get used to
     "quick": {"n_stretches": 1, "max_stretch": 10, "n_bands": 1, "max_bands": 6, "max_shift": 2, "max_tempo": 0.1},
     "full": {"max_stretch": 20, "max_shift": 4, "max_tempo": 0.15},
 }
 CNN_BILSTM = {"kind": "cnn-bilstm", "normalization": "batch", "summary": "attention", "dropout": 0.3}
 MEL_SIZES = {"channels": (64, 64, 96, 96, 128, 128), "n_hidden": 96, "n_layers": 1, "n_dense": 128}
-BILSTM = {"kind": "bilstm", "summary": "attention", "dropout": 0.5}
+BILSTM = {"kind": "word-lstm", "summary": "attention", "dropout": 0.5}
+LSTM = {**BILSTM, "both_ways": False, "n_embedding": 128, "n_hidden": 128, "n_layers": 1, "n_dense": 64}
 JOINED = {"kind": "early-fusion", "dropout": 0.3, "encoders": [CNN_BILSTM, BILSTM]}
 
 RECIPES: Mapping[str, Recipe] = {
@@ -187,11 +242,37 @@ RECIPES: Mapping[str, Recipe] = {
         ),
         Recipe("text/logistic-regression", "TF-IDF, linear", _light(_term_weights, "word-logistic-regression")),
         Recipe("text/random-forest", "TF-IDF, trees", _light(_term_weights, "random-forest")),
+        Recipe("text/svm", "TF-IDF, wide margins", _light(_term_weights, "word-svm")),
+        Recipe(
+            "text/characters",
+            "TF-IDF of words and of runs of characters, wide margins",
+            _light(_term_and_character_weights, "word-svm"),
+        ),
+        Recipe(
+            "text/lstm",
+            "one way, a tenth of the size",
+            _network(_word_tokens, LSTM, quick=10, full=6, choose_by="loss"),
+        ),
         Recipe(
             "text/bilstm",
             "word vectors learned on the spot",
             _network(_word_tokens, BILSTM, quick=10, full=6, choose_by="loss"),
         ),
+        Recipe("audio/wav2vec2-frozen", "layers averaged", _pretrained("FrozenSound", WAV2VEC2, quick=15, full=40)),
+        Recipe("audio/hubert-frozen", "layers averaged", _pretrained("FrozenSound", HUBERT, quick=15, full=40)),
+        Recipe("audio/wavlm-frozen", "layers averaged", _pretrained("FrozenSound", WAVLM, quick=15, full=40)),
+        Recipe(
+            "audio/wav2vec2",
+            "last two blocks trained",
+            _pretrained("Waves", WAV2VEC2, quick=3, full=15, spec={"n_trained": 2}),
+        ),
+        Recipe("audio/wav2vec2-all", "all blocks trained", _pretrained("Waves", WAV2VEC2, quick=3, full=15)),
+        Recipe("text/albert-frozen", "layers averaged", _pretrained("FrozenWords", ALBERT, quick=15, full=30)),
+        Recipe("text/bert-frozen", "layers averaged", _pretrained("FrozenWords", BERT, quick=15, full=30)),
+        Recipe("text/minilm-frozen", "layers averaged", _pretrained("FrozenWords", MINILM, quick=15, full=30)),
+        Recipe("text/albert", "all of it trained", _pretrained("WordPieces", ALBERT, quick=5, full=4)),
+        Recipe("text/bert", "all of it trained", _pretrained("WordPieces", BERT, quick=5, full=4)),
+        Recipe("text/minilm", "all of it trained", _pretrained("WordPieces", MINILM, quick=5, full=4)),
         Recipe(
             "fusion/early/logistic-regression",
             "sound statistics beside TF-IDF, linear",

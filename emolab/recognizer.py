@@ -46,7 +46,7 @@ class Recognizer(ABC):
 
     def __init__(self, name: str, modalities: Sequence[str], *, stand_in: bool = False) -> None:
         self.name = name
-        self.modalities = tuple(modalities)
+        self.modalities = tuple(dict.fromkeys(modalities))
         self.emotions: tuple[str, ...] = ()
         self.fronts: list[Front] = []
         self.history: History | None = None
@@ -311,7 +311,7 @@ class NetworkRecognizer(Recognizer):
     def _fit(self, train: Corpus, valid: Corpus) -> None:
         import torch
 
-        from emolab.models import build, load_pretrained
+        from emolab.models import build
         from emolab.training import fit
 
         for front in self.fronts:
@@ -321,7 +321,8 @@ class NetworkRecognizer(Recognizer):
         with torch.random.fork_rng():
             torch.manual_seed(self.seed)
             self.network = build(self.spec)
-        load_pretrained(self.network)
+            for front, encoder in zip(self.fronts, getattr(self.network, "encoders", [self.network]), strict=True):
+                front.start(encoder)
         parts = [self._examples(train), self._examples(valid)]
         how: dict[str, Any] = {"config": self.config, "seed": self.seed, "augment": self.augment, "folder": self.folder}
         self.history = fit(self.network, *parts, **how)

@@ -53,7 +53,7 @@ def tiny_network() -> NetworkRecognizer:
 
 
 def tiny_reader() -> NetworkRecognizer:
-    spec = {"kind": "bilstm", "n_embedding": 16, "n_hidden": 8, "n_dense": 8}
+    spec = {"kind": "word-lstm", "n_embedding": 16, "n_hidden": 8, "n_dense": 8}
     return NetworkRecognizer("text/tiny", [WordTokens(min_count=1)], spec, QUICK, seed=1)
 
 

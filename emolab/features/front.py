@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from emolab import features
 from emolab.corpora.corpus import Corpus
 from emolab.features.audio import AudioKind, audio_features
-from emolab.features.text import Vocabulary, words
+from emolab.features.text import Vocabulary, read_vectors, words
 
 SMALLEST_DEVIATION = 1e-5  # a feature that hardly moves is centred, not blown up
 
@@ -52,6 +52,9 @@ class Front(ABC):
     def sizes(self) -> dict[str, Any]:
         """Return what a network has to know, such as {"n_features": 64}."""
         return {}
+
+    def start(self, network: Any) -> None:  # noqa: B027
+        """Give an untrained network what is known beforehand, such as word vectors; most front ends know nothing."""
 
     @property
     def feature_names(self) -> list[str]:
@@ -131,31 +134,49 @@ class SoundVector(_Scaled):
 
 
 class WordTokens(Front):
-    """The words of an utterance as numbers, (words,) int64; the vocabulary is that of the training part."""
+    """The words of an utterance as numbers, (words,) int64; the vocabulary is that of the training part.
+
+    Args:
+        min_count: How often a word must occur in training to have a number of its own.
+        vectors: A file of word vectors, see `emolab.features.text.read_vectors`, that the network starts from.
+        frozen: Whether training leaves these vectors as they are.
+    """
 
     modality = "text"
 
-    def __init__(self, min_count: int = 2) -> None:
-        self.min_count = min_count
+    def __init__(self, min_count: int = 2, vectors: Path | str | None = None, frozen: bool = False) -> None:
+        self.min_count, self.vectors, self.frozen = min_count, vectors, frozen
+        self.pretrained = Path(vectors).name if vectors else None
         self.vocabulary: Vocabulary | None = None
+        self.known: dict[str, NDArray[np.float32]] = {}  # the words that the file has
 
     def fit(self, corpus: Corpus) -> None:
-        """Collect the vocabulary."""
+        """Collect the vocabulary, and the vectors of its words where there is a file of them."""
         self.vocabulary = Vocabulary.fit(corpus.texts(), min_count=self.min_count)
+        self.known = read_vectors(self.vectors, self.vocabulary.terms) if self.vectors else {}
 
     def transform(self, corpus: Corpus) -> list[NDArray[np.int64]]:
         """Return (words,) int64 for each utterance."""
         assert self.vocabulary is not None  # a recognizer fits its front ends before it uses them
         return [self.vocabulary.encode(text) for text in corpus.texts()]
 
-    def sizes(self) -> dict[str, int]:
-        """Return the size of the vocabulary, n_words."""
-        return {"n_words": len(self.vocabulary or ())}
+    def sizes(self) -> dict[str, Any]:
+        """Return the size of the vocabulary, n_words, and what a file of vectors settles."""
+        settled = {"n_embedding": len(next(iter(self.known.values()))), "frozen": self.frozen} if self.known else {}
+        return {"n_words": len(self.vocabulary or ()), **settled}
+
+    def start(self, network: Any) -> None:
+        """Begin with the vectors of the file."""
+        if self.known and self.vocabulary:
+            places = np.array([self.vocabulary.encode(word)[0] for word in self.known])
+            network.take_vectors(places, np.stack(list(self.known.values())))
 
     def state(self) -> dict[str, Any]:
         """Return the vocabulary, as JSON text."""
         json = self.vocabulary.to_json() if self.vocabulary else None
-        return {"kind": "WordTokens", "options": {"min_count": self.min_count}, "learned": {"vocabulary_json": json}}
+        vectors = str(self.vectors) if self.vectors else None
+        options = {"min_count": self.min_count, "vectors": vectors, "frozen": self.frozen}
+        return {"kind": "WordTokens", "options": options, "learned": {"vocabulary_json": json}}
 
     @property
     def vocabulary_json(self) -> str | None:
@@ -171,12 +192,17 @@ class WordCounts(Front):
     """TF-IDF of single words and pairs, (n_utterances, n_terms) sparse; counted on the training part alone.
 
     Source: Salton and Buckley 1988, with the sublinear term frequency 1 + log tf.
+
+    Args:
+        max_words: The most words in a row that make a term.
+        min_count: The fewest training utterances that a term must occur in.
+        characters: Count runs of so many characters instead, from (2, 4) two to four, inside words with their signs.
     """
 
     modality = "text"
 
-    def __init__(self, max_words: int = 2, min_count: int = 2) -> None:
-        self.max_words, self.min_count = max_words, min_count
+    def __init__(self, max_words: int = 2, min_count: int = 2, characters: Sequence[int] | None = None) -> None:
+        self.max_words, self.min_count, self.characters = max_words, min_count, characters
         self.terms: Sequence[str] = ()
         self.idf: NDArray[np.float64] = np.zeros(0)
 
@@ -187,7 +213,7 @@ class WordCounts(Front):
             vectorizer = self._vectorizer(min_df=self.min_count).fit(texts)
         except ValueError as error:
             raise ValueError(
-                f"no word occurs in {self.min_count} of the {len(texts)} training texts; expected at least one. "
+                f"no term occurs in {self.min_count} of the {len(texts)} training texts; expected at least one. "
                 "Give more training texts, or lower min_count."
             ) from error
         self.terms, self.idf = vectorizer.get_feature_names_out().tolist(), vectorizer.idf_
@@ -201,16 +227,19 @@ class WordCounts(Front):
     def _vectorizer(self, **options: Any) -> Any:
         from sklearn.feature_extraction.text import TfidfVectorizer
 
-        options |= {"tokenizer": words, "token_pattern": None, "lowercase": False}
-        return TfidfVectorizer(ngram_range=(1, self.max_words), sublinear_tf=True, **options)
+        if self.characters:
+            options |= {"analyzer": "char_wb", "ngram_range": tuple(self.characters)}
+        else:
+            options |= {"tokenizer": words, "token_pattern": None, "ngram_range": (1, self.max_words)}
+        return TfidfVectorizer(sublinear_tf=True, lowercase=bool(self.characters), **options)
 
     @property
     def feature_names(self) -> list[str]:
-        """Name the columns: the terms."""
-        return list(self.terms)
+        """Name the columns: the terms, those of characters in quotes, so that they are not taken for words."""
+        return [f"'{term}'" for term in self.terms] if self.characters else list(self.terms)
 
     def state(self) -> dict[str, Any]:
         """Return the terms and their rarity."""
-        options = {"max_words": self.max_words, "min_count": self.min_count}
+        options = {"max_words": self.max_words, "min_count": self.min_count, "characters": self.characters}
         learned = {"terms": list(self.terms), "idf": self.idf.tolist()}
         return {"kind": "WordCounts", "options": options, "learned": learned}

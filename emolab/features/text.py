@@ -2,17 +2,25 @@
 
 from __future__ import annotations
 
+import gzip
 import json
 import re
+import zlib
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass, field
+from itertools import chain
+from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
+from emolab.corpora.layout import some
+
 PAD = 0  # number of the filler after a short utterance
 UNKNOWN = 1  # number of every word that training did not hold, or held too seldom
+GZIP = b"\x1f\x8b"  # how a compressed file begins, whatever its name
+HEADER = re.compile(r"\d+ \d+")  # word2vec's first line: number of words, numbers a word
 _TOKEN = re.compile(r"[^\W_]+(?:'[^\W_]+)*'?|[!?…]")
 
 
@@ -88,3 +96,88 @@ class Vocabulary:
                 "Save the recognizer again."
             )
         return cls(tuple(terms))
+
+
+def read_vectors(path: Path | str, terms: Collection[str]) -> dict[str, NDArray[np.float32]]:
+    """Read the vectors of some words from a file in the text format of GloVe or word2vec, compressed by gzip or not.
+
+    A line holds a word and its numbers, apart by blanks; word2vec writes before them a line with the number of words
+    and of numbers each. A word that the file has only with capitals is taken in that form.
+
+    Args:
+        path: The file; its encoding is UTF-8.
+        terms: The words that are wanted, in lower case, such as those of a vocabulary.
+
+    Returns:
+        For each of these words that the file has: (width,) float32, as it stands there.
+
+    Raises:
+        FileNotFoundError: If there is no such file.
+        ValueError: If a line is broken or of another width, the file is cut off, or it has none of the words.
+    """
+    path, wanted = Path(path), set(terms)
+    if not path.is_file():
+        raise FileNotFoundError(
+            f"no file of word vectors {path}; expected GloVe's or word2vec's text format: a line for each word, with "
+            "its numbers. Fetch one, or leave the vectors out: the network then learns its own."
+        )
+    found: dict[str, NDArray[np.float32]] = {}
+    n_words = 0
+    for number, word, numbers in _vector_lines(path):
+        n_words += 1
+        key = word if word in wanted else word.lower()
+        if key in wanted and (word == key or key not in found):
+            if (vector := _numbers(*numbers)) is None:
+                raise _broken(path, number, f"holds {some(numbers, limit=3)!r} for {word!r}", "finite numbers")
+            found[key] = vector
+    if not found:
+        raise ValueError(
+            f"{path} has vectors of {n_words} words, but none of the {len(wanted)} words of training; expected some, "
+            f"such as {some(sorted(wanted))}. Take vectors of the corpus's language."
+        )
+    return found
+
+
+def _vector_lines(path: Path) -> Iterator[tuple[int, str, list[str]]]:
+    """Yield number, word and numbers of each line; ValueError names a line of another width than the first."""
+    lines = _lines(path)
+    first = next(lines, (1, ""))
+    fields = first[1].split(" ")
+    headed = bool(HEADER.fullmatch(first[1]))
+    width, n_words = int(fields[1]) if headed else len(fields) - 1, 0
+    for number, line in lines if headed else chain([first], lines):
+        word, *numbers = line.rsplit(" ", width)  # from the right: a few of GloVe's words hold blanks
+        if not width or len(numbers) < width or (" " in word and _numbers(word.rsplit(" ", 1)[1]) is not None):
+            wrong = f"has {line.count(' ')} numbers after {line.split(' ')[0]!r}"
+            raise _broken(path, number, wrong, str(width or "one or more"))
+        n_words += 1
+        yield number, word, numbers
+    if headed and n_words != int(fields[0]):
+        raise ValueError(f"{path} promises {fields[0]} words and has {n_words}; expected all. Fetch it again.")
+
+
+def _lines(path: Path) -> Iterator[tuple[int, str]]:
+    """Yield the lines of a file that are not empty, counted from 1."""
+    with path.open("rb") as file:
+        compressed = file.read(len(GZIP)) == GZIP
+    try:
+        with gzip.open(path) if compressed else path.open("rb") as file:
+            for number, line in enumerate(file, start=1):  # at \n alone: some words hold other kinds of line ends
+                if text := line.decode("utf-8", "replace").replace("\t", " ").rstrip(" \r\n"):
+                    yield number, text
+    except (EOFError, zlib.error, gzip.BadGzipFile) as error:
+        raise ValueError(f"{path} is cut off or damaged ({error}); expected a whole file. Fetch it again.") from error
+
+
+def _numbers(*fields: str) -> NDArray[np.float32] | None:
+    """Turn text into numbers; None if it is not finite numbers."""
+    try:
+        numbers = np.array(fields, dtype=np.float32)
+    except ValueError:
+        return None
+    return numbers if np.isfinite(numbers).all() else None
+
+
+def _broken(path: Path, number: int, found: str, expected: str) -> ValueError:
+    remedy = "Take GloVe's or word2vec's text format (not .bin), whole and as it was published."
+    return ValueError(f"line {number} of {path} {found}; expected {expected}. {remedy}")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from torch import nn
@@ -15,11 +15,14 @@ def build(spec: Mapping[str, Any]) -> nn.Module:
     Raises:
         ValueError: If the kind is unknown or a size does not belong to it.
     """
-    from emolab.models import audio, fusion, text
+    from emolab.models import audio, fusion, pretrained, text
 
     kinds: dict[str, tuple[Any, Any]] = {
         "cnn-bilstm": (audio.CnnBiLstm, audio.CnnBiLstmConfig),
-        "bilstm": (text.BiLstm, text.BiLstmConfig),
+        "word-lstm": (text.WordLstm, text.WordLstmConfig),
+        "layer-head": (pretrained.LayerHead, pretrained.LayerHeadConfig),
+        "sound-encoder": (pretrained.SoundEncoder, pretrained.EncoderConfig),
+        "text-encoder": (pretrained.TextEncoder, pretrained.EncoderConfig),
         "early-fusion": (fusion.EarlyFusion, fusion.EarlyFusionConfig),
     }
     sizes = {name: tuple(value) if isinstance(value, list) else value for name, value in spec.items() if name != "kind"}
@@ -34,10 +37,3 @@ def build(spec: Mapping[str, Any]) -> nn.Module:
             f"{spec['kind']} cannot be built: {error}; expected the fields of {config.__name__}."
         ) from error
     return network(encoders, config) if encoders else network(config)
-
-
-def load_pretrained(network: nn.Module) -> None:
-    """Give all parts of a network that start from published weights those weights."""
-    for part in network.modules():
-        if hasattr(part, "load_weights"):
-            cast(Any, part).load_weights()

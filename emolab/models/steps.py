@@ -28,6 +28,9 @@ def run_lstm(lstm: nn.LSTM, steps: Tensor, lengths: Tensor) -> Tensor:
     for layer in range(lstm.num_layers):
         steps = F.dropout(steps, lstm.dropout, lstm.training and layer > 0)
         ahead = _read(lstm, f"l{layer}", steps)
+        if not lstm.bidirectional:
+            steps = ahead
+            continue
         back = _read(lstm, f"l{layer}_reverse", steps.gather(1, turned.expand_as(steps)))
         steps = torch.cat([ahead, back.gather(1, turned.expand_as(back))], dim=2)
     return steps.masked_fill(~real_steps(lengths, steps.shape[1])[..., None], 0.0)

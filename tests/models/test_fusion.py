@@ -5,15 +5,15 @@ from torch import Tensor
 
 from emolab.models.audio import CnnBiLstm, CnnBiLstmConfig
 from emolab.models.fusion import EarlyFusion, EarlyFusionConfig
-from emolab.models.text import BiLstm, BiLstmConfig
+from emolab.models.text import WordLstm, WordLstmConfig
 
 AUDIO = CnnBiLstmConfig(n_features=4, n_emotions=3, channels=(8, 8), strides=(1, 2), n_hidden=6, n_dense=5)
-TEXT = BiLstmConfig(n_words=11, n_emotions=3, n_embedding=5, n_hidden=4, n_dense=6)
+TEXT = WordLstmConfig(n_words=11, n_emotions=3, n_embedding=5, n_hidden=4, n_dense=6)
 
 
 def build() -> EarlyFusion:
     torch.manual_seed(3)
-    return EarlyFusion([CnnBiLstm(AUDIO), BiLstm(TEXT)], EarlyFusionConfig(n_emotions=3, n_dense=7))
+    return EarlyFusion([CnnBiLstm(AUDIO), WordLstm(TEXT)], EarlyFusionConfig(n_emotions=3, n_dense=7))
 
 
 def batch(size: int = 6) -> tuple[Tensor, ...]:
@@ -23,7 +23,7 @@ def batch(size: int = 6) -> tuple[Tensor, ...]:
 
 
 def test_early_fusion_counts_each_parameter_once_and_keeps_no_output_layer_of_an_encoder() -> None:
-    alone = sum(p.numel() for network in (CnnBiLstm(AUDIO), BiLstm(TEXT)) for p in network.parameters())
+    alone = sum(p.numel() for network in (CnnBiLstm(AUDIO), WordLstm(TEXT)) for p in network.parameters())
     outputs = (5 + 1) * 3 + (6 + 1) * 3
     joined = (5 + 6 + 1) * 7 + (7 + 1) * 3
     assert sum(p.numel() for p in build().parameters()) == alone - outputs + joined

@@ -2,15 +2,15 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from emolab.models.text import BiLstm, BiLstmConfig
+from emolab.models.text import WordLstm, WordLstmConfig
 
-TINY = BiLstmConfig(n_words=11, n_emotions=3, n_embedding=5, n_hidden=4, n_dense=6)
+TINY = WordLstmConfig(n_words=11, n_emotions=3, n_embedding=5, n_hidden=4, n_dense=6)
 
 
 def test_bilstm_has_the_published_size() -> None:
     published = 4_232_960  # without the output layer, one bias vector a gate, a vocabulary of 5,766
     second_biases = 2 * 2 * 4 * 256  # layers, directions, gates, units
-    model = BiLstm(BiLstmConfig(n_words=5_766, n_emotions=6))
+    model = WordLstm(WordLstmConfig(n_words=5_766, n_emotions=6))
     assert sum(p.numel() for p in model.parameters()) == published + second_biases + (256 + 1) * 6
 
 
@@ -18,7 +18,7 @@ def test_bilstm_has_the_published_size() -> None:
 @pytest.mark.parametrize("n_padding", [1, 5])
 def test_bilstm_ignores_padding_and_neighbours(summary: str, n_padding: int) -> None:
     torch.manual_seed(n_padding)
-    model = BiLstm(BiLstmConfig(11, 3, 5, 4, 2, 6, summary=summary)).eval()
+    model = WordLstm(WordLstmConfig(11, 3, 5, 4, 2, 6, summary=summary)).eval()
     words, neighbour = torch.randint(1, 11, (1, 4)), torch.randint(1, 11, (1, 4 + n_padding))
     padded = torch.cat([words, torch.full((1, n_padding), 7)], dim=1)  # padding that looks like words
     together = model(torch.cat([padded, neighbour]), torch.tensor([4, 4 + n_padding]))
@@ -26,7 +26,7 @@ def test_bilstm_ignores_padding_and_neighbours(summary: str, n_padding: int) -> 
 
 
 def test_bilstm_gives_logits_and_encodings() -> None:
-    model, words, lengths = BiLstm(TINY), torch.tensor([[3], [4]]), torch.tensor([1, 1])
+    model, words, lengths = WordLstm(TINY), torch.tensor([[3], [4]]), torch.tensor([1, 1])
     assert model(words, lengths).shape == (2, 3)
     assert model.encode(words, lengths).shape == (2, model.n_encoded)
     vectors = model.embedding(words)
@@ -35,14 +35,14 @@ def test_bilstm_gives_logits_and_encodings() -> None:
 
 def test_bilstm_gradients_reach_all_parameters() -> None:
     torch.manual_seed(0)
-    model = BiLstm(TINY)
+    model = WordLstm(TINY)
     F.cross_entropy(model(torch.randint(1, 11, (8, 6)), torch.full((8,), 6)), torch.arange(8) % 3).backward()
     assert [name for name, p in model.named_parameters() if p.grad is None or not p.grad.any()] == []
 
 
 def test_bilstm_learns_one_batch_by_heart() -> None:
     torch.manual_seed(0)
-    model, words, truth = BiLstm(TINY), torch.randint(1, 11, (6, 5)), torch.arange(6) % 3
+    model, words, truth = WordLstm(TINY), torch.randint(1, 11, (6, 5)), torch.arange(6) % 3
     lengths = torch.tensor([5, 4, 5, 3, 5, 2])
     optimizer = torch.optim.Adam(model.parameters(), lr=0.03)
     for _ in range(100):
