@@ -35,6 +35,12 @@ def sample_root() -> Path:
     return data_root() / "sample"
 
 
+def weights_root() -> Path:
+    """Return the folder of published weights, in ORG/NAME each as on the hub (`EMOLAB_WEIGHTS` moves it)."""
+    folder = os.environ.get("EMOLAB_WEIGHTS")
+    return Path(folder).expanduser().resolve() if folder else data_root() / "weights"
+
+
 def results_root() -> Path:
     """Return the folder of the ledger, one JSON file a measured run."""
     return data_root() / "results"
