@@ -61,9 +61,10 @@ def recipe(name: str, *, preset: Preset = "quick", seed: int = 7, weights: str |
 
 
 def _with_weights(recognizer: Recognizer, weights: str) -> Recognizer:
-    """Put other published weights in the place of those of a recipe's only encoder."""
+    """Put other published weights in the place of those of a recipe's only encoder, else word vectors under words."""
     members = [recognizer, *getattr(recognizer, "members", ())]
     fronts: list[Any] = [front for member in members for front in member.fronts if hasattr(front, "weights")]
+    fronts = [front for front in fronts if front.weights] or fronts  # encoders bring their own, word vectors need not
     if len(fronts) != 1:
         raise ValueError(
             f"{recognizer.name} has {len(fronts)} pretrained encoders; expected one that takes weights={weights!r}. "

@@ -72,6 +72,7 @@ def light(*fronts: Front) -> LightRecognizer:
 KINDS = {
     "light audio": lambda: light(SoundVector("classical8")),
     "light text": lambda: light(WordCounts(min_count=1)),
+    "light characters": lambda: light(WordCounts(min_count=1), WordCounts(min_count=1, characters=(2, 3))),
     "light early": lambda: light(SoundVector("functionals"), WordCounts(min_count=1)),
     "network audio": tiny_network,
     "network text": tiny_reader,
@@ -267,3 +268,56 @@ def test_recipe_lists_what_there_is() -> None:
 
 def test_softmax_by_hand() -> None:
     np.testing.assert_allclose(softmax(np.array([[0.0, np.log(3.0)], [1e4, 0.0]])), [[0.25, 0.75], [1.0, 0.0]])
+
+
+def test_characters_see_a_spelling_that_words_have_never_met(fold: Fold) -> None:
+    front = WordCounts(min_count=1, characters=(2, 3))
+    front.fit(fold.train)
+    assert "'fur'" in front.feature_names
+    assert "' fu'" in front.feature_names  # a blank marks where a word begins
+    again = front_from_state(json.loads(json.dumps(front.state())))
+    shouted = replace(fold.test, table=fold.test.table.assign(text=pd.array(["FURIOUSSS!!"] * 16, dtype="string")))
+    assert (again.transform(shouted) != front.transform(shouted)).nnz == 0
+    assert front.transform(shouted).nnz > 0
+    plain = WordCounts(min_count=1)
+    plain.fit(fold.train)
+    assert plain.transform(shouted).nnz == 0
+
+
+@pytest.mark.parametrize("frozen", [True, False])
+def test_word_vectors_of_a_file_are_where_training_starts(frozen: bool, fold: Fold, tmp_path: Path) -> None:
+    path = tmp_path / "tiny.txt"
+    path.write_text("furious 1 0 0\ngloomy 0 1 0\nwe 0 0 1\nzebra 5 5 5\n")
+    recognizer = tiny_reader()
+    recognizer.fronts = [WordTokens(min_count=1, weights=path, frozen=frozen)]
+    recognizer.fit(fold.train, fold.valid)
+    assert recognizer.predict(fold.test) == fold.test.table["emotion"].tolist()
+    assert recognizer.pretrained == "tiny.txt"
+    place = recognizer.fronts[0].vocabulary.encode("furious")  # type: ignore[attr-defined]
+    vector = recognizer.network.embedding.weight[place].tolist()
+    assert (vector == [[1, 0, 0]]) == frozen  # 3 numbers in either case, as in the file
+    path.unlink()  # what is saved needs it no longer
+    recognizer.save(tmp_path / "kept")
+    loaded = Recognizer.load(tmp_path / "kept")
+    np.testing.assert_allclose(loaded.predict_proba(fold.test), recognizer.predict_proba(fold.test), rtol=1e-5)
+    assert loaded.n_trainable == recognizer.n_trainable
+    assert (loaded.n_parameters - loaded.n_trainable > 0) == frozen
+
+
+def test_fusion_starts_its_reader_from_word_vectors_too(fold: Fold, tmp_path: Path) -> None:
+    (tmp_path / "tiny.txt").write_text("furious 1 0 0\ngloomy 0 1 0\n")
+    fusion = tiny_early_fusion()
+    fusion.fronts[1] = WordTokens(min_count=1, weights=tmp_path / "tiny.txt", frozen=True)
+    fusion.config = replace(QUICK, n_epochs=1)
+    fusion.fit(fold.train, fold.valid)
+    place = fusion.fronts[1].vocabulary.encode("gloomy")  # type: ignore[attr-defined]
+    assert fusion.network.encoders[1].embedding.weight[place].tolist() == [[0, 1, 0]]
+
+
+def test_a_recipe_of_words_takes_vectors_as_its_weights(fold: Fold, tmp_path: Path) -> None:
+    (tmp_path / "tiny.txt").write_text("furious 1 0 0\ngloomy 0 1 0\n")
+    recognizer = recipe("text/lstm", weights=str(tmp_path / "tiny.txt"))
+    recognizer.fit(fold.train, fold.valid)
+    assert recognizer.network.embedding.embedding_dim == 3  # type: ignore[attr-defined]
+    assert recognizer.pretrained == "tiny.txt"
+    assert recipe("text/lstm").pretrained is None

@@ -138,22 +138,26 @@ class WordTokens(Front):
 
     Args:
         min_count: How often a word must occur in training to have a number of its own.
-        vectors: A file of word vectors, see `emolab.features.text.read_vectors`, that the network starts from.
+        weights: A file of word vectors, see `emolab.features.text.read_vectors`, that the network starts from.
         frozen: Whether training leaves these vectors as they are.
     """
 
     modality = "text"
 
-    def __init__(self, min_count: int = 2, vectors: Path | str | None = None, frozen: bool = False) -> None:
-        self.min_count, self.vectors, self.frozen = min_count, vectors, frozen
-        self.pretrained = Path(vectors).name if vectors else None
+    def __init__(self, min_count: int = 2, weights: Path | str | None = None, frozen: bool = False) -> None:
+        self.min_count, self.weights, self.frozen = min_count, weights, frozen
         self.vocabulary: Vocabulary | None = None
         self.known: dict[str, NDArray[np.float32]] = {}  # the words that the file has
+
+    @property
+    def pretrained(self) -> str | None:  # type: ignore[override]
+        """Name of the file of word vectors."""
+        return Path(self.weights).name if self.weights else None
 
     def fit(self, corpus: Corpus) -> None:
         """Collect the vocabulary, and the vectors of its words where there is a file of them."""
         self.vocabulary = Vocabulary.fit(corpus.texts(), min_count=self.min_count)
-        self.known = read_vectors(self.vectors, self.vocabulary.terms) if self.vectors else {}
+        self.known = read_vectors(self.weights, self.vocabulary.terms) if self.weights else {}
 
     def transform(self, corpus: Corpus) -> list[NDArray[np.int64]]:
         """Return (words,) int64 for each utterance."""
@@ -174,8 +178,8 @@ class WordTokens(Front):
     def state(self) -> dict[str, Any]:
         """Return the vocabulary, as JSON text."""
         json = self.vocabulary.to_json() if self.vocabulary else None
-        vectors = str(self.vectors) if self.vectors else None
-        options = {"min_count": self.min_count, "vectors": vectors, "frozen": self.frozen}
+        weights = str(self.weights) if self.weights else None
+        options = {"min_count": self.min_count, "weights": weights, "frozen": self.frozen}
         return {"kind": "WordTokens", "options": options, "learned": {"vocabulary_json": json}}
 
     @property

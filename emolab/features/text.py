@@ -141,7 +141,8 @@ def read_vectors(path: Path | str, terms: Collection[str]) -> dict[str, NDArray[
 def _vector_lines(path: Path) -> Iterator[tuple[int, str, list[str]]]:
     """Yield number, word and numbers of each line; ValueError names a line of another width than the first."""
     lines = _lines(path)
-    first = next(lines, (1, ""))
+    if (first := next(lines, None)) is None:
+        return
     fields = first[1].split(" ")
     headed = bool(HEADER.fullmatch(first[1]))
     width, n_words = int(fields[1]) if headed else len(fields) - 1, 0

@@ -1,10 +1,15 @@
 from __future__ import annotations
 
+import gzip
+import re
+from pathlib import Path
+
+import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from emolab.features.text import PAD, UNKNOWN, Vocabulary, words
+from emolab.features.text import PAD, UNKNOWN, Vocabulary, read_vectors, words
 
 
 @pytest.mark.parametrize(
@@ -60,3 +65,87 @@ def test_vocabulary_says_when_no_word_is_left_or_one_is_there_twice() -> None:
         Vocabulary.fit(["a b"], min_count=5)
     with pytest.raises(ValueError, match=r"occur twice: \['no'\].*Vocabulary.fit"):
         Vocabulary(("no", "yes", "no"))
+
+
+WIDTH = 3
+many_files = settings(max_examples=50, suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
+# as in published files: anything but what ends a word or a line; blanks only inside, and no number after one
+spelt = st.text(st.characters(exclude_characters=" \t\r\n", exclude_categories=["Cs"]), min_size=1, max_size=8)
+finite = st.floats(-10, 10, width=32)
+vectors = st.lists(finite, min_size=WIDTH, max_size=WIDTH)
+tables = st.dictionaries(spelt.map(str.lower), vectors, min_size=1, max_size=6)
+
+
+def written(path: Path, table: dict[str, list[float]], *, headed: bool = False, end: str = "\n") -> Path:
+    lines = [f"{len(table)} {WIDTH}"] if headed else []
+    lines += [" ".join([word, *map(str, numbers)]) for word, numbers in table.items()]
+    path.write_bytes(end.join([*lines, ""]).encode())
+    return path
+
+
+@many_files
+@given(table=tables, headed=st.booleans(), packed=st.booleans(), end=st.sampled_from(["\n", "\r\n", " \n", "\n\n"]))
+def test_read_vectors_gives_back_what_was_written(
+    table: dict[str, list[float]], headed: bool, packed: bool, end: str, tmp_path: Path
+) -> None:
+    path = written(tmp_path / "vectors.txt", table, headed=headed, end=end)
+    if packed:
+        path.write_bytes(gzip.compress(path.read_bytes()))
+    found = read_vectors(path, [*table, "word that is not there"])
+    assert found.keys() == table.keys()
+    for word, numbers in table.items():
+        np.testing.assert_array_equal(found[word], np.array(numbers, np.float32))
+        assert found[word].dtype == np.float32
+
+
+@many_files
+@given(table=tables, place=st.integers(0, 5), n_numbers=st.integers(0, 6).filter(lambda n: n != WIDTH))
+def test_read_vectors_names_the_line_of_another_width(
+    table: dict[str, list[float]], place: int, n_numbers: int, tmp_path: Path
+) -> None:
+    lines = written(tmp_path / "vectors.txt", table).read_text().split("\n")[:-1]
+    place = min(place + 1, len(lines))  # the first line says how wide the others are to be
+    lines.insert(place, " ".join(["odd", *["0.5"] * n_numbers]))
+    (tmp_path / "vectors.txt").write_bytes("\n".join(lines).encode())
+    wrong = rf"line {place + 1} of .*vectors\.txt has {n_numbers} numbers after 'odd'; expected {WIDTH}\. Take GloVe's"
+    with pytest.raises(ValueError, match=wrong):
+        read_vectors(tmp_path / "vectors.txt", table)
+
+
+def test_read_vectors_takes_only_what_is_asked_for_and_capitals_where_nothing_else_is(tmp_path: Path) -> None:
+    table = {"Paris": [1.0, 2, 3], "NO": [4.0, 5, 6], "no": [7.0, 8, 9], "No": [0.0, 0, 0], "yes": [1.0, 1, 1]}
+    found = read_vectors(written(tmp_path / "vectors.txt", table), ["no", "paris", "maybe"])
+    assert {word: vector.tolist() for word, vector in found.items()} == {"paris": [1, 2, 3], "no": [7, 8, 9]}
+
+
+def test_read_vectors_reads_words_with_blanks_and_tabs_between(tmp_path: Path) -> None:
+    (tmp_path / "vectors.txt").write_text("well\t1\t2\nat name@domain.com 3 4\n. . . 5 6\n\N{NO-BREAK SPACE} 7 8\n")
+    assert read_vectors(tmp_path / "vectors.txt", ["well", ". . ."])["well"].tolist() == [1, 2]
+
+
+@pytest.mark.parametrize(
+    ("content", "wrong"),
+    [
+        ("well 1 2\nno 1 x\n", r"line 2 of .* holds '1, x' for 'no'; expected finite numbers. Take GloVe's"),
+        ("no 1 nan\n", r"line 1 of .* holds '1, nan' for 'no'; expected finite numbers"),
+        ("no\n", r"line 1 of .* has 0 numbers after 'no'; expected one or more. Take .*not \.bin"),
+        ("", r"has vectors of 0 words, but none of the 2 words of training; expected some, such as no, well"),
+        ("3 2\nno 1 2\nwell 1 2\n", r"promises 3 words and has 2; expected all. Fetch it again"),
+        ("oui 1 2\nnon 1 2\n", r"vectors of 2 words, but none of the 2 words .*the corpus's language"),
+    ],
+)
+def test_read_vectors_says_what_is_wrong_with_a_file(content: str, wrong: str, tmp_path: Path) -> None:
+    (tmp_path / "vectors.txt").write_text(content)
+    with pytest.raises(ValueError, match=wrong):
+        read_vectors(tmp_path / "vectors.txt", ["well", "no"])
+
+
+def test_read_vectors_finds_a_packed_file_cut_in_half_and_none_at_all(tmp_path: Path) -> None:
+    table = {f"word{number}": np.random.default_rng(number).random(WIDTH).tolist() for number in range(200)}
+    whole = gzip.compress(written(tmp_path / "vectors.txt.gz", table).read_bytes())
+    (tmp_path / "vectors.txt.gz").write_bytes(whole[: len(whole) // 2])
+    with pytest.raises(ValueError, match=r"vectors\.txt\.gz is cut off or damaged .*Fetch it again"):
+        read_vectors(tmp_path / "vectors.txt.gz", table)
+    missing = rf"no file of word vectors {re.escape(str(tmp_path / 'none'))}; expected GloVe's.*leave the vectors out"
+    with pytest.raises(FileNotFoundError, match=missing):
+        read_vectors(tmp_path / "none", table)

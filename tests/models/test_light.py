@@ -6,7 +6,16 @@ from sklearn.metrics import accuracy_score
 from sklearn.pipeline import Pipeline, make_pipeline
 
 from emolab.models import light
-from emolab.models.light import CANDIDATES, choose_on_validation, count_numbers, logistic_regression, random_forest, svm
+from emolab.models.light import (
+    CANDIDATES,
+    choose_on_validation,
+    count_numbers,
+    linear_svm,
+    linear_weights,
+    logistic_regression,
+    random_forest,
+    svm,
+)
 
 
 @pytest.fixture(autouse=True)
@@ -31,7 +40,7 @@ def test_choose_on_validation_fits_every_kind(name: str) -> None:
     assert (chances.argmax(axis=1) == truth).mean() > 0.9
 
 
-@pytest.mark.parametrize("build", [logistic_regression, random_forest, svm])
+@pytest.mark.parametrize("build", [logistic_regression, random_forest, svm, linear_svm])
 def test_pipelines_give_the_same_again_for_the_same_seed(build) -> None:
     x, truth = blobs(1)
     first, second = (build(5).fit(x, truth).predict_proba(x) for _ in range(2))
@@ -45,10 +54,11 @@ def test_pipelines_do_not_care_about_units(build) -> None:
     np.testing.assert_allclose(other.predict_proba(x * [1, 1e3, 1, 1e-3]), model.predict_proba(x), atol=1e-3)
 
 
-def test_word_candidates_read_sparse_counts() -> None:
+@pytest.mark.parametrize("name", ["word-logistic-regression", "word-svm"])
+def test_word_candidates_read_sparse_counts(name: str) -> None:
     x, truth = blobs(1)
     counts = sparse.csr_matrix(np.abs(x) / 1e4)
-    model = choose_on_validation(CANDIDATES["word-logistic-regression"](1), counts, truth, counts, truth)
+    model = choose_on_validation(CANDIDATES[name](1), counts, truth, counts, truth)
     assert model.predict_proba(counts).shape == (60, 3)
 
 
@@ -90,4 +100,33 @@ def test_count_numbers_by_hand() -> None:
     machine = svm(1).fit(x, truth)
     support = machine[-1].calibrated_classifiers_[0].estimator
     assert count_numbers(machine) == 2 * 4 + len(support.support_) * (4 + 2) + 3 + 2 * 3
+    assert count_numbers(linear_svm(1).fit(x, truth)) == 3 * 4 + 3 + 1  # weights, intercepts, sharpness
     assert count_numbers(None) == 0
+
+
+@pytest.mark.parametrize("n_emotions", [2, 3])
+def test_linear_svm_keeps_the_order_of_its_margins_and_is_as_sure_as_it_is_right(n_emotions: int) -> None:
+    x, truth = blobs(1, 600)
+    x = x / [1e4, 1, 1, 1] + np.random.default_rng(2).standard_normal(x.shape) * 1.2  # clouds that overlap
+    kept, new = truth < n_emotions, np.arange(600) % 2 == 0
+    model = linear_svm(1).fit(x[kept & ~new], truth[kept & ~new])
+    chances, margins = model.predict_proba(x[kept & new]), model[-1].machine_.decision_function(x[kept & new])
+    said = (margins > 0).astype(int) if n_emotions == 2 else margins.argmax(axis=1)
+    np.testing.assert_array_equal(model.predict(x[kept & new]), said)
+    np.testing.assert_allclose(chances.sum(axis=1), 1)
+    assert abs(chances.max(axis=1).mean() - (said == truth[kept & new]).mean()) < 0.06
+
+
+@pytest.mark.parametrize("build", [logistic_regression, linear_svm])
+@pytest.mark.parametrize("n_emotions", [2, 3])
+def test_linear_weights_give_each_emotion_its_own_features(build, n_emotions: int) -> None:
+    x, truth = blobs(1)
+    kept = truth < n_emotions
+    weights = linear_weights(build(1).fit(x[kept] / [1e4, 1, 1, 1], truth[kept]))
+    assert weights.shape == (n_emotions, 4)
+    assert weights.argmax(axis=1).tolist() == list(range(n_emotions))  # cloud k is high in feature k
+
+
+def test_linear_weights_say_who_has_none() -> None:
+    with pytest.raises(ValueError, match=r"RandomForestClassifier has no weights; expected a fitted linear.*text/svm"):
+        linear_weights(random_forest(1).fit(*blobs(1)))

@@ -34,8 +34,9 @@ def test_attention_without_preference_is_the_mean() -> None:
     torch.testing.assert_close(summary(states, LENGTHS), SummaryOverTime("mean", 4)(states, LENGTHS))
 
 
-def test_run_lstm_equals_torch_on_packed_steps() -> None:
-    lstm = nn.LSTM(3, 2, 2, batch_first=True, bidirectional=True)
+@pytest.mark.parametrize("both_ways", [True, False])
+def test_run_lstm_equals_torch_on_packed_steps(both_ways: bool) -> None:
+    lstm = nn.LSTM(3, 2, 2, batch_first=True, bidirectional=both_ways)
     steps = torch.randn(2, 3, 3)
     packed = pack_padded_sequence(steps, LENGTHS, batch_first=True, enforce_sorted=False)
     expected = pad_packed_sequence(lstm(packed)[0], batch_first=True)[0]
