@@ -70,6 +70,7 @@ def _add_fit_options(fit: argparse.ArgumentParser) -> None:
     fit.add_argument("--preset", choices=("quick", "full"), default="quick", help="(default quick)")
     fit.add_argument("--seeds", type=int, nargs="+", default=[7], metavar="SEED", help="one run each (default 7)")
     fit.add_argument("--folds", choices=FOLDS, default="usual", help="who is tested apart from whom (default usual)")
+    fit.add_argument("--weights", metavar="NAME", help="name or folder of a published encoder, in the recipe's place")
     fit.add_argument("--record", action="store_true", help="write each result to the ledger, data/results/")
     fit.add_argument("--replace", action="store_true", help="even over a result of another view, protocol or preset")
 
@@ -108,9 +109,9 @@ def _fit(options: argparse.Namespace) -> int:
     from emolab.corpora import load_corpus
     from emolab.evaluation import cross_validate
 
-    builds = {name: partial(recipes.recipe, name, preset=options.preset) for name in options.recipes}
-    for build in builds.values():
-        build()  # a misspelt name is told before hours of work
+    how = {"preset": options.preset, "weights": options.weights}
+    builds = {name: partial(recipes.recipe, name, **how) for name in options.recipes}
+    starts_from = {name: build().pretrained for name, build in builds.items()}  # misspelt names are told at once
     corpus = load_corpus(options.corpus).view(options.view)
     folds = getattr(splits, FOLDS[options.folds])(corpus)
     for name, build in builds.items():
@@ -118,7 +119,9 @@ def _fit(options: argparse.Namespace) -> int:
         print(f"{measured}\n")
         if options.record:
             typed = [word for word in options.typed if word == name or word not in options.recipes]
-            entry = ledger.entry_of(measured, recipe=name, preset=options.preset, command=shlex.join(typed))
+            typed = [starts_from[name] if word == options.weights else word for word in typed]  # no folder of one's own
+            facts = {"recipe": name, "preset": options.preset, "pretrained": starts_from[name]}
+            entry = ledger.entry_of(measured, **facts, command=shlex.join(typed))
             print(f"recorded in {ledger.record(entry, replace=options.replace)}\n")
     if options.record:
         print(ledger.results_table(corpus.name))

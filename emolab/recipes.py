@@ -11,8 +11,10 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
+from emolab.corpora.ravdess import ACTION_UNITS
 from emolab.features.cache import source_digest
 from emolab.features.front import Front, SoundFrames, SoundVector, WordCounts, WordTokens
+from emolab.features.video import FaceFrames, PretrainedFaces
 from emolab.recognizer import LateFusion, LightRecognizer, NetworkRecognizer, Recognizer
 from emolab.storage import cache_root
 
@@ -117,11 +119,13 @@ def _code_version() -> str:
 
 
 def _fingerprint(corpus: Corpus) -> list[str]:
-    """Name everything in a part that training sees: labels, words, and the sound files as they are on disk."""
-    columns = corpus.table[["utterance_id", "emotion", "text", "audio_path"]].fillna("")
+    """Name everything in a part that training sees: labels, words, and the files as they are on disk."""
+    names = ["utterance_id", "emotion", "text", "audio_path", "video_path", "video_start", "video_end", "video_side"]
+    columns = corpus.table[names].astype(object).fillna("")
     rows = ["\t".join(map(str, row)) for row in columns.itertuples(index=False)]
-    sounds = [corpus.root / path for path in corpus.table["audio_path"].dropna()]
-    stats = [path.stat() for path in sounds if path.is_file()]  # recipes that need the others say what is missing
+    paths = dict.fromkeys([*corpus.table["audio_path"].dropna(), *corpus.table["video_path"].dropna(), ACTION_UNITS])
+    files = [corpus.root / path for path in paths]
+    stats = [path.stat() for path in files if path.is_file()]  # recipes that need the others say what is missing
     return [*corpus.emotions, *rows, *(f"{stat.st_size} {stat.st_mtime_ns}" for stat in stats)]
 
 
@@ -157,18 +161,45 @@ def _network(
 def _pretrained(
     front: str, weights: str, *, quick: int, full: int, spec: Mapping[str, Any] | None = None, **how: Any
 ) -> Build:
-    """Make a recipe of a published encoder; `front` is what of `emolab.features.pretrained` it is given by."""
+    """Make a recipe of a published encoder; `front` is the front end that knows it, `quick` trains a stand-in."""
 
     def build(name: str, preset: Preset, seed: int) -> Recognizer:
-        from emolab.features import pretrained
+        from emolab.features import pretrained, vggish
         from emolab.training import TrainingConfig
 
-        frozen, stand_in = front.startswith("Frozen"), preset == "quick"
-        made = getattr(pretrained, front)(weights, stand_in=stand_in, seed=seed)
-        rates = FROZEN if frozen else TUNED_STAND_IN if stand_in else TUNED
-        kind = "layer-head" if frozen else "sound-encoder" if made.modality == "audio" else "text-encoder"
+        makers = {"VggishExamples": vggish, **dict.fromkeys(KIND_OF, pretrained)}
+        stand_in = preset == "quick"
+        made = getattr(makers[front], front)(weights, stand_in=stand_in, seed=seed)
+        rates = FROZEN if front.startswith("Frozen") else TUNED_STAND_IN if stand_in else TUNED
         config = TrainingConfig(n_epochs=quick if stand_in else full, **{**TRAINING, **rates, **how})
-        return NetworkRecognizer(name, [made], {"kind": kind, **(spec or {})}, config, seed=seed, stand_in=stand_in)
+        parts = {"kind": KIND_OF.get(front, "vggish"), **(spec or {})}
+        return NetworkRecognizer(name, [made], parts, config, seed=seed, stand_in=stand_in)
+
+    return build
+
+
+def _faces(
+    spec: Mapping[str, Any],
+    *,
+    quick: int,
+    full: int,
+    weights: str | None = None,
+    small: Mapping[str, Any] | None = None,
+    **how: Any,
+) -> Build:
+    """Make a recipe of a network that sees faces; with published `weights`, `quick` takes a stand-in that `small`."""
+
+    def build(name: str, preset: Preset, seed: int) -> Recognizer:
+        from emolab.models.video import FaceChanges
+        from emolab.training import TrainingConfig
+
+        stand_in = preset == "quick" and weights is not None
+        front: Front = FaceFrames(**FACES["quick"])
+        if weights:
+            front = PretrainedFaces(weights, stand_in=stand_in, small=small, **FACES[preset])
+        rates = TUNED if weights and not stand_in else {}
+        config = TrainingConfig(n_epochs=quick if preset == "quick" else full, **{**TRAINING, **rates, **how})
+        return NetworkRecognizer(name, [front], spec, config, seed=seed, augment=FaceChanges(), stand_in=stand_in)
 
     return build
 
@@ -214,15 +245,20 @@ TRAINING: Mapping[str, Any] = {  # few utterances: small steps, a rate that fall
     "choose_by": "ua",
     "patience": None,
 }
+KIND_OF = {"FrozenSound": "layer-head", "FrozenWords": "layer-head"}  # which network is put on which front end
+KIND_OF |= {"Waves": "sound-encoder", "WordPieces": "text-encoder"}
 FROZEN: Mapping[str, Any] = {"batch_size": 32, "learning_rate": 1e-3}
 TUNED: Mapping[str, Any] = {"batch_size": 32, "learning_rate": 1e-3, "encoder_rate": 0.03}  # so 3e-5 for the encoder
-TUNED_STAND_IN: Mapping[str, Any] = {"batch_size": 16, "learning_rate": 1e-3}  # all of it is small and new
+TUNED_STAND_IN: Mapping[str, Any] = {"batch_size": 16, "learning_rate": 2e-3}  # all of it is small and new
 WAV2VEC2, HUBERT, WAVLM = "facebook/wav2vec2-base", "facebook/hubert-base-ls960", "microsoft/wavlm-base"
 ALBERT, BERT, MINILM = "albert-base-v2", "bert-base-cased", "sentence-transformers/all-MiniLM-L6-v2"
 CHANGES: Mapping[Preset, Mapping[str, Any]] = {  # strong changes pay only when there are epochs enough to get used to
     "quick": {"n_stretches": 1, "max_stretch": 10, "n_bands": 1, "max_bands": 6, "max_shift": 2, "max_tempo": 0.1},
     "full": {"max_stretch": 20, "max_shift": 4, "max_tempo": 0.15},
 }
+FACES: Mapping[Preset, Mapping[str, Any]] = {"quick": {"size": 64, "fps": 5.0}, "full": {"size": 112, "fps": 10.0}}
+RESNET, I3D = "resnet18-f37072fd.pth", "rgb_imagenet.pt"  # as torchvision and the published I3D call their files
+SMALL_RESNET = {"channels": (8, 16, 24, 32), "n_blocks": 1, "d_model": 32, "n_layers": 1, "n_ff": 64}
 CNN_BILSTM = {"kind": "cnn-bilstm", "normalization": "batch", "summary": "attention", "dropout": 0.3}
 MEL_SIZES = {"channels": (64, 64, 96, 96, 128, 128), "n_hidden": 96, "n_layers": 1, "n_dense": 128}
 BILSTM = {"kind": "word-lstm", "summary": "attention", "dropout": 0.5}
@@ -259,21 +295,39 @@ RECIPES: Mapping[str, Recipe] = {
             "word vectors learned on the spot",
             _network(_word_tokens, BILSTM, quick=10, full=6, choose_by="loss"),
         ),
-        Recipe("audio/wav2vec2-frozen", "layers averaged", _pretrained("FrozenSound", WAV2VEC2, quick=15, full=40)),
-        Recipe("audio/hubert-frozen", "layers averaged", _pretrained("FrozenSound", HUBERT, quick=15, full=40)),
-        Recipe("audio/wavlm-frozen", "layers averaged", _pretrained("FrozenSound", WAVLM, quick=15, full=40)),
+        Recipe("audio/wav2vec2-frozen", "layers averaged", _pretrained("FrozenSound", WAV2VEC2, quick=60, full=40)),
+        Recipe("audio/hubert-frozen", "layers averaged", _pretrained("FrozenSound", HUBERT, quick=60, full=40)),
+        Recipe("audio/wavlm-frozen", "layers averaged", _pretrained("FrozenSound", WAVLM, quick=60, full=40)),
         Recipe(
             "audio/wav2vec2",
             "last two blocks trained",
             _pretrained("Waves", WAV2VEC2, quick=3, full=15, spec={"n_trained": 2}),
         ),
         Recipe("audio/wav2vec2-all", "all blocks trained", _pretrained("Waves", WAV2VEC2, quick=3, full=15)),
-        Recipe("text/albert-frozen", "layers averaged", _pretrained("FrozenWords", ALBERT, quick=15, full=30)),
-        Recipe("text/bert-frozen", "layers averaged", _pretrained("FrozenWords", BERT, quick=15, full=30)),
-        Recipe("text/minilm-frozen", "layers averaged", _pretrained("FrozenWords", MINILM, quick=15, full=30)),
-        Recipe("text/albert", "all of it trained", _pretrained("WordPieces", ALBERT, quick=5, full=4)),
-        Recipe("text/bert", "all of it trained", _pretrained("WordPieces", BERT, quick=5, full=4)),
-        Recipe("text/minilm", "all of it trained", _pretrained("WordPieces", MINILM, quick=5, full=4)),
+        Recipe(
+            "audio/vggish", "pictures of 3 s", _pretrained("VggishExamples", "vggish-10086976.pth", quick=6, full=20)
+        ),
+        Recipe("text/albert-frozen", "layers averaged", _pretrained("FrozenWords", ALBERT, quick=60, full=30)),
+        Recipe("text/bert-frozen", "layers averaged", _pretrained("FrozenWords", BERT, quick=60, full=30)),
+        Recipe("text/minilm-frozen", "layers averaged", _pretrained("FrozenWords", MINILM, quick=60, full=30)),
+        Recipe("text/albert", "all of it trained", _pretrained("WordPieces", ALBERT, quick=12, full=4)),
+        Recipe("text/bert", "all of it trained", _pretrained("WordPieces", BERT, quick=12, full=4)),
+        Recipe("text/minilm", "all of it trained", _pretrained("WordPieces", MINILM, quick=12, full=4)),
+        Recipe(
+            "video/cnn",
+            "a small network for each face, attention over them",
+            _faces({"kind": "face-cnn", "dropout": 0.3}, quick=8, full=40),
+        ),
+        Recipe(
+            "video/resnet-transformer",
+            "ResNet-18 for each face, a Transformer over them",
+            _faces({"kind": "resnet-transformer"}, quick=5, full=20, weights=RESNET, small=SMALL_RESNET),
+        ),
+        Recipe(
+            "video/i3d",
+            "patterns in time and space",
+            _faces({"kind": "i3d"}, quick=5, full=20, weights=I3D, small={"width": 0.125}),
+        ),
         Recipe(
             "fusion/early/logistic-regression",
             "sound statistics beside TF-IDF, linear",

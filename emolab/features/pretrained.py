@@ -28,19 +28,18 @@ Floats = NDArray[np.floating]
 
 
 class _Pretrained(Front):
-    """A front end that knows a published encoder; for the preset quick a stand-in is made in its place.
+    """A front end that knows a published encoder; for the preset quick a tiny stand-in is made in its place.
 
     Args:
         weights: Name or folder of the encoder, see `emolab.features.encoders.checkpoint`.
-        stand_in: Whether a tiny encoder takes its place, made from the training part.
+        stand_in: Whether a tiny untrained encoder takes its place.
         seed: Of the stand-in.
-        options: Of the stand-in, or of the front end.
     """
 
     frozen: ClassVar[bool] = False
 
-    def __init__(self, weights: str, *, stand_in: bool = False, seed: int = 7, **options: Any) -> None:
-        self.weights, self.stand_in, self.seed, self.options = weights, stand_in, seed, options
+    def __init__(self, weights: str, *, stand_in: bool = False, seed: int = 7) -> None:
+        self.weights, self.stand_in, self.seed = weights, stand_in, seed
         self.config: dict[str, Any] = {}  # sizes of the encoder
         self.folder: Path | None = None  # where its files are; None once it was loaded
         self._encoder: Any = None
@@ -54,7 +53,7 @@ class _Pretrained(Front):
         """Get hold of the encoder's files; of the corpus, only a stand-in takes anything: its words."""
         if self.stand_in:
             texts = corpus.texts() if self.modality == "text" else ()
-            self.folder = stand_in(self.weights, texts, seed=self.seed, **self.options)
+            self.folder = stand_in(self.weights, texts, seed=self.seed)
         else:
             self.folder = encoders.checkpoint(self.weights)
         self.config = encoders.read_config(self.folder)
@@ -85,7 +84,7 @@ class _Pretrained(Front):
 
     def state(self) -> dict[str, Any]:
         """Return the options and the encoder's sizes; its weights are written by `save_files`."""
-        options = {"weights": self.weights, "stand_in": self.stand_in, "seed": self.seed, **self.options}
+        options = {"weights": self.weights, "stand_in": self.stand_in, "seed": self.seed}
         return {"kind": type(self).__name__, "options": options, "learned": {"config": self.config}}
 
     def save_files(self, folder: Path) -> None:

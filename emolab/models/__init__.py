@@ -15,7 +15,7 @@ def build(spec: Mapping[str, Any]) -> nn.Module:
     Raises:
         ValueError: If the kind is unknown or a size does not belong to it.
     """
-    from emolab.models import audio, fusion, pretrained, text
+    from emolab.models import audio, fusion, pretrained, text, video
 
     kinds: dict[str, tuple[Any, Any]] = {
         "cnn-bilstm": (audio.CnnBiLstm, audio.CnnBiLstmConfig),
@@ -23,6 +23,11 @@ def build(spec: Mapping[str, Any]) -> nn.Module:
         "layer-head": (pretrained.LayerHead, pretrained.LayerHeadConfig),
         "sound-encoder": (pretrained.SoundEncoder, pretrained.EncoderConfig),
         "text-encoder": (pretrained.TextEncoder, pretrained.EncoderConfig),
+        "face-cnn": (video.FaceCnn, video.FaceCnnConfig),
+        "resnet-transformer": (video.ResNetTransformer, video.ResNetTransformerConfig),
+        "i3d": (video.I3d, video.I3dConfig),
+        "mlp": (video.Mlp, video.MlpConfig),
+        "vggish": (vggish.Vggish, vggish.VggishConfig),
         "early-fusion": (fusion.EarlyFusion, fusion.EarlyFusionConfig),
     }
     sizes = {name: tuple(value) if isinstance(value, list) else value for name, value in spec.items() if name != "kind"}

@@ -1,0 +1,151 @@
+"""What VGGish hears: pieces of 3 s as log-mel pictures, with the numbers of the founding project."""
+
+from __future__ import annotations
+
+import pickle
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.lib.stride_tricks import sliding_window_view
+from numpy.typing import NDArray
+from scipy import fft
+
+from emolab import media
+from emolab.corpora.corpus import Corpus
+from emolab.features.cache import cached_features, source_digest
+from emolab.features.front import Front
+from emolab.media import SAMPLE_RATE
+from emolab.storage import weights_root
+
+Floats = NDArray[np.floating]
+
+WINDOW_LENGTH = SAMPLE_RATE * 25 // 1000  # 400 samples, 25 ms, as in AudioSet
+HOP_LENGTH = SAMPLE_RATE * 15 // 1000  # 240 samples, 15 ms; AudioSet took 10
+N_FFT = 512  # the next power of two: bins 31.25 Hz apart
+N_BANDS = 128  # mel bands; AudioSet took 64
+LOWEST, HIGHEST = 725.0, 7_500.0  # Hz; below 725 such narrow bands would hold no bin, and above 7,500 is little voice
+OFFSET = 0.01  # added before the logarithm, so that silence is log 0.01 = -4.6
+N_FRAMES = 192  # in an example of 3 s: 16 times 12, so that four poolings leave a whole number; exactly 2.89 s
+PUBLISHED = "vggish-10086976.pth"
+ADDRESS = f"https://github.com/harritaylor/torchvggish/releases/download/v0.1/{PUBLISHED}"
+STAND_IN_CHANNELS = (8, 16, 32, 32, 64, 64)
+
+
+def vggish_examples(wave: NDArray[np.float32]) -> Floats:
+    """Cut a wave into examples of 192 frames and turn each into a picture of 128 mel bands.
+
+    Args:
+        wave: (samples,) float32, mono, 16 kHz, full scale is 1.
+
+    Returns:
+        (n_examples, 192, 128) float16, natural logarithm of magnitude (not power) plus 0.01. There is at least one
+        example; the last one is filled up with silence.
+    """
+    n_frames = max(1, 1 + (len(wave) - WINDOW_LENGTH) // HOP_LENGTH)
+    n_whole = -(-n_frames // N_FRAMES) * N_FRAMES
+    length = (n_whole - 1) * HOP_LENGTH + WINDOW_LENGTH
+    filled = np.pad(wave, (0, max(0, length - len(wave))))[:length]
+    frames = sliding_window_view(filled, WINDOW_LENGTH)[::HOP_LENGTH]
+    window = 0.5 - 0.5 * np.cos(2 * np.pi * np.arange(WINDOW_LENGTH) / WINDOW_LENGTH)
+    magnitude = np.abs(fft.rfft(frames * window.astype(np.float32), N_FFT, axis=1))
+    log_mel = np.log(magnitude @ mel_filters() + OFFSET)
+    return log_mel.reshape(-1, N_FRAMES, N_BANDS).astype(np.float16)
+
+
+@lru_cache
+def mel_filters() -> NDArray[np.float32]:
+    """Return (N_FFT // 2 + 1, N_BANDS) weights: triangles as high as 1, straight on the mel scale of HTK."""
+    low, high = _mel(np.array([LOWEST, HIGHEST]))
+    edges = np.linspace(low, high, N_BANDS + 2)
+    bins = _mel(fft.rfftfreq(N_FFT, 1 / SAMPLE_RATE))[:, None]
+    rising = (bins - edges[:-2]) / (edges[1:-1] - edges[:-2])
+    falling = (edges[2:] - bins) / (edges[2:] - edges[1:-1])
+    return np.minimum(rising, falling).clip(min=0).astype(np.float32)
+
+
+def _mel(hertz: NDArray[np.float64]) -> NDArray[np.float64]:
+    return 1127 * np.log1p(hertz / 700)
+
+
+class VggishExamples(Front):
+    """Pictures of 3 s of sound, (n_examples, 192, 128) float16 an utterance, and the published weights for them.
+
+    Args:
+        weights: A file of the published state dict, or its name under `emolab.storage.weights_root()`.
+        stand_in: Whether a tiny untrained network takes the place of the published one.
+        seed: For the sake of the other front ends' manners; nothing is drawn here.
+    """
+
+    modality = "audio"
+
+    def __init__(self, weights: str = PUBLISHED, *, stand_in: bool = False, seed: int = 7) -> None:
+        self.weights, self.stand_in, self.seed = weights, stand_in, seed
+        self.file: Path | None = None
+
+    @property
+    def pretrained(self) -> str | None:  # type: ignore[override]
+        """The name of the published weights."""
+        return None if self.stand_in else Path(self.weights).stem
+
+    def fit(self, corpus: Corpus) -> None:
+        """Look for the weights; nothing is learned from the corpus.
+
+        Raises:
+            FileNotFoundError: If there is no such file.
+        """
+        if self.stand_in:
+            return
+        places = [Path(self.weights).expanduser(), weights_root() / self.weights]
+        self.file = next((place for place in places if place.is_file()), None)
+        if self.file is None:
+            raise FileNotFoundError(
+                f"no weights of VGGish: neither {places[0]} nor {places[1]} is a file; expected the state dict that "
+                f"{ADDRESS} holds. Put it into that folder, or give a file with weights=."
+            )
+
+    def start(self, network: Any) -> None:
+        """Give the network the published weights."""
+        if self.file:
+            network.features.load_state_dict(read_features(self.file))
+
+    def transform(self, corpus: Corpus) -> Any:
+        """Return (n_examples, 192, 128) float16 for each utterance, from the cache where they are there."""
+        version = source_digest(__file__, media.__file__)
+        return cached_features("vggish", corpus.audio_paths(), _of_file, version=version, progress="VGGish")
+
+    def sizes(self) -> dict[str, Any]:
+        """Return the widths of a stand-in; the others are the published ones."""
+        return {"channels": STAND_IN_CHANNELS} if self.stand_in else {}
+
+    def state(self) -> dict[str, Any]:
+        """Return the options; the weights are in the network."""
+        options = {"weights": self.weights, "stand_in": self.stand_in, "seed": self.seed}
+        return {"kind": "VggishExamples", "options": options, "learned": {}}
+
+
+def _of_file(path: Path) -> Floats:
+    return vggish_examples(media.read_audio(path))
+
+
+def read_features(file: Path) -> dict[str, Any]:
+    """Read the convolutions of a published state dict, named "0.weight", "0.bias", "3.weight", ….
+
+    Raises:
+        ValueError: If the file holds no such weights.
+    """
+    import torch
+
+    try:
+        everything = torch.load(file, map_location="cpu", weights_only=True)
+        found = {name.removeprefix("features."): w for name, w in everything.items() if name.startswith("features.")}
+    except (RuntimeError, EOFError, pickle.UnpicklingError, AttributeError) as error:
+        raise ValueError(
+            f"{file} cannot be read as weights; expected the state dict of {ADDRESS}. Get it again."
+        ) from error
+    if "0.weight" not in found:
+        raise ValueError(
+            f"{file} has no features.0.weight; expected the layout of torchvggish. Get {ADDRESS}, or mend the names."
+        )
+    return found
