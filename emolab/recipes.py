@@ -252,6 +252,7 @@ TUNED: Mapping[str, Any] = {"batch_size": 32, "learning_rate": 1e-3, "encoder_ra
 TUNED_STAND_IN: Mapping[str, Any] = {"batch_size": 16, "learning_rate": 2e-3}  # all of it is small and new
 WAV2VEC2, HUBERT, WAVLM = "facebook/wav2vec2-base", "facebook/hubert-base-ls960", "microsoft/wavlm-base"
 ALBERT, BERT, MINILM = "albert-base-v2", "bert-base-cased", "sentence-transformers/all-MiniLM-L6-v2"
+VGGISH = "vggish-10086976.pth"
 CHANGES: Mapping[Preset, Mapping[str, Any]] = {  # strong changes pay only when there are epochs enough to get used to
     "quick": {"n_stretches": 1, "max_stretch": 10, "n_bands": 1, "max_bands": 6, "max_shift": 2, "max_tempo": 0.1},
     "full": {"max_stretch": 20, "max_shift": 4, "max_tempo": 0.15},

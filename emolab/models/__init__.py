@@ -15,7 +15,7 @@ def build(spec: Mapping[str, Any]) -> nn.Module:
     Raises:
         ValueError: If the kind is unknown or a size does not belong to it.
     """
-    from emolab.models import audio, fusion, pretrained, text, video
+    from emolab.models import audio, fusion, pretrained, text, vggish, video
 
     kinds: dict[str, tuple[Any, Any]] = {
         "cnn-bilstm": (audio.CnnBiLstm, audio.CnnBiLstmConfig),
