@@ -69,9 +69,13 @@ class Examples:
 
 
 def pad(arrays: Sequence[NDArray[Any]]) -> tuple[Tensor, Tensor]:
-    """Join arrays (steps, …) in one tensor (batch, most steps, …), float32 or int64, with their (batch,) lengths."""
+    """Join arrays (steps, …) in one tensor (batch, most steps, …) with their (batch,) lengths.
+
+    Floats become float32, whole numbers int64; pictures stay uint8, an eighth of that.
+    """
     lengths = [len(array) for array in arrays]
-    dtype = np.int64 if np.issubdtype(arrays[0].dtype, np.integer) else np.float32
+    whole = np.uint8 if arrays[0].dtype == np.uint8 else np.int64
+    dtype = whole if np.issubdtype(arrays[0].dtype, np.integer) else np.float32
     joined = np.zeros((len(arrays), max(lengths), *arrays[0].shape[1:]), dtype)
     for row, array in zip(joined, arrays, strict=True):
         row[: len(array)] = array

@@ -21,6 +21,7 @@ from emolab.storage import written_whole
 
 if TYPE_CHECKING:
     from emolab.examples import Examples, SpectrogramChanges
+    from emolab.models.video import FaceChanges
     from emolab.training import History, TrainingConfig
 
 FORMAT = 2  # of a saved recognizer
@@ -182,11 +183,16 @@ class Recognizer(ABC):
             self._check_modalities(corpus)
 
     def _check_modalities(self, corpus: Corpus) -> None:
-        if missing := [m for m in self.modalities if len(corpus) and m not in corpus.modalities]:
+        if missing := self._lacking(corpus) if len(corpus) else []:
             raise ValueError(
                 f"{self.name} needs {' and '.join(missing)}, but corpus {corpus.name!r} has only "
                 f"{', '.join(corpus.modalities) or 'no modality'}. Take a recipe for what is there."
             )
+
+    def _lacking(self, corpus: Corpus) -> list[str]:
+        """Name the modalities that are needed and not there."""
+        found = {*corpus.modalities, *(front.modality for front in self.fronts if front.is_in(corpus))}
+        return [modality for modality in self.modalities if modality not in found]
 
 
 class LightRecognizer(Recognizer):
@@ -258,7 +264,7 @@ class NetworkRecognizer(Recognizer):
 
     Args:
         spec: What `emolab.models.build` takes; sizes that depend on the corpus are filled in by `fit`.
-        augment: Changes training batches, never others; the sound must be the first modality.
+        augment: Changes training batches, never others; the sound or the faces must be the first modality.
         folder: Where a checkpoint is written after each epoch, so that a killed run goes on from there.
     """
 
@@ -270,7 +276,7 @@ class NetworkRecognizer(Recognizer):
         config: TrainingConfig,
         *,
         seed: int,
-        augment: SpectrogramChanges | None = None,
+        augment: SpectrogramChanges | FaceChanges | None = None,
         folder: Path | None = None,
         stand_in: bool = False,
     ) -> None:
@@ -340,7 +346,7 @@ class NetworkRecognizer(Recognizer):
 
         weights = {name: tensor.contiguous() for name, tensor in self.network.state_dict().items()}
         (folder / WEIGHTS).write_bytes(save(weights))
-        augment = asdict(self.augment) if self.augment else None
+        augment = {"kind": type(self.augment).__name__, **asdict(self.augment)} if self.augment else None
         body = {"spec": self.spec, "config": asdict(self.config), "seed": self.seed, "augment": augment}
         return body | {"fronts": _save_fronts(self.fronts, folder)}
 
@@ -348,14 +354,13 @@ class NetworkRecognizer(Recognizer):
     def _load(cls, folder: Path, card: Mapping[str, Any]) -> NetworkRecognizer:
         from safetensors.torch import load_file
 
-        from emolab.examples import SpectrogramChanges
         from emolab.models import build
         from emolab.training import TrainingConfig
 
         body = card["body"]
         fronts = _load_fronts(body["fronts"], folder)
         options = {"seed": body["seed"], "stand_in": card["stand_in"]}
-        options["augment"] = SpectrogramChanges(**body["augment"]) if body["augment"] else None
+        options["augment"] = _changes(**body["augment"]) if body["augment"] else None
         recognizer = cls(card["name"], fronts, body["spec"], TrainingConfig(**body["config"]), **options)
         recognizer.network = build(body["spec"])
         recognizer.network.load_state_dict(load_file(folder / WEIGHTS))
@@ -391,6 +396,9 @@ class LateFusion(Recognizer):
         names = dict.fromkeys(member.pretrained for member in self.members if member.pretrained)
         return " + ".join(names) or None
 
+    def _lacking(self, corpus: Corpus) -> list[str]:
+        return list(dict.fromkeys(modality for member in self.members for modality in member._lacking(corpus)))
+
     def _save(self, folder: Path) -> dict[str, Any]:
         for number, member in enumerate(self.members):
             member.save(folder / f"member-{number}")
@@ -406,6 +414,14 @@ def softmax(logits: NDArray[np.floating]) -> NDArray[np.float64]:
     """Turn logits (n, n_emotions) into probabilities; each row sums to one."""
     shifted = np.exp(logits - logits.max(axis=1, keepdims=True), dtype=np.float64)
     return shifted / shifted.sum(axis=1, keepdims=True)
+
+
+def _changes(kind: str, **sizes: Any) -> SpectrogramChanges | FaceChanges:
+    """Make again what changed the training batches of a saved recognizer."""
+    from emolab.examples import SpectrogramChanges
+    from emolab.models.video import FaceChanges
+
+    return FaceChanges(**sizes) if kind == "FaceChanges" else SpectrogramChanges(**sizes)
 
 
 def _save_fronts(fronts: Sequence[Front], folder: Path) -> list[dict[str, Any]]:

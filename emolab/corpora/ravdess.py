@@ -28,7 +28,7 @@ CODES = {  # what the numbers of a name, but for the first, can be
     "repetition": ("01", "02"),
     "actor": [f"{number:02d}" for number in range(1, 25)],
 }
-N_ACTION_UNITS = 35
+ACTION_UNITS, N_ACTION_UNITS = "action_units.csv", 35
 DEPTH = 4  # folders below the root that are searched
 
 
@@ -77,6 +77,8 @@ def read_ravdess(root: Path) -> Corpus:
 def read_action_units(root: Path) -> pd.DataFrame:
     """Read the table of facial action units, the means over each film.
 
+    Its column name holds names of RAVDESS's films. A table of any other corpus has a column utterance_id instead.
+
     Returns:
         (n_films, 35) float64, indexed by utterance_id: 17 intensities from 0 to 5 (names end in _r), then 18 shares of
         frames in which a unit is active, from 0 to 1 (names end in _c).
@@ -86,24 +88,27 @@ def read_action_units(root: Path) -> pd.DataFrame:
         ValueError: If the table is not one of 35 numbers for each named film.
     """
     expected = "action_units.csv, a table with the column name and 35 action units"
-    path = find_root(Path(root), lambda folder: (folder / "action_units.csv").is_file(), expected=expected)
-    path = path / "action_units.csv"
-    _, cells, problems = table_rows(path, columns=["name"])
+    path = find_root(Path(root), lambda folder: (folder / ACTION_UNITS).is_file(), expected=expected)
+    path = path / ACTION_UNITS
+    header, cells, problems = table_rows(path)
+    key, film = ("utterance_id", r".+") if "utterance_id" in header else ("name", r"0[12](-[0-9]{2}){6}")
+    if key not in header:
+        _, cells, problems = table_rows(path, columns=[key])
     table = pd.DataFrame.from_dict(cells, orient="index", dtype="string")
-    names = table.get("name", pd.Series(dtype="string"))
-    units = table.drop(columns="name", errors="ignore").apply(pd.to_numeric, errors="coerce").astype("float64")
+    names = table.get(key, pd.Series(dtype="string"))
+    units = table.drop(columns=key, errors="ignore").apply(pd.to_numeric, errors="coerce").astype("float64")
     if cells and units.shape[1] != N_ACTION_UNITS:
-        problems.append(f"{units.shape[1]} columns besides name, not {N_ACTION_UNITS}")
+        problems.append(f"{units.shape[1]} columns besides {key}, not {N_ACTION_UNITS}")
     faults = {
         "no number": ~np.isfinite(units).all(axis=1),
-        "not the name of a film": ~names.str.fullmatch(r"0[12](-[0-9]{2}){6}"),
+        "not the name of a film": ~names.str.fullmatch(film),
         "a film a second time": names.duplicated(),
     }
     problems += [f"{fault} in row {some(table.index[where])}" for fault, where in faults.items() if where.any()]
     raise_problems(
         problems, where=path, remedy=f"Expected {expected}. Take the file anew from where data/README.md says."
     )
-    return units.set_axis(pd.Index(names.str[3:], name="utterance_id"))
+    return units.set_axis(pd.Index(names if key == "utterance_id" else names.str[3:], name="utterance_id"))
 
 
 def _row(name: str, files: dict[str, str]) -> dict[str, Any]:

@@ -11,7 +11,7 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple, TypeVar
 
 import joblib
 import numpy as np
@@ -27,6 +27,18 @@ N_CHECKSUM = 4  # bytes
 MEMORY_BYTES = 256_000_000  # features kept in memory; more are read from disk again
 
 Array = NDArray[Any]
+
+
+class Part(NamedTuple):
+    """A part of a file, such as an utterance in the film of a dialogue; None where there is nothing to cut off."""
+
+    path: Path
+    start: float | None = None  # seconds into the file
+    end: float | None = None
+    side: str | None = None  # left or right: half of the picture
+
+
+Source = TypeVar("Source", Path, Part)
 
 
 class Memory:
@@ -65,45 +77,45 @@ MEMORY = Memory(MEMORY_BYTES)
 
 def cached_features(
     kind: str,
-    paths: Sequence[Path],
-    compute: Callable[[Path], Array],
+    sources: Sequence[Source],
+    compute: Callable[[Source], Array],
     *,
     version: str = "1",
     progress: str | None = None,
 ) -> list[Array]:
-    """Return `compute(path)` for every path, from memory or disk where it is there already.
+    """Return `compute(source)` for every file or part of one, from memory or disk where it is there already.
 
-    An entry belongs to a kind, a version and a file of a certain size and time of change: a changed file is computed
-    again, and so is an entry that is broken. Several are computed at once by threads, since decoding, Fourier
+    An entry belongs to a kind, a version, a part and a file of a certain size and time of change: a changed file is
+    computed again, and so is an entry that is broken. Several are computed at once by threads, since decoding, Fourier
     transforms and matrix products leave the interpreter free. A cache that cannot be written costs time, not results:
     one warning says so.
 
     Args:
         kind: What is computed; a folder of the cache.
-        paths: The files; one that is there twice is computed once.
-        compute: Turns a file into an array.
+        sources: The files, or parts of files; one that is there twice is computed once.
+        compute: Turns a source into an array.
         version: Anything that tells apart what `compute` made under the same kind.
         progress: What to write before the progress bar of work that takes long; None shows none.
 
     Returns:
-        One array a path, in their order; not to be written to, since later calls return them again.
+        One array a source, in their order; not to be written to, since later calls return them again.
 
     Raises:
         FileNotFoundError: If files are missing; they are named.
         ValueError: If `compute` fails on files; they are named, and what the others gave is kept.
     """
     folder = cache_root() / "features" / kind
-    entries = {path: folder / _entry_name(kind, version, path) for path in _all_there(paths)}
-    found: dict[Path, Array] = {}
-    failed: dict[Path, Exception] = {}
+    entries = {source: folder / _entry_name(kind, version, source) for source in _all_there(sources)}
+    found: dict[Source, Array] = {}
+    failed: dict[Source, Exception] = {}
 
-    def collect(path: Path) -> None:
+    def collect(source: Source) -> None:
         try:
-            found[path] = _one(entries[path], partial(compute, path))
+            found[source] = _one(entries[source], partial(compute, source))
         except Exception as error:  # whatever went wrong with this file, the others are worth keeping
-            failed[path] = error
+            failed[source] = error
 
-    missing = [path for path, entry in entries.items() if _from_memory(found, path, entry) is None]
+    missing = [source for source, entry in entries.items() if _from_memory(found, source, entry) is None]
     if missing:
         # one thread a file: matrix products with threads of their own would get in each other's way
         with threadpool_limits(1), ThreadPoolExecutor(joblib.cpu_count()) as threads:
@@ -111,8 +123,14 @@ def cached_features(
             for _ in progress_bar(done, progress or kind, total=len(missing), show=progress is not None):
                 pass
     if failed:
-        _raise_failures(kind, failed, len(entries))
-    return [found[Path(path)] for path in paths]
+        _raise_failures(kind, [*map(_file, failed)], next(iter(failed.values())), len(entries))
+    return [found[source] for source in sources]
+
+
+def cached_array(kind: str, key: str, compute: Callable[[], Array]) -> Array:
+    """Return `compute()`, from memory or disk where it is there already under a key that says all it depends on."""
+    digest = hashlib.sha256(key.encode(errors="surrogateescape")).hexdigest()[:32]
+    return _one(cache_root() / "features" / kind / digest, compute)
 
 
 def source_digest(*files: str) -> str:
@@ -120,28 +138,34 @@ def source_digest(*files: str) -> str:
     return hashlib.sha256(b"".join(Path(file).read_bytes() for file in files)).hexdigest()[:16]
 
 
-def _all_there(paths: Sequence[Path]) -> list[Path]:
-    """Return the paths without repetitions, or raise and name those that are not files."""
-    unique = list(dict.fromkeys(map(Path, paths)))
-    missing = [path for path in unique if not path.is_file()]
+def _file(source: Path | Part) -> Path:
+    return source.path if isinstance(source, Part) else source
+
+
+def _all_there(sources: Sequence[Source]) -> list[Source]:
+    """Return the sources without repetitions, or raise and name those whose files are not there."""
+    unique = list(dict.fromkeys(sources))
+    files = dict.fromkeys(map(_file, unique))
+    missing = [path for path in files if not path.is_file()]
     if missing:
         raise FileNotFoundError(
-            f"{len(missing)} of {len(unique)} files are missing: {some(missing)}. Expected every file that the corpus "
+            f"{len(missing)} of {len(files)} files are missing: {some(missing)}. Expected every file that the corpus "
             "lists. Check its root folder, or leave those utterances out by their ids."
         )
     return unique
 
 
-def _entry_name(kind: str, version: str, path: Path) -> str:
+def _entry_name(kind: str, version: str, source: Path | Part) -> str:
+    path, *part = source if isinstance(source, Part) else (source,)
     facts = path.stat()
-    key = "\0".join([kind, version, str(path.resolve()), str(facts.st_size), str(facts.st_mtime_ns)])
+    key = "\0".join([kind, version, str(path.resolve()), *map(str, part), str(facts.st_size), str(facts.st_mtime_ns)])
     return hashlib.sha256(key.encode(errors="surrogateescape")).hexdigest()[:32]
 
 
-def _from_memory(found: dict[Path, Array], path: Path, entry: Path) -> Array | None:
+def _from_memory(found: dict[Source, Array], source: Source, entry: Path) -> Array | None:
     array = MEMORY.get(entry)
     if array is not None:
-        found[path] = array
+        found[source] = array
     return array
 
 
@@ -197,10 +221,10 @@ def _warn_uncached(reason: str) -> None:
         )
 
 
-def _raise_failures(kind: str, failed: dict[Path, Exception], n_files: int) -> None:
+def _raise_failures(kind: str, failed: Sequence[Path], first: Exception, n_files: int) -> None:
     """Raise one error that names all files that failed and why the first did."""
-    first = next(iter(failed.values()))
     raise ValueError(
-        f"{kind} failed for {len(failed)} of {n_files} files: {some(list(failed))}. The first: {first} Expected sound "
-        "that can be decoded. Mend those files or leave their utterances out by id; the others are cached."
+        f"{kind} failed for {len(failed)} of {n_files} files: {some(dict.fromkeys(failed))}. The first: {first} "
+        "Expected sound or pictures that can be decoded. Mend those files or leave their utterances out by id; the "
+        "others are cached."
     ) from first

@@ -31,6 +31,10 @@ class Front(ABC):
     def __init_subclass__(cls) -> None:
         Front.kinds[cls.__name__] = cls
 
+    def is_in(self, corpus: Corpus) -> bool:
+        """Tell whether a corpus has what is needed here."""
+        return self.modality in corpus.modalities
+
     @abstractmethod
     def fit(self, corpus: Corpus) -> None:
         """Learn means, deviations or a vocabulary from the training part."""

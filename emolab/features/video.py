@@ -1,0 +1,347 @@
+"""What a model sees: the speaker's face, cut out of the film and kept small, or a table of facial action units."""
+
+from __future__ import annotations
+
+import os
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import lru_cache, partial
+from pathlib import Path
+from threading import Lock
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from emolab import media
+from emolab.corpora.corpus import Corpus
+from emolab.corpora.layout import some
+from emolab.corpora.ravdess import read_action_units
+from emolab.features.cache import Part, cached_features, source_digest
+from emolab.features.front import SMALLEST_DEVIATION, Front
+from emolab.storage import data_root
+
+Pictures = NDArray[np.uint8]  # (frames, height, width, 3), red, green and blue from 0 to 255
+FoundBy = Literal["detector", "cascade", "centre"]
+Spot = tuple[float, float, float]  # a face: x and y of its centre, width, pixels
+
+FPS = 5.0  # pictures a second that are kept: a look lasts longer than a fifth of one
+SIZE = 112  # pixels, width and height of a kept face
+WAYS: tuple[FoundBy, ...] = ("detector", "cascade", "centre")  # a model file, scikit-image's own, the middle
+TRIES = (0.5, 0.25, 0.75)  # where in a clip a face is looked for
+N_AGREEING = 2  # tries that must see it in the same place: once is easily an error
+SAME_PLACE, SAME_WIDTH = 0.25, 0.75  # shares of a face's width
+PASSES = ((120, 1 / 3, 1.0), (240, 1 / 10, 1 / 3))  # height searched at, least and largest face as shares of it
+STEP, N_NEIGHBOURS, N_WINDOW = 1.1, 2, 24  # of the cascade: from size to size, hits that make a face, pixels
+MARGIN = 1.25  # a found box ends at brows and chin; the crop is wider by this factor
+DETECTOR, DETECTOR_FILES = "EMOLAB_FACE_DETECTOR", "face_detection_yunet*.onnx"
+N_HEADER = 4  # int32 numbers before the pictures of a cache entry: left, top, width, way
+
+
+@dataclass(frozen=True)
+class Faces:
+    """The face of one utterance.
+
+    Attributes:
+        pictures: (frames, size, size, 3) uint8.
+        left: Where the square lies in the speaker's part of the film's picture, pixels; the same for all frames.
+        top: As `left`, from above.
+        width: Width and height of the square, pixels of the film.
+        found_by: "detector" (a model file), "cascade" (scikit-image's own), or "centre" where neither saw a face.
+    """
+
+    pictures: Pictures
+    left: int
+    top: int
+    width: int
+    found_by: FoundBy
+
+
+def clips_of(corpus: Corpus) -> list[Part]:
+    """Return where each utterance is to be seen; ValueError names the utterances without a film."""
+    columns = corpus.table[["video_start", "video_end", "video_side"]].astype(object)
+    places = columns.where(columns.notna(), None).itertuples(index=False, name=None)
+    return [Part(path, *place) for path, place in zip(corpus.video_paths(), places, strict=True)]
+
+
+def read_clip(clip: Part, *, fps: float | None = FPS) -> Pictures:
+    """Decode the pictures of an utterance: the whole picture, or the half of it that shows the speaker.
+
+    Raises:
+        FileNotFoundError: If the film is missing.
+        ValueError: If it cannot be decoded, is cut off, or shows nothing at that time.
+    """
+    frames = media.read_frames(clip.path, start=clip.start, end=clip.end, fps=fps)
+    half = frames.shape[2] // 2
+    return {"left": frames[:, :, :half], "right": frames[:, :, half:]}.get(clip.side or "", frames)
+
+
+def find_face(frames: Pictures) -> tuple[int, int, int, FoundBy]:
+    """Return left, top and width of the square around the face, and how it was found; one square for all frames.
+
+    A face moves little within an utterance, and a square that stays shows how. It is looked for in three frames, and
+    taken where two of them agree; if there is no such place, it is the largest square in the middle.
+    """
+    height, width = frames.shape[1:3]
+    tried = frames[sorted({int(share * (len(frames) - 1)) for share in TRIES})]
+    searches: list[tuple[FoundBy, Callable[[Pictures], list[Spot]]]] = [("detector", _by_detector)]
+    searches += [("cascade", partial(_by_cascade, sizes=sizes)) for sizes in PASSES]
+    for way, search in searches:
+        if (spot := _agreed([spot for frame in tried for spot in search(frame)], len(tried))) is not None:
+            side = min(round(MARGIN * spot[2]), height, width)
+            left, top = (round(min(max(c - side / 2, 0), n - side)) for c, n in ((spot[0], width), (spot[1], height)))
+            return left, top, side, way
+    side = min(height, width)
+    return (width - side) // 2, (height - side) // 2, side, "centre"
+
+
+def _agreed(spots: Sequence[Spot], n_tried: int) -> Spot | None:
+    """Return the middle of the spots that agree with each other, the largest such group; None if it is too small."""
+    groups = [[other for other in spots if _same(spot, other)] for spot in spots]
+    group = max(groups, key=len, default=[])
+    if len(group) < min(N_AGREEING, n_tried):
+        return None
+    x, y, width = np.median(group, axis=0).tolist()
+    return x, y, width
+
+
+def _same(one: Spot, other: Spot) -> bool:
+    smaller, larger = sorted((one[2], other[2]))
+    apart = max(abs(one[0] - other[0]), abs(one[1] - other[1]))
+    return apart < SAME_PLACE * larger and smaller > SAME_WIDTH * larger
+
+
+def cut_out(frames: Pictures, left: int, top: int, width: int, *, size: int) -> Pictures:
+    """Cut a square out of each frame and scale it: (frames, size, size, 3) uint8."""
+    from PIL import Image
+
+    box, smooth = (left, top, left + width, top + width), Image.Resampling.BILINEAR  # with a filter against stairs
+    return np.stack([np.asarray(Image.fromarray(frame).resize((size, size), smooth, box=box)) for frame in frames])
+
+
+def faces(corpus: Corpus, *, size: int = SIZE, fps: float = FPS) -> list[Faces]:
+    """Return the face of each utterance, cut out once and then taken from the cache.
+
+    Args:
+        corpus: Every utterance needs a film.
+        size: Width and height to scale to, pixels.
+        fps: Pictures a second; at the least, an utterance has one.
+
+    Raises:
+        ValueError: If utterances have no film, or films cannot be read; they are named.
+        FileNotFoundError: If films are missing; they are named.
+    """
+    code = source_digest(__file__, media.__file__)
+    version = f"{code} size={size} fps={fps} detector={_detector_file()}"
+    compute = partial(_packed_face, size=size, fps=fps)
+    packed = cached_features("faces", clips_of(corpus), compute, version=version, progress="faces")
+    return [_unpacked(array, size) for array in packed]
+
+
+def _packed_face(clip: Part, *, size: int, fps: float) -> Pictures:
+    """Return the square and the pictures as one row of bytes, as the cache keeps them."""
+    frames = read_clip(clip, fps=fps)
+    *square, way = find_face(frames)
+    header = np.array([*square, WAYS.index(way)], np.int32).view(np.uint8)
+    return np.concatenate([header, cut_out(frames, *square, size=size).ravel()])
+
+
+def _unpacked(packed: Pictures, size: int) -> Faces:
+    n_bytes = N_HEADER * np.dtype(np.int32).itemsize
+    left, top, width, way = np.frombuffer(packed[:n_bytes].tobytes(), np.int32).tolist()
+    return Faces(packed[n_bytes:].reshape(-1, size, size, 3), left, top, width, WAYS[way])
+
+
+def _by_cascade(frame: Pictures, sizes: tuple[int, float, float]) -> list[Spot]:
+    """Return the faces of a range of sizes that scikit-image's cascade finds."""
+    from PIL import Image
+
+    searched, *shares = sizes
+    scale = min(1.0, searched / len(frame))
+    n_rows, n_columns = (max(1, round(scale * n)) for n in frame.shape[:2])
+    smallest, largest = (min(round(share * n_rows), n_columns) for share in shares)
+    if largest < N_WINDOW:
+        return []
+    picture = np.asarray(Image.fromarray(frame).resize((n_columns, n_rows), Image.Resampling.BILINEAR))
+    ends = {"min_size": (max(smallest, N_WINDOW),) * 2, "max_size": (largest,) * 2}
+    found = _cascade().detect_multi_scale(
+        picture, scale_factor=STEP, step_ratio=1, min_neighbor_number=N_NEIGHBOURS, **ends
+    )
+    boxes = [(box["c"] + box["width"] / 2, box["r"] + box["height"] / 2, box["width"]) for box in found]
+    return [(x / scale, y / scale, width / scale) for x, y, width in boxes]
+
+
+@lru_cache
+def _cascade() -> Any:
+    from skimage.data import lbp_frontal_face_cascade_filename
+    from skimage.feature import Cascade
+
+    return Cascade(lbp_frontal_face_cascade_filename())
+
+
+def _by_detector(frame: Pictures) -> list[Spot]:
+    """Return the faces that OpenCV's YuNet finds; none without its model file."""
+    file = _detector_file()
+    if file is None:
+        return []
+    with _detecting:  # the detector keeps the size of the picture between two calls
+        detector = _detector(file)
+        detector.setInputSize((frame.shape[1], frame.shape[0]))
+        found = detector.detect(np.ascontiguousarray(frame[:, :, ::-1]))[1]  # OpenCV wants blue first
+    boxes = [] if found is None else found[:, :4].tolist()
+    return [(left + width / 2, top + height / 2, max(width, height)) for left, top, width, height in boxes]
+
+
+_detecting = Lock()
+
+
+def _detector_file() -> Path | None:
+    """Return the model file of YuNet, if it is at hand and OpenCV is installed.
+
+    Raises:
+        FileNotFoundError: If the environment variable names a file that is not there.
+    """
+    from importlib.util import find_spec
+
+    if named := os.environ.get(DETECTOR):
+        if not Path(named).is_file():
+            raise FileNotFoundError(
+                f"{DETECTOR} names {named}, which is no file; expected YuNet's model, such as {DETECTOR_FILES}. "
+                "Correct the variable, or unset it to use scikit-image's cascade."
+            )
+        found = [Path(named)]
+    else:
+        found = sorted((data_root() / "weights").rglob(DETECTOR_FILES))
+    return found[-1] if found and find_spec("cv2") else None
+
+
+@lru_cache
+def _detector(file: Path) -> Any:
+    import cv2
+
+    return cv2.FaceDetectorYN.create(str(file), "", (SIZE, SIZE))
+
+
+class FaceFrames(Front):
+    """The faces of an utterance, (frames, size, size, 3) uint8; they become floats only in the network."""
+
+    modality = "video"
+
+    def __init__(self, size: int = SIZE, fps: float = FPS) -> None:
+        self.options: dict[str, Any] = {"size": size, "fps": fps}
+
+    def fit(self, corpus: Corpus) -> None:
+        """Learn nothing: pictures come as they are."""
+
+    def transform(self, corpus: Corpus) -> list[Pictures]:
+        """Return (frames, size, size, 3) uint8 for each utterance."""
+        return [face.pictures for face in faces(corpus, **self.options)]
+
+    def found_by(self, corpus: Corpus) -> Counter[str]:
+        """Count how the faces of a corpus were found: by "detector", "cascade", or not at all ("centre")."""
+        return Counter(face.found_by for face in faces(corpus, **self.options))
+
+    def sizes(self) -> dict[str, Any]:
+        """Return the width of a face, size."""
+        return {"size": self.options["size"]}
+
+    def state(self) -> dict[str, Any]:
+        """Return the options."""
+        return {"kind": "FaceFrames", "options": self.options, "learned": {}}
+
+
+class PretrainedFaces(FaceFrames):
+    """Faces for a network that starts from published weights.
+
+    Args:
+        weights: File of the weights, see `emolab.models.video.load_published`.
+        stand_in: Whether the network is a tiny one that starts from nothing instead.
+        small: Sizes of that one.
+    """
+
+    def __init__(
+        self, weights: str, *, stand_in: bool = False, small: Mapping[str, Any] | None = None, **options: Any
+    ) -> None:
+        super().__init__(**options)
+        self.weights, self.stand_in, self.small = weights, stand_in, dict(small or {})
+
+    @property
+    def pretrained(self) -> str | None:  # type: ignore[override]
+        """The name of the published weights."""
+        return None if self.stand_in else Path(self.weights).stem
+
+    def sizes(self) -> dict[str, Any]:
+        """Return the width of a face, whether there are published weights, and a stand-in's other sizes."""
+        return {**super().sizes(), "pretrained": not self.stand_in, **(self.small if self.stand_in else {})}
+
+    def start(self, network: Any) -> None:
+        """Give an untrained network the published weights."""
+        if not self.stand_in:
+            network.load_weights(self.weights)
+
+    def state(self) -> dict[str, Any]:
+        """Return the options."""
+        options = {"weights": self.weights, "stand_in": self.stand_in, "small": self.small, **self.options}
+        return {"kind": "PretrainedFaces", "options": options, "learned": {}}
+
+
+class ActionUnits(Front):
+    """Facial action units of each film, from the corpus's action_units.csv: (n_utterances, 35) float32, scaled.
+
+    Most films show little of most units, and a few show much: the square root spreads the small values out.
+    """
+
+    modality = "video"
+
+    def __init__(self) -> None:
+        self.names: Sequence[str] = ()
+        self.mean: NDArray[np.float64] = np.zeros(0)
+        self.deviation: NDArray[np.float64] = np.ones(0)
+
+    def is_in(self, corpus: Corpus) -> bool:
+        """Whatever films there are, the table tells; `raw` says where it does not."""
+        return True
+
+    def raw(self, corpus: Corpus) -> Any:
+        """Return the table's rows as they are, (n_utterances, 35), a DataFrame.
+
+        Raises:
+            FileNotFoundError: If the corpus has no such table.
+            ValueError: If utterances have no row; they are named.
+        """
+        table = read_action_units(corpus.root)
+        names = corpus.table["utterance_id"]
+        if missing := [name for name in names if name not in table.index]:
+            raise ValueError(
+                f"{len(missing)} of {len(names)} utterances of corpus {corpus.name!r} have no row in its "
+                f"action_units.csv: {some(missing)}. Expected one for each. Measure their films as well, or leave "
+                "them out by id."
+            )
+        return table.loc[names]
+
+    def fit(self, corpus: Corpus) -> None:
+        """Learn mean and deviation of each unit."""
+        table = self.raw(corpus)
+        roots = np.sqrt(table.to_numpy().clip(min=0))
+        self.names = list(table.columns)
+        self.mean, self.deviation = roots.mean(axis=0), np.maximum(roots.std(axis=0), SMALLEST_DEVIATION)
+
+    def transform(self, corpus: Corpus) -> NDArray[np.float32]:
+        """Return (n_utterances, 35) float32: square roots, brought to mean 0 and deviation 1 on the training part."""
+        roots = np.sqrt(self.raw(corpus).to_numpy().clip(min=0))
+        return ((roots - self.mean) / self.deviation).astype(np.float32)
+
+    def sizes(self) -> dict[str, int]:
+        """Return the number of units, n_features."""
+        return {"n_features": len(self.mean)}
+
+    @property
+    def feature_names(self) -> list[str]:
+        """Name the units: AU12_r is the intensity of unit 12, AU12_c the share of frames that show it."""
+        return list(self.names)
+
+    def state(self) -> dict[str, Any]:
+        """Return names, means and deviations."""
+        learned = {"mean": self.mean.tolist(), "deviation": self.deviation.tolist(), "names": list(self.names)}
+        return {"kind": "ActionUnits", "options": {}, "learned": learned}

@@ -1,0 +1,458 @@
+"""Networks that see: the faces of a clip in, logits out; and one that judges measured faces.
+
+Faces come as (batch, frames, size, size, 3) uint8 with (batch,) real lengths. Only real frames are looked at, so
+neither padding nor neighbours touch an answer, batch statistics in training included.
+"""
+
+from __future__ import annotations
+
+import math
+from collections import OrderedDict
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from itertools import pairwise
+from pathlib import Path
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from emolab.models.steps import Summary, SummaryOverTime, real_steps
+from emolab.storage import weights_root
+
+IMAGENET = ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225))  # mean and deviation of the colours that ResNet knows
+KINETICS = ((0.5, 0.5, 0.5), (0.5, 0.5, 0.5))  # I3D was shown colours from -1 to 1
+Triple = tuple[int, int, int]  # time, height, width
+
+
+@dataclass(frozen=True)
+class FaceCnnConfig:
+    """Sizes of the network; the defaults are the recipe video/cnn."""
+
+    n_emotions: int
+    size: int = 64  # pixels
+    channels: tuple[int, ...] = (16, 32, 48, 64)  # each layer halves height and width
+    n_frame: int = 64  # numbers that describe one frame
+    n_dense: int = 64
+    summary: Summary = "attention"  # of the frames
+    dropout: float = 0.0  # before and after the layers behind the convolutions
+
+
+class FaceCnn(nn.Module):
+    """Convolutions describe each frame, attention over the real frames sums the clip up."""
+
+    def __init__(self, config: FaceCnnConfig) -> None:
+        super().__init__()
+        self.config, self.n_encoded = config, config.n_dense
+        blocks = [
+            nn.Sequential(nn.Conv2d(n_in, n_out, 3, 2, 1, bias=False), nn.BatchNorm2d(n_out), nn.ReLU())
+            for n_in, n_out in pairwise((3, *config.channels))
+        ]
+        n_left = math.ceil(config.size / 2 ** len(config.channels))  # of height and width
+        self.convolutions = nn.Sequential(*blocks)
+        self.frame = nn.Linear(config.channels[-1] * n_left**2, config.n_frame)
+        self.summary = SummaryOverTime(config.summary, config.n_frame)
+        self.dense = nn.Linear(self.summary.n_summary, config.n_dense)
+        self.dropout = nn.Dropout(config.dropout)
+        self.out = nn.Linear(config.n_dense, config.n_emotions)
+
+    def forward(self, frames: Tensor, lengths: Tensor) -> Tensor:
+        """Turn (batch, frames, size, size, 3) uint8 with (batch,) real lengths into logits (batch, n_emotions)."""
+        return self.out(self.dropout(self.encode(frames, lengths)))
+
+    def encode(self, frames: Tensor, lengths: Tensor) -> Tensor:
+        """Sum each clip up in (batch, n_dense), what the output layer judges by."""
+        steps = self.describe(frames, lengths)
+        return torch.relu(self.dense(self.dropout(self.summary(steps, lengths))))
+
+    def describe(self, frames: Tensor, lengths: Tensor) -> Tensor:
+        """Describe each frame by (batch, frames, n_frame), zero where there is padding."""
+
+        def one_by_one(pictures: Tensor) -> Tensor:
+            maps = self.convolutions(pictures).flatten(1)  # (real frames, channels * height * width)
+            return torch.relu(self.frame(self.dropout(maps)))
+
+        return _each_frame(one_by_one, frames, lengths, KINETICS)
+
+
+@dataclass(frozen=True)
+class ResNetTransformerConfig:
+    """Sizes of the network; the defaults are the recipe video/resnet-transformer with published weights."""
+
+    n_emotions: int
+    size: int = 112  # pixels
+    channels: tuple[int, ...] = (64, 128, 256, 512)
+    n_blocks: int = 2  # in each of the four layers: ResNet-18
+    d_model: int = 128
+    n_layers: int = 3
+    n_heads: int = 2
+    n_ff: int = 512
+    dropout: float = 0.1
+    pretrained: bool = False  # whether the trunk is given published weights
+    n_frozen: int = 8  # tensors at the beginning of published weights that stay as they are
+
+
+class ResNetTransformer(nn.Module):
+    """A ResNet describes each frame, a Transformer relates the frames, a mean over the real ones sums the clip up."""
+
+    def __init__(self, config: ResNetTransformerConfig) -> None:
+        super().__init__()
+        self.config, self.n_encoded = config, config.d_model
+        self.trunk = ResNetTrunk(config)
+        n_left = math.ceil(config.size / 32)  # of height and width, behind five halvings
+        self.dense = nn.Linear(config.channels[-1] * n_left**2, config.d_model)
+        layer = nn.TransformerEncoderLayer(
+            config.d_model, config.n_heads, config.n_ff, config.dropout, batch_first=True
+        )
+        self.encoder = nn.TransformerEncoder(layer, config.n_layers, enable_nested_tensor=False)
+        self.summary = SummaryOverTime("mean", config.d_model)
+        self.out = nn.Linear(config.d_model, config.n_emotions)
+
+    def forward(self, frames: Tensor, lengths: Tensor) -> Tensor:
+        """Turn (batch, frames, size, size, 3) uint8 with (batch,) real lengths into logits (batch, n_emotions)."""
+        return self.out(self.encode(frames, lengths))
+
+    def encode(self, frames: Tensor, lengths: Tensor) -> Tensor:
+        """Sum each clip up in (batch, d_model), what the output layer judges by."""
+        steps = _each_frame(lambda pictures: self.dense(self.trunk(pictures).flatten(1)), frames, lengths, IMAGENET)
+        steps = steps + positions(steps.shape[1], self.config.d_model).to(steps)
+        padding = ~real_steps(lengths, steps.shape[1])
+        return self.summary(self.encoder(steps, src_key_padding_mask=padding), lengths)
+
+    def load_weights(self, source: str) -> None:
+        """Give the trunk its published weights, see `load_published`."""
+        load_published(self.trunk, source, beside=("fc.",))
+
+
+class ResNetTrunk(nn.Module):
+    """ResNet without its last layer: pictures (n, 3, size, size) in, maps (n, 512, size / 32, size / 32) out.
+
+    The parts have the names that torchvision gives them. Source: He et al. 2016.
+    """
+
+    def __init__(self, config: ResNetTransformerConfig) -> None:
+        super().__init__()
+        first = config.channels[0]
+        self.pretrained = config.pretrained
+        self.conv1 = nn.Conv2d(3, first, 7, 2, 3, bias=False)
+        self.bn1 = nn.BatchNorm2d(first)
+        self.maxpool = nn.MaxPool2d(3, 2, 1)
+        for number, (n_in, n_out) in enumerate(pairwise((first, *config.channels)), start=1):
+            blocks = [ResidualBlock(n_in, n_out, stride=1 if number == 1 else 2)]
+            blocks += [ResidualBlock(n_out, n_out, stride=1) for _ in range(config.n_blocks - 1)]
+            self.add_module(f"layer{number}", nn.Sequential(*blocks))
+        for weights in list(self.parameters())[: config.n_frozen if config.pretrained else 0]:
+            weights.requires_grad_(False)
+
+    def forward(self, pictures: Tensor) -> Tensor:
+        """Turn (n, 3, height, width) into (n, 512, height / 32, width / 32)."""
+        x = self.maxpool(torch.relu(self.bn1(self.conv1(pictures))))
+        for number in range(1, 5):
+            x = getattr(self, f"layer{number}")(x)
+        return x
+
+    def pretrained_parameters(self) -> Iterator[nn.Parameter]:
+        """Yield what comes from the published weights, and should change slowly."""
+        return iter(self.parameters() if self.pretrained else ())
+
+
+class ResidualBlock(nn.Module):
+    """Two convolutions that say how the picture should change; the picture itself goes round them."""
+
+    def __init__(self, n_in: int, n_out: int, *, stride: int) -> None:
+        super().__init__()
+        self.conv1, self.bn1 = nn.Conv2d(n_in, n_out, 3, stride, 1, bias=False), nn.BatchNorm2d(n_out)
+        self.conv2, self.bn2 = nn.Conv2d(n_out, n_out, 3, 1, 1, bias=False), nn.BatchNorm2d(n_out)
+        same = stride == 1 and n_in == n_out
+        shorter = nn.Sequential(nn.Conv2d(n_in, n_out, 1, stride, bias=False), nn.BatchNorm2d(n_out))
+        self.downsample = None if same else shorter
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Turn (n, n_in, height, width) into (n, n_out, height / stride, width / stride)."""
+        change = self.bn2(self.conv2(torch.relu(self.bn1(self.conv1(x)))))
+        return torch.relu(change + (x if self.downsample is None else self.downsample(x)))
+
+
+@dataclass(frozen=True)
+class I3dConfig:
+    """Sizes of the network; the defaults are the recipe video/i3d with published weights."""
+
+    n_emotions: int
+    size: int = 112  # pixels; the published weights saw 224, but no layer asks for it
+    width: float = 1.0  # of all layers, as a share of the published one
+    dropout: float = 0.5  # before the output
+    pretrained: bool = False  # whether it is given published weights
+
+
+# Channels of the published network: 1 x 1; 1 x 1 then 3 x 3, twice; 1 x 1 behind the pooling
+MIXED: Mapping[str, tuple[int, int, int, int, int, int]] = {
+    "Mixed_3b": (64, 96, 128, 16, 32, 32),
+    "Mixed_3c": (128, 128, 192, 32, 96, 64),
+    "Mixed_4b": (192, 96, 208, 16, 48, 64),
+    "Mixed_4c": (160, 112, 224, 24, 64, 64),
+    "Mixed_4d": (128, 128, 256, 24, 64, 64),
+    "Mixed_4e": (112, 144, 288, 32, 64, 64),
+    "Mixed_4f": (256, 160, 320, 32, 128, 128),
+    "Mixed_5b": (256, 160, 320, 32, 128, 128),
+    "Mixed_5c": (384, 192, 384, 48, 128, 128),
+}
+POOLS: Mapping[str, tuple[str, Triple, Triple]] = {  # name of the next part: own name, window, stride
+    "Conv3d_2b_1x1": ("MaxPool3d_2a_3x3", (1, 3, 3), (1, 2, 2)),
+    "Mixed_3b": ("MaxPool3d_3a_3x3", (1, 3, 3), (1, 2, 2)),
+    "Mixed_4b": ("MaxPool3d_4a_3x3", (3, 3, 3), (2, 2, 2)),
+    "Mixed_5b": ("MaxPool3d_5a_2x2", (2, 2, 2), (2, 2, 2)),
+}
+
+
+class I3d(nn.Module):
+    """Inception-v1 whose patterns have a third side, time: they see how a face changes, not only how it looks.
+
+    The parts have the names of the published PyTorch weights. Those average windows of 2 x 7 x 7 and then over time;
+    here all places are averaged, which is the same for clips of two steps and lets clips have any length.
+    Source: Carreira and Zisserman 2017.
+    """
+
+    def __init__(self, config: I3dConfig) -> None:
+        super().__init__()
+
+        def scaled(*channels: int) -> tuple[int, ...]:
+            return tuple(max(1, round(config.width * n)) for n in channels)
+
+        first, third = scaled(64, 192)
+        parts: OrderedDict[str, nn.Module] = OrderedDict()
+        parts["Conv3d_1a_7x7"] = Unit3d(3, first, (7, 7, 7), (2, 2, 2))
+        parts["Conv3d_2b_1x1"] = Unit3d(first, first)
+        parts["Conv3d_2c_3x3"] = Unit3d(first, third, (3, 3, 3))
+        n_in = third
+        for name, published in MIXED.items():
+            channels = scaled(*published)
+            parts[name] = Inception(n_in, channels)
+            n_in = channels[0] + channels[2] + channels[4] + channels[5]
+        for name, part in parts.items():
+            if name in POOLS:
+                pool, window, stride = POOLS[name]
+                self.add_module(pool, Pool3d(window, stride))
+            self.add_module(name, part)
+        self.config, self.n_encoded = config, n_in
+        self.dropout = nn.Dropout(config.dropout)
+        self.out = nn.Linear(n_in, config.n_emotions)
+
+    def forward(self, frames: Tensor, lengths: Tensor) -> Tensor:
+        """Turn (batch, frames, size, size, 3) uint8 with (batch,) real lengths into logits (batch, n_emotions)."""
+        return self.out(self.dropout(self.encode(frames, lengths)))
+
+    def encode(self, frames: Tensor, lengths: Tensor) -> Tensor:
+        """Sum each clip up in (batch, 1024), what the output layer judges by."""
+        x = _each_frame(lambda pictures: pictures, frames, lengths, KINETICS).transpose(1, 2)
+        for part in self.children():  # x: (batch, channels, frames, height, width)
+            if isinstance(part, Unit3d | Pool3d | Inception):
+                x, lengths = part(x, lengths)
+        steps = x.mean(dim=(3, 4))  # (batch, 1024, steps), zero where there is padding
+        return steps.sum(dim=2) / lengths[:, None]
+
+    def load_weights(self, source: str) -> None:
+        """Take all but the output layer from published weights, see `load_published`."""
+        load_published(self, source, beside=("logits.",), own=("out.",))
+
+    def pretrained_parameters(self) -> Iterator[nn.Parameter]:
+        """Yield what comes from the published weights, and should change slowly."""
+        parts = (part for name, part in self.named_parameters() if not name.startswith("out."))
+        return iter(parts if self.config.pretrained else ())
+
+
+class Unit3d(nn.Module):
+    """A convolution over time, height and width, normalised over the real frames; padding stays zero."""
+
+    def __init__(self, n_in: int, n_out: int, window: Triple = (1, 1, 1), stride: Triple = (1, 1, 1)) -> None:
+        super().__init__()
+        self.window, self.stride = window, stride
+        self.conv3d = nn.Conv3d(n_in, n_out, window, stride, bias=False)
+        self.bn = nn.BatchNorm3d(n_out, eps=1e-3, momentum=0.01)
+
+    def forward(self, x: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
+        """Turn (batch, n_in, frames, height, width) into the same with n_out, and the lengths that are left."""
+        x = self.conv3d(_same_padding(x, self.window, self.stride)).transpose(1, 2)
+        lengths = (lengths - 1) // self.stride[0] + 1
+        mask = real_steps(lengths, x.shape[1])
+        normal = torch.relu(self.bn(x[mask].unsqueeze(2)).squeeze(2))  # (real frames, n_out, height, width)
+        return _put_back(normal, mask).transpose(1, 2), lengths
+
+
+class Pool3d(nn.Module):
+    """The largest value of a window; of padding it is zero, as everything comes out of a ReLU."""
+
+    def __init__(self, window: Triple, stride: Triple) -> None:
+        super().__init__()
+        self.window, self.stride = window, stride
+
+    def forward(self, x: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
+        """Turn (batch, channels, frames, height, width) into fewer of the last three, and the lengths that are left."""
+        x = F.max_pool3d(_same_padding(x, self.window, self.stride), self.window, self.stride)
+        lengths = (lengths - 1) // self.stride[0] + 1
+        return x.masked_fill(~real_steps(lengths, x.shape[2])[:, None, :, None, None], 0.0), lengths
+
+
+class Inception(nn.Module):
+    """Four ways of looking at once, small and large windows, joined."""
+
+    def __init__(self, n_in: int, channels: tuple[int, ...]) -> None:
+        super().__init__()
+        self.b0 = Unit3d(n_in, channels[0])
+        self.b1a, self.b1b = Unit3d(n_in, channels[1]), Unit3d(channels[1], channels[2], (3, 3, 3))
+        self.b2a, self.b2b = Unit3d(n_in, channels[3]), Unit3d(channels[3], channels[4], (3, 3, 3))
+        self.b3a, self.b3b = Pool3d((3, 3, 3), (1, 1, 1)), Unit3d(n_in, channels[5])
+
+    def forward(self, x: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
+        """Turn (batch, n_in, frames, height, width) into the same with the channels of all four; lengths stay."""
+        branches = ((self.b0,), (self.b1a, self.b1b), (self.b2a, self.b2b), (self.b3a, self.b3b))
+        joined = []
+        for branch in branches:
+            seen = x
+            for part in branch:
+                seen, _ = part(seen, lengths)
+            joined.append(seen)
+        return torch.cat(joined, dim=1), lengths
+
+
+@dataclass(frozen=True)
+class MlpConfig:
+    """Sizes of the network; the defaults are the recipe video/action-units-mlp."""
+
+    n_emotions: int
+    n_features: int = 35  # action units
+    n_hidden: tuple[int, ...] = (128, 128)
+    input_dropout: float = 0.0
+    dropout: float = 0.0
+
+
+class Mlp(nn.Module):
+    """Layers of neurons that see all features of an utterance at once: (batch, n_features) in, logits out."""
+
+    def __init__(self, config: MlpConfig) -> None:
+        super().__init__()
+        self.config, self.n_encoded = config, config.n_hidden[-1]
+        layers: list[nn.Module] = [nn.Dropout(config.input_dropout)]
+        for number, (n_in, n_out) in enumerate(pairwise((config.n_features, *config.n_hidden))):
+            layers += [nn.Dropout(config.dropout)] * bool(number) + [nn.Linear(n_in, n_out), nn.ReLU()]
+        self.hidden = nn.Sequential(*layers)
+        self.dropout = nn.Dropout(config.dropout)
+        self.out = nn.Linear(self.n_encoded, config.n_emotions)
+
+    def forward(self, features: Tensor, lengths: Tensor) -> Tensor:
+        """Turn (batch, n_features) into logits (batch, n_emotions); all are equally long, so lengths say nothing."""
+        return self.out(self.dropout(self.encode(features, lengths)))
+
+    def encode(self, features: Tensor, lengths: Tensor) -> Tensor:
+        """Sum each utterance up in (batch, n_encoded), what the output layer judges by."""
+        return self.hidden(features)
+
+
+@dataclass(frozen=True)
+class FaceChanges:
+    """Small changes of a training batch's faces that leave their emotion alone: an `augment` for `emolab.training.fit`.
+
+    Faces are the first modality, (batch, frames, size, size, 3) uint8; all frames of a clip are changed alike.
+    """
+
+    mirror: bool = True  # half of the clips
+    max_light: float = 0.2  # 0.2: each colour from a fifth darker to a fifth brighter, as skin, hair and lamps differ
+    max_shift: int = 2  # pixels up, down, left or right, one shift a batch
+
+    def __call__(self, inputs: tuple[Tensor, ...], random: torch.Generator) -> tuple[Tensor, ...]:
+        """Change the first modality of a batch; what is drawn depends on `random` alone."""
+        frames, *others = inputs
+        shape = (len(frames), 1, 1, 1, 3)
+        light = 1 + self.max_light * (2 * torch.rand(shape, generator=random) - 1)
+        turned = (torch.rand(shape[:-1], generator=random)[..., None] < 0.5 * self.mirror).to(frames.device)
+        shift = torch.randint(-self.max_shift, self.max_shift + 1, (2,), generator=random).tolist()
+        frames = torch.where(turned, frames.flip(3), frames).roll(shift, dims=(2, 3))
+        return ((frames * light.to(frames.device)).clamp(0, 255).to(torch.uint8), *others)
+
+
+def positions(n_steps: int, n_features: int) -> Tensor:
+    """Tell the places of a sequence apart by waves of different length: (n_steps, n_features), Vaswani et al. 2017."""
+    slowness = 10_000.0 ** (torch.arange(0, n_features, 2) / n_features)
+    angles = torch.arange(n_steps)[:, None] / slowness
+    return torch.stack([angles.sin(), angles.cos()], dim=2).flatten(1)[:, :n_features]
+
+
+def load_published(network: nn.Module, source: str, *, beside: tuple[str, ...] = (), own: tuple[str, ...] = ()) -> None:
+    """Give a network the weights of a file.
+
+    Args:
+        network: Its parts have the names of the published ones.
+        source: A state dict as torch or safetensors saves it: a path, or a name that is looked for below
+            `weights_root()` and among torch's own downloads.
+        beside: Beginnings of names that the file has and the network does not need, such as its old output layer.
+        own: Beginnings of names that the network has and the file does not know.
+
+    Raises:
+        OSError: If there is no such file.
+        ValueError: If it is no state dict, or one of another network.
+    """
+    places = (Path(source).expanduser(), weights_root() / source, Path(torch.hub.get_dir(), "checkpoints", source))
+    path = next((place for place in places if place.is_file()), None)
+    if path is None:
+        raise OSError(
+            f"no weights {source!r}: neither {places[1]} nor {places[2]} is there. Expected the published state dict. "
+            "Put the file there, or give another with weights=; preset quick needs none."
+        )
+    found = {name: value for name, value in _state_dict(path).items() if not name.startswith(beside or ("\0",))}
+    shapes = {name: value.shape for name, value in network.state_dict().items() if not name.startswith(own or ("\0",))}
+    odd = [name for name in shapes.keys() | found.keys() if name not in found or found[name].shape != shapes.get(name)]
+    odd = sorted(name for name in odd if not name.endswith("num_batches_tracked"))  # old files do not count them
+    if odd:
+        raise ValueError(
+            f"{path} does not fit {type(network).__name__}: {len(odd)} tensors are missing, unknown or "
+            f"of another shape, first {odd[0]}. Expected the published weights of just this network. Take their file."
+        )
+    network.load_state_dict(found, strict=False)
+
+
+def _state_dict(path: Path) -> dict[str, Tensor]:
+    """Read a state dict that torch or safetensors has saved."""
+    from safetensors.torch import load_file
+
+    try:
+        found = load_file(path) if path.suffix == ".safetensors" else torch.load(path, "cpu", weights_only=True)
+        return {name.removeprefix("module."): value for name, value in found.items() if isinstance(value, Tensor)}
+    except Exception as error:  # pickle, zip, torch and safetensors each have their own
+        raise ValueError(
+            f"{path} cannot be read as weights ({type(error).__name__}); expected a state dict, saved by torch or "
+            "safetensors. Get the file again."
+        ) from error
+
+
+def _each_frame(
+    look: Callable[[Tensor], Tensor], frames: Tensor, lengths: Tensor, colours: tuple[tuple[float, ...], ...]
+) -> Tensor:
+    """Show the real frames, all clips together, as (n, 3, height, width) to `look`; put its answers in their places.
+
+    Returns:
+        (batch, frames, …), zero where there is padding.
+    """
+    mask = real_steps(lengths, frames.shape[1])
+    mean, deviation = (torch.tensor(values, device=frames.device)[:, None, None] * 255 for values in colours)
+    pictures = (frames[mask].permute(0, 3, 1, 2).float() - mean) / deviation
+    return _put_back(look(pictures), mask)
+
+
+def _put_back(values: Tensor, mask: Tensor) -> Tensor:
+    """Put (n, …) where (batch, steps) `mask` is true, zeros elsewhere: (batch, steps, …)."""
+    places = mask.flatten().nonzero()[:, 0]
+    empty = values.new_zeros(mask.numel(), *values.shape[1:])
+    return empty.index_copy(0, places, values).unflatten(0, mask.shape)
+
+
+def _same_padding(x: Tensor, window: Triple, stride: Triple) -> Tensor:
+    """Pad with zeros so that each stride gives a step, as TensorFlow does.
+
+    In height and width the padding before depends on the size; in time it must not, or a clip's answer would depend
+    on how long its neighbours are: it is that of an even number of frames.
+    """
+    pads: list[int] = []
+    for n, wide, step in zip(x.shape[2:], window, stride, strict=True):
+        needed = max((math.ceil(n / step) - 1) * step + wide - n, 0)
+        before = max(wide - step, 0) // 2 if not pads else needed // 2
+        pads = [*pads, before, max(needed - before, 0)]
+    return F.pad(x, [pads[place] for place in (4, 5, 2, 3, 0, 1)])
