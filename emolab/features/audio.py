@@ -1,4 +1,4 @@
-"""What a model hears: mel bands, MFCCs, pitch, loudness, and statistics of them over an utterance.
+"""What a model hears: mel bands, MFCCs, pitch classes, pitch, loudness, and statistics of them over an utterance.
 
 Every function takes a wave of (samples,) float32, mono, 16 kHz, full scale 1, as `emolab.media.read_audio` gives it,
 and puts time first. Frames are centred on 0, hop_s, 2 hop_s, … seconds and the wave is padded with silence at both
@@ -25,7 +25,7 @@ from emolab.features.cache import cached_features, source_digest
 from emolab.media import SAMPLE_RATE
 
 Floats = NDArray[np.float32]
-AudioKind = Literal["log-mel", "mfcc", "functionals", "classical8"]
+AudioKind = Literal["log-mel", "mfcc", "chroma", "functionals", "classical8"]
 
 WINDOW_LENGTH = SAMPLE_RATE * 25 // 1000  # 400 samples, 25 ms
 HOP_S = 0.010  # seconds between two frames
@@ -38,12 +38,21 @@ LONGEST_PERIOD = 256  # samples; voices down to 62.5 Hz
 SHORTEST_PERIOD = 26  # samples; voices up to 615 Hz
 SURE_VOICE = 0.15  # aperiodicity: the first period below it is the pitch, the usual threshold of YIN
 MAX_APERIODICITY = 0.35  # above it, a frame counts as unvoiced
+STEADY_S = 0.15  # seconds of voice; the median pitch over them settles the octave of the frame in the middle
 VOICE_RANGE_DB = 40.0  # frames that far below the loudest are not voice
 SPEECH_RANGE_DB = 30.0  # statistics are taken over the frames that are at most so far below the loudest
 N_BROAD_MELS = 16  # bands of the statistics, broad enough to be told apart by name
 CONTRAST_BINS = (0, 6, 13, 26, 51, 102, N_FFT // 2 + 1)  # about octaves: 0, 200, 400, 800, 1,600, 3,200, 8,000 Hz
 ROLLOFF_SHARE = 0.85  # of the power lies below the rolloff frequency
 PITCH_REFERENCE = 100.0  # Hz; pitch in semitones above it
+ARCS = (2, 3, 4, 5)  # half waves over the utterance; one half wave is the trend
+SWINGS = (0, 1, 2, 4, 8, 16, 32)  # Hz, edges of the ranges of how fast a descriptor goes up and down
+N_SWING_FFT = 512  # frames, at least; 5 s
+SMALLEST_SWING = 1e-6  # of a descriptor's power; what moves less stands still
+SMALLEST_APERIODICITY = 1e-3  # a harmonics-to-noise ratio ends at 30 dB
+N_CHROMA, N_CHROMA_FFT = 12, 2048  # semitones of an octave, points: bins 8 Hz apart
+CHROMA_CENTRE, CHROMA_WIDTH = 5.0, 2.0  # octaves above 27.5 Hz, octaves: 880 Hz counts most
+LOWEST_C = 440 * 2 ** (-57 / 12)  # Hz, 16.35
 CLIP_SHARE, SILENCE_SHARE = 0.45, 0.4  # of the mean amplitude, of the mean level; classical8
 N_MEDIAN, MEDIAN_HOP_S = 11, 0.030  # frames or bands, seconds; the two medians that tell tones from clicks
 
@@ -52,7 +61,7 @@ def audio_features(kind: AudioKind, paths: Sequence[Path], **options: float) -> 
     """Return one feature of each sound file, computed once and then taken from the cache.
 
     Args:
-        kind: "log-mel" and "mfcc" give (frames, n) a file, "functionals" and "classical8" give (n,).
+        kind: "log-mel", "mfcc" and "chroma" give (frames, n) a file, "functionals" and "classical8" give (n,).
         paths: Sound files, or films whose sound is read.
         options: What the function of that name takes beside the wave, such as `n_mels=40` or `hop_s=0.02`.
 
@@ -63,8 +72,8 @@ def audio_features(kind: AudioKind, paths: Sequence[Path], **options: float) -> 
         ValueError: If there is no such kind or option, or if files cannot be read; all of those are named.
         FileNotFoundError: If files are missing; they are named.
     """
-    functions: dict[str, Callable[..., Floats]]
-    functions = {"log-mel": log_mel, "mfcc": mfcc, "functionals": functionals, "classical8": classical8}
+    functions: dict[str, Callable[..., Floats]] = {"log-mel": log_mel, "mfcc": mfcc, "chroma": chroma}
+    functions |= {"functionals": functionals, "classical8": classical8}
     if kind not in functions:
         raise ValueError(f"no audio feature {kind!r}; expected one of {list(functions)}. Correct the name.")
     known = list(signature(functions[kind]).parameters)[1:]
@@ -105,6 +114,19 @@ def mfcc(wave: Floats, *, n_mfcc: int = N_MFCC, n_mels: int = N_MELS, hop_s: flo
     return fft.dct(log_mel(wave, n_mels=n_mels, hop_s=hop_s), norm="ortho", axis=1)[:, :n_mfcc]
 
 
+def chroma(wave: Floats, *, hop_s: float = HOP_S) -> Floats:
+    """Measure how much sound there is in each of the twelve pitch classes C, C#, …, B, whatever the octave.
+
+    Made for music: a voice glides between the keys. Windows are 128 ms long, so that bins are narrow enough.
+
+    Returns:
+        (frames, 12) float32, power relative to the strongest class of the frame; silence is 0.
+    """
+    power = _power(wave, hop_s, N_CHROMA_FFT, N_CHROMA_FFT) @ _chroma_filters()
+    strongest = power.max(axis=1, keepdims=True)
+    return np.divide(power, strongest, out=np.zeros_like(power), where=strongest > SILENCE)
+
+
 def rms_level(wave: Floats, *, hop_s: float = HOP_S) -> Floats:
     """Return the root mean square level of each frame: (frames,) float32, dB relative to full scale, from -100."""
     frames = _frames(wave, WINDOW_LENGTH, hop_s)
@@ -112,8 +134,12 @@ def rms_level(wave: Floats, *, hop_s: float = HOP_S) -> Floats:
 
 
 def f0(wave: Floats, *, hop_s: float = HOP_S) -> Floats:
-    """Return the pitch of each frame, 62.5 to 615 Hz: (frames,) float32, Hz, NaN where the frame is not voiced."""
-    return _voiced_only(*yin(wave, hop_s=hop_s), rms_level(wave, hop_s=hop_s))
+    """Return the pitch of each frame, 62.5 to 615 Hz: (frames,) float32, Hz, NaN where the frame is not voiced.
+
+    A frame whose pitch is an octave away from that of its neighbours has been taken for a multiple or a part of its
+    period, and is put right.
+    """
+    return _steady(_voiced_only(*yin(wave, hop_s=hop_s), rms_level(wave, hop_s=hop_s)), hop_s)
 
 
 def yin(wave: Floats, *, hop_s: float = HOP_S) -> tuple[Floats, Floats]:
@@ -156,7 +182,13 @@ DESCRIPTORS = (
 )
 STATISTICS = ("mean", "std", "low", "high", "trend", "change")
 TIMING = ("seconds of speech", "share of pauses", "share of voice", "voiced stretches a second")
-FUNCTIONAL_NAMES = (*(f"{name}: {statistic}" for name in DESCRIPTORS for statistic in STATISTICS), *TIMING)
+MOVEMENTS = (*(f"arc {n}" for n in ARCS), *(f"swings {low}-{high} Hz" for low, high in pairwise(SWINGS)))
+QUALITY = ("harmonics to noise: mean", "harmonics to noise: std", "jitter", "shimmer")
+FUNCTIONAL_NAMES = (
+    *(f"{name}: {statistic}" for name in DESCRIPTORS for statistic in STATISTICS),
+    *(f"{name}: {movement}" for name in DESCRIPTORS for movement in MOVEMENTS),
+    *(*QUALITY, *TIMING),
+)
 CLASSICAL_NAMES = (
     *("amplitude mean", "amplitude std", "level mean", "level std", "share of silence"),
     *("share of harmonics", "autocorrelation max", "autocorrelation std"),
@@ -188,7 +220,7 @@ def descriptors(wave: Floats, *, hop_s: float = HOP_S) -> Floats:
         np.abs(np.diff(mels, axis=0, prepend=mels[:1])).mean(axis=1),
         np.diff(np.signbit(_frames(wave, WINDOW_LENGTH, hop_s)), axis=1).mean(axis=1),
         aperiodicity,
-        12 * np.log2(_voiced_only(pitch, aperiodicity, level) / PITCH_REFERENCE),
+        12 * np.log2(_steady(_voiced_only(pitch, aperiodicity, level), hop_s) / PITCH_REFERENCE),
     ]
     return np.column_stack(columns).astype(np.float32)
 
@@ -201,6 +233,11 @@ def functionals(wave: Floats) -> Floats:
     over the frames with speech: at most 30 dB below the loudest. Pitch, in semitones above 100 Hz, is taken over the
     voiced ones among them; where nothing is voiced, its statistics are 0 and so is the share of voice.
 
+    How each descriptor moves from the first frame with speech to the last, pauses included, is told by its arcs (the
+    amplitude of 2, 3, … half waves over the utterance: 2 is a valley, or a hill if negative) and its swings (the
+    power of its ups and downs in ranges of speed, dB). Of the voice itself: harmonics to noise in dB, jitter (how far
+    a period is from the mean of those 10 ms before and after, in per cent) and shimmer (the same of the level, dB).
+
     Returns:
         (len(FUNCTIONAL_NAMES),) float32.
     """
@@ -208,13 +245,16 @@ def functionals(wave: Floats) -> Floats:
     level, pitch = frames[:, DESCRIPTORS.index("level")], frames[:, -1]
     speech = level > level.max() - SPEECH_RANGE_DB
     voiced = speech & ~np.isnan(pitch)
+    places = np.flatnonzero(voiced) if voiced.any() else np.zeros(1, np.intp)
     semitones = pitch[voiced] if voiced.any() else np.zeros(1, np.float32)
     first, last = np.flatnonzero(speech)[[0, -1]]
+    tracks = np.maximum(frames, frames[speech].min(axis=0))  # however silent, a pause is no deeper than soft speech
+    tracks[:, -1] = np.interp(np.arange(len(tracks)), places, semitones)
     seconds = (last + 1 - first) * HOP_S
     n_stretches = np.count_nonzero(np.diff(voiced.astype(np.int8), prepend=0) == 1)
     timing = [seconds, 1 - speech[first : last + 1].mean(), voiced.sum() / speech.sum(), n_stretches / seconds]
-    parts = [_statistics(frames[speech, :-1]), _statistics(semitones[:, None]), np.array(timing)]
-    return np.concatenate(parts).astype(np.float32)
+    parts = [_statistics(frames[speech, :-1]), _statistics(semitones[:, None]), _movements(tracks[first : last + 1])]
+    return np.concatenate([*parts, _quality(frames, voiced), timing]).astype(np.float32)
 
 
 def classical8(wave: Floats) -> Floats:
@@ -244,6 +284,14 @@ def _voiced_only(pitch: Floats, aperiodicity: Floats, level: Floats) -> Floats:
     return np.where(voiced, pitch, np.float32(np.nan))
 
 
+def _steady(pitch: Floats, hop_s: float) -> Floats:
+    """Move the pitch of voiced frames by whole octaves to where that of the frames around them is."""
+    steady, voiced = pitch.copy(), np.flatnonzero(~np.isnan(pitch))
+    around = median_filter(pitch[voiced], 2 * round(STEADY_S / hop_s / 2) + 1, mode="nearest")
+    steady[voiced] /= np.exp2(np.round(np.log2(pitch[voiced] / around)))
+    return steady
+
+
 def _statistics(values: Floats) -> Floats:
     """Turn (frames, n) into (n * len(STATISTICS),), the statistics of a column beside each other."""
     time = np.linspace(-1, 1, len(values)) if len(values) > 1 else np.zeros(1)
@@ -251,6 +299,34 @@ def _statistics(values: Floats) -> Floats:
     trend = 2 * time @ values / max(float(time @ time), 1.0)
     change = np.abs(np.diff(values, axis=0)).sum(axis=0) / max(len(values) - 1, 1)
     return np.column_stack([values.mean(axis=0), values.std(axis=0), low, high, trend, change]).ravel()
+
+
+def _movements(tracks: Floats) -> Floats:
+    """Turn (frames, n) into (n * len(MOVEMENTS),), the movements of a column beside each other."""
+    n = len(tracks)
+    arcs = 2 / n * np.cos(np.pi * np.outer(ARCS, np.arange(n) + 0.5) / n) @ tracks
+    n_fft = fft.next_fast_len(max(n, N_SWING_FFT), real=True)
+    power = np.abs(fft.rfft(tracks - tracks.mean(axis=0), n_fft, axis=0)) ** 2 / n
+    edges = np.searchsorted(fft.rfftfreq(n_fft, HOP_S), SWINGS)
+    swings = np.add.reduceat(power[: edges[-1]], edges[:-1]) / np.diff(edges)[:, None]
+    return np.vstack([arcs, 10 * np.log10(swings + SMALLEST_SWING)]).T.ravel()
+
+
+def _quality(frames: Floats, voiced: NDArray[np.bool_]) -> Floats:
+    """Return the numbers that `QUALITY` names, 0 where there is too little voice."""
+    if not voiced.any():
+        return np.zeros(len(QUALITY), np.float32)
+    noise = frames[voiced, DESCRIPTORS.index("aperiodicity")].clip(SMALLEST_APERIODICITY, 1 - SMALLEST_APERIODICITY)
+    harmonics = 10 * np.log10((1 - noise) / noise)
+    jitter = 100 * np.log(2) / 12 * _unsteadiness(frames[:, -1], voiced)  # semitones to per cent of the period
+    shimmer = _unsteadiness(frames[:, DESCRIPTORS.index("level")], voiced)
+    return np.array([harmonics.mean(), harmonics.std(), jitter, shimmer], np.float32)
+
+
+def _unsteadiness(track: Floats, known: NDArray[np.bool_]) -> float:
+    """Return how far a value of (frames,) is from the mean of its two neighbours, where all three are known."""
+    away = np.abs((track[:-2] + track[2:]) / 2 - track[1:-1])[known[:-2] & known[1:-1] & known[2:]]
+    return float(away.mean()) if len(away) else 0.0
 
 
 def _contrast(decibels: Floats) -> Floats:
@@ -292,9 +368,9 @@ def _frames(wave: Floats, length: int, hop_s: float) -> Floats:
     return sliding_window_view(padded, length)[: len(wave) + 1 : max(1, round(hop_s * SAMPLE_RATE))]
 
 
-def _power(wave: Floats, hop_s: float) -> Floats:
-    """Return the power spectrum of each frame: (frames, N_FFT // 2 + 1) float32."""
-    spectrum = fft.rfft(_frames(wave, WINDOW_LENGTH, hop_s) * _hann(), N_FFT, axis=1)
+def _power(wave: Floats, hop_s: float, length: int = WINDOW_LENGTH, n_fft: int = N_FFT) -> Floats:
+    """Return the power spectrum of each frame: (frames, n_fft // 2 + 1) float32."""
+    spectrum = fft.rfft(_frames(wave, length, hop_s) * _hann(length), n_fft, axis=1)
     return spectrum.real**2 + spectrum.imag**2
 
 
@@ -303,8 +379,8 @@ def _decibels(power: Floats) -> Floats:
 
 
 @lru_cache
-def _hann() -> Floats:
-    return (0.5 - 0.5 * np.cos(2 * np.pi * np.arange(WINDOW_LENGTH) / WINDOW_LENGTH)).astype(np.float32)
+def _hann(length: int) -> Floats:
+    return (0.5 - 0.5 * np.cos(2 * np.pi * np.arange(length) / length)).astype(np.float32)
 
 
 @lru_cache
@@ -319,3 +395,22 @@ def _mel_filters(n_mels: int) -> Floats:
     if not (triangles > 0).any(axis=0).all():
         raise ValueError(f"n_mels={n_mels} leaves bands without a bin; expected at most 192. Take fewer bands.")
     return (triangles * 2 / (high - low)).astype(np.float32)
+
+
+@lru_cache
+def _chroma_filters() -> Floats:
+    """Return (N_CHROMA_FFT // 2 + 1, 12) weights that sum the bins of a power spectrum into pitch classes.
+
+    A bin counts for the classes around its own, the wider the fewer bins a semitone has down there, and most around
+    880 Hz, after Ellis 2007.
+    """
+    hertz = np.arange(1, N_CHROMA_FFT) * SAMPLE_RATE / N_CHROMA_FFT
+    key = N_CHROMA * np.log2(hertz / LOWEST_C)  # semitones above the lowest C
+    key = np.concatenate([key[:1] - 1.5 * N_CHROMA, key])  # 0 Hz has no pitch; it is put far below
+    width = np.maximum(np.diff(key, append=key[-1] + 1), 1)[:, None]  # semitones from bin to bin
+    away = (key[:, None] - np.arange(N_CHROMA) + N_CHROMA / 2) % N_CHROMA - N_CHROMA / 2
+    weights = np.exp(-2 * (away / width) ** 2)
+    weights /= np.linalg.norm(weights, axis=1, keepdims=True)
+    octave = (key + 12 * np.log2(LOWEST_C / 27.5)) / N_CHROMA
+    weights *= np.exp(-(((octave - CHROMA_CENTRE) / CHROMA_WIDTH) ** 2) / 2)[:, None]
+    return weights[: N_CHROMA_FFT // 2 + 1].astype(np.float32)

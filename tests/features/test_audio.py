@@ -14,6 +14,7 @@ from emolab.features.audio import (
     DESCRIPTORS,
     FUNCTIONAL_NAMES,
     audio_features,
+    chroma,
     classical8,
     descriptors,
     f0,
@@ -25,7 +26,7 @@ from emolab.features.audio import (
 )
 from emolab.media import SAMPLE_RATE
 
-ALL = (log_mel, mfcc, f0, rms_level, descriptors, functionals, classical8)
+ALL = (log_mel, mfcc, chroma, f0, rms_level, descriptors, functionals, classical8)
 
 
 def voice(hertz: float, *, seconds: float = 0.5, amplitude: float = 0.1) -> np.ndarray:
@@ -57,6 +58,23 @@ def test_mel_edges_are_slaneys(n_mels: int) -> None:
     librosa = pytest.importorskip("librosa")
     expected = librosa.mel_frequencies(n_mels=n_mels + 2, fmin=0, fmax=SAMPLE_RATE / 2)
     np.testing.assert_allclose(mel_edges(n_mels), expected, atol=1e-6)
+
+
+@pytest.mark.parametrize("hop_s", [0.01, 0.032])
+def test_chroma_agrees_with_librosa(hop_s: float) -> None:
+    librosa = pytest.importorskip("librosa")
+    wave = np.concatenate([voice(140) + noise(amplitude=0.01), np.zeros(8000, np.float32)])
+    hop = round(hop_s * SAMPLE_RATE)
+    expected = librosa.feature.chroma_stft(y=wave, sr=SAMPLE_RATE, n_fft=2048, hop_length=hop, tuning=0.0)
+    np.testing.assert_allclose(chroma(wave, hop_s=hop_s), expected.T, atol=1e-5)
+
+
+@pytest.mark.parametrize(("hertz", "name"), [(440, "A"), (880, "A"), (261.63, "C"), (784, "G")])
+def test_chroma_names_the_key_in_any_octave(hertz: float, name: str) -> None:
+    time = np.arange(SAMPLE_RATE) / SAMPLE_RATE
+    keys = ["C", "C#", "D", "D#", "E", "F", "F#", "G", "G#", "A", "A#", "B"]
+    strongest = chroma(np.sin(2 * np.pi * hertz * time).astype(np.float32))[10:-10].argmax(axis=1)
+    assert {keys[number] for number in strongest} == {name}
 
 
 @pytest.mark.parametrize(("n_mels", "hop_s"), [(40, 0.01), (64, 0.02)])
@@ -118,6 +136,15 @@ def test_f0_follows_a_glide() -> None:
 @pytest.mark.parametrize("wave", [np.zeros(8000, np.float32), noise()], ids=["silence", "noise"])
 def test_f0_is_nan_where_nothing_is_voiced(wave: np.ndarray) -> None:
     assert np.isnan(f0(wave)).all()
+
+
+def test_f0_mends_single_octave_slips_and_keeps_a_leap_of_the_voice() -> None:
+    pitch = np.r_[np.full(30, 200.0), np.full(30, 100.0)].astype(np.float32)  # the voice itself falls by an octave
+    slips = pitch.copy()
+    slips[[7, 8, 40]] *= [2, 0.5, 2]
+    slips[20:24] = np.nan
+    expected = np.where(np.isnan(slips), np.nan, pitch)
+    np.testing.assert_array_equal(audio._steady(slips, 0.01), expected)
 
 
 def test_f0_of_real_voices_tells_women_from_men(ravdess_root: Path) -> None:
@@ -182,6 +209,32 @@ def test_functionals_say_what_their_names_say() -> None:
     assert functional(noise(), "share of voice") == functional(noise(), "pitch: mean") == 0
 
 
+def test_arcs_and_swings_say_how_the_level_moves() -> None:
+    seconds = np.arange(2 * SAMPLE_RATE) / SAMPLE_RATE
+    hill = noise(2, 0.1) * (10 ** (-np.cos(2 * np.pi * seconds / 2) / 4)).astype(
+        np.float32
+    )  # 10 dB, loud in the middle
+    assert functional(hill, "level: arc 2") == pytest.approx(-5, abs=0.5)
+    assert functional(hill, "level: arc 3") == pytest.approx(0, abs=0.5)
+    assert functional(noise(2), "level: arc 2") == pytest.approx(0, abs=0.5)
+    trembling = noise(2, 0.1) * (10 ** (np.sin(2 * np.pi * 6 * seconds) / 8)).astype(np.float32)  # 6 times a second
+    swings = {name: functional(trembling, f"level: {name}") for name in audio.MOVEMENTS if name.startswith("swings")}
+    assert max(swings, key=swings.__getitem__) == "swings 4-8 Hz"
+    long = functional(np.tile(trembling, 4), "level: swings 4-8 Hz")  # longer than the shortest transform
+    assert long == pytest.approx(swings["swings 4-8 Hz"], abs=4)
+
+
+def test_jitter_and_shimmer_hear_an_unsteady_voice() -> None:
+    steady, gains = voice(160, seconds=1), np.random.default_rng(7).uniform(0.3, 1, 100).astype(np.float32)
+    assert functional(steady * np.repeat(gains, 160), "shimmer") > 3 * functional(steady, "shimmer")
+    periods = 106 + 3 * np.tile(np.repeat([-1, 1], 3), 25)  # samples; three short ones, three long ones
+    rough = np.concatenate([np.sin(2 * np.pi * np.arange(n) / n) for n in periods]).astype(np.float32)
+    assert functional(rough, "jitter") > 4 * functional(steady, "jitter")
+    breathy = functional(steady + noise(1, 0.02), "harmonics to noise: mean")
+    assert breathy < functional(steady, "harmonics to noise: mean") <= 30
+    assert functional(noise(), "jitter") == functional(noise(), "harmonics to noise: std") == 0
+
+
 def test_functionals_do_not_depend_on_silence_around_the_speech() -> None:
     short, long = (functionals(np.pad(voice(180), n_samples)) for n_samples in (1600, 16_000))
     np.testing.assert_allclose(long, short, rtol=1e-4, atol=1e-3)
@@ -198,14 +251,16 @@ def test_classical8_by_hand() -> None:
     assert classical8(voice(300))[5] > 0.8 > 0.6 > classical8(noise())[5]
 
 
-@pytest.mark.parametrize("kind", ["log-mel", "mfcc", "functionals", "classical8"])
+FUNCTIONS = {"log-mel": log_mel, "mfcc": mfcc, "chroma": chroma, "functionals": functionals, "classical8": classical8}
+
+
+@pytest.mark.parametrize("kind", FUNCTIONS)
 def test_audio_features_reads_computes_and_caches(kind: audio.AudioKind, tmp_path: Path) -> None:
     wave = voice(200)
     soundfile.write(tmp_path / "a.wav", wave, SAMPLE_RATE, subtype="FLOAT")
-    function = {"log-mel": log_mel, "mfcc": mfcc, "functionals": functionals, "classical8": classical8}[kind]
     for _ in range(2):
         (values,) = audio_features(kind, [tmp_path / "a.wav"])
-        np.testing.assert_array_equal(values, function(wave))
+        np.testing.assert_array_equal(values, FUNCTIONS[kind](wave))
 
 
 def test_audio_features_keeps_options_apart(tmp_path: Path) -> None:
