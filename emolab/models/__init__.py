@@ -19,6 +19,8 @@ def build(spec: Mapping[str, Any]) -> nn.Module:
 
     kinds: dict[str, tuple[Any, Any]] = {
         "cnn-bilstm": (audio.CnnBiLstm, audio.CnnBiLstmConfig),
+        "cnn-2d": (audio.Cnn2d, audio.Cnn2dConfig),
+        "lstm": (audio.Lstm, audio.LstmConfig),
         "word-lstm": (text.WordLstm, text.WordLstmConfig),
         "layer-head": (pretrained.LayerHead, pretrained.LayerHeadConfig),
         "sound-encoder": (pretrained.SoundEncoder, pretrained.EncoderConfig),

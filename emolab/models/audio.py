@@ -7,6 +7,7 @@ from itertools import pairwise
 from typing import Literal
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 
 from emolab.models.steps import Normalization, Summary, SummaryOverTime, real_steps, run_lstm
@@ -71,4 +72,91 @@ class CnnBiLstm(nn.Module):
             if number % 2:
                 x = self.conv_dropout(x)
         states = run_lstm(self.lstm, self.dropout(x.transpose(1, 2)), lengths)  # (batch, steps, 2 * n_hidden)
+        return torch.relu(self.dense(self.dropout(self.summary(states, lengths))))
+
+
+@dataclass(frozen=True)
+class Cnn2dConfig:
+    """Sizes of the network; the defaults are the recipe audio/cnn-2d."""
+
+    n_features: int = 64  # mel bands a frame
+    n_emotions: int = 6
+    channels: tuple[int, ...] = (16, 32, 48, 64)
+    n_dense: int = 128
+    summary: Summary = "mean+std"  # of the steps that are left
+    dropout: float = 0.3  # before and after the dense layer
+
+
+class Cnn2d(nn.Module):
+    """Patterns in time and frequency, coarser from layer to layer; what is left of time is summed up.
+
+    The first layer halves both axes, and so does a pooling between any two layers: with four of them, 16 frames become
+    a step and 64 bands become 4, which stay apart, since a pattern means another thing where it is high.
+    """
+
+    def __init__(self, config: Cnn2dConfig) -> None:
+        super().__init__()
+        self.config, self.n_encoded = config, config.n_dense
+        strides, widths = (2, *(1 for _ in config.channels[1:])), pairwise((1, *config.channels))
+        self.convolutions = nn.ModuleList(
+            nn.Conv2d(n_in, n_out, KERNEL, stride=stride, padding=KERNEL // 2)
+            for (n_in, n_out), stride in zip(widths, strides, strict=True)
+        )
+        self.norms = nn.ModuleList(Normalization("batch", n) for n in config.channels)
+        n_bands = -(-config.n_features // 2 ** len(config.channels))  # halved again and again, rounded up
+        self.summary = SummaryOverTime(config.summary, config.channels[-1] * n_bands)
+        self.dense = nn.Linear(self.summary.n_summary, config.n_dense)
+        self.dropout = nn.Dropout(config.dropout)
+        self.out = nn.Linear(config.n_dense, config.n_emotions)
+
+    def forward(self, features: Tensor, lengths: Tensor) -> Tensor:
+        """Turn (batch, frames, n_features) with (batch,) real lengths into logits (batch, n_emotions)."""
+        return self.out(self.dropout(self.encode(features, lengths)))
+
+    def encode(self, features: Tensor, lengths: Tensor) -> Tensor:
+        """Sum each clip up in (batch, n_dense), what the output layer judges by."""
+        x = features.masked_fill(~real_steps(lengths, features.shape[1])[..., None], 0.0)[:, None]
+        for number, (convolution, norm) in enumerate(zip(self.convolutions, self.norms, strict=True)):
+            x = F.max_pool2d(x, 2, ceil_mode=True) if number else x  # nothing is below 0: padding wins nowhere
+            lengths = (lengths + 1) // 2
+            x = convolution(x).transpose(1, 2)  # (batch, steps, channels, bands)
+            x = torch.relu(norm(x, real_steps(lengths, x.shape[1]))).transpose(1, 2)
+        states = x.transpose(1, 2).flatten(2)  # (batch, steps, channels * bands)
+        return torch.relu(self.dense(self.dropout(self.summary(states, lengths))))
+
+
+@dataclass(frozen=True)
+class LstmConfig:
+    """Sizes of the network; the defaults are the recipe audio/lstm."""
+
+    n_features: int = 20  # MFCCs a frame
+    n_emotions: int = 6
+    n_hidden: int = 128
+    n_layers: int = 1
+    n_dense: int = 64
+    summary: Summary = "mean"  # of the frames that the LSTM has read
+    dropout: float = 0.3  # between the LSTM's layers, before and after the dense layer
+
+
+class Lstm(nn.Module):
+    """An LSTM reads the frames from the first to the last, a mean over the real ones sums them up."""
+
+    def __init__(self, config: LstmConfig) -> None:
+        super().__init__()
+        self.config, self.n_encoded = config, config.n_dense
+        between = config.dropout if config.n_layers > 1 else 0.0
+        self.lstm = nn.LSTM(config.n_features, config.n_hidden, config.n_layers, batch_first=True, dropout=between)
+        self.summary = SummaryOverTime(config.summary, config.n_hidden)
+        self.dense = nn.Linear(self.summary.n_summary, config.n_dense)
+        self.dropout = nn.Dropout(config.dropout)
+        self.out = nn.Linear(config.n_dense, config.n_emotions)
+
+    def forward(self, features: Tensor, lengths: Tensor) -> Tensor:
+        """Turn (batch, frames, n_features) with (batch,) real lengths into logits (batch, n_emotions)."""
+        return self.out(self.dropout(self.encode(features, lengths)))
+
+    def encode(self, features: Tensor, lengths: Tensor) -> Tensor:
+        """Sum each clip up in (batch, n_dense), what the output layer judges by."""
+        frames = features.masked_fill(~real_steps(lengths, features.shape[1])[..., None], 0.0)
+        states = run_lstm(self.lstm, frames, lengths)  # (batch, frames, n_hidden)
         return torch.relu(self.dense(self.dropout(self.summary(states, lengths))))

@@ -74,7 +74,7 @@ class SummaryOverTime(nn.Module):
 
 
 class Normalization(nn.Module):
-    """Bring (batch, steps, n_features) to a common scale; batch statistics count real steps only."""
+    """Bring (batch, steps, n_features, …) to a common scale; batch statistics count real steps only."""
 
     def __init__(self, kind: Literal["layer", "batch"], n_features: int) -> None:
         super().__init__()
@@ -82,9 +82,10 @@ class Normalization(nn.Module):
 
     def forward(self, steps: Tensor, mask: Tensor) -> Tensor:
         """Normalise where (batch, steps) `mask` is true; the padding becomes zero."""
-        real, norm = steps[mask], self.norm  # (real steps of all items, n_features)
+        flat, places = steps.flatten(0, 1), mask.flatten().nonzero()[:, 0]
+        real, norm = flat.index_select(0, places), self.norm  # (real steps of all items, n_features)
         if isinstance(norm, nn.BatchNorm1d) and len(real) == 1:  # one step has no spread: take that of earlier batches
             normal = F.batch_norm(real, norm.running_mean, norm.running_var, norm.weight, norm.bias, eps=norm.eps)
         else:
             normal = norm(real)
-        return torch.zeros_like(steps, dtype=normal.dtype).masked_scatter(mask[..., None], normal)
+        return torch.zeros_like(flat, dtype=normal.dtype).index_copy(0, places, normal).unflatten(0, mask.shape)
