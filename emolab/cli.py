@@ -22,7 +22,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         os.environ.setdefault("EMOLAB_PROGRESS", "0")  # bars would fill a log file
     try:
         return options.command(options)
-    except (ValueError, OSError, KeyError) as error:
+    except (ValueError, OSError, KeyError, ImportError) as error:
         if os.environ.get("EMOLAB_DEBUG"):
             raise
         message = error.args[0] if isinstance(error, KeyError) else error

@@ -215,6 +215,16 @@ def _functionals() -> list[Front]:
     return [SoundVector("functionals")]
 
 
+def _classical() -> list[Front]:
+    return [SoundVector("classical8")]
+
+
+def _egemaps() -> list[Front]:
+    from emolab.features.egemaps import EgemapsVector
+
+    return [EgemapsVector()]
+
+
 def _term_weights() -> list[Front]:
     return [WordCounts()]
 
@@ -225,6 +235,10 @@ def _term_and_character_weights() -> list[Front]:
 
 def _mfccs() -> list[Front]:
     return [SoundFrames("mfcc", hop_s=MFCC_HOP_S)]
+
+
+def _chroma() -> list[Front]:
+    return [SoundFrames("chroma", hop_s=MFCC_HOP_S)]
 
 
 def _log_mels() -> list[Front]:
@@ -261,6 +275,7 @@ FACES: Mapping[Preset, Mapping[str, Any]] = {"quick": {"size": 64, "fps": 5.0}, 
 RESNET, I3D = "resnet18-f37072fd.pth", "rgb_imagenet.pt"  # as torchvision and the published I3D call their files
 SMALL_RESNET = {"channels": (8, 16, 24, 32), "n_blocks": 1, "d_model": 32, "n_layers": 1, "n_ff": 64}
 CNN_BILSTM = {"kind": "cnn-bilstm", "normalization": "batch", "summary": "attention", "dropout": 0.3}
+CHROMA_SIZES = {"channels": (24, 24, 48, 48, 96, 96), "n_hidden": 96}  # 2, 4 and 8 times the features, as for MFCC
 MEL_SIZES = {"channels": (64, 64, 96, 96, 128, 128), "n_hidden": 96, "n_layers": 1, "n_dense": 128}
 BILSTM = {"kind": "word-lstm", "summary": "attention", "dropout": 0.5}
 LSTM = {**BILSTM, "both_ways": False, "n_embedding": 128, "n_hidden": 128, "n_layers": 1, "n_dense": 64}
@@ -272,12 +287,30 @@ RECIPES: Mapping[str, Recipe] = {
         Recipe("audio/logistic-regression", "sound statistics, linear", _light(_functionals, "logistic-regression")),
         Recipe("audio/random-forest", "sound statistics, trees", _light(_functionals, "random-forest")),
         Recipe("audio/svm", "sound statistics, kernel machine", _light(_functionals, "svm")),
+        Recipe(
+            "audio/classical-logistic-regression",
+            "8 numbers of early work, linear",
+            _light(_classical, "few-logistic-regression"),
+        ),
+        Recipe("audio/classical-random-forest", "8 numbers of early work, trees", _light(_classical, "random-forest")),
+        Recipe("audio/egemaps-svm", "88 numbers of openSMILE, if installed", _light(_egemaps, "svm")),
         Recipe("audio/cnn-bilstm", "20 MFCCs, published sizes", _network(_mfccs, CNN_BILSTM, quick=8, full=80)),
         Recipe(
             "audio/cnn-bilstm-mel",
             "64 mel bands, a third of the size, augmented",
             _network(_log_mels, {**CNN_BILSTM, **MEL_SIZES}, quick=8, full=100, augment=True),
         ),
+        Recipe(
+            "audio/cnn-bilstm-chroma",
+            "12 pitch classes, published sizes",
+            _network(_chroma, {**CNN_BILSTM, **CHROMA_SIZES}, quick=8, full=80),
+        ),
+        Recipe(
+            "audio/cnn-2d",
+            "64 mel bands as a picture, augmented",
+            _network(_log_mels, {"kind": "cnn-2d"}, quick=8, full=80, augment=True),
+        ),
+        Recipe("audio/lstm", "20 MFCCs, one way", _network(_mfccs, {"kind": "lstm"}, quick=8, full=80)),
         Recipe("text/logistic-regression", "TF-IDF, linear", _light(_term_weights, "word-logistic-regression")),
         Recipe("text/random-forest", "TF-IDF, trees", _light(_term_weights, "random-forest")),
         Recipe("text/svm", "TF-IDF, wide margins", _light(_term_weights, "word-svm")),

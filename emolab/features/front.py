@@ -109,9 +109,9 @@ class _Scaled(Front):
 
 
 class SoundFrames(_Scaled):
-    """A row of sound features for each moment: log-mel or MFCC, (frames, n_features) float32 an utterance."""
+    """A row of sound features for each moment: log-mel, MFCC or chroma, (frames, n_features) float32 an utterance."""
 
-    def __init__(self, kind: Literal["log-mel", "mfcc"] = "log-mel", **options: Any) -> None:
+    def __init__(self, kind: Literal["log-mel", "mfcc", "chroma"] = "log-mel", **options: Any) -> None:
         super().__init__(kind, **options)
 
     def transform(self, corpus: Corpus) -> list[NDArray[np.float32]]:

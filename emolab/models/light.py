@@ -111,6 +111,7 @@ def linear_weights(model: Pipeline) -> NDArray[np.float64]:
 
 CANDIDATES: Mapping[str, Callable[[int], list[Pipeline]]] = {  # name: small grid, the most held back first
     "logistic-regression": lambda seed: [logistic_regression(seed, c=c) for c in (0.001, 0.003, 0.01)],
+    "few-logistic-regression": lambda seed: [logistic_regression(seed, c=c) for c in (0.01, 0.1, 1.0)],
     "word-logistic-regression": lambda seed: [logistic_regression(seed, c=c, scale=False) for c in (0.3, 1.0, 3.0)],
     "random-forest": lambda seed: [random_forest(seed, leaf_size=size) for size in (5, 2)],
     "svm": lambda seed: [svm(seed, c=c) for c in (1.0, 3.0, 10.0)],
