@@ -185,6 +185,7 @@ def hear(encoder: Any, waves: Sequence[Tensor]) -> tuple[list[Tensor], Tensor]:
     projected = encoder.feature_projection(padded)
     projected = projected[0] if isinstance(projected, tuple) else projected  # (batch, frames, dim)
     mask = torch.arange(padded.shape[1], device=padded.device) < n_frames[:, None]
+    attention = {} if bool(mask.all()) else {"attention_mask": mask}
     layers: list[Tensor] = []
     here = get_ident()
 
@@ -195,7 +196,7 @@ def hear(encoder: Any, waves: Sequence[Tensor]) -> tuple[list[Tensor], Tensor]:
     with ExitStack() as hooks:
         for block in encoder.encoder.layers:
             hooks.callback(block.register_forward_pre_hook(note).remove)
-        layers.append(encoder.encoder(projected, attention_mask=mask).last_hidden_state)
+        layers.append(encoder.encoder(projected, **attention).last_hidden_state)
     return layers, n_frames
 
 

@@ -25,7 +25,11 @@ KINDS = {  # the class of each published encoder
     "sentence-transformers/all-MiniLM-L6-v2": "bert",
 }
 SIZES: dict[str, Any] = {"hidden_size": 64, "num_hidden_layers": 3, "num_attention_heads": 4, "intermediate_size": 128}
-SOUND_SIZES = {"conv_dim": (32,) * 7, "num_conv_pos_embeddings": 16, "num_conv_pos_embedding_groups": 4}
+SOUND_SIZES = {
+    "conv_dim": (8, 16, 16, 32, 32, 32, 32),
+    "num_conv_pos_embeddings": 16,
+    "num_conv_pos_embedding_groups": 4,
+}
 TEXT_SIZES = {"embedding_size": 32, "max_position_embeddings": 160, "hidden_dropout_prob": 0.0}
 WAVE = {"do_normalize": True, "sampling_rate": 16_000}
 SPECIAL = ("[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]")

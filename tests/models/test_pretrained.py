@@ -1,0 +1,141 @@
+from __future__ import annotations
+
+import copy
+from dataclasses import replace
+from typing import Any
+
+import pytest
+import torch
+import torch.nn.functional as F
+
+from emolab.examples import Examples
+from emolab.models import build
+from emolab.models.pretrained import EncoderConfig, LayerHead, LayerHeadConfig, SoundEncoder, TextEncoder
+from emolab.training import TrainingConfig, fit
+from tests.checkpoints import tiny_config
+
+pytestmark = pytest.mark.filterwarnings("ignore:Support for mismatched key_padding_mask")  # inside WavLM
+HEAD = LayerHeadConfig(n_layers=3, n_features=5, n_emotions=3, n_dense=6, dropout=0.0)
+SOUND = EncoderConfig(n_emotions=3, encoder=tiny_config("wav2vec2"), n_dense=6, dropout=0.0)
+TEXT = EncoderConfig(n_emotions=3, encoder=tiny_config("bert"), n_dense=6, dropout=0.0)
+VARIANTS = [
+    SOUND,
+    replace(SOUND, n_trained=2, encoder=tiny_config("wavlm")),
+    TEXT,
+    replace(TEXT, summary="pooler"),
+    replace(TEXT, encoder=tiny_config("albert")),
+]
+
+
+def network(config: EncoderConfig) -> SoundEncoder | TextEncoder:
+    torch.manual_seed(0)
+    is_sound = "conv_dim" in config.encoder
+    return SoundEncoder(config) if is_sound else TextEncoder(config)
+
+
+def batch(config: EncoderConfig, n: int, steps: int) -> torch.Tensor:
+    if "conv_dim" in config.encoder:
+        return torch.randn(n, 320 * steps + 80)
+    return torch.randint(5, 12, (n, steps))
+
+
+def changed(config: EncoderConfig) -> set[str]:
+    """Train a step and name the weights of the encoder that have moved."""
+    model = network(config).train()
+    before = copy.deepcopy(model.encoder.state_dict())
+    optimizer = torch.optim.SGD(model.parameters(), 1.0)
+    values = batch(config, 4, 6)
+    F.cross_entropy(model(values, torch.full((4,), values.shape[1])), torch.arange(4) % 3).backward()
+    optimizer.step()
+    return {name for name, weights in model.encoder.state_dict().items() if not torch.equal(weights, before[name])}
+
+
+@pytest.mark.parametrize("config", VARIANTS)
+@pytest.mark.parametrize("n_padding", [1, 5])
+def test_encoders_ignore_padding_and_neighbours(config: EncoderConfig, n_padding: int) -> None:
+    model = network(config).eval()
+    one, neighbour = batch(config, 1, 6), batch(config, 1, 6 + n_padding)
+    n, n_longer = one.shape[1], neighbour.shape[1]
+    padded = torch.cat([one, torch.full((1, n_longer - n), 7, dtype=one.dtype)], dim=1)
+    together = model(torch.cat([padded, neighbour]), torch.tensor([n, n_longer]))
+    torch.testing.assert_close(together[:1], model(one, torch.tensor([n])), rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.parametrize("config", VARIANTS)
+def test_encoders_give_logits_and_encodings(config: EncoderConfig) -> None:
+    model, values = network(config), batch(config, 2, 3)
+    lengths = torch.full((2,), values.shape[1])
+    assert model(values, lengths).shape == (2, 3)
+    assert model.encode(values, lengths).shape == (2, model.n_encoded)
+
+
+@pytest.mark.parametrize("kind", ["wav2vec2", "hubert", "wavlm", "bert"])
+def test_the_last_two_blocks_change_and_nothing_else_does(kind: str) -> None:
+    moved = changed(EncoderConfig(n_emotions=3, encoder=tiny_config(kind), n_trained=2, n_dense=6))
+    place = "encoder.layer." if kind == "bert" else "encoder.layers."
+    assert {name.removeprefix(place)[0] for name in moved} == {"1", "2"}
+    assert all(name.startswith(place) for name in moved)
+
+
+def test_all_but_the_convolutions_of_sound_and_an_unused_pooler_change() -> None:
+    assert {name.split(".")[0] for name in changed(SOUND)} == {"feature_projection", "encoder"}
+    assert {name.split(".")[0] for name in changed(TEXT)} == {"embeddings", "encoder"}
+    assert "pooler" in {name.split(".")[0] for name in changed(replace(TEXT, summary="pooler"))}
+
+
+def test_frozen_blocks_have_no_dropout_while_the_others_train() -> None:
+    model = network(replace(TEXT, n_trained=1)).train()
+    assert [block.training for block in model.encoder.encoder.layer] == [False, False, True]
+    assert not model.encoder.embeddings.dropout.training
+    assert model.eval().encoder.encoder.layer[2].training is False
+
+
+def test_gradients_reach_the_vectors_of_words() -> None:
+    model: Any = network(TEXT).eval()
+    pieces, lengths = batch(TEXT, 2, 5), torch.tensor([5, 3])
+    vectors = model.embedding(pieces).detach().requires_grad_()
+    encoded = model.encode_embedded(vectors, lengths)
+    torch.testing.assert_close(encoded, model.encode(pieces, lengths))
+    encoded.sum().backward()
+    assert vectors.grad[0].abs().sum(dim=1).gt(0).all()
+    assert not vectors.grad[1, 3:].any()  # padding
+
+
+def test_layer_head_weighs_layers_and_starts_with_all_alike() -> None:
+    model = LayerHead(HEAD)
+    torch.testing.assert_close(model.layer_weights, torch.full((3,), 1 / 3))
+    assert sum(weights.numel() for weights in model.parameters()) == 3 + 2 * 5 + (5 + 1) * 6 + (6 + 1) * 3
+    layers = torch.randn(4, 3, 5)
+    louder = layers * torch.tensor([1.0, 10.0, 100.0])[:, None]  # deep layers are louder; patterns count
+    model.eval()
+    lengths = torch.full((4,), 3)
+    torch.testing.assert_close(model(layers, lengths), model(louder, lengths), rtol=1e-3, atol=1e-3)
+
+
+@pytest.mark.parametrize("kind", ["layer-head", "sound-encoder", "text-encoder"])
+def test_heads_learn_one_batch_by_heart(kind: str) -> None:
+    torch.manual_seed(0)
+    spec = {"layer-head": {"n_layers": 3, "n_features": 5}, "sound-encoder": {"encoder": tiny_config("hubert")}}
+    model = build({"kind": kind, "n_emotions": 3, "dropout": 0.0, **spec.get(kind, {"encoder": tiny_config("bert")})})
+    shapes = {"layer-head": torch.randn(6, 3, 5), "sound-encoder": torch.randn(6, 4000)}
+    values, truth = shapes.get(kind, torch.randint(5, 12, (6, 5))), torch.arange(6) % 3
+    optimizer = torch.optim.Adam(model.parameters(), lr=0.01)
+    for _ in range(80):
+        loss = F.cross_entropy(model(values, torch.full((6,), values.shape[1])), truth)
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+    assert loss.item() < 0.1
+
+
+def test_training_moves_the_encoder_by_smaller_steps() -> None:
+    values = [row.numpy() for row in batch(TEXT, 6, 5)]
+    examples = Examples([values], torch.arange(6).numpy() % 3)
+    moved = {}
+    for share in (1.0, 0.0):
+        model = network(TEXT)
+        before = copy.deepcopy(model.state_dict())
+        fit(model, examples, examples, config=TrainingConfig(n_epochs=1, encoder_rate=share), seed=1, progress=False)
+        moved[share] = {name for name, weights in model.state_dict().items() if not torch.equal(weights, before[name])}
+    assert any(name.startswith("encoder.") for name in moved[1.0])
+    assert {name.split(".")[0] for name in moved[0.0]} == {"dense", "out"}
