@@ -278,7 +278,8 @@ CNN_BILSTM = {"kind": "cnn-bilstm", "normalization": "batch", "summary": "attent
 CHROMA_SIZES = {"channels": (24, 24, 48, 48, 96, 96), "n_hidden": 96}  # 2, 4 and 8 times the features, as for MFCC
 MEL_SIZES = {"channels": (64, 64, 96, 96, 128, 128), "n_hidden": 96, "n_layers": 1, "n_dense": 128}
 BILSTM = {"kind": "word-lstm", "summary": "attention", "dropout": 0.5}
-LSTM = {**BILSTM, "both_ways": False, "n_embedding": 128, "n_hidden": 128, "n_layers": 1, "n_dense": 64}
+LSTM_SIZES = {"n_embedding": 128, "n_hidden": 128, "n_layers": 1, "n_dense": 64}
+LSTM = {**BILSTM, **LSTM_SIZES, "both_ways": False, "dropout": 0.3}
 JOINED = {"kind": "early-fusion", "dropout": 0.3, "encoders": [CNN_BILSTM, BILSTM]}
 
 RECIPES: Mapping[str, Recipe] = {
@@ -322,7 +323,7 @@ RECIPES: Mapping[str, Recipe] = {
         Recipe(
             "text/lstm",
             "one way, a tenth of the size",
-            _network(_word_tokens, LSTM, quick=10, full=6, choose_by="loss"),
+            _network(_word_tokens, LSTM, quick=8, full=5, choose_by="loss", learning_rate=5e-3),
         ),
         Recipe(
             "text/bilstm",
