@@ -38,7 +38,7 @@ LONGEST_PERIOD = 256  # samples; voices down to 62.5 Hz
 SHORTEST_PERIOD = 26  # samples; voices up to 615 Hz
 SURE_VOICE = 0.15  # aperiodicity: the first period below it is the pitch, the usual threshold of YIN
 MAX_APERIODICITY = 0.35  # above it, a frame counts as unvoiced
-STEADY_S = 0.15  # seconds of voice; the median pitch over them settles the octave of the frame in the middle
+STEADY_S = 0.25  # seconds of voice; a pitch that is a multiple of their median, or a part of it, is a slip
 VOICE_RANGE_DB = 40.0  # frames that far below the loudest are not voice
 SPEECH_RANGE_DB = 30.0  # statistics are taken over the frames that are at most so far below the loudest
 N_BROAD_MELS = 16  # bands of the statistics, broad enough to be told apart by name
@@ -136,8 +136,7 @@ def rms_level(wave: Floats, *, hop_s: float = HOP_S) -> Floats:
 def f0(wave: Floats, *, hop_s: float = HOP_S) -> Floats:
     """Return the pitch of each frame, 62.5 to 615 Hz: (frames,) float32, Hz, NaN where the frame is not voiced.
 
-    A frame whose pitch is an octave away from that of its neighbours has been taken for a multiple or a part of its
-    period, and is put right.
+    Where a multiple or a part of the period was taken for it, which the frames around tell, that is put right.
     """
     return _steady(_voiced_only(*yin(wave, hop_s=hop_s), rms_level(wave, hop_s=hop_s)), hop_s)
 
@@ -285,10 +284,11 @@ def _voiced_only(pitch: Floats, aperiodicity: Floats, level: Floats) -> Floats:
 
 
 def _steady(pitch: Floats, hop_s: float) -> Floats:
-    """Move the pitch of voiced frames by whole octaves to where that of the frames around them is."""
+    """Divide the pitch of voiced frames by 2, 3, …, or multiply, to bring it near that of the frames around."""
     steady, voiced = pitch.copy(), np.flatnonzero(~np.isnan(pitch))
     around = median_filter(pitch[voiced], 2 * round(STEADY_S / hop_s / 2) + 1, mode="nearest")
-    steady[voiced] /= np.exp2(np.round(np.log2(pitch[voiced] / around)))
+    times = pitch[voiced] / around
+    steady[voiced] /= np.where(times > 1, np.round(times), 1 / np.round(1 / times))
     return steady
 
 

@@ -20,7 +20,7 @@ from sklearn.preprocessing import StandardScaler
 from sklearn.svm import SVC, LinearSVC
 from threadpoolctl import threadpool_limits
 
-N_TREES = 400
+N_TREES = 300
 N_CALIBRATION_FOLDS = 3
 MAX_ITERATIONS = 2000
 SHARPNESS = (1e-2, 1e2)  # how far margins may be softened or sharpened into probabilities
