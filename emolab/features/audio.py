@@ -288,7 +288,7 @@ def _steady(pitch: Floats, hop_s: float) -> Floats:
     steady, voiced = pitch.copy(), np.flatnonzero(~np.isnan(pitch))
     around = median_filter(pitch[voiced], 2 * round(STEADY_S / hop_s / 2) + 1, mode="nearest")
     times = pitch[voiced] / around
-    steady[voiced] /= np.where(times > 1, np.round(times), 1 / np.round(1 / times))
+    steady[voiced] /= np.where(times > 1, np.round(times), 1 / np.maximum(np.round(1 / times), 1))
     return steady
 
 

@@ -141,7 +141,7 @@ def test_f0_is_nan_where_nothing_is_voiced(wave: np.ndarray) -> None:
 def test_f0_mends_short_slips_and_keeps_a_leap_of_the_voice() -> None:
     pitch = np.r_[np.full(30, 200.0), np.full(30, 100.0)].astype(np.float32)  # the voice itself falls by an octave
     slips = pitch.copy()
-    slips[[7, 8, 9, 40]] *= [2, 3, 0.5, 2]
+    slips[[7, 8, 9, 50]] *= [2, 3, 0.5, 2]
     slips[20:24] = np.nan
     expected = np.where(np.isnan(slips), np.nan, pitch)
     np.testing.assert_allclose(audio._steady(slips, 0.01), expected)
