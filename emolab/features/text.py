@@ -20,6 +20,7 @@ from emolab.corpora.layout import some
 PAD = 0  # number of the filler after a short utterance
 UNKNOWN = 1  # number of every word that training did not hold, or held too seldom
 GZIP = b"\x1f\x8b"  # how a compressed file begins, whatever its name
+N_QUOTED = 30  # characters of a broken line that a message shows
 HEADER = re.compile(r"\d+ \d+")  # word2vec's first line: number of words, numbers a word
 _TOKEN = re.compile(r"[^\W_]+(?:'[^\W_]+)*'?|[!?…]")
 
@@ -149,7 +150,7 @@ def _vector_lines(path: Path) -> Iterator[tuple[int, str, list[str]]]:
     for number, line in lines if headed else chain([first], lines):
         word, *numbers = line.rsplit(" ", width)  # from the right: a few of GloVe's words hold blanks
         if not width or len(numbers) < width or (" " in word and _numbers(word.rsplit(" ", 1)[1]) is not None):
-            wrong = f"has {line.count(' ')} numbers after {line.split(' ')[0]!r}"
+            wrong = f"has {line.count(' ')} numbers after {line.split(' ')[0][:N_QUOTED]!r}"
             raise _broken(path, number, wrong, str(width or "one or more"))
         n_words += 1
         yield number, word, numbers
