@@ -148,11 +148,11 @@ def _network(
     """Make a recipe of a network; `quick` and `full` are the epochs of either preset, `how` changes `TRAINING`."""
 
     def build(name: str, preset: Preset, seed: int) -> Recognizer:
-        from emolab.examples import SpectrogramChanges
+        from emolab.examples import SoundChanges
         from emolab.training import TrainingConfig
 
         config = TrainingConfig(n_epochs=quick if preset == "quick" else full, **{**TRAINING, **how})
-        changes = SpectrogramChanges(**CHANGES[preset]) if augment else None
+        changes = SoundChanges(**CHANGES[preset]) if augment else None
         return NetworkRecognizer(name, fronts(), spec, config, seed=seed, augment=changes)
 
     return build
@@ -169,7 +169,8 @@ def _pretrained(
 
         makers = {"VggishExamples": vggish, **dict.fromkeys(KIND_OF, pretrained)}
         stand_in = preset == "quick"
-        made = getattr(makers[front], front)(weights, stand_in=stand_in, seed=seed)
+        options = {"max_s": LONGEST_S[preset]} if front == "Waves" else {}
+        made = getattr(makers[front], front)(weights, stand_in=stand_in, seed=seed, **options)
         rates = FROZEN if front.startswith("Frozen") else TUNED_STAND_IN if stand_in else TUNED
         config = TrainingConfig(n_epochs=quick if stand_in else full, **{**TRAINING, **rates, **how})
         parts = {"kind": KIND_OF.get(front, "vggish"), **(spec or {})}
@@ -261,6 +262,7 @@ TRAINING: Mapping[str, Any] = {  # few utterances: small steps, a rate that fall
 }
 KIND_OF = {"FrozenSound": "layer-head", "FrozenWords": "layer-head"}  # which network is put on which front end
 KIND_OF |= {"Waves": "sound-encoder", "WordPieces": "text-encoder"}
+LONGEST_S: Mapping[Preset, float] = {"quick": 2.0, "full": 15.0}  # seconds of sound that encoders are fine-tuned on
 FROZEN: Mapping[str, Any] = {"batch_size": 32, "learning_rate": 1e-3}
 TUNED: Mapping[str, Any] = {"batch_size": 32, "learning_rate": 1e-3, "encoder_rate": 0.03}  # so 3e-5 for the encoder
 TUNED_STAND_IN: Mapping[str, Any] = {"batch_size": 16, "learning_rate": 2e-3}  # all of it is small and new
@@ -269,7 +271,7 @@ ALBERT, BERT, MINILM = "albert-base-v2", "bert-base-cased", "sentence-transforme
 VGGISH = "vggish-10086976.pth"
 CHANGES: Mapping[Preset, Mapping[str, Any]] = {  # strong changes pay only when there are epochs enough to get used to
     "quick": {"n_stretches": 1, "max_stretch": 10, "n_bands": 1, "max_bands": 6, "max_shift": 2, "max_tempo": 0.1},
-    "full": {"max_stretch": 20, "max_shift": 4, "max_tempo": 0.15},
+    "full": {"n_stretches": 2, "n_bands": 2, "max_shift": 4, "max_tempo": 0.15},
 }
 FACES: Mapping[Preset, Mapping[str, Any]] = {"quick": {"size": 64, "fps": 5.0}, "full": {"size": 112, "fps": 10.0}}
 RESNET, I3D = "resnet18-f37072fd.pth", "rgb_imagenet.pt"  # as torchvision and the published I3D call their files
@@ -336,9 +338,9 @@ RECIPES: Mapping[str, Recipe] = {
         Recipe(
             "audio/wav2vec2",
             "last two blocks trained",
-            _pretrained("Waves", WAV2VEC2, quick=3, full=15, spec={"n_trained": 2}),
+            _pretrained("Waves", WAV2VEC2, quick=4, full=15, spec={"n_trained": 2}),
         ),
-        Recipe("audio/wav2vec2-all", "all blocks trained", _pretrained("Waves", WAV2VEC2, quick=3, full=15)),
+        Recipe("audio/wav2vec2-all", "all blocks trained", _pretrained("Waves", WAV2VEC2, quick=4, full=15)),
         Recipe(
             "audio/vggish", "pictures of 3 s", _pretrained("VggishExamples", "vggish-10086976.pth", quick=6, full=20)
         ),

@@ -124,6 +124,10 @@ class SoundEncoder(_Encoder):
     Source: Baevski et al. 2020; Hsu et al. 2021; Chen et al. 2022.
     """
 
+    def __init__(self, config: EncoderConfig) -> None:
+        super().__init__(config)
+        self.norm = Normalization("batch", config.encoder["hidden_size"])  # voices differ little from their mean
+
     def never_trained(self) -> Iterator[str]:
         """Name the convolutions."""
         yield "feature_extractor"
@@ -131,7 +135,9 @@ class SoundEncoder(_Encoder):
     def encode(self, waves: Tensor, lengths: Tensor) -> Tensor:
         """Sum waves (batch, samples) with (batch,) real lengths up in (batch, n_dense)."""
         heard = encoders.hear(self.encoder, [wave[:n] for wave, n in zip(waves, lengths, strict=True)])
-        return self.judge(encoders.masked_means(heard[0][-1:], heard[1])[:, 0])
+        means = encoders.masked_means(heard[0][-1:], heard[1])  # (batch, 1, dim)
+        real = torch.ones(means.shape[:2], dtype=torch.bool, device=means.device)
+        return self.judge(self.norm(means, real)[:, 0])
 
 
 class TextEncoder(_Encoder):
