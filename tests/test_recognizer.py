@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -47,9 +48,12 @@ def fold(tmp_path_factory: pytest.TempPathFactory) -> Fold:
     return Fold("by-hand/1", *parts)
 
 
-def tiny_network() -> NetworkRecognizer:
-    spec = {"kind": "cnn-bilstm", "channels": (4, 4), "strides": (2, 2), "n_hidden": 4, "n_dense": 8}
-    return NetworkRecognizer("audio/tiny", [SoundFrames("log-mel", n_mels=16)], spec, QUICK, seed=1)
+TINY_CNN_BILSTM = {"kind": "cnn-bilstm", "channels": (4, 4), "strides": (2, 2), "n_hidden": 4, "n_dense": 8}
+
+
+def tiny_network(front: Front | None = None, **spec: object) -> NetworkRecognizer:
+    front = front or SoundFrames("log-mel", n_mels=16)
+    return NetworkRecognizer("audio/tiny", [front], spec or TINY_CNN_BILSTM, QUICK, seed=1)
 
 
 def tiny_reader() -> NetworkRecognizer:
@@ -75,6 +79,9 @@ KINDS = {
     "light characters": lambda: light(WordCounts(min_count=1), WordCounts(min_count=1, characters=(2, 3))),
     "light early": lambda: light(SoundVector("functionals"), WordCounts(min_count=1)),
     "network audio": tiny_network,
+    "network chroma": partial(tiny_network, front=SoundFrames("chroma", hop_s=0.02)),
+    "network 2-D": partial(tiny_network, kind="cnn-2d", channels=(4, 8), n_dense=8, dropout=0.0),
+    "network LSTM": partial(tiny_network, kind="lstm", n_hidden=8, n_dense=8, dropout=0.0),
     "network text": tiny_reader,
     "early fusion": tiny_early_fusion,
     "late fusion": lambda: LateFusion("fusion/late/tiny", [tiny_network(), tiny_reader()]),
