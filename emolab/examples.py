@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -16,6 +16,7 @@ from torch.utils.data import Sampler
 
 N_POOLED = 16  # batches whose utterances are sorted by length together: little padding, yet no fixed order
 N_NAMED = 5  # an error names this many offenders
+QUIETER_DB = 20.0  # what is mixed in is at most so far below the level that is asked for
 
 
 @dataclass(frozen=True)
@@ -107,39 +108,86 @@ class LengthBuckets(Sampler[list[int]]):
 
 
 @dataclass(frozen=True)
-class SpectrogramChanges:
+class SoundChanges:
     """Small changes of a training batch's sound that leave its emotion alone: an `augment` for `fit`.
 
-    Sound is the first modality, (batch, frames, bands), standardised, so that 0 is an ordinary level.
+    Sound is the first modality, (batch, frames, bands), standardised, so that 0 is an ordinary level. Gain, noise and
+    other voices are added in decibels of log-mel bands, which `on_scale` makes known. Every change is off by default.
     Source: SpecAugment, Park et al. 2019, and vocal tract length perturbation, Jaitly and Hinton 2013, simplified.
     """
 
-    n_stretches: int = 2  # hidden stretches of time
-    max_stretch: int = 25  # frames
-    n_bands: int = 2  # hidden groups of neighbouring bands
+    n_stretches: int = 0  # hidden stretches of time
+    max_stretch: int = 20  # frames
+    n_bands: int = 0  # hidden groups of neighbouring bands
     max_bands: int = 8
     max_shift: int = 0  # bands up or down, as in a shorter or longer vocal tract
     max_tempo: float = 0.0  # 0.1: from 10 % slower to 10 % faster, one tempo a batch
+    max_delay: int = 0  # frames sooner or later; the edges last longer, what leaves is lost
+    max_gain_db: float = 0.0  # louder or softer
+    noise_db: float | None = None  # white noise, from QUIETER_DB below this level up to it; 0: as loud as the voice
+    other_db: float | None = None  # another utterance of the batch, likewise
+    mean: tuple[float, ...] = ()  # dB, of each band in training
+    deviation: tuple[float, ...] = ()
+
+    def on_scale(self, mean: NDArray[np.floating], deviation: NDArray[np.floating]) -> SoundChanges:
+        """Return the same changes for log-mel that was standardised with these, (bands,) each."""
+        return replace(self, mean=tuple(map(float, mean)), deviation=tuple(map(float, deviation)))
 
     def __call__(self, inputs: tuple[Tensor, ...], random: torch.Generator) -> tuple[Tensor, ...]:
         """Change the first modality of a batch; what is drawn depends on `random` alone."""
         sound, lengths, *others = inputs
-        size, device = len(sound), sound.device
         if self.max_tempo:
             tempo = 1 + self.max_tempo * (2 * torch.rand((), generator=random).item() - 1)
             lengths = (lengths / tempo).long().clamp(min=1)
             n_frames = max(int(lengths.max()), 1)
             sound = F.interpolate(sound.transpose(1, 2), size=n_frames, mode="linear").transpose(1, 2)
+        if self.max_delay:
+            moved = torch.arange(sound.shape[1]) + self._drawn(len(sound), self.max_delay, random)
+            frames = torch.minimum(moved.clamp(min=0).to(lengths.device), lengths[:, None] - 1)
+            sound = sound.gather(1, frames[..., None].expand_as(sound))
         if self.max_shift:
-            shift = torch.randint(-self.max_shift, self.max_shift + 1, (size, 1), generator=random).to(device)
-            bands = (torch.arange(sound.shape[2], device=device) + shift).clamp(0, sound.shape[2] - 1)
+            moved = torch.arange(sound.shape[2]) + self._drawn(len(sound), self.max_shift, random)
+            bands = moved.clamp(0, sound.shape[2] - 1).to(sound.device)
             sound = sound.gather(2, bands[:, None].expand_as(sound))
+        if self.max_gain_db or self.noise_db is not None or self.other_db is not None:
+            sound = self._mixed(sound, lengths, random)
         for _ in range(self.n_stretches):
             sound = sound * ~_stretches(lengths, sound.shape[1], self.max_stretch, random)[:, :, None]
         all_bands = torch.full_like(lengths, sound.shape[2])
         for _ in range(self.n_bands):
             sound = sound * ~_stretches(all_bands, sound.shape[2], self.max_bands, random)[:, None]
         return (sound, lengths, *others)
+
+    @staticmethod
+    def _drawn(n: int, largest: int, random: torch.Generator) -> Tensor:
+        return torch.randint(-largest, largest + 1, (n, 1), generator=random)
+
+    def _mixed(self, sound: Tensor, lengths: Tensor, random: torch.Generator) -> Tensor:
+        """Add gain, noise and other voices: powers of independent sounds add up, band by band."""
+        if len(self.mean) != sound.shape[2]:
+            raise ValueError(
+                f"levels of {len(self.mean)} bands for sound of {sound.shape[2]}; expected the mean and deviation of "
+                "each. Gain, noise and other voices need log-mel: call on_scale with those of the front end."
+            )
+        mean, deviation = (sound.new_tensor(values) for values in (self.mean, self.deviation))
+        power = 10 ** ((sound * deviation + mean) / 10)  # (batch, frames, bands)
+        real = (torch.arange(sound.shape[1], device=lengths.device) < lengths[:, None])[..., None]
+        voice = (power * real).sum(dim=(1, 2), keepdim=True) / (lengths[:, None, None] * sound.shape[2])
+        added = torch.zeros_like(power)
+        if self.noise_db is not None:
+            grain = torch.rand(power.shape, generator=random).clamp(min=1e-6).log().neg().to(power.device)
+            added = voice * grain * self._softer(self.noise_db, len(sound), random).to(power.device)
+        if self.other_db is not None:
+            other = torch.randperm(len(sound), generator=random).to(power.device)
+            share = self._softer(self.other_db, len(sound), random).to(power.device)
+            added = added + (power * real)[other] * share * voice / voice[other]
+        gain = self.max_gain_db * (2 * torch.rand(len(sound), 1, 1, generator=random) - 1)
+        return (10 * (power + added).log10() + gain.to(power.device) - mean) / deviation
+
+    @staticmethod
+    def _softer(loudest_db: float, n: int, random: torch.Generator) -> Tensor:
+        """Draw powers (n, 1, 1) relative to the voice, at most `loudest_db`."""
+        return 10 ** ((loudest_db - QUIETER_DB * torch.rand(n, 1, 1, generator=random)) / 10)
 
 
 def _stretches(lengths: Tensor, n_places: int, longest: int, random: torch.Generator) -> Tensor:

@@ -4,27 +4,28 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 import re
 import time
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar, cast
 
 import numpy as np
 from numpy.typing import NDArray
 
 from emolab.corpora.corpus import Corpus
-from emolab.features.front import Front, front_from_state
+from emolab.features.front import Front, SoundFrames, front_from_state
 from emolab.storage import written_whole
 
 if TYPE_CHECKING:
-    from emolab.examples import Examples, SpectrogramChanges
+    from emolab.examples import Examples, SoundChanges
     from emolab.models.video import FaceChanges
     from emolab.training import History, TrainingConfig
 
-FORMAT = 2  # of a saved recognizer
+FORMAT = 3  # of a saved recognizer
 CARD = "recognizer.json"
 WEIGHTS = "weights.safetensors"
 PIPELINE = "pipeline.joblib"
@@ -265,6 +266,8 @@ class NetworkRecognizer(Recognizer):
     Args:
         spec: What `emolab.models.build` takes; sizes that depend on the corpus are filled in by `fit`.
         augment: Changes training batches, never others; the sound or the faces must be the first modality.
+        segment_s: Longer utterances are cut in segments of so many seconds, half overlapping: each is an example of
+            its own in training, and their logits are averaged in prediction. For sound frames alone.
         folder: Where a checkpoint is written after each epoch, so that a killed run goes on from there.
     """
 
@@ -276,13 +279,14 @@ class NetworkRecognizer(Recognizer):
         config: TrainingConfig,
         *,
         seed: int,
-        augment: SpectrogramChanges | FaceChanges | None = None,
+        augment: SoundChanges | FaceChanges | None = None,
+        segment_s: float | None = None,
         folder: Path | None = None,
         stand_in: bool = False,
     ) -> None:
         super().__init__(name, [front.modality for front in fronts], stand_in=stand_in)
         self.fronts, self.spec, self.config = list(fronts), dict(spec), config
-        self.seed, self.augment, self.folder = seed, augment, folder
+        self.seed, self.augment, self.segment_s, self.folder = seed, augment, segment_s, folder
         self.network: Any = None  # a torch module once it is fitted or loaded
 
     @property
@@ -311,12 +315,28 @@ class NetworkRecognizer(Recognizer):
         from emolab.examples import Examples
         from emolab.training import predict_logits
 
-        examples = Examples([list(arrays) for arrays in inputs], np.zeros(len(inputs[0]), dtype=np.int64))
-        return predict_logits(self.network, examples, batch_size=self.config.batch_size)
+        pieces, owners = self._segments(inputs)
+        examples = Examples(pieces, np.zeros(len(owners), dtype=np.int64))
+        logits = predict_logits(self.network, examples, batch_size=self.config.batch_size)
+        if len(owners) == len(inputs[0]):
+            return logits
+        starts = np.flatnonzero(np.diff(owners, prepend=-1))
+        return np.add.reduceat(logits, starts, axis=0) / np.diff(starts, append=len(owners))[:, None].astype(np.float32)
+
+    def _segments(self, inputs: Sequence[Sequence[NDArray[Any]]]) -> tuple[list[list[NDArray[Any]]], NDArray[np.int64]]:
+        """Cut long utterances; say for each piece which utterance, counted from 0, it belongs to."""
+        arrays = [list(part) for part in inputs]
+        if self.segment_s is None:
+            return arrays, np.arange(len(arrays[0]))
+        (front,) = self.fronts
+        length = round(self.segment_s / cast(SoundFrames, front).hop_s)
+        pieces = [[array[start : start + length] for start in _starts(len(array), length)] for array in arrays[0]]
+        return [[piece for own in pieces for piece in own]], np.repeat(np.arange(len(pieces)), [*map(len, pieces)])
 
     def _fit(self, train: Corpus, valid: Corpus) -> None:
         import torch
 
+        from emolab.examples import SoundChanges
         from emolab.models import build
         from emolab.training import fit
 
@@ -329,6 +349,8 @@ class NetworkRecognizer(Recognizer):
             self.network = build(self.spec)
             for front, encoder in zip(self.fronts, getattr(self.network, "encoders", [self.network]), strict=True):
                 front.start(encoder)
+        if isinstance(self.augment, SoundChanges) and isinstance(front := self.fronts[0], SoundFrames):
+            self.augment = self.augment.on_scale(front.mean, front.deviation)
         parts = [self._examples(train), self._examples(valid)]
         how: dict[str, Any] = {"config": self.config, "seed": self.seed, "augment": self.augment, "folder": self.folder}
         self.history = fit(self.network, *parts, **how)
@@ -336,7 +358,8 @@ class NetworkRecognizer(Recognizer):
     def _examples(self, corpus: Corpus) -> Examples:
         from emolab.examples import Examples
 
-        return Examples(self.inputs(corpus), corpus.targets(), corpus.emotions)
+        pieces, owners = self._segments(self.inputs(corpus))
+        return Examples(pieces, corpus.targets()[owners], corpus.emotions)
 
     def _predict_proba(self, corpus: Corpus) -> NDArray[np.float64]:
         return softmax(self.logits_of(self.inputs(corpus)))
@@ -348,6 +371,7 @@ class NetworkRecognizer(Recognizer):
         (folder / WEIGHTS).write_bytes(save(weights))
         augment = {"kind": type(self.augment).__name__, **asdict(self.augment)} if self.augment else None
         body = {"spec": self.spec, "config": asdict(self.config), "seed": self.seed, "augment": augment}
+        body["segment_s"] = self.segment_s
         return body | {"fronts": _save_fronts(self.fronts, folder)}
 
     @classmethod
@@ -359,8 +383,12 @@ class NetworkRecognizer(Recognizer):
 
         body = card["body"]
         fronts = _load_fronts(body["fronts"], folder)
-        options = {"seed": body["seed"], "stand_in": card["stand_in"]}
-        options["augment"] = _changes(**body["augment"]) if body["augment"] else None
+        options = {"seed": body["seed"], "stand_in": card["stand_in"], "segment_s": body["segment_s"]}
+        options["augment"] = (
+            _changes(**{k: tuple(v) if isinstance(v, list) else v for k, v in body["augment"].items()})
+            if body["augment"]
+            else None
+        )
         recognizer = cls(card["name"], fronts, body["spec"], TrainingConfig(**body["config"]), **options)
         recognizer.network = build(body["spec"])
         recognizer.network.load_state_dict(load_file(folder / WEIGHTS))
@@ -416,12 +444,18 @@ def softmax(logits: NDArray[np.floating]) -> NDArray[np.float64]:
     return shifted / shifted.sum(axis=1, keepdims=True)
 
 
-def _changes(kind: str, **sizes: Any) -> SpectrogramChanges | FaceChanges:
+def _starts(n_steps: int, length: int) -> list[int]:
+    """Say where segments of `length` steps begin: half overlapping, the last one flush with the end."""
+    n_pieces = 1 + max(0, math.ceil((n_steps - length) / (length / 2)))
+    return [round(place) for place in np.linspace(0, max(0, n_steps - length), n_pieces)]
+
+
+def _changes(kind: str, **sizes: Any) -> SoundChanges | FaceChanges:
     """Make again what changed the training batches of a saved recognizer."""
-    from emolab.examples import SpectrogramChanges
+    from emolab.examples import SoundChanges
     from emolab.models.video import FaceChanges
 
-    return FaceChanges(**sizes) if kind == "FaceChanges" else SpectrogramChanges(**sizes)
+    return FaceChanges(**sizes) if kind == "FaceChanges" else SoundChanges(**sizes)
 
 
 def _save_fronts(fronts: Sequence[Front], folder: Path) -> list[dict[str, Any]]:

@@ -4,7 +4,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from emolab.examples import Examples, LengthBuckets, SpectrogramChanges
+from emolab.examples import Examples, LengthBuckets, SoundChanges
 
 
 def ragged(*lengths: int) -> list[np.ndarray]:
@@ -57,9 +57,9 @@ def test_length_buckets_waste_little_and_mix_anew_each_epoch() -> None:
     assert list(buckets) != first
 
 
-def test_spectrogram_changes_hide_no_more_than_they_may_and_repeat_for_a_seed() -> None:
+def test_sound_changes_hide_no_more_than_they_may_and_repeat_for_a_seed() -> None:
     sound, lengths = torch.ones(50, 80, 20), torch.full((50,), 80)
-    change = SpectrogramChanges(n_stretches=1, max_stretch=10, n_bands=1, max_bands=3)
+    change = SoundChanges(n_stretches=1, max_stretch=10, n_bands=1, max_bands=3)
     changed, same_lengths = change((sound, lengths), torch.Generator().manual_seed(1))
     hidden_frames = (changed == 0).all(dim=2).sum(dim=1)
     hidden_bands = (changed == 0).all(dim=1).sum(dim=1)
@@ -70,18 +70,57 @@ def test_spectrogram_changes_hide_no_more_than_they_may_and_repeat_for_a_seed() 
     assert torch.equal(changed, again)
 
 
-def test_spectrogram_changes_shift_bands_and_tempo() -> None:
+def test_sound_changes_shift_bands_and_tempo() -> None:
     ramp = torch.arange(20.0).expand(4, 81, 20) + 1
-    still = {"n_stretches": 0, "n_bands": 0}
-    shifted, _ = SpectrogramChanges(**still, max_shift=2)(
-        (ramp, torch.full((4,), 81)), torch.Generator().manual_seed(2)
-    )
+    shifted, _ = SoundChanges(max_shift=2)((ramp, torch.full((4,), 81)), torch.Generator().manual_seed(2))
     moved = shifted[:, 0, 10] - ramp[:, 0, 10]
     assert moved.abs().max() <= 2
     assert moved.any()
-    quick = SpectrogramChanges(**still, max_tempo=0.2)
+    quick = SoundChanges(max_tempo=0.2)
     sound, lengths, words = quick((ramp, torch.tensor([81, 40, 9, 1]), torch.ones(4)), torch.Generator().manual_seed(2))
     assert sound.shape[1] == lengths.max() != 81
     assert abs(lengths[1] / lengths[0] - 40 / 81) < 0.02
     assert lengths[3] >= 1
     assert words.tolist() == [1] * 4
+
+
+def test_sound_changes_move_sound_in_time_and_keep_its_edges() -> None:
+    steps = torch.arange(30.0)[None, :, None].expand(40, 30, 2)
+    moved, lengths = SoundChanges(max_delay=5)((steps, torch.full((40,), 20)), torch.Generator().manual_seed(3))
+    shifts = (moved[:, 10, 0] - steps[:, 10, 0]).unique()
+    assert shifts.abs().max() == 5
+    assert len(shifts) > 5
+    assert moved[:, :20].max() == 19  # of the real frames, never of the padding
+    assert lengths.tolist() == [20] * 40
+
+
+BANDS = (np.linspace(-60, -30, 16), np.full(16, 8.0))  # dB: mean and deviation of each band
+
+
+def levels(sound: torch.Tensor) -> torch.Tensor:
+    """Go back from standardised log-mel to decibels."""
+    return sound.double() * torch.tensor(BANDS[1]) + torch.tensor(BANDS[0])
+
+
+def test_gain_moves_all_bands_of_an_utterance_by_the_same_decibels() -> None:
+    sound = torch.randn(30, 12, 16, generator=torch.Generator().manual_seed(4))
+    change = SoundChanges(max_gain_db=6).on_scale(*BANDS)
+    louder, _ = change((sound, torch.full((30,), 12)), torch.Generator().manual_seed(5))
+    gain = levels(louder) - levels(sound)
+    assert torch.allclose(gain, gain[:, :1, :1].expand_as(gain), atol=1e-4)
+    assert 4 < gain.abs().max() <= 6
+
+
+@pytest.mark.parametrize("field", ["noise_db", "other_db"])
+def test_what_is_mixed_in_has_the_level_that_is_asked_for(field: str) -> None:
+    sound = torch.randn(200, 50, 16, generator=torch.Generator().manual_seed(6))
+    change = SoundChanges(**{field: -5.0}).on_scale(*BANDS)
+    mixed, _ = change((sound, torch.full((200,), 50)), torch.Generator().manual_seed(7))
+    before, after = (10 ** (levels(x) / 10) for x in (sound, mixed))
+    added = 10 * ((after - before).mean(dim=(1, 2)) / before.mean(dim=(1, 2))).log10()
+    assert -26 < added.min() < -20 < -8 < added.max() < -4
+
+
+def test_levels_without_a_scale_are_refused() -> None:
+    with pytest.raises(ValueError, match=r"levels of 0 bands for sound of 16.*on_scale"):
+        SoundChanges(noise_db=-10.0)((torch.zeros(2, 3, 16), torch.tensor([3, 2])), torch.Generator())

@@ -6,6 +6,7 @@ import json
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -13,9 +14,10 @@ import pytest
 import soundfile
 
 from emolab.corpora import Corpus
+from emolab.examples import SoundChanges
 from emolab.features.front import Front, SoundFrames, SoundVector, WordCounts, WordTokens, front_from_state
 from emolab.recipes import RECIPES, fit_or_load, kept_in, recipe
-from emolab.recognizer import CARD, LateFusion, LightRecognizer, NetworkRecognizer, Recognizer, softmax
+from emolab.recognizer import CARD, LateFusion, LightRecognizer, NetworkRecognizer, Recognizer, _starts, softmax
 from emolab.splits import Fold
 from emolab.training import TrainingConfig, _Run
 
@@ -56,6 +58,10 @@ def tiny_network(front: Front | None = None, **spec: object) -> NetworkRecognize
     return NetworkRecognizer("audio/tiny", [front], spec or TINY_CNN_BILSTM, QUICK, seed=1)
 
 
+def tiny_listener(**how: Any) -> NetworkRecognizer:
+    return NetworkRecognizer("audio/tiny", [SoundFrames(n_mels=16)], TINY_CNN_BILSTM, QUICK, seed=1, **how)
+
+
 def tiny_reader() -> NetworkRecognizer:
     spec = {"kind": "word-lstm", "n_embedding": 16, "n_hidden": 8, "n_dense": 8}
     return NetworkRecognizer("text/tiny", [WordTokens(min_count=1)], spec, QUICK, seed=1)
@@ -82,6 +88,7 @@ KINDS = {
     "network chroma": partial(tiny_network, front=SoundFrames("chroma", hop_s=0.02)),
     "network 2-D": partial(tiny_network, kind="cnn-2d", channels=(4, 8), n_dense=8, dropout=0.0),
     "network LSTM": partial(tiny_network, kind="lstm", n_hidden=8, n_dense=8, dropout=0.0),
+    "network audio in segments": lambda: tiny_listener(segment_s=0.3),
     "network text": tiny_reader,
     "early fusion": tiny_early_fusion,
     "late fusion": lambda: LateFusion("fusion/late/tiny", [tiny_network(), tiny_reader()]),
@@ -328,3 +335,26 @@ def test_a_recipe_of_words_takes_vectors_as_its_weights(fold: Fold, tmp_path: Pa
     assert recognizer.network.embedding.embedding_dim == 3  # type: ignore[attr-defined]
     assert recognizer.pretrained == "tiny.txt"
     assert recipe("text/lstm").pretrained is None
+
+
+def test_segments_cover_an_utterance_and_their_logits_are_averaged(fold: Fold) -> None:
+    assert [_starts(n, 30) for n in (1, 30, 31, 60, 100)] == [[0], [0], [0, 1], [0, 15, 30], [0, 14, 28, 42, 56, 70]]
+    recognizer = tiny_listener(segment_s=0.2)
+    recognizer.fit(fold.train, fold.valid)
+    (frames,) = recognizer.inputs(fold.test)
+    long = frames[0]
+    pieces = [long[start : start + 20] for start in _starts(len(long), 20)]
+    assert len(pieces) > 1
+    alone = recognizer.logits_of([pieces])
+    np.testing.assert_allclose(recognizer.logits_of([frames])[0], alone.mean(axis=0), rtol=1e-4, atol=1e-5)
+
+
+def test_gain_and_noise_know_the_scale_of_the_bands(fold: Fold, tmp_path: Path) -> None:
+    recognizer = tiny_listener(augment=SoundChanges(max_gain_db=3, noise_db=-15, other_db=-20))
+    recognizer.fit(fold.train, fold.valid)
+    recognizer.save(tmp_path / "kept")
+    loaded = Recognizer.load(tmp_path / "kept")
+    assert isinstance(loaded, NetworkRecognizer)
+    assert loaded.augment == recognizer.augment
+    assert isinstance(loaded.augment, SoundChanges)
+    assert len(loaded.augment.mean) == 16

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from emolab import features
 from emolab.corpora.corpus import Corpus
-from emolab.features.audio import AudioKind, audio_features
+from emolab.features.audio import HOP_S, AudioKind, audio_features
 from emolab.features.text import Vocabulary, read_vectors, words
 
 SMALLEST_DEVIATION = 1e-5  # a feature that hardly moves is centred, not blown up
@@ -113,6 +113,11 @@ class SoundFrames(_Scaled):
 
     def __init__(self, kind: Literal["log-mel", "mfcc", "chroma"] = "log-mel", **options: Any) -> None:
         super().__init__(kind, **options)
+
+    @property
+    def hop_s(self) -> float:
+        """Seconds from frame to frame."""
+        return float(self.options.get("hop_s", HOP_S))
 
     def transform(self, corpus: Corpus) -> list[NDArray[np.float32]]:
         """Return (frames, n_features) float32 for each utterance, scaled."""
