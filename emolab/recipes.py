@@ -206,8 +206,12 @@ def _faces(
 
 
 def _late(*members: str) -> Build:
+    """Make a recipe that averages others; one that is named several times is trained from as many seeds."""
+
     def build(name: str, preset: Preset, seed: int) -> Recognizer:
-        return LateFusion(name, [recipe(member, preset=preset, seed=seed) for member in members])
+        seeds = [seed + NEXT_SEED * members[:place].count(member) for place, member in enumerate(members)]
+        made = [recipe(member, preset=preset, seed=own) for member, own in zip(members, seeds, strict=True)]
+        return LateFusion(name, made)
 
     return build
 
@@ -250,6 +254,7 @@ def _word_tokens() -> list[Front]:
     return [WordTokens()]
 
 
+NEXT_SEED = 1000  # apart, so that neighbouring seeds share no member
 MFCC_HOP_S = 0.032  # seconds, 512 samples, as the recipe was published
 MEL_HOP_S = 0.020  # seconds; the network shortens time itself
 TRAINING: Mapping[str, Any] = {  # few utterances: small steps, a rate that falls to nothing, and all epochs compete
@@ -278,6 +283,7 @@ RESNET, I3D = "resnet18-f37072fd.pth", "rgb_imagenet.pt"  # as torchvision and t
 SMALL_RESNET = {"channels": (8, 16, 24, 32), "n_blocks": 1, "d_model": 32, "n_layers": 1, "n_ff": 64}
 CNN_BILSTM = {"kind": "cnn-bilstm", "normalization": "batch", "summary": "attention", "dropout": 0.3}
 CHROMA_SIZES = {"channels": (24, 24, 48, 48, 96, 96), "n_hidden": 96}  # 2, 4 and 8 times the features, as for MFCC
+MLP = {"kind": "mlp", "n_hidden": (512, 256), "input_dropout": 0.5, "dropout": 0.6}  # many features, few utterances
 MEL_SIZES = {"channels": (64, 64, 96, 96, 128, 128), "n_hidden": 96, "n_layers": 1, "n_dense": 128}
 BILSTM = {"kind": "word-lstm", "summary": "attention", "dropout": 0.5}
 LSTM_SIZES = {"n_embedding": 128, "n_hidden": 128, "n_layers": 1, "n_dense": 64}
@@ -297,6 +303,16 @@ RECIPES: Mapping[str, Recipe] = {
         ),
         Recipe("audio/classical-random-forest", "8 numbers of early work, trees", _light(_classical, "random-forest")),
         Recipe("audio/egemaps-svm", "88 numbers of openSMILE, if installed", _light(_egemaps, "svm")),
+        Recipe(
+            "audio/mlp",
+            "sound statistics, two dense layers",
+            _network(_functionals, MLP, quick=20, full=60, choose_by="last", learning_rate=5e-4, weight_decay=0.3),
+        ),
+        Recipe(
+            "audio/ensemble",
+            "three dense networks, a linear model and a kernel machine, averaged",
+            _late("audio/mlp", "audio/mlp", "audio/mlp", "audio/logistic-regression", "audio/svm"),
+        ),
         Recipe("audio/cnn-bilstm", "20 MFCCs, published sizes", _network(_mfccs, CNN_BILSTM, quick=8, full=80)),
         Recipe(
             "audio/cnn-bilstm-mel",

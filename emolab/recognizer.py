@@ -455,6 +455,7 @@ def _changes(kind: str, **sizes: Any) -> SoundChanges | FaceChanges:
     from emolab.examples import SoundChanges
     from emolab.models.video import FaceChanges
 
+    sizes = {name: tuple(value) if isinstance(value, list) else value for name, value in sizes.items()}
     return FaceChanges(**sizes) if kind == "FaceChanges" else SoundChanges(**sizes)
 
 

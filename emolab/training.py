@@ -51,7 +51,7 @@ class TrainingConfig:
     n_accumulated: int = 1  # batches that make one step
     class_weights: bool = False  # each emotion counts alike, however rare
     label_smoothing: float = 0.0
-    choose_by: Literal["loss", "ua"] = "loss"  # what makes an epoch the best on the validation part
+    choose_by: Literal["loss", "ua", "last"] = "loss"  # the best epoch: on the validation part, or no choice
     patience: int | None = 6  # epochs without a better one before training stops; None: never
     cpu_bfloat16: bool = False  # on a CPU, multiply in 16 bits: faster where the processor can, a little rougher
 
@@ -60,7 +60,7 @@ class TrainingConfig:
 class History:
     """What happened in each epoch; epochs are counted from 1."""
 
-    choose_by: Literal["loss", "ua"] = "loss"
+    choose_by: Literal["loss", "ua", "last"] = "loss"
     train_loss: list[float] = field(default_factory=list)  # nats, with smoothing, class weights and augmentation
     valid_loss: list[float] = field(default_factory=list)  # nats, plain cross-entropy
     valid_score: list[float] = field(default_factory=list)  # unweighted average recall, 0 to 1
@@ -71,9 +71,12 @@ class History:
 
     @property
     def best_epoch(self) -> int:
-        """The epoch of the lowest validation loss or the highest score, the first of equals; 0 before any."""
-        if not len(self):
-            return 0
+        """The epoch of the lowest validation loss or the highest score, the first of equals; 0 before any.
+
+        Or the last one, where nothing is chosen: with few validation speakers the highest score is mostly luck.
+        """
+        if not len(self) or self.choose_by == "last":
+            return len(self)
         costs = self.valid_loss if self.choose_by == "loss" else [-score for score in self.valid_score]
         return int(np.argmin(np.nan_to_num(costs, nan=math.inf))) + 1
 

@@ -66,7 +66,7 @@ def test_fit_lowers_the_loss_and_learns() -> None:
     assert history.seconds > 0
 
 
-@pytest.mark.parametrize("choose_by", ["loss", "ua"])
+@pytest.mark.parametrize("choose_by", ["loss", "ua", "last"])
 def test_fit_ends_with_the_weights_of_its_best_epoch(choose_by: str) -> None:
     model, valid = network(), clips(2, 12)
     config = replace(QUICK, n_epochs=8, learning_rate=0.1, choose_by=choose_by)  # coarse: the last is not the best
@@ -76,8 +76,10 @@ def test_fit_ends_with_the_weights_of_its_best_epoch(choose_by: str) -> None:
     assert F.cross_entropy(logits, torch.from_numpy(valid.targets)).item() == pytest.approx(history.valid_loss[best])
     if choose_by == "loss":
         assert history.valid_loss[best] == min(history.valid_loss)
-    else:
+    elif choose_by == "ua":
         assert history.valid_score[best] == max(history.valid_score)
+    else:
+        assert best == 7
 
 
 def test_fit_stops_when_the_loss_rises_and_goes_on_while_it_falls() -> None:
