@@ -346,7 +346,7 @@ RECIPES: Mapping[str, Recipe] = {
         Recipe(
             "text/bilstm",
             "word vectors learned on the spot",
-            _network(_word_tokens, BILSTM, quick=10, full=6, choose_by="loss"),
+            _network(_word_tokens, BILSTM, quick=8, full=5, choose_by="loss", batch_size=32, learning_rate=2e-3),
         ),
         Recipe("audio/wav2vec2-frozen", "layers averaged", _pretrained("FrozenSound", WAV2VEC2, quick=60, full=40)),
         Recipe("audio/hubert-frozen", "layers averaged", _pretrained("FrozenSound", HUBERT, quick=60, full=40)),
