@@ -20,7 +20,7 @@ from emolab.corpora.layout import some
 from emolab.corpora.ravdess import read_action_units
 from emolab.features.cache import Part, cached_features, source_digest
 from emolab.features.front import SMALLEST_DEVIATION, Front
-from emolab.storage import data_root
+from emolab.storage import weights_root
 
 Pictures = NDArray[np.uint8]  # (frames, height, width, 3), red, green and blue from 0 to 255
 FoundBy = Literal["detector", "cascade", "centre"]
@@ -212,7 +212,7 @@ def _detector_file() -> Path | None:
             )
         found = [Path(named)]
     else:
-        found = sorted((data_root() / "weights").rglob(DETECTOR_FILES))
+        found = sorted(weights_root().rglob(DETECTOR_FILES))
     return found[-1] if found and find_spec("cv2") else None
 
 

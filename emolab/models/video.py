@@ -22,6 +22,7 @@ from emolab.storage import weights_root
 
 IMAGENET = ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225))  # mean and deviation of the colours that ResNet knows
 KINETICS = ((0.5, 0.5, 0.5), (0.5, 0.5, 0.5))  # I3D was shown colours from -1 to 1
+GREY, CONTRAST = 127.5, 4.0  # of pictures of change: what stays is grey, what moves is four times as strong
 Triple = tuple[int, int, int]  # time, height, width
 
 
@@ -30,7 +31,8 @@ class FaceCnnConfig:
     """Sizes of the network; the defaults are the recipe video/cnn."""
 
     n_emotions: int
-    size: int = 64  # pixels
+    size: int = 48  # pixels
+    changes: bool = True  # see how each frame differs from the clip's mean face; False: see the frame as it is
     channels: tuple[int, ...] = (16, 32, 48, 64)  # each layer halves height and width
     n_frame: int = 64  # numbers that describe one frame
     n_dense: int = 64
@@ -72,7 +74,17 @@ class FaceCnn(nn.Module):
             maps = self.convolutions(pictures).flatten(1)  # (real frames, channels * height * width)
             return torch.relu(self.frame(self.dropout(maps)))
 
+        if self.config.changes:
+            frames = self.unlike_the_mean(frames, lengths)
         return _each_frame(one_by_one, frames, lengths, KINETICS)
+
+    @staticmethod
+    def unlike_the_mean(frames: Tensor, lengths: Tensor) -> Tensor:
+        """Take each clip's mean face away, and with it who that is: (batch, frames, size, size, 3) float."""
+        mask = real_steps(lengths, frames.shape[1])[..., None, None, None]
+        frames = torch.where(mask, frames, 0).float()
+        mean = frames.sum(dim=1, keepdim=True) / lengths[:, None, None, None, None]
+        return GREY + CONTRAST * (frames - mean)
 
 
 @dataclass(frozen=True)

@@ -104,6 +104,14 @@ def test_read_action_units_is_indexed_by_utterance(tmp_path: Path) -> None:
     assert (units.to_numpy() == 0.25).all()
 
 
+def test_read_action_units_takes_the_ids_of_any_other_corpus(tmp_path: Path) -> None:
+    table = f"{UNITS}\n{FILM}\n".replace("name", "utterance_id", 1).replace(
+        "01-01-05-01-02-01-08", "Ses01F_impro01_F000"
+    )
+    (tmp_path / "action_units.csv").write_text(table)
+    assert read_action_units(tmp_path).index.tolist() == ["Ses01F_impro01_F000"]
+
+
 @pytest.mark.parametrize(
     ("table", "message"),
     [

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from emolab.features import cache
-from emolab.features.cache import Memory, cached_features
+from emolab.features.cache import Memory, Part, cached_features
 from emolab.storage import cache_root
 
 
@@ -196,3 +196,19 @@ def test_memory_does_not_keep_what_is_larger_than_itself() -> None:
     memory.keep(Path("a"), np.zeros(10))
     assert memory.get(Path("a")) is None
     assert memory.n_free == 10
+
+
+def test_cached_features_keeps_the_parts_of_a_file_apart(files: list[Path]) -> None:
+    asked: list[Part] = []
+
+    def compute(part: Part) -> np.ndarray:
+        asked.append(part)
+        return np.array([part.start or 0, part.end or 0, part.side == "left"])
+
+    parts = [Part(files[0]), Part(files[0], 1.0, 2.0), Part(files[0], 1.0, 2.0, "left"), Part(files[1], 1.0, 2.0)]
+    for _ in range(2):
+        arrays = cached_features("bytes", [*parts, parts[1]], compute)
+        assert [array.tolist() for array in arrays] == [[0, 0, 0], [1, 2, 0], [1, 2, 1], [1, 2, 0], [1, 2, 0]]
+    assert sorted(map(str, asked)) == sorted(map(str, parts))
+    with pytest.raises(FileNotFoundError, match=r"1 of 1 files are missing: .*gone\.avi\. Expected"):
+        cached_features("bytes", [Part(Path("gone.avi"), 0.0, 1.0), Part(Path("gone.avi"), 1.0, 2.0)], compute)
