@@ -161,7 +161,7 @@ def _network(
 def _pretrained(
     front: str, weights: str, *, quick: int, full: int, spec: Mapping[str, Any] | None = None, **how: Any
 ) -> Build:
-    """Make a recipe of a published encoder; `front` is the front end that knows it, `quick` trains a stand-in."""
+    """Make a recipe of a published encoder: `front` knows it, `quick` trains a stand-in, `how` is for full only."""
 
     def build(name: str, preset: Preset, seed: int) -> Recognizer:
         from emolab.features import pretrained, vggish
@@ -171,8 +171,8 @@ def _pretrained(
         stand_in = preset == "quick"
         options = {"max_s": LONGEST_S[preset]} if front == "Waves" else {}
         made = getattr(makers[front], front)(weights, stand_in=stand_in, seed=seed, **options)
-        rates = FROZEN if front.startswith("Frozen") else TUNED_STAND_IN if stand_in else TUNED
-        config = TrainingConfig(n_epochs=quick if stand_in else full, **{**TRAINING, **rates, **how})
+        rates = FROZEN if front.startswith("Frozen") else TUNED_STAND_IN if stand_in else {**TUNED, **how}
+        config = TrainingConfig(n_epochs=quick if stand_in else full, **{**TRAINING, **rates})
         parts = {"kind": KIND_OF.get(front, "vggish"), **(spec or {})}
         return NetworkRecognizer(name, [made], parts, config, seed=seed, stand_in=stand_in)
 
@@ -270,6 +270,7 @@ KIND_OF |= {"Waves": "sound-encoder", "WordPieces": "text-encoder"}
 LONGEST_S: Mapping[Preset, float] = {"quick": 2.0, "full": 15.0}  # seconds of sound that encoders are fine-tuned on
 FROZEN: Mapping[str, Any] = {"batch_size": 32, "learning_rate": 1e-3}
 TUNED: Mapping[str, Any] = {"batch_size": 32, "learning_rate": 1e-3, "encoder_rate": 0.03}  # so 3e-5 for the encoder
+SMALL: Mapping[str, Any] = {"encoder_rate": 0.1, "label_smoothing": 0.0, "cpu_bfloat16": True}  # a small encoder
 TUNED_STAND_IN: Mapping[str, Any] = {"batch_size": 16, "learning_rate": 2e-3}  # all of it is small and new
 WAV2VEC2, HUBERT, WAVLM = "facebook/wav2vec2-base", "facebook/hubert-base-ls960", "microsoft/wavlm-base"
 ALBERT, BERT, MINILM = "albert-base-v2", "bert-base-cased", "sentence-transformers/all-MiniLM-L6-v2"
@@ -278,7 +279,7 @@ CHANGES: Mapping[Preset, Mapping[str, Any]] = {  # strong changes pay only when 
     "quick": {"n_stretches": 1, "max_stretch": 10, "n_bands": 1, "max_bands": 6, "max_shift": 2, "max_tempo": 0.1},
     "full": {"n_stretches": 2, "n_bands": 2, "max_shift": 4, "max_tempo": 0.15},
 }
-FACES: Mapping[Preset, Mapping[str, Any]] = {"quick": {"size": 64, "fps": 5.0}, "full": {"size": 112, "fps": 10.0}}
+FACES: Mapping[Preset, Mapping[str, Any]] = {"quick": {"size": 48, "fps": 5.0}, "full": {"size": 112, "fps": 10.0}}
 RESNET, I3D = "resnet18-f37072fd.pth", "rgb_imagenet.pt"  # as torchvision and the published I3D call their files
 SMALL_RESNET = {"channels": (8, 16, 24, 32), "n_blocks": 1, "d_model": 32, "n_layers": 1, "n_ff": 64}
 CNN_BILSTM = {"kind": "cnn-bilstm", "normalization": "batch", "summary": "attention", "dropout": 0.3}
@@ -365,21 +366,21 @@ RECIPES: Mapping[str, Recipe] = {
         Recipe("text/minilm-frozen", "layers averaged", _pretrained("FrozenWords", MINILM, quick=60, full=30)),
         Recipe("text/albert", "all of it trained", _pretrained("WordPieces", ALBERT, quick=12, full=4)),
         Recipe("text/bert", "all of it trained", _pretrained("WordPieces", BERT, quick=12, full=4)),
-        Recipe("text/minilm", "all of it trained", _pretrained("WordPieces", MINILM, quick=12, full=4)),
+        Recipe("text/minilm", "all of it trained", _pretrained("WordPieces", MINILM, quick=12, full=3, **SMALL)),
         Recipe(
             "video/cnn",
             "a small network for each face, attention over them",
-            _faces({"kind": "face-cnn", "dropout": 0.3}, quick=8, full=40),
+            _faces({"kind": "face-cnn", "dropout": 0.3}, quick=8, full=40, learning_rate=3e-3),
         ),
         Recipe(
             "video/resnet-transformer",
             "ResNet-18 for each face, a Transformer over them",
-            _faces({"kind": "resnet-transformer"}, quick=5, full=20, weights=RESNET, small=SMALL_RESNET),
+            _faces({"kind": "resnet-transformer"}, quick=4, full=20, weights=RESNET, small=SMALL_RESNET),
         ),
         Recipe(
             "video/i3d",
             "patterns in time and space",
-            _faces({"kind": "i3d"}, quick=5, full=20, weights=I3D, small={"width": 0.125}),
+            _faces({"kind": "i3d"}, quick=4, full=20, weights=I3D, small={"width": 0.125}),
         ),
         Recipe(
             "fusion/early/logistic-regression",

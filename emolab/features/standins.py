@@ -26,6 +26,7 @@ KINDS = {  # the class of each published encoder
 }
 SIZES: dict[str, Any] = {"hidden_size": 64, "num_hidden_layers": 3, "num_attention_heads": 4, "intermediate_size": 128}
 SOUND_SIZES = {
+    "initializer_range": 0.1,  # in so narrow layers 0.02, the usual one, would leave the blocks idle
     "conv_dim": (8, 16, 16, 32, 32, 32, 32),
     "num_conv_pos_embeddings": 16,
     "num_conv_pos_embedding_groups": 4,
