@@ -283,6 +283,7 @@ FACES: Mapping[Preset, Mapping[str, Any]] = {"quick": {"size": 48, "fps": 5.0}, 
 RESNET, I3D = "resnet18-f37072fd.pth", "rgb_imagenet.pt"  # as torchvision and the published I3D call their files
 SMALL_RESNET = {"channels": (8, 16, 24, 32), "n_blocks": 1, "d_model": 32, "n_layers": 1, "n_ff": 64}
 CNN_BILSTM = {"kind": "cnn-bilstm", "normalization": "batch", "summary": "attention", "dropout": 0.3}
+AUDIO_LSTM = {"kind": "lstm", "summary": "attention"}
 CHROMA_SIZES = {"channels": (24, 24, 48, 48, 96, 96), "n_hidden": 96}  # 2, 4 and 8 times the features, as for MFCC
 MLP = {"kind": "mlp", "n_hidden": (512, 256), "input_dropout": 0.5, "dropout": 0.6}  # many features, few utterances
 MEL_SIZES = {"channels": (64, 64, 96, 96, 128, 128), "n_hidden": 96, "n_layers": 1, "n_dense": 128}
@@ -330,7 +331,7 @@ RECIPES: Mapping[str, Recipe] = {
             "64 mel bands as a picture, augmented",
             _network(_log_mels, {"kind": "cnn-2d"}, quick=8, full=80, augment=True),
         ),
-        Recipe("audio/lstm", "20 MFCCs, one way", _network(_mfccs, {"kind": "lstm"}, quick=8, full=80)),
+        Recipe("audio/lstm", "20 MFCCs, one way", _network(_mfccs, AUDIO_LSTM, quick=8, full=80, learning_rate=3e-3)),
         Recipe("text/logistic-regression", "TF-IDF, linear", _light(_term_weights, "word-logistic-regression")),
         Recipe("text/random-forest", "TF-IDF, trees", _light(_term_weights, "random-forest")),
         Recipe("text/svm", "TF-IDF, wide margins", _light(_term_weights, "word-svm")),
