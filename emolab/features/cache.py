@@ -119,7 +119,7 @@ def cached_features(
     if missing:
         # one thread a file: matrix products with threads of their own would get in each other's way
         with threadpool_limits(1), ThreadPoolExecutor(joblib.cpu_count()) as threads:
-            done = threads.map(collect, missing)
+            done = threads.map(collect, missing) if len(missing) > 1 else map(collect, missing)
             for _ in progress_bar(done, progress or kind, total=len(missing), show=progress is not None):
                 pass
     if failed:

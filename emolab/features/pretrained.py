@@ -57,7 +57,8 @@ class _Pretrained(Front):
         else:
             self.folder = encoders.checkpoint(self.weights)
         self.config = encoders.read_config(self.folder)
-        self._encoder = encoders.load_encoder(self.folder) if self.frozen else None
+        if self.frozen:
+            self._encoder = encoders.load_encoder(self.folder).requires_grad_(False)
 
     @property
     def encoder(self) -> Any:
@@ -100,7 +101,7 @@ class _Pretrained(Front):
         from safetensors.torch import load_file
 
         if self.frozen:
-            self._encoder = encoders.build_encoder(self.config).eval()
+            self._encoder = encoders.build_encoder(self.config).eval().requires_grad_(False)
             self._encoder.load_state_dict(load_file(folder / f"front-{self.modality}.safetensors"))
 
 

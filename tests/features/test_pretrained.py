@@ -13,6 +13,7 @@ import soundfile
 
 from emolab import cli
 from emolab.corpora import Corpus
+from emolab.cost import measure_cost
 from emolab.features.pretrained import FrozenSound, FrozenWords, Waves, WordPieces
 from emolab.features.standins import KINDS, stand_in
 from emolab.recipes import RECIPES, fit_or_load, kept_in, recipe
@@ -100,6 +101,15 @@ def test_frozen_encoders_are_not_changed_and_are_counted(fold: Fold, tmp_path: P
     assert fingerprint(front.encoder) == fingerprint(load_encoder(folder))
     assert made.n_parameters == front.n_parameters + made.n_trainable
     assert front.transform(fold.test)[0].shape == (4, 8)  # the input of three blocks and their outputs
+
+
+@pytest.mark.parametrize(("front", "kind"), [("FrozenSound", "hubert"), ("FrozenWords", "bert")])
+def test_the_operations_of_a_frozen_encoder_are_counted(front: str, kind: str, fold: Fold, tmp_path: Path) -> None:
+    made = recognizer(front, save_checkpoint(tmp_path, kind))
+    made.fit(fold.train, fold.valid)
+    operations = measure_cost(made, fold.test)["flops"]
+    assert operations is not None
+    assert operations > 10 * 2 * 8 * 8  # the head's dense layer has 8 times 8 weights
 
 
 def test_waves_are_as_the_encoder_expects_them(fold: Fold, tmp_path: Path) -> None:
