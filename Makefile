@@ -6,8 +6,13 @@ VENV ?= .venv
 BIN = $(VENV)/bin
 CHAPTERS ?=
 JOBS ?= 1
-SAMPLE_RECIPES = audio/logistic-regression audio/random-forest audio/cnn-bilstm text/logistic-regression text/bilstm \
+SAMPLE_RECIPES = audio/classical-random-forest audio/logistic-regression audio/random-forest audio/svm audio/mlp audio/ensemble \
+	audio/cnn-bilstm audio/cnn-bilstm-mel audio/cnn-2d audio/lstm audio/wav2vec2-frozen audio/vggish \
+	text/logistic-regression text/characters text/bilstm text/lstm text/bert-frozen text/bert video/cnn video/resnet-transformer video/i3d \
 	fusion/early/logistic-regression fusion/late/logistic-regression fusion/early/cnn-bilstm+bilstm fusion/late/cnn-bilstm+bilstm
+LIGHT_RAVDESS = audio/classical-logistic-regression audio/classical-random-forest audio/logistic-regression \
+	audio/random-forest audio/svm audio/mlp audio/ensemble video/action-units-svm video/action-units-mlp
+LIGHT_MELD = text/logistic-regression text/random-forest text/svm text/characters text/lstm text/bilstm
 
 help:  ## list the commands
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -51,9 +56,10 @@ bench: setup  ## measure each budget beside its target
 	@$(BIN)/python bench/bench.py
 
 results: setup  ## measure the results tables again, RAVDESS and MELD included (long on two cores)
-	@$(BIN)/emolab fit audio/logistic-regression audio/random-forest audio/svm --corpus ravdess --preset full --seeds 7 8 9 --record
+	@$(BIN)/emolab fit $(LIGHT_RAVDESS) --corpus ravdess --preset full --seeds 7 8 9 --record
 	@$(BIN)/emolab fit audio/cnn-bilstm audio/cnn-bilstm-mel --corpus ravdess --preset full --seeds 7 --record
-	@$(BIN)/emolab fit text/logistic-regression text/bilstm --corpus meld --preset full --seeds 7 --record
+	@$(BIN)/emolab fit $(LIGHT_MELD) --corpus meld --preset full --seeds 7 8 9 --record
+	@$(BIN)/emolab fit text/minilm-frozen text/minilm --corpus meld --preset full --seeds 7 --record
 	@$(BIN)/emolab fit $(SAMPLE_RECIPES) --corpus sample --seeds 7 --record
 	@$(BIN)/emolab refresh
 

@@ -10,37 +10,39 @@ import tempfile
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
 ROOT = Path(__file__).resolve().parents[1]
 FRAMES, N_FEATURES, N_EMOTIONS = 185, 64, 8  # 3.7 s at 20 ms, as in RAVDESS
 N_UTTERANCES, N_EPOCHS = 1_024, 3
+N_DRAWN = 256  # utterances for each of the small networks
 CI_MINUTES = ROOT / "build" / "ci-minutes"  # .ci/run writes it
 
 
 class Row(NamedTuple):
-    """One budget: what was measured, its target, and whether more is better."""
+    """One measure: what was found, its target where there is one, and whether more is better."""
 
     what: str
     measured: float | None
-    target: float
+    target: float | None
     unit: str
     more_is_better: bool = False
     note: str = ""
 
     def __str__(self) -> str:
         found = self.note or "not measured" if self.measured is None else f"{self.measured:,.2f}"
-        kept = "" if self.measured is None else "ok" if self._kept else "MISSED"
+        if self.target is None:
+            return f"{self.what:50} {found:>20} {'':8} {self.unit}"
+        kept = "" if self.measured is None else "ok" if self._kept(self.measured, self.target) else "MISSED"
         sign = ">" if self.more_is_better else "<"
         return f"{self.what:50} {found:>20} {sign} {self.target:>6,.0f} {self.unit:4} {kept}".rstrip()
 
-    @property
-    def _kept(self) -> bool:
-        assert self.measured is not None
-        return self.measured >= self.target if self.more_is_better else self.measured <= self.target
+    def _kept(self, measured: float, target: float) -> bool:
+        return measured >= target if self.more_is_better else measured <= target
 
 
 def seconds(work: Callable[[], object]) -> float:
@@ -110,6 +112,87 @@ def training() -> Iterator[Row]:
         yield Row(f"CNN-BiLSTM training, {name}", N_UTTERANCES / min(history.epoch_seconds), 1_000, "a s", True)
 
 
+def networks() -> Iterator[Row]:
+    """Train each small network on random inputs of a usual size, and let it judge them; utterances a second."""
+    from emolab import recipes
+    from emolab.examples import Examples
+    from emolab.models import build
+    from emolab.training import TrainingConfig, fit, predict_logits
+
+    rng = np.random.default_rng(7)
+    mfccs, chroma, mels = ({"n_features": n} for n in (20, 12, 64))
+    coarse, fine = FRAMES * 20 // 32, FRAMES  # frames of 3.7 s
+    sized: dict[str, tuple[dict[str, Any], Callable[[], Any]]] = {
+        "audio/mlp": ({**recipes.MLP, "n_features": 792}, lambda: rng.standard_normal(792)),
+        "audio/cnn-bilstm": ({**recipes.CNN_BILSTM, **mfccs}, lambda: rng.standard_normal((coarse, 20))),
+        "audio/cnn-bilstm-chroma": (
+            {**recipes.CNN_BILSTM, **recipes.CHROMA_SIZES, **chroma},
+            lambda: rng.standard_normal((coarse, 12)),
+        ),
+        "audio/cnn-bilstm-mel": (
+            {**recipes.CNN_BILSTM, **recipes.MEL_SIZES, **mels},
+            lambda: rng.standard_normal((fine, 64)),
+        ),
+        "audio/cnn-2d": ({"kind": "cnn-2d", **mels}, lambda: rng.standard_normal((fine, 64))),
+        "audio/lstm": ({"kind": "lstm", **mfccs}, lambda: rng.standard_normal((coarse, 20))),
+        "text/bilstm": ({**recipes.BILSTM, "n_words": 5_000}, lambda: rng.integers(1, 5_000, 12)),
+        "text/lstm": ({**recipes.LSTM, "n_words": 5_000}, lambda: rng.integers(1, 5_000, 12)),
+        "video/cnn": ({"kind": "face-cnn"}, lambda: rng.integers(0, 255, (18, 64, 64, 3)).astype(np.uint8)),
+    }
+    for name, (spec, draw) in sized.items():
+        drawn = [draw() for _ in range(N_DRAWN)]
+        inputs = [x.astype(np.float32) if x.dtype == np.float64 else x for x in drawn]
+        examples = Examples([inputs], np.arange(N_DRAWN) % N_EMOTIONS)
+        model, config = build({**spec, "n_emotions": N_EMOTIONS}), TrainingConfig(n_epochs=N_EPOCHS, batch_size=16)
+        few = Examples([inputs[:N_EMOTIONS]], examples.targets[:N_EMOTIONS])
+        history = fit(model, examples, few, config=config, seed=7, progress=False)
+        yield Row(f"{name}, training", N_DRAWN / min(history.epoch_seconds), None, "a s")
+        judging = min(seconds(lambda m=model, e=examples: predict_logits(m, e)) for _ in range(2))
+        yield Row(f"{name}, inference", N_DRAWN / judging, None, "a s")
+
+
+def films() -> Iterator[Row]:
+    """Decode a film of the sample, and one of RAVDESS where there is one; pictures a second."""
+    from emolab.corpora import load_corpus
+    from emolab.media import read_frames
+
+    for corpus in ("sample", "ravdess"):
+        what = f"film of {corpus} decoded"
+        try:
+            data = load_corpus(corpus)
+            films = [data.root / path for path in data.table["video_path"].dropna()]
+        except FileNotFoundError:
+            films = []
+        if not films:
+            yield Row(what, None, None, "pictures a s", note="no film here")
+            continue
+        n_pictures = len(read_frames(films[0]))
+        took = min(seconds(lambda film=films[0]: read_frames(film)) for _ in range(3))
+        yield Row(what, n_pictures / took, None, "pictures a s")
+
+
+def caches() -> Iterator[Row]:
+    """Compute each feature of the sample twice: first cold, then from disk, with nothing left in memory."""
+    from emolab.corpora import load_corpus
+    from emolab.features.audio import audio_features
+    from emolab.features.cache import MEMORY
+    from emolab.features.video import FaceFrames
+
+    data = load_corpus("sample").view()
+    paths = data.audio_paths()
+    kinds = ("log-mel", "mfcc", "chroma", "functionals", "classical8")
+    works: dict[str, Callable[[], object]] = {kind: partial(audio_features, kind, paths) for kind in kinds}
+    works["faces"] = lambda: FaceFrames().transform(data)
+    for name, work in works.items():
+        with empty_cache():
+            MEMORY.forget()
+            cold = seconds(work)
+            MEMORY.forget()
+            cached = seconds(work)
+        yield Row(f"{name} of {len(paths)} utterances, cold", cold, None, "s")
+        yield Row(f"{name}, cached: times faster", cold / cached, 20, "", True)
+
+
 def chapters() -> Iterator[Row]:
     """Run every chapter in the quick preset on the sample."""
     from emolab.course.chapters import NOTEBOOKS, run_chapter
@@ -147,7 +230,7 @@ def main() -> int:
     )
     options = parser.parse_args()
     os.environ["EMOLAB_PROGRESS"] = "0"  # only the figures, please
-    measures = [import_time, sample, sound_features, training, chapters, whole_test]
+    measures = [import_time, sample, sound_features, caches, films, training, networks, chapters, whole_test]
     measures += [fresh_clone] if options.fresh else []
     missed = False
     for measure in measures:
