@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from emolab.corpora.ravdess import ACTION_UNITS
 from emolab.features.cache import source_digest
 from emolab.features.front import Front, SoundFrames, SoundVector, WordCounts, WordTokens
-from emolab.features.video import FaceFrames, PretrainedFaces
+from emolab.features.video import ActionUnits, FaceFrames, PretrainedFaces
 from emolab.recognizer import LateFusion, LightRecognizer, NetworkRecognizer, Recognizer
 from emolab.storage import cache_root
 
@@ -200,24 +200,45 @@ def _faces(
             front = PretrainedFaces(weights, stand_in=stand_in, small=small, **FACES[preset])
         rates = TUNED if weights and not stand_in else {}
         config = TrainingConfig(n_epochs=quick if preset == "quick" else full, **{**TRAINING, **rates, **how})
-        return NetworkRecognizer(name, [front], spec, config, seed=seed, augment=FaceChanges(), stand_in=stand_in)
+        augment = FaceChanges() if preset == "full" else None  # pays only when there are epochs enough
+        return NetworkRecognizer(name, [front], spec, config, seed=seed, augment=augment, stand_in=stand_in)
 
     return build
 
 
-def _late(*members: str) -> Build:
-    """Make a recipe that averages others; one that is named several times is trained from as many seeds."""
+def _all_parts(build: Build) -> Build:
+    """Let a recipe in which nothing is chosen learn from the validation part as well."""
 
+    def built(name: str, preset: Preset, seed: int) -> Recognizer:
+        made = build(name, preset, seed)
+        made.all_parts = True
+        return made
+
+    return built
+
+
+def _averaged(build: Build, n: int) -> Build:
+    """Make a recipe that averages `n` of another, from as many seeds."""
+
+    def built(name: str, preset: Preset, seed: int) -> Recognizer:
+        return LateFusion(name, [build(name, preset, seed + NEXT_SEED * place) for place in range(n)])
+
+    return built
+
+
+def _late(*members: str) -> Build:
     def build(name: str, preset: Preset, seed: int) -> Recognizer:
-        seeds = [seed + NEXT_SEED * members[:place].count(member) for place, member in enumerate(members)]
-        made = [recipe(member, preset=preset, seed=own) for member, own in zip(members, seeds, strict=True)]
-        return LateFusion(name, made)
+        return LateFusion(name, [recipe(member, preset=preset, seed=seed) for member in members])
 
     return build
 
 
 def _functionals() -> list[Front]:
     return [SoundVector("functionals")]
+
+
+def _functionals_of_more_voices() -> list[Front]:
+    return [SoundVector("functionals", speeds=SPEEDS)]
 
 
 def _classical() -> list[Front]:
@@ -228,6 +249,10 @@ def _egemaps() -> list[Front]:
     from emolab.features.egemaps import EgemapsVector
 
     return [EgemapsVector()]
+
+
+def _action_units() -> list[Front]:
+    return [ActionUnits()]
 
 
 def _term_weights() -> list[Front]:
@@ -279,13 +304,17 @@ CHANGES: Mapping[Preset, Mapping[str, Any]] = {  # strong changes pay only when 
     "quick": {"n_stretches": 1, "max_stretch": 10, "n_bands": 1, "max_bands": 6, "max_shift": 2, "max_tempo": 0.1},
     "full": {"n_stretches": 2, "n_bands": 2, "max_shift": 4, "max_tempo": 0.15},
 }
+UNITS: Mapping[str, Any] = {"batch_size": 64, "learning_rate": 3e-3, "choose_by": "last"}
 FACES: Mapping[Preset, Mapping[str, Any]] = {"quick": {"size": 48, "fps": 5.0}, "full": {"size": 112, "fps": 10.0}}
 RESNET, I3D = "resnet18-f37072fd.pth", "rgb_imagenet.pt"  # as torchvision and the published I3D call their files
 SMALL_RESNET = {"channels": (8, 16, 24, 32), "n_blocks": 1, "d_model": 32, "n_layers": 1, "n_ff": 64}
 CNN_BILSTM = {"kind": "cnn-bilstm", "normalization": "batch", "summary": "attention", "dropout": 0.3}
 AUDIO_LSTM = {"kind": "lstm", "summary": "attention"}
 CHROMA_SIZES = {"channels": (24, 24, 48, 48, 96, 96), "n_hidden": 96}  # 2, 4 and 8 times the features, as for MFCC
+SPEEDS = (0.92, 1.08)  # of the voices that training hears as well
 MLP = {"kind": "mlp", "n_hidden": (512, 256), "input_dropout": 0.5, "dropout": 0.6}  # many features, few utterances
+UNITS_MLP = {"kind": "mlp", "n_hidden": (256, 256), "input_dropout": 0.2, "dropout": 0.5}
+MLP_TRAINING: Mapping[str, Any] = {"batch_size": 32, "learning_rate": 7e-4, "weight_decay": 0.3, "choose_by": "last"}
 MEL_SIZES = {"channels": (64, 64, 96, 96, 128, 128), "n_hidden": 96, "n_layers": 1, "n_dense": 128}
 BILSTM = {"kind": "word-lstm", "summary": "attention", "dropout": 0.5}
 LSTM_SIZES = {"n_embedding": 128, "n_hidden": 128, "n_layers": 1, "n_dense": 64}
@@ -306,15 +335,16 @@ RECIPES: Mapping[str, Recipe] = {
         Recipe("audio/classical-random-forest", "8 numbers of early work, trees", _light(_classical, "random-forest")),
         Recipe("audio/egemaps-svm", "88 numbers of openSMILE, if installed", _light(_egemaps, "svm")),
         Recipe(
-            "audio/mlp",
-            "sound statistics, two dense layers",
-            _network(_functionals, MLP, quick=20, full=60, choose_by="last", learning_rate=5e-4, weight_decay=0.3),
+            "audio/discriminant",
+            "sound statistics of voices at three speeds, linear",
+            _all_parts(_light(_functionals_of_more_voices, "discriminant")),
         ),
         Recipe(
-            "audio/ensemble",
-            "three dense networks, a linear model and a kernel machine, averaged",
-            _late("audio/mlp", "audio/mlp", "audio/mlp", "audio/logistic-regression", "audio/svm"),
+            "audio/mlp",
+            "the same statistics, two dense layers",
+            _all_parts(_network(_functionals_of_more_voices, MLP, quick=8, full=24, **MLP_TRAINING)),
         ),
+        Recipe("audio/ensemble", "both, averaged", _late("audio/discriminant", "audio/mlp")),
         Recipe("audio/cnn-bilstm", "20 MFCCs, published sizes", _network(_mfccs, CNN_BILSTM, quick=8, full=80)),
         Recipe(
             "audio/cnn-bilstm-mel",
@@ -382,6 +412,21 @@ RECIPES: Mapping[str, Recipe] = {
             "video/i3d",
             "patterns in time and space",
             _faces({"kind": "i3d"}, quick=4, full=20, weights=I3D, small={"width": 0.125}),
+        ),
+        Recipe(
+            "video/action-units-svm",
+            "measured faces, kernel machine",
+            _all_parts(_light(_action_units, "units-svm")),
+        ),
+        Recipe(
+            "video/action-units-mlp",
+            "measured faces, five networks averaged",
+            _averaged(_all_parts(_network(_action_units, UNITS_MLP, quick=20, full=60, **UNITS)), 5),
+        ),
+        Recipe(
+            "video/action-units",
+            "measured faces, networks and kernel machine averaged",
+            _late("video/action-units-mlp", "video/action-units-svm"),
         ),
         Recipe(
             "fusion/early/logistic-regression",

@@ -9,7 +9,7 @@ import re
 import time
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, cast
 
@@ -42,6 +42,7 @@ class Recognizer(ABC):
         history: How training went; None for models without epochs.
         train_s: Seconds that `fit` took, features included.
         stand_in: Whether a tiny untrained network stands where a large pretrained one belongs.
+        all_parts: Whether it learns from the validation part as well, since nothing is chosen on it.
     """
 
     kinds: ClassVar[dict[str, type[Recognizer]]] = {}
@@ -54,6 +55,7 @@ class Recognizer(ABC):
         self.history: History | None = None
         self.train_s = 0.0
         self.stand_in = stand_in
+        self.all_parts = False
 
     def __init_subclass__(cls) -> None:
         Recognizer.kinds[cls.__name__] = cls
@@ -71,7 +73,7 @@ class Recognizer(ABC):
         self._check_parts(train, valid)
         self.emotions, began = train.emotions, time.perf_counter()
         try:
-            self._fit(train, valid)
+            self._fit(_joined(train, valid) if self.all_parts else train, valid)
         except BaseException:  # Ctrl-C too: what is trained by half may not be used or saved
             self.emotions = ()
             raise
@@ -224,12 +226,7 @@ class LightRecognizer(Recognizer):
 
     def features(self, corpus: Corpus) -> Any:
         """Return what the model sees, (n_utterances, n_features) float64, sparse where words are counted."""
-        from scipy import sparse
-
-        blocks = [front.transform(corpus) for front in self.fronts]
-        if any(sparse.issparse(block) for block in blocks):
-            return sparse.hstack(blocks, format="csr") if len(blocks) > 1 else blocks[0]
-        return np.hstack([np.asarray(block) for block in blocks])
+        return _beside([front.transform(corpus) for front in self.fronts])
 
     def _fit(self, train: Corpus, valid: Corpus) -> None:
         from emolab.models.light import choose_on_validation
@@ -238,9 +235,9 @@ class LightRecognizer(Recognizer):
             raise ValueError(f"{self.name} was loaded, not built; take recipe({self.name!r}) to fit a new one.")
         for front in self.fronts:
             front.fit(train)
-        self.model = choose_on_validation(
-            self.candidates(), self.features(train), train.targets(), self.features(valid), valid.targets()
-        )
+        versions = _versions(self.fronts, train)
+        rows, targets = _below([_beside(blocks) for blocks in versions]), np.tile(train.targets(), len(versions))
+        self.model = choose_on_validation(self.candidates(), rows, targets, self.features(valid), valid.targets())
 
     def _predict_proba(self, corpus: Corpus) -> NDArray[np.float64]:
         return np.asarray(self.model.predict_proba(self.features(corpus)), dtype=np.float64)
@@ -321,7 +318,8 @@ class NetworkRecognizer(Recognizer):
         if len(owners) == len(inputs[0]):
             return logits
         starts = np.flatnonzero(np.diff(owners, prepend=-1))
-        return np.add.reduceat(logits, starts, axis=0) / np.diff(starts, append=len(owners))[:, None].astype(np.float32)
+        n_pieces = np.diff(starts, append=len(owners))[:, None].astype(np.float32)
+        return cast(NDArray[np.float32], np.add.reduceat(logits, starts, axis=0) / n_pieces)
 
     def _segments(self, inputs: Sequence[Sequence[NDArray[Any]]]) -> tuple[list[list[NDArray[Any]]], NDArray[np.int64]]:
         """Cut long utterances; say for each piece which utterance, counted from 0, it belongs to."""
@@ -351,15 +349,21 @@ class NetworkRecognizer(Recognizer):
                 front.start(encoder)
         if isinstance(self.augment, SoundChanges) and isinstance(front := self.fronts[0], SoundFrames):
             self.augment = self.augment.on_scale(front.mean, front.deviation)
-        parts = [self._examples(train), self._examples(valid)]
+        heard = [[list(arrays) for arrays in inputs] for inputs in _versions(self.fronts, train)]
+        everything = [[array for inputs in heard for array in inputs[place]] for place in range(len(self.fronts))]
+        parts = [
+            self._examples(everything, np.tile(train.targets(), len(heard))),
+            self._examples(self.inputs(valid), valid.targets()),
+        ]
         how: dict[str, Any] = {"config": self.config, "seed": self.seed, "augment": self.augment, "folder": self.folder}
-        self.history = fit(self.network, *parts, **how)
+        history = fit(self.network, *parts, **how)
+        self.history = None if self.all_parts else history  # scores of a part that was learned would mislead
 
-    def _examples(self, corpus: Corpus) -> Examples:
+    def _examples(self, inputs: Sequence[Sequence[NDArray[Any]]], targets: NDArray[np.int64]) -> Examples:
         from emolab.examples import Examples
 
-        pieces, owners = self._segments(self.inputs(corpus))
-        return Examples(pieces, corpus.targets()[owners], corpus.emotions)
+        pieces, owners = self._segments(inputs)
+        return Examples(pieces, targets[owners], self.emotions)
 
     def _predict_proba(self, corpus: Corpus) -> NDArray[np.float64]:
         return softmax(self.logits_of(self.inputs(corpus)))
@@ -384,11 +388,7 @@ class NetworkRecognizer(Recognizer):
         body = card["body"]
         fronts = _load_fronts(body["fronts"], folder)
         options = {"seed": body["seed"], "stand_in": card["stand_in"], "segment_s": body["segment_s"]}
-        options["augment"] = (
-            _changes(**{k: tuple(v) if isinstance(v, list) else v for k, v in body["augment"].items()})
-            if body["augment"]
-            else None
-        )
+        options["augment"] = _changes(**body["augment"]) if body["augment"] else None
         recognizer = cls(card["name"], fronts, body["spec"], TrainingConfig(**body["config"]), **options)
         recognizer.network = build(body["spec"])
         recognizer.network.load_state_dict(load_file(folder / WEIGHTS))
@@ -438,6 +438,36 @@ class LateFusion(Recognizer):
         return cls(card["name"], members)
 
 
+def _joined(train: Corpus, valid: Corpus) -> Corpus:
+    """Put two parts of a corpus together."""
+    import pandas as pd
+
+    return replace(train, table=pd.concat([train.table, valid.table], ignore_index=True))
+
+
+def _versions(fronts: Sequence[Front], corpus: Corpus) -> list[list[Any]]:
+    """Return what training sees of its part, version by version: a block of each front end in each."""
+    blocks = [front.versions(corpus) for front in fronts]
+    n_versions = max(map(len, blocks))
+    return [[own[number % len(own)] for own in blocks] for number in range(n_versions)]
+
+
+def _beside(blocks: Sequence[Any]) -> Any:
+    """Put features beside each other, (n_utterances, n_features)."""
+    from scipy import sparse
+
+    if any(sparse.issparse(block) for block in blocks):
+        return sparse.hstack(blocks, format="csr") if len(blocks) > 1 else blocks[0]
+    return np.hstack([np.asarray(block) for block in blocks])
+
+
+def _below(blocks: Sequence[Any]) -> Any:
+    """Put utterances below each other."""
+    from scipy import sparse
+
+    return sparse.vstack(blocks, format="csr") if sparse.issparse(blocks[0]) else np.vstack(blocks)
+
+
 def softmax(logits: NDArray[np.floating]) -> NDArray[np.float64]:
     """Turn logits (n, n_emotions) into probabilities; each row sums to one."""
     shifted = np.exp(logits - logits.max(axis=1, keepdims=True), dtype=np.float64)
@@ -450,7 +480,7 @@ def _starts(n_steps: int, length: int) -> list[int]:
     return [round(place) for place in np.linspace(0, max(0, n_steps - length), n_pieces)]
 
 
-def _changes(kind: str, **sizes: Any) -> SoundChanges | FaceChanges:
+def _changes(kind: Any, **sizes: Any) -> SoundChanges | FaceChanges:
     """Make again what changed the training batches of a saved recognizer."""
     from emolab.examples import SoundChanges
     from emolab.models.video import FaceChanges

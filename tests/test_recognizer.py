@@ -358,3 +358,17 @@ def test_gain_and_noise_know_the_scale_of_the_bands(fold: Fold, tmp_path: Path) 
     assert loaded.augment == recognizer.augment
     assert isinstance(loaded.augment, SoundChanges)
     assert len(loaded.augment.mean) == 16
+
+
+def test_training_hears_more_voices_and_prediction_does_not(fold: Fold) -> None:
+    front = SoundVector("classical8", speeds=(0.9, 1.1))
+    front.fit(fold.train)
+    as_it_is, slower, faster = front.versions(fold.train)
+    np.testing.assert_array_equal(front.transform(fold.train), as_it_is)
+    assert not np.allclose(slower, faster)
+    assert front_from_state(json.loads(json.dumps(front.state()))).versions(fold.train)[2].tolist() == faster.tolist()
+    network = {"kind": "mlp", "n_hidden": (8,)}
+    makers = [light(front), NetworkRecognizer("audio/dense", [front], network, QUICK, seed=1)]
+    for recognizer in (*makers, light(front, WordCounts(min_count=1))):
+        recognizer.fit(fold.train, fold.valid)
+        assert recognizer.predict_proba(fold.test).shape == (16, 2)

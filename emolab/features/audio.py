@@ -57,12 +57,13 @@ CLIP_SHARE, SILENCE_SHARE = 0.45, 0.4  # of the mean amplitude, of the mean leve
 N_MEDIAN, MEDIAN_HOP_S = 11, 0.030  # frames or bands, seconds; the two medians that tell tones from clicks
 
 
-def audio_features(kind: AudioKind, paths: Sequence[Path], **options: float) -> list[Floats]:
+def audio_features(kind: AudioKind, paths: Sequence[Path], *, speed: float = 1.0, **options: float) -> list[Floats]:
     """Return one feature of each sound file, computed once and then taken from the cache.
 
     Args:
         kind: "log-mel", "mfcc" and "chroma" give (frames, n) a file, "functionals" and "classical8" give (n,).
         paths: Sound files, or films whose sound is read.
+        speed: How fast the sound is played: 1.08 is shorter and higher by 8 %, as from a smaller body.
         options: What the function of that name takes beside the wave, such as `n_mels=40` or `hop_s=0.02`.
 
     Returns:
@@ -79,13 +80,14 @@ def audio_features(kind: AudioKind, paths: Sequence[Path], **options: float) -> 
     known = list(signature(functions[kind]).parameters)[1:]
     if unknown := sorted(set(options) - set(known)):
         raise ValueError(f"{kind} has no option {', '.join(unknown)}; expected some of {known}. Correct the name.")
-    version = " ".join([source_digest(__file__, media.__file__), *(f"{k}={options[k]}" for k in sorted(options))])
-    compute = partial(_feature_of_file, functions[kind], options)
+    facts = options | ({} if speed == 1 else {"speed": speed})
+    version = " ".join([source_digest(__file__, media.__file__), *(f"{k}={facts[k]}" for k in sorted(facts))])
+    compute = partial(_feature_of_file, functions[kind], options, speed)
     return cached_features(kind, paths, compute, version=version, progress=kind)
 
 
-def _feature_of_file(function: Callable[..., Floats], options: dict[str, Any], path: Path) -> Floats:
-    return function(media.read_audio(path), **options)
+def _feature_of_file(function: Callable[..., Floats], options: dict[str, Any], speed: float, path: Path) -> Floats:
+    return function(media.read_audio(path, sample_rate=round(SAMPLE_RATE / speed)), **options)
 
 
 def log_mel(wave: Floats, *, n_mels: int = N_MELS, hop_s: float = HOP_S) -> Floats:

@@ -7,6 +7,7 @@ unasked.
 from __future__ import annotations
 
 import warnings
+from collections.abc import Sequence
 from functools import lru_cache, partial
 from importlib.metadata import version
 from pathlib import Path
@@ -24,18 +25,18 @@ from emolab.features.front import SoundVector
 class EgemapsVector(SoundVector):
     """The 88 eGeMAPS functionals of an utterance, (n_utterances, 88) float32, scaled."""
 
-    def __init__(self, kind: Any = "egemaps") -> None:
-        super().__init__(kind)
+    def __init__(self, kind: Any = "egemaps", *, speeds: Sequence[float] = ()) -> None:
+        super().__init__(kind, speeds=speeds)
 
-    def raw(self, corpus: Corpus) -> list[NDArray[np.float32]]:
+    def raw(self, corpus: Corpus, speed: float = 1.0) -> list[NDArray[np.float32]]:
         """Return (88,) float32 for each utterance, from the cache where they are there.
 
         Raises:
             ModuleNotFoundError: If opensmile is not installed.
             ValueError: If utterances are too short; they are named.
         """
-        compute = partial(_egemaps, _smile())
-        digest = " ".join([source_digest(__file__, media.__file__), version("opensmile")])
+        compute = partial(_egemaps, _smile(), round(media.SAMPLE_RATE / speed))
+        digest = " ".join([source_digest(__file__, media.__file__), version("opensmile"), f"speed={speed}"])
         return cached_features(self.kind, corpus.audio_paths(), compute, version=digest, progress=self.kind)
 
     @property
@@ -44,9 +45,9 @@ class EgemapsVector(SoundVector):
         return list(_smile().feature_names)
 
 
-def _egemaps(smile: Any, path: Path) -> NDArray[np.float32]:
+def _egemaps(smile: Any, sample_rate: int, path: Path) -> NDArray[np.float32]:
     """Return the 88 functionals of a file."""
-    wave = media.read_audio(path)
+    wave = media.read_audio(path, sample_rate=sample_rate)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # that it fills with NaN; said below
         values = smile.process_signal(wave, media.SAMPLE_RATE).to_numpy(np.float32)[0]

@@ -43,6 +43,10 @@ class Front(ABC):
     def transform(self, corpus: Corpus) -> Any:
         """Return one array an utterance (a list), or one row an utterance (a matrix)."""
 
+    def versions(self, corpus: Corpus) -> list[Any]:
+        """Return what training sees of its part: what `transform` gives, and perhaps changed versions of it."""
+        return [self.transform(corpus)]
+
     @abstractmethod
     def state(self) -> dict[str, Any]:
         """Return everything that `front_from_state` needs, fit for JSON."""
@@ -87,12 +91,15 @@ class _Scaled(Front):
         self.mean: NDArray[np.float64] = np.zeros(0)
         self.deviation: NDArray[np.float64] = np.ones(0)
 
-    def raw(self, corpus: Corpus) -> list[NDArray[np.float32]]:
+    def raw(self, corpus: Corpus, speed: float = 1.0) -> list[NDArray[np.float32]]:
         """Return the features before scaling, from the cache where they are there."""
-        return audio_features(self.kind, corpus.audio_paths(), **self.options)
+        return audio_features(self.kind, corpus.audio_paths(), speed=speed, **self.options)
 
     def fit(self, corpus: Corpus) -> None:
-        stacked = np.vstack([np.atleast_2d(array) for array in self.raw(corpus)])
+        self._fit_to(self.raw(corpus))
+
+    def _fit_to(self, arrays: Sequence[NDArray[np.float32]]) -> None:
+        stacked = np.vstack([np.atleast_2d(array) for array in arrays])
         self.mean = stacked.mean(axis=0, dtype=np.float64)
         self.deviation = np.maximum(stacked.std(axis=0, dtype=np.float64), SMALLEST_DEVIATION)
 
@@ -125,10 +132,36 @@ class SoundFrames(_Scaled):
 
 
 class SoundVector(_Scaled):
-    """One row of sound statistics an utterance, (n_utterances, n_features) float32, scaled."""
+    """One row of sound statistics an utterance, (n_utterances, n_features) float32, scaled.
 
-    def __init__(self, kind: Literal["functionals", "classical8"] = "functionals", **options: Any) -> None:
+    Args:
+        kind: Which statistics.
+        speeds: Training also hears every utterance at these speeds, as from other bodies: 1.08 is 8 % faster and
+            higher. Source: Ko et al. 2015, audio augmentation for speech recognition.
+    """
+
+    def __init__(
+        self,
+        kind: Literal["functionals", "classical8"] = "functionals",
+        *,
+        speeds: Sequence[float] = (),
+        **options: Any,
+    ) -> None:
         super().__init__(kind, **options)
+        self.speeds = tuple(speeds)
+
+    def fit(self, corpus: Corpus) -> None:
+        """Learn mean and deviation of each feature, over all speeds."""
+        self._fit_to([array for speed in (1.0, *self.speeds) for array in self.raw(corpus, speed)])
+
+    def versions(self, corpus: Corpus) -> list[NDArray[np.float32]]:
+        """Return (n_utterances, n_features) float32, scaled, for each speed, the ordinary one first."""
+        return [self.scale(np.stack(self.raw(corpus, speed))) for speed in (1.0, *self.speeds)]
+
+    def state(self) -> dict[str, Any]:
+        """Return options, means and deviations."""
+        state = super().state()
+        return state | {"options": {**state["options"], "speeds": self.speeds}}
 
     def transform(self, corpus: Corpus) -> NDArray[np.float32]:
         """Return (n_utterances, n_features) float32, scaled."""

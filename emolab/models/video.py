@@ -35,9 +35,8 @@ class FaceCnnConfig:
     changes: bool = True  # see how each frame differs from the clip's mean face; False: see the frame as it is
     channels: tuple[int, ...] = (16, 32, 48, 64)  # each layer halves height and width
     n_frame: int = 64  # numbers that describe one frame
-    n_dense: int = 64
     summary: Summary = "attention"  # of the frames
-    dropout: float = 0.0  # before and after the layers behind the convolutions
+    dropout: float = 0.0  # before and after the layer that describes a frame
 
 
 class FaceCnn(nn.Module):
@@ -45,7 +44,7 @@ class FaceCnn(nn.Module):
 
     def __init__(self, config: FaceCnnConfig) -> None:
         super().__init__()
-        self.config, self.n_encoded = config, config.n_dense
+        self.config = config
         blocks = [
             nn.Sequential(nn.Conv2d(n_in, n_out, 3, 2, 1, bias=False), nn.BatchNorm2d(n_out), nn.ReLU())
             for n_in, n_out in pairwise((3, *config.channels))
@@ -54,18 +53,17 @@ class FaceCnn(nn.Module):
         self.convolutions = nn.Sequential(*blocks)
         self.frame = nn.Linear(config.channels[-1] * n_left**2, config.n_frame)
         self.summary = SummaryOverTime(config.summary, config.n_frame)
-        self.dense = nn.Linear(self.summary.n_summary, config.n_dense)
+        self.n_encoded = self.summary.n_summary
         self.dropout = nn.Dropout(config.dropout)
-        self.out = nn.Linear(config.n_dense, config.n_emotions)
+        self.out = nn.Linear(self.n_encoded, config.n_emotions)
 
     def forward(self, frames: Tensor, lengths: Tensor) -> Tensor:
         """Turn (batch, frames, size, size, 3) uint8 with (batch,) real lengths into logits (batch, n_emotions)."""
         return self.out(self.dropout(self.encode(frames, lengths)))
 
     def encode(self, frames: Tensor, lengths: Tensor) -> Tensor:
-        """Sum each clip up in (batch, n_dense), what the output layer judges by."""
-        steps = self.describe(frames, lengths)
-        return torch.relu(self.dense(self.dropout(self.summary(steps, lengths))))
+        """Sum each clip up in (batch, n_encoded), what the output layer judges by."""
+        return self.summary(self.describe(frames, lengths), lengths)
 
     def describe(self, frames: Tensor, lengths: Tensor) -> Tensor:
         """Describe each frame by (batch, frames, n_frame), zero where there is padding."""
@@ -367,8 +365,8 @@ class FaceChanges:
     """
 
     mirror: bool = True  # half of the clips
-    max_light: float = 0.2  # 0.2: each colour from a fifth darker to a fifth brighter, as skin, hair and lamps differ
-    max_shift: int = 2  # pixels up, down, left or right, one shift a batch
+    max_light: float = 0.1  # each colour from a tenth darker to a tenth brighter, as skin, hair and lamps differ
+    max_shift: int = 1  # pixels up, down, left or right, one shift a batch
 
     def __call__(self, inputs: tuple[Tensor, ...], random: torch.Generator) -> tuple[Tensor, ...]:
         """Change the first modality of a batch; what is drawn depends on `random` alone."""
