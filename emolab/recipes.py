@@ -421,7 +421,7 @@ RECIPES: Mapping[str, Recipe] = {
         Recipe(
             "video/action-units-mlp",
             "measured faces, five networks averaged",
-            _averaged(_all_parts(_network(_action_units, UNITS_MLP, quick=20, full=60, **UNITS)), 5),
+            _averaged(_all_parts(_network(_action_units, UNITS_MLP, quick=20, full=100, **UNITS)), 5),
         ),
         Recipe(
             "video/action-units",
