@@ -27,7 +27,7 @@ CODE = source_digest(__file__, encoders.__file__, media.__file__)  # when it cha
 Floats = NDArray[np.floating]
 
 
-class _Pretrained(Front):
+class Pretrained(Front):
     """A front end that knows a published encoder; for the preset quick a tiny stand-in is made in its place.
 
     Args:
@@ -41,7 +41,7 @@ class _Pretrained(Front):
     def __init__(self, weights: str, *, stand_in: bool = False, seed: int = 7) -> None:
         self.weights, self.stand_in, self.seed = weights, stand_in, seed
         self.config: dict[str, Any] = {}  # sizes of the encoder
-        self.folder: Path | None = None  # where its files are; None once it was loaded
+        self.folder: Path | None = None  # its files, or its only one; None once it was loaded
         self._encoder: Any = None
 
     @property
@@ -105,7 +105,7 @@ class _Pretrained(Front):
             self._encoder.load_state_dict(load_file(folder / f"front-{self.modality}.safetensors"))
 
 
-class Waves(_Pretrained):
+class Waves(Pretrained):
     """The wave itself, (samples,) float32, brought to mean 0 and deviation 1 where the encoder was trained so."""
 
     modality = "audio"
@@ -166,7 +166,7 @@ class FrozenSound(Waves):
             return encoders.masked_means(layers, lengths)[0].half().cpu().numpy()
 
 
-class WordPieces(_Pretrained):
+class WordPieces(Pretrained):
     """The pieces of words that an encoder reads, as numbers: (pieces,) int64, begin and end marks included."""
 
     modality = "text"

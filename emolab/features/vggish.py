@@ -15,7 +15,7 @@ from scipy import fft
 from emolab import media
 from emolab.corpora.corpus import Corpus
 from emolab.features.cache import cached_features, source_digest
-from emolab.features.front import Front
+from emolab.features.pretrained import Pretrained
 from emolab.media import SAMPLE_RATE
 from emolab.storage import weights_root
 
@@ -69,25 +69,13 @@ def _mel(hertz: NDArray[np.float64]) -> NDArray[np.float64]:
     return 1127 * np.log1p(hertz / 700)
 
 
-class VggishExamples(Front):
+class VggishExamples(Pretrained):
     """Pictures of 3 s of sound, (n_examples, 192, 128) float16 an utterance, and the published weights for them.
 
-    Args:
-        weights: A file of the published state dict, or its name under `emolab.storage.weights_root()`.
-        stand_in: Whether a tiny untrained network takes the place of the published one.
-        seed: For the sake of the other front ends' manners; nothing is drawn here.
+    Its `weights` are a file of the published state dict, or the name of one under `emolab.storage.weights_root()`.
     """
 
     modality = "audio"
-
-    def __init__(self, weights: str = PUBLISHED, *, stand_in: bool = False, seed: int = 7) -> None:
-        self.weights, self.stand_in, self.seed = weights, stand_in, seed
-        self.file: Path | None = None
-
-    @property
-    def pretrained(self) -> str | None:  # type: ignore[override]
-        """The name of the published weights."""
-        return None if self.stand_in else Path(self.weights).stem
 
     def fit(self, corpus: Corpus) -> None:
         """Look for the weights; nothing is learned from the corpus.
@@ -98,8 +86,8 @@ class VggishExamples(Front):
         if self.stand_in:
             return
         places = [Path(self.weights).expanduser(), weights_root() / self.weights]
-        self.file = next((place for place in places if place.is_file()), None)
-        if self.file is None:
+        self.folder = next((place for place in places if place.is_file()), None)
+        if self.folder is None:
             raise FileNotFoundError(
                 f"no weights of VGGish: neither {places[0]} nor {places[1]} is a file; expected the state dict that "
                 f"{ADDRESS} holds. Put it into that folder, or give a file with weights=."
@@ -107,8 +95,8 @@ class VggishExamples(Front):
 
     def start(self, network: Any) -> None:
         """Give the network the published weights."""
-        if self.file:
-            network.features.load_state_dict(read_features(self.file))
+        if self.folder:
+            network.features.load_state_dict(read_features(self.folder))
 
     def transform(self, corpus: Corpus) -> Any:
         """Return (n_examples, 192, 128) float16 for each utterance, from the cache where they are there."""
@@ -118,11 +106,6 @@ class VggishExamples(Front):
     def sizes(self) -> dict[str, Any]:
         """Return the widths of a stand-in; the others are the published ones."""
         return {"channels": STAND_IN_CHANNELS} if self.stand_in else {}
-
-    def state(self) -> dict[str, Any]:
-        """Return the options; the weights are in the network."""
-        options = {"weights": self.weights, "stand_in": self.stand_in, "seed": self.seed}
-        return {"kind": "VggishExamples", "options": options, "learned": {}}
 
 
 def _of_file(path: Path) -> Floats:

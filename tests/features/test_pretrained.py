@@ -16,6 +16,7 @@ from emolab.corpora import Corpus
 from emolab.cost import measure_cost
 from emolab.features.pretrained import FrozenSound, FrozenWords, Waves, WordPieces
 from emolab.features.standins import KINDS, stand_in
+from emolab.features.vggish import PUBLISHED
 from emolab.recipes import fit_or_load, kept_in, recipe
 from emolab.recognizer import NetworkRecognizer, Recognizer
 from emolab.splits import Fold
@@ -162,7 +163,7 @@ def test_large_recipes_are_stand_ins_in_quick_only(name: str) -> None:
     assert recipe(name).pretrained is None
     full = recipe(name, preset="full")
     assert not full.stand_in
-    assert full.pretrained in (*KINDS, "vggish-10086976")
+    assert full.pretrained in (*KINDS, PUBLISHED)
 
 
 def test_other_weights_take_the_place_of_a_recipes_own(fold: Fold, tmp_path: Path) -> None:
