@@ -123,7 +123,7 @@ def networks() -> Iterator[Row]:
     mfccs, chroma, mels = ({"n_features": n} for n in (20, 12, 64))
     coarse, fine = FRAMES * 20 // 32, FRAMES  # frames of 3.7 s
     sized: dict[str, tuple[dict[str, Any], Callable[[], Any]]] = {
-        "audio/mlp": ({**recipes.MLP, "n_features": 792}, lambda: rng.standard_normal(792)),
+        "audio/mlp": ({**recipes.MLP, "n_features": 1_000}, lambda: rng.standard_normal(1_000)),
         "audio/cnn-bilstm": ({**recipes.CNN_BILSTM, **mfccs}, lambda: rng.standard_normal((coarse, 20))),
         "audio/cnn-bilstm-chroma": (
             {**recipes.CNN_BILSTM, **recipes.CHROMA_SIZES, **chroma},

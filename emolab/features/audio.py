@@ -185,9 +185,11 @@ STATISTICS = ("mean", "std", "low", "high", "trend", "change")
 TIMING = ("seconds of speech", "share of pauses", "share of voice", "voiced stretches a second")
 MOVEMENTS = (*(f"arc {n}" for n in ARCS), *(f"swings {low}-{high} Hz" for low, high in pairwise(SWINGS)))
 QUALITY = ("harmonics to noise: mean", "harmonics to noise: std", "jitter", "shimmer")
+VOICING = ("voiced mean", "voiced std", "unvoiced mean", "unvoiced std")
 FUNCTIONAL_NAMES = (
     *(f"{name}: {statistic}" for name in DESCRIPTORS for statistic in STATISTICS),
     *(f"{name}: {movement}" for name in DESCRIPTORS for movement in MOVEMENTS),
+    *(f"{name}: {part}" for part in VOICING for name in DESCRIPTORS[:-1]),  # all but pitch, which is always voiced
     *(*QUALITY, *TIMING),
 )
 CLASSICAL_NAMES = (
@@ -232,7 +234,9 @@ def functionals(wave: Floats) -> Floats:
     Each descriptor gives its mean, standard deviation, 10 % and 90 % quantiles (low, high), the rise of the straight
     line through it from beginning to end (trend), and the mean step from frame to frame (change). They are taken
     over the frames with speech: at most 30 dB below the loudest. Pitch, in semitones above 100 Hz, is taken over the
-    voiced ones among them; where nothing is voiced, its statistics are 0 and so is the share of voice.
+    voiced ones among them; where nothing is voiced, its statistics are 0 and so is the share of voice. Mean and
+    deviation are also taken over the voiced and the unvoiced ones apart (over all, where there are none): vowels and
+    hisses differ more from each other than one emotion from the next.
 
     How each descriptor moves from the first frame with speech to the last, pauses included, is told by its arcs (the
     amplitude of 2, 3, … half waves over the utterance: 2 is a valley, or a hill if negative) and its swings (the
@@ -255,6 +259,9 @@ def functionals(wave: Floats) -> Floats:
     n_stretches = np.count_nonzero(np.diff(voiced.astype(np.int8), prepend=0) == 1)
     timing = [seconds, 1 - speech[first : last + 1].mean(), voiced.sum() / speech.sum(), n_stretches / seconds]
     parts = [_statistics(frames[speech, :-1]), _statistics(semitones[:, None]), _movements(tracks[first : last + 1])]
+    for some in (voiced, speech & ~voiced):
+        apart = frames[some if some.any() else speech, :-1]
+        parts += [apart.mean(axis=0), apart.std(axis=0)]
     return np.concatenate([*parts, _quality(frames, voiced), timing]).astype(np.float32)
 
 

@@ -235,6 +235,13 @@ def test_jitter_and_shimmer_hear_an_unsteady_voice() -> None:
     assert functional(noise(), "jitter") == functional(noise(), "harmonics to noise: std") == 0
 
 
+def test_voiced_and_unvoiced_frames_are_described_apart() -> None:
+    both = np.concatenate([voice(200, seconds=1), noise(1, 0.1)])
+    assert functional(both, "zero crossings: unvoiced mean") == pytest.approx(0.5, abs=0.05)
+    assert functional(both, "zero crossings: voiced mean") < 0.2
+    assert functional(noise(), "level: voiced mean") == functional(noise(), "level: mean")  # nothing is voiced: of all
+
+
 def test_functionals_do_not_depend_on_silence_around_the_speech() -> None:
     short, long = (functionals(np.pad(voice(180), n_samples)) for n_samples in (1600, 16_000))
     np.testing.assert_allclose(long, short, rtol=1e-4, atol=1e-3)
