@@ -9,7 +9,7 @@ import zlib
 from collections import OrderedDict
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from functools import partial
+from functools import lru_cache, partial
 from pathlib import Path
 from typing import Any, NamedTuple, TypeVar
 
@@ -133,8 +133,12 @@ def cached_array(kind: str, key: str, compute: Callable[[], Array]) -> Array:
     return _one(cache_root() / "features" / kind / digest, compute)
 
 
+@lru_cache
 def source_digest(*files: str) -> str:
-    """Return a digest of source files: a version that changes whenever the code does."""
+    """Return a digest of source files: a version that changes whenever the code does.
+
+    It is taken once: a process that goes on with older code while the files are edited does not sign with the new one.
+    """
     return hashlib.sha256(b"".join(Path(file).read_bytes() for file in files)).hexdigest()[:16]
 
 
