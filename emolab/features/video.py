@@ -174,10 +174,11 @@ def _by_cascade(frame: Pictures, sizes: tuple[int, float, float]) -> list[Spot]:
 
 @lru_cache
 def _cascade() -> Any:
-    from skimage.data import lbp_frontal_face_cascade_filename
+    import skimage
     from skimage.feature import Cascade
 
-    return Cascade(lbp_frontal_face_cascade_filename())
+    # the same as skimage.data.lbp_frontal_face_cascade_filename(), without all that skimage.data loads
+    return Cascade(str(Path(skimage.__file__).with_name("data") / "lbpcascade_frontalface_opencv.xml"))
 
 
 def _by_detector(frame: Pictures) -> list[Spot]:

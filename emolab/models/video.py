@@ -23,6 +23,7 @@ from emolab.storage import weights_root
 IMAGENET = ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225))  # mean and deviation of the colours that ResNet knows
 KINETICS = ((0.5, 0.5, 0.5), (0.5, 0.5, 0.5))  # I3D was shown colours from -1 to 1
 GREY, CONTRAST = 127.5, 4.0  # of pictures of change: what stays is grey, what moves is four times as strong
+ROUND = 64  # pictures
 Triple = tuple[int, int, int]  # time, height, width
 
 
@@ -45,12 +46,10 @@ class FaceCnn(nn.Module):
     def __init__(self, config: FaceCnnConfig) -> None:
         super().__init__()
         self.config = config
-        blocks = [
-            nn.Sequential(nn.Conv2d(n_in, n_out, 3, 2, 1, bias=False), nn.BatchNorm2d(n_out), nn.ReLU())
-            for n_in, n_out in pairwise((3, *config.channels))
-        ]
+        widths = list(pairwise((3, *config.channels)))
         n_left = math.ceil(config.size / 2 ** len(config.channels))  # of height and width
-        self.convolutions = nn.Sequential(*blocks)
+        self.convolutions = nn.ModuleList(nn.Conv2d(n_in, n_out, 3, 2, 1, bias=False) for n_in, n_out in widths)
+        self.norms = nn.ModuleList(nn.BatchNorm2d(n_out) for _, n_out in widths)
         self.frame = nn.Linear(config.channels[-1] * n_left**2, config.n_frame)
         self.summary = SummaryOverTime(config.summary, config.n_frame)
         self.n_encoded = self.summary.n_summary
@@ -68,9 +67,11 @@ class FaceCnn(nn.Module):
     def describe(self, frames: Tensor, lengths: Tensor) -> Tensor:
         """Describe each frame by (batch, frames, n_frame), zero where there is padding."""
 
-        def one_by_one(pictures: Tensor) -> Tensor:
-            maps = self.convolutions(pictures).flatten(1)  # (real frames, channels * height * width)
-            return torch.relu(self.frame(self.dropout(maps)))
+        def one_by_one(maps: Tensor) -> Tensor:
+            n = len(maps)  # real frames
+            for convolution, norm in zip(self.convolutions, self.norms, strict=True):
+                maps = torch.relu(norm(convolution(_rounded_up(maps))[:n]))  # (n, channels, height, width)
+            return torch.relu(self.frame(self.dropout(maps.flatten(1))))
 
         if self.config.changes:
             frames = self.unlike_the_mean(frames, lengths)
@@ -445,6 +446,11 @@ def _each_frame(
     mean, deviation = (torch.tensor(values, device=frames.device)[:, None, None] * 255 for values in colours)
     pictures = (frames[mask].permute(0, 3, 1, 2).float() - mean) / deviation
     return _put_back(look(pictures), mask)
+
+
+def _rounded_up(pictures: Tensor) -> Tensor:
+    """Add empty pictures up to a round number: a CPU compiles, and keeps, a convolution for each number it meets."""
+    return F.pad(pictures, (0, 0, 0, 0, 0, 0, 0, -len(pictures) % ROUND))
 
 
 def _put_back(values: Tensor, mask: Tensor) -> Tensor:
