@@ -8,8 +8,8 @@ CHAPTERS ?=
 JOBS ?= 1
 SAMPLE_RECIPES = audio/classical-random-forest audio/logistic-regression audio/random-forest audio/svm audio/discriminant audio/mlp audio/ensemble \
 	audio/cnn-bilstm audio/cnn-bilstm-mel audio/cnn-2d audio/lstm audio/wav2vec2-frozen audio/vggish \
-	text/logistic-regression text/characters text/bilstm text/lstm text/bert-frozen text/bert video/cnn video/resnet-transformer video/i3d \
-	fusion/early/logistic-regression fusion/late/logistic-regression fusion/early/cnn-bilstm+bilstm fusion/late/cnn-bilstm+bilstm
+	text/logistic-regression text/random-forest text/svm text/characters text/bilstm text/lstm text/bert-frozen text/bert video/cnn video/resnet-transformer video/i3d \
+	fusion/early/logistic-regression fusion/late/logistic-regression fusion/late/mlp+characters fusion/early/cnn-bilstm+bilstm fusion/late/cnn-bilstm+bilstm
 LIGHT_RAVDESS = audio/classical-logistic-regression audio/classical-random-forest audio/logistic-regression \
 	audio/random-forest audio/svm audio/discriminant audio/mlp audio/ensemble video/action-units-svm video/action-units-mlp
 LIGHT_MELD = text/logistic-regression text/random-forest text/svm text/characters text/lstm text/bilstm

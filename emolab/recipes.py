@@ -443,6 +443,11 @@ RECIPES: Mapping[str, Recipe] = {
             "both encoders before one classifier",
             _network(lambda: _mfccs() + _word_tokens(), JOINED, quick=12, full=60),
         ),
+        Recipe(
+            "fusion/late/mlp+characters",
+            "statistics of sound and counts of words, averaged",
+            _late("audio/mlp", "text/characters"),
+        ),
         Recipe("fusion/late/cnn-bilstm+bilstm", "both networks, averaged", _late("audio/cnn-bilstm", "text/bilstm")),
     )
 }
