@@ -42,7 +42,7 @@ def fold(tmp_path_factory: pytest.TempPathFactory) -> Fold:
             rows[-1]["video_path"] = f"{speaker}{take}.avi"
     write_units(root, len(rows))
     table = np.genfromtxt(root / "action_units.csv", delimiter=",", skip_header=1)[:, 1:]
-    table[:, 10] = np.arange(len(rows)) % 2
+    table[:, 10:16] = (np.arange(len(rows)) % 2)[:, None]
     lines = (root / "action_units.csv").read_text().splitlines()[:1]
     lines += [",".join([f"u{k}", *map(str, row)]) for k, row in enumerate(table)]
     (root / "action_units.csv").write_text("\n".join(lines))
@@ -54,7 +54,7 @@ def tiny(name: str) -> Recognizer:
     made = recipe(name, seed=1)
     if isinstance(made, NetworkRecognizer):
         made.spec |= SIZES[name] if name == "video/cnn" else {}
-        made.config = replace(made.config, n_epochs=8 if name == "video/cnn" else 2, batch_size=4, learning_rate=5e-3)
+        made.config = replace(made.config, n_epochs=25 if name == "video/cnn" else 2, batch_size=4, learning_rate=5e-3)
         made.fronts[0].options |= {"size": 32, "fps": 4.0}
         if name != "video/cnn":
             made.fronts[0].small = SIZES[name]
@@ -62,7 +62,7 @@ def tiny(name: str) -> Recognizer:
     for member in [made, *getattr(made, "members", ())]:
         for network in getattr(member, "members", [member]):
             if network.name == "video/action-units-mlp" and isinstance(network, NetworkRecognizer):
-                network.config = replace(network.config, n_epochs=12, batch_size=4)
+                network.config = replace(network.config, n_epochs=40, batch_size=4)
     return made
 
 
