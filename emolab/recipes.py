@@ -389,9 +389,7 @@ RECIPES: Mapping[str, Recipe] = {
             _pretrained("Waves", WAV2VEC2, quick=4, full=15, spec={"n_trained": 2}),
         ),
         Recipe("audio/wav2vec2-all", "all blocks trained", _pretrained("Waves", WAV2VEC2, quick=4, full=15)),
-        Recipe(
-            "audio/vggish", "pictures of 3 s", _pretrained("VggishExamples", "vggish-10086976.pth", quick=6, full=20)
-        ),
+        Recipe("audio/vggish", "pictures of 3 s", _pretrained("VggishExamples", VGGISH, quick=5, full=20)),
         Recipe("text/albert-frozen", "layers averaged", _pretrained("FrozenWords", ALBERT, quick=60, full=30)),
         Recipe("text/bert-frozen", "layers averaged", _pretrained("FrozenWords", BERT, quick=60, full=30)),
         Recipe("text/minilm-frozen", "layers averaged", _pretrained("FrozenWords", MINILM, quick=60, full=30)),
