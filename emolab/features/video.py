@@ -86,7 +86,8 @@ def find_face(frames: Pictures) -> tuple[int, int, int, FoundBy]:
     height, width = frames.shape[1:3]
     tried = frames[sorted({int(share * (len(frames) - 1)) for share in TRIES})]
     searches: list[tuple[FoundBy, Callable[[Pictures], list[Spot]]]] = [("detector", _by_detector)]
-    searches += [("cascade", partial(_by_cascade, sizes=sizes)) for sizes in PASSES]
+    passes = PASSES if height > PASSES[0][0] else PASSES[:1]  # a small picture shows no more when looked at again
+    searches += [("cascade", partial(_by_cascade, sizes=sizes)) for sizes in passes]
     for way, search in searches:
         if (spot := _agreed([spot for frame in tried for spot in search(frame)], len(tried))) is not None:
             side = min(round(MARGIN * spot[2]), height, width)
