@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -34,7 +35,7 @@ SOUND_SIZES = {
 TEXT_SIZES = {"embedding_size": 32, "max_position_embeddings": 160, "hidden_dropout_prob": 0.0}
 WAVE = {"do_normalize": True, "sampling_rate": 16_000}
 SPECIAL = ("[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]")
-N_PIECES = 1_500  # words and parts of words
+N_WORDS, N_RUNS, RUNS = 1_200, 200, (2, 3)  # whole words; runs of so many letters inside words
 
 
 def stand_in(name: str, texts: Sequence[str] = (), *, seed: int = 7) -> Path:
@@ -71,14 +72,22 @@ def _write(folder: Path, kind: str, texts: Sequence[str], seed: int) -> None:
 
 
 def _word_pieces(texts: Sequence[str]) -> Any:
-    """Cut words into the pieces that are frequent in the texts (WordPiece)."""
-    from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, processors, trainers
+    """Take frequent words and frequent runs of letters as pieces, and each letter: alike on every machine."""
+    from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, processors
 
-    tokenizer = Tokenizer(models.WordPiece(unk_token="[UNK]"))
-    tokenizer.normalizer = normalizers.BertNormalizer()
-    tokenizer.pre_tokenizer = pre_tokenizers.BertPreTokenizer()
-    trainer = trainers.WordPieceTrainer(vocab_size=N_PIECES, special_tokens=list(SPECIAL), show_progress=False)
-    tokenizer.train_from_iterator(texts, trainer)
+    normalizer, cutter = normalizers.BertNormalizer(), pre_tokenizers.BertPreTokenizer()
+    words = Counter(word for text in texts for word, _ in cutter.pre_tokenize_str(normalizer.normalize_str(text)))
+    runs = Counter(f"##{word[at : at + n]}" for word in words for n in RUNS for at in range(1, len(word) - n + 1))
+    letters = sorted({letter for word in words for letter in word})
+    pieces = [*SPECIAL, *letters, *(f"##{letter}" for letter in letters), *_frequent(runs, N_RUNS)]
+    pieces += _frequent(Counter({word: n for word, n in words.items() if len(word) > 1 < n}), N_WORDS)
+    tokenizer = Tokenizer(models.WordPiece({piece: n for n, piece in enumerate(pieces)}, unk_token="[UNK]"))
+    tokenizer.normalizer, tokenizer.pre_tokenizer = normalizer, cutter
     ends = [(piece, SPECIAL.index(piece)) for piece in ("[CLS]", "[SEP]")]
     tokenizer.post_processor = processors.TemplateProcessing(single="[CLS] $A [SEP]", special_tokens=ends)
     return tokenizer
+
+
+def _frequent(counts: Counter[str], n: int) -> list[str]:
+    """Return the n most frequent, equally frequent ones by the alphabet."""
+    return sorted(counts, key=lambda name: (-counts[name], name))[:n]

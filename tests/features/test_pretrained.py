@@ -157,6 +157,17 @@ def test_stand_ins_are_tiny_and_repeatable(name: str, tmp_path: Path, monkeypatc
     assert stand_in(name, texts, seed=8) != again
 
 
+def test_stand_ins_read_frequent_words_whole_and_spell_the_others(tmp_path: Path) -> None:
+    from tokenizers import Tokenizer
+
+    texts = ["We went home!", "we WENT out"]
+    tokenizer = Tokenizer.from_file(str(stand_in("bert-base-cased", texts) / "tokenizer.json"))
+    assert tokenizer.encode("We went home?").tokens == ["[CLS]", "we", "went", "h", "##ome", "[UNK]", "[SEP]"]
+    numbers = tokenizer.get_vocab()
+    assert [numbers[piece] for piece in ("[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]")] == [0, 1, 2, 3, 4]
+    assert max(numbers, key=numbers.__getitem__) == "went"  # twice, and last by the alphabet
+
+
 @pytest.mark.parametrize("name", LARGE)
 def test_large_recipes_are_stand_ins_in_quick_only(name: str) -> None:
     assert recipe(name).stand_in
