@@ -36,7 +36,7 @@ from emolab.storage import CHECKOUT, cache_root, written_whole
 NOTEBOOKS = CHECKOUT / "notebooks"
 BUILD = CHECKOUT / "build"
 TIMEOUT_S = {"quick": 600, "full": 4 * 3600}  # for one cell, by preset
-LOOK_EVERY_S = 0.1
+LOOK_EVERY_S = 0.05  # seconds; a short chapter may hold much for a moment only
 FAREWELL_S = 3.0  # what a kernel leaves running is given this long to end by itself
 MEGABYTE = 1_000_000
 ERROR_LENGTH = 400  # characters of an error that a table can bear
