@@ -1,0 +1,234 @@
+"""A corpus made worse on purpose: a modality that is missing, noise in the sound, words heard wrongly.
+
+How a recognizer fares as one of these grows is its degradation curve. The corpus that is given stays as it is.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+from functools import partial
+from pathlib import Path
+
+import joblib
+import numpy as np
+from numpy.typing import NDArray
+
+from emolab import media
+from emolab.corpora.corpus import MODALITIES, Corpus
+from emolab.corpora.layout import some
+from emolab.progress import progress
+from emolab.storage import cache_root, written_whole
+
+SNR_RANGE = (-30.0, 100.0)  # dB; noise that is louder would leave the range of a sound, less is lost in rounding
+LOWEST_HZ = 20.0  # of the noise; below nothing is heard
+NOISE_VERSION = "1"  # a new one when the noise is made in another way, so that the files are written again
+# Of the words heard wrongly: taken for another, not heard, heard where there is none. A convention: in counts of errors
+# of speech recognizers substitutions lead, and more is lost than invented.
+ERROR_SHARES = (0.65, 0.20, 0.15)
+TAKEN_FOR_ANOTHER, MISSED, INVENTED, RIGHT = range(4)
+_SIGNS = re.compile(r"([\W_]*)(.*?)([\W_]*)")  # a word between its signs: ("(", "well", "),")
+
+
+def drop(corpus: Corpus, modality: str, share: float, *, seed: int = 0) -> Corpus:
+    """Let a modality be missing in a share of the utterances, drawn at random.
+
+    With one seed the draws are nested: what is missing at a share of 0.2 is missing at 0.4 as well. Each modality has
+    draws of its own. An utterance that never had the modality may be among those drawn.
+
+    Args:
+        corpus: Any corpus.
+        modality: "audio", "text" or "video".
+        share: From 0, none, to 1, all.
+        seed: Of the draws.
+
+    Raises:
+        ValueError: If there is no such modality, or the share is not from 0 to 1.
+    """
+    if modality not in MODALITIES:
+        raise ValueError(f"no modality {modality!r}; expected one of {', '.join(MODALITIES)}. Correct the name.")
+    _check_share(share)
+    order = np.random.default_rng([seed, list(MODALITIES).index(modality)]).permutation(len(corpus))
+    gone = np.isin(np.arange(len(corpus)), order[: round(share * len(corpus))])
+    column = MODALITIES[modality]
+    return replace(corpus, table=corpus.table.assign(**{column: corpus.table[column].mask(gone)}))
+
+
+def add_noise(corpus: Corpus, snr_db: float, *, seed: int = 0) -> Corpus:
+    """Add pink noise to every sound; the noisy files are written once, below the cache folder, by any process.
+
+    Pink noise has the same power in each octave, as have many rooms and streets, and speech roughly; most of white
+    noise lies above speech. Noise shaped after the utterance itself would mask it more evenly, but it would carry on
+    the voice's mean spectrum, and so some of the emotion. The files hold floats, which no sum of sounds clips.
+
+    Args:
+        corpus: Utterances without sound stay without.
+        snr_db: Power of the whole utterance, pauses included, over that of the noise, dB; from -30 to 100. Silence has
+            no such ratio and stays silent.
+        seed: Of the noise; each utterance has a noise of its own.
+
+    Returns:
+        The corpus with absolute paths of the noisy files, mono, 16 kHz.
+
+    Raises:
+        ValueError: If the ratio is out of range, no utterance has sound, or a sound cannot be read.
+        FileNotFoundError: If a sound is missing.
+    """
+    if not SNR_RANGE[0] <= snr_db <= SNR_RANGE[1]:
+        raise ValueError(f"snr_db={snr_db}; expected {SNR_RANGE[0]:g} to {SNR_RANGE[1]:g} dB. Correct the number.")
+    _check_has(corpus, "audio")
+    rows = corpus.table["audio_path"].notna()
+    heard = corpus.select(rows)
+    sounds = heard.audio_paths()
+    if missing := [path for path in sounds if not path.is_file()]:
+        raise FileNotFoundError(
+            f"{len(missing)} of {len(sounds)} sounds are missing: {some(missing)}. Expected every file that the corpus "
+            "lists. Check its root folder, or leave those utterances out by their ids."
+        )
+    made = partial(_noisy_file, snr_db=float(snr_db), seed=seed)
+    with ThreadPoolExecutor(joblib.cpu_count()) as threads:
+        files = threads.map(made, heard.table["utterance_id"], sounds)
+        paths = [str(path) for path in progress(files, "noise", total=len(heard))]
+    column = corpus.table["audio_path"].copy()
+    column[rows] = paths
+    return replace(corpus, table=corpus.table.assign(audio_path=column))
+
+
+def _noisy_file(utterance_id: str, path: Path, *, snr_db: float, seed: int) -> Path:
+    """Return the file that holds a sound with noise; it is written if it is not there."""
+    facts = path.stat()
+    key = [NOISE_VERSION, utterance_id, str(path.resolve()), facts.st_size, facts.st_mtime_ns, snr_db, seed]
+    digest = hashlib.sha256("\0".join(map(str, key)).encode(errors="surrogateescape")).hexdigest()[:32]
+    target = cache_root() / "noisy" / f"{digest}.wav"
+    if not target.is_file():
+        import soundfile
+
+        drawn_by = hashlib.sha256(f"{seed}\0{utterance_id}".encode()).digest()
+        noisy = with_noise(media.read_audio(path), snr_db, np.random.default_rng(list(drawn_by)))
+        with written_whole(target) as part:
+            soundfile.write(part, noisy, media.SAMPLE_RATE, subtype="FLOAT", format="WAV")
+    return target
+
+
+def with_noise(wave: NDArray[np.float32], snr_db: float, rng: np.random.Generator) -> NDArray[np.float32]:
+    """Add pink noise to a sound: (samples,) float32 at 16 kHz, as long as before; see `add_noise`."""
+    noise = pink_noise(max(len(wave), media.SAMPLE_RATE), rng)[: len(wave)]  # of a moment there is no spectrum
+    power, own_power = (np.square(sound, dtype=np.float64).mean() for sound in (wave, noise))
+    return (wave + np.sqrt(power / own_power * 10 ** (-snr_db / 10)) * noise).astype(np.float32)
+
+
+def pink_noise(n_samples: int, rng: np.random.Generator) -> NDArray[np.float64]:
+    """Draw noise whose power falls as 1 / frequency from 20 Hz on: (n_samples,) float64 at 16 kHz."""
+    hertz = np.fft.rfftfreq(n_samples, 1 / media.SAMPLE_RATE)
+    spectrum = np.fft.rfft(rng.standard_normal(n_samples))
+    shaped = np.where(hertz < LOWEST_HZ, 0, spectrum / np.sqrt(np.maximum(hertz, LOWEST_HZ)))
+    return np.fft.irfft(shaped, n_samples)
+
+
+def mishear(corpus: Corpus, share: float, *, seed: int = 0) -> Corpus:
+    """Let a share of the words be heard wrongly, as by a speech recognizer: about this word error rate.
+
+    Of the errors, 65 % take a word for another of the corpus's own (frequent ones the more often), 20 % miss a word,
+    and 15 % hear one more; see `ERROR_SHARES`. Signs such as ! and ? stay with the word that takes a place, and a text
+    keeps a word at least; `drop` takes whole texts. With one seed the draws are nested: the words heard wrongly at a
+    share of 0.2 are heard wrongly at 0.4 as well. Where a text has changed, the sample's cue_words become NA.
+
+    Args:
+        corpus: Utterances without text stay without.
+        share: Errors over words, from 0 to 1.
+        seed: Of the draws.
+
+    Raises:
+        ValueError: If the share is not from 0 to 1, no utterance has text, or there are no two different words.
+    """
+    _check_share(share)
+    _check_has(corpus, "text")
+    rows = corpus.table["text"].notna()
+    texts = corpus.select(rows).texts()
+    if share == 0:
+        return corpus
+    column = corpus.table["text"].copy()
+    column[rows] = _misheard(texts, share, np.random.default_rng(seed))
+    columns = {"text": column}
+    if "cue_words" in corpus.table:  # places in the text, which are no longer those
+        columns["cue_words"] = corpus.table["cue_words"].mask(rows & (column != corpus.table["text"]), None)
+    return replace(corpus, table=corpus.table.assign(**columns))
+
+
+def _misheard(texts: Sequence[str], share: float, rng: np.random.Generator) -> list[str]:
+    """Return each text as it is heard; every word has its own draws, whatever the share."""
+    spoken = [[_parts(word) for word in text.split()] for text in texts]
+    others = _Others([word for text in spoken for _, word, _ in text if word])
+    return [" ".join(_heard(text, share, others, rng.uniform(size=(3, len(text))))) for text in spoken]
+
+
+def _heard(
+    text: Sequence[tuple[str, str, str]], share: float, others: _Others, draws: NDArray[np.float64]
+) -> Iterator[str]:
+    """Yield the words that are heard of a text of (signs, word, signs); `draws` (3, words) are from 0 to 1."""
+    kinds = np.searchsorted(np.cumsum(ERROR_SHARES[:-1]), draws[1], side="right")
+    is_word = np.array([bool(word) for _, word, _ in text], bool)
+    kinds[(draws[0] >= share) | ~is_word] = RIGHT
+    if is_word.any() and (kinds[is_word] == MISSED).all():
+        kinds[is_word.argmax()] = TAKEN_FOR_ANOTHER  # where nothing at all is heard there is no text
+    for (before, word, after), kind, drawn in zip(text, kinds, draws[2], strict=True):
+        if kind == TAKEN_FOR_ANOTHER:
+            yield before + others.than(word, drawn) + after
+        elif kind != MISSED:
+            yield before + word + after
+        if kind == INVENTED:
+            yield others.than(word, drawn)
+
+
+def _parts(word: str) -> tuple[str, str, str]:
+    """Part a word from the signs around it: "(Well," gives "(", "Well" and ","."""
+    match = _SIGNS.fullmatch(word)
+    assert match is not None  # all of its parts may be empty
+    return match[1], match[2], match[3]
+
+
+class _Others:
+    """The words of a corpus, to take one for another.
+
+    Raises:
+        ValueError: If there are no two different words.
+    """
+
+    def __init__(self, spoken: Sequence[str]) -> None:
+        counts = Counter(map(str.lower, spoken))
+        if len(counts) < 2:
+            raise ValueError(
+                f"the texts have {len(counts)} different words; expected two, so that one can be taken for another. "
+                "Give more texts."
+            )
+        self.words = sorted(counts)
+        self.shares = np.array([counts[word] for word in self.words]) / len(spoken)
+        self.ends = np.cumsum(self.shares)
+        self.places = {word: place for place, word in enumerate(self.words)}
+
+    def than(self, word: str, drawn: float) -> str:
+        """Return another word, as often as it occurs, by a number drawn from 0 to 1."""
+        place = self.places[word.lower()]
+        start, end = self.ends[place] - self.shares[place], self.ends[place]
+        point = drawn * (1 - self.shares[place])  # on a line on which the word itself is left out
+        found = int(np.searchsorted(self.ends, point if point < start else point + (end - start), side="right"))
+        if found == place or found == len(self.words):  # by rounding
+            found = place - 1 if place else 1
+        return self.words[found]
+
+
+def _check_share(share: float) -> None:
+    if not 0 <= share <= 1:
+        raise ValueError(f"share={share}; expected 0, nothing, to 1, everything. Divide percents by 100.")
+
+
+def _check_has(corpus: Corpus, modality: str) -> None:
+    if modality not in corpus.modalities:
+        raise ValueError(
+            f"no utterance of corpus {corpus.name!r} has {modality}; expected some that do. It has "
+            f"{', '.join(corpus.modalities) or 'none of them'}: degrade that, or take another corpus."
+        )
