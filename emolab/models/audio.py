@@ -10,7 +10,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from emolab.models.steps import Normalization, Summary, SummaryOverTime, real_steps, run_lstm
+from emolab.models.network import StepNetwork
+from emolab.models.steps import Normalization, Summary, real_steps, run_lstm
 
 KERNEL = 3  # frames that a convolution sees at once
 
@@ -32,12 +33,11 @@ class CnnBiLstmConfig:
     conv_dropout: float = 0.0  # whole channels, after every second convolution
 
 
-class CnnBiLstm(nn.Module):
+class CnnBiLstm(StepNetwork):
     """Convolutions shorten the clip, a BiLSTM reads it, a mean over the real steps sums it up."""
 
     def __init__(self, config: CnnBiLstmConfig) -> None:
-        super().__init__()
-        self.config, self.n_encoded = config, config.n_dense
+        super().__init__(config)
         widths = pairwise((config.n_features, *config.channels))
         self.convolutions = nn.ModuleList(
             nn.Conv1d(n_in, n_out, kernel_size=KERNEL, stride=stride, padding=KERNEL // 2)
@@ -48,18 +48,11 @@ class CnnBiLstm(nn.Module):
         between = config.dropout if config.n_layers > 1 else 0.0
         sizes = (config.channels[-1], config.n_hidden, config.n_layers)
         self.lstm = nn.LSTM(*sizes, batch_first=True, bidirectional=True, dropout=between)
-        self.summary = SummaryOverTime(config.summary, 2 * config.n_hidden)
-        self.dense = nn.Linear(self.summary.n_summary, config.n_dense)
-        self.dropout = nn.Dropout(config.dropout)
         self.conv_dropout = nn.Dropout1d(config.conv_dropout)
-        self.out = nn.Linear(config.n_dense, config.n_emotions)
+        self.add_summary(2 * config.n_hidden)
 
-    def forward(self, features: Tensor, lengths: Tensor) -> Tensor:
-        """Turn (batch, frames, n_features) with (batch,) real lengths into logits (batch, n_emotions)."""
-        return self.out(self.dropout(self.encode(features, lengths)))
-
-    def encode(self, features: Tensor, lengths: Tensor) -> Tensor:
-        """Sum each clip up in (batch, n_dense), what the output layer judges by."""
+    def states(self, features: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
+        """Turn (batch, frames, n_features) into what the BiLSTM has read, (batch, steps, 2 * n_hidden)."""
         x = features.transpose(1, 2)  # (batch, n_features, frames), as Conv1d wants it
         x = x.masked_fill(~real_steps(lengths, x.shape[2])[:, None], 0.0)
         for number, (convolution, stride) in enumerate(zip(self.convolutions, self.config.strides, strict=True)):
@@ -71,8 +64,7 @@ class CnnBiLstm(nn.Module):
             x = torch.relu(x) * mask[:, None]
             if number % 2:
                 x = self.conv_dropout(x)
-        states = run_lstm(self.lstm, self.dropout(x.transpose(1, 2)), lengths)  # (batch, steps, 2 * n_hidden)
-        return torch.relu(self.dense(self.dropout(self.summary(states, lengths))))
+        return run_lstm(self.lstm, self.dropout(x.transpose(1, 2)), lengths), lengths
 
 
 @dataclass(frozen=True)
@@ -87,7 +79,7 @@ class Cnn2dConfig:
     dropout: float = 0.3  # before and after the dense layer
 
 
-class Cnn2d(nn.Module):
+class Cnn2d(StepNetwork):
     """Patterns in time and frequency, coarser from layer to layer; what is left of time is summed up.
 
     The first layer halves both axes, and so does a pooling between any two layers: with four of them, 16 frames become
@@ -95,8 +87,7 @@ class Cnn2d(nn.Module):
     """
 
     def __init__(self, config: Cnn2dConfig) -> None:
-        super().__init__()
-        self.config, self.n_encoded = config, config.n_dense
+        super().__init__(config)
         strides, widths = (2, *(1 for _ in config.channels[1:])), pairwise((1, *config.channels))
         self.convolutions = nn.ModuleList(
             nn.Conv2d(n_in, n_out, KERNEL, stride=stride, padding=KERNEL // 2)
@@ -104,25 +95,17 @@ class Cnn2d(nn.Module):
         )
         self.norms = nn.ModuleList(Normalization("batch", n) for n in config.channels)
         n_bands = -(-config.n_features // 2 ** len(config.channels))  # halved again and again, rounded up
-        self.summary = SummaryOverTime(config.summary, config.channels[-1] * n_bands)
-        self.dense = nn.Linear(self.summary.n_summary, config.n_dense)
-        self.dropout = nn.Dropout(config.dropout)
-        self.out = nn.Linear(config.n_dense, config.n_emotions)
+        self.add_summary(config.channels[-1] * n_bands)
 
-    def forward(self, features: Tensor, lengths: Tensor) -> Tensor:
-        """Turn (batch, frames, n_features) with (batch,) real lengths into logits (batch, n_emotions)."""
-        return self.out(self.dropout(self.encode(features, lengths)))
-
-    def encode(self, features: Tensor, lengths: Tensor) -> Tensor:
-        """Sum each clip up in (batch, n_dense), what the output layer judges by."""
+    def states(self, features: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
+        """Turn (batch, frames, n_features) into what the last layer has found, (batch, steps, channels * bands)."""
         x = features.masked_fill(~real_steps(lengths, features.shape[1])[..., None], 0.0)[:, None]
         for number, (convolution, norm) in enumerate(zip(self.convolutions, self.norms, strict=True)):
             x = F.max_pool2d(x, 2, ceil_mode=True) if number else x  # nothing is below 0: padding wins nowhere
             lengths = (lengths + 1) // 2
             x = convolution(x).transpose(1, 2)  # (batch, steps, channels, bands)
             x = torch.relu(norm(x, real_steps(lengths, x.shape[1]))).transpose(1, 2)
-        states = x.transpose(1, 2).flatten(2)  # (batch, steps, channels * bands)
-        return torch.relu(self.dense(self.dropout(self.summary(states, lengths))))
+        return x.transpose(1, 2).flatten(2), lengths
 
 
 @dataclass(frozen=True)
@@ -138,25 +121,16 @@ class LstmConfig:
     dropout: float = 0.3  # between the LSTM's layers, before and after the dense layer
 
 
-class Lstm(nn.Module):
+class Lstm(StepNetwork):
     """An LSTM reads the frames from the first to the last, a mean over the real ones sums them up."""
 
     def __init__(self, config: LstmConfig) -> None:
-        super().__init__()
-        self.config, self.n_encoded = config, config.n_dense
+        super().__init__(config)
         between = config.dropout if config.n_layers > 1 else 0.0
         self.lstm = nn.LSTM(config.n_features, config.n_hidden, config.n_layers, batch_first=True, dropout=between)
-        self.summary = SummaryOverTime(config.summary, config.n_hidden)
-        self.dense = nn.Linear(self.summary.n_summary, config.n_dense)
-        self.dropout = nn.Dropout(config.dropout)
-        self.out = nn.Linear(config.n_dense, config.n_emotions)
+        self.add_summary(config.n_hidden)
 
-    def forward(self, features: Tensor, lengths: Tensor) -> Tensor:
-        """Turn (batch, frames, n_features) with (batch,) real lengths into logits (batch, n_emotions)."""
-        return self.out(self.dropout(self.encode(features, lengths)))
-
-    def encode(self, features: Tensor, lengths: Tensor) -> Tensor:
-        """Sum each clip up in (batch, n_dense), what the output layer judges by."""
+    def states(self, features: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
+        """Turn (batch, frames, n_features) into what the LSTM has read, (batch, frames, n_hidden)."""
         frames = features.masked_fill(~real_steps(lengths, features.shape[1])[..., None], 0.0)
-        states = run_lstm(self.lstm, frames, lengths)  # (batch, frames, n_hidden)
-        return torch.relu(self.dense(self.dropout(self.summary(states, lengths))))
+        return run_lstm(self.lstm, frames, lengths), lengths

@@ -11,6 +11,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from emolab.features import encoders
+from emolab.models.network import Network
 from emolab.models.steps import Normalization
 
 
@@ -25,36 +26,29 @@ class LayerHeadConfig:
     dropout: float = 0.5  # before and after the dense layer
 
 
-class LayerHead(nn.Module):
+class LayerHead(Network):
     """A learned average of the layers of a frozen encoder, and a dense layer that judges it.
 
     Source: the weighted sum of SUPERB, Yang et al. 2021.
     """
 
     def __init__(self, config: LayerHeadConfig) -> None:
-        super().__init__()
-        self.config, self.n_encoded = config, config.n_dense
+        super().__init__(config)
         self.scores = nn.Parameter(torch.zeros(config.n_layers))
         self.norm = Normalization("batch", config.n_features)
-        self.dense = nn.Linear(config.n_features, config.n_dense)
-        self.dropout = nn.Dropout(config.dropout)
-        self.out = nn.Linear(config.n_dense, config.n_emotions)
+        self.add_head(config.n_features)
 
     @property
     def layer_weights(self) -> Tensor:
         """(n_layers,), positive, sum 1: how much the head listens to each layer."""
         return self.scores.softmax(dim=0)
 
-    def forward(self, layers: Tensor, lengths: Tensor) -> Tensor:
-        """Turn (batch, n_layers, n_features) into logits (batch, n_emotions); `lengths` are all n_layers."""
-        return self.out(self.dropout(self.encode(layers, lengths)))
-
     def encode(self, layers: Tensor, lengths: Tensor) -> Tensor:
-        """Sum each utterance up in (batch, n_dense)."""
+        """Sum (batch, n_layers, n_features) up in (batch, n_dense); `lengths` are all n_layers."""
         alike = F.layer_norm(layers, layers.shape[-1:])  # deep layers are louder: only their pattern counts
         average = (self.layer_weights[:, None] * alike).sum(dim=1, keepdim=True)  # (batch, 1, n_features)
         normal = self.norm(average, torch.ones(average.shape[:2], dtype=torch.bool, device=average.device))
-        return torch.relu(self.dense(self.dropout(normal[:, 0])))
+        return self.judge(normal[:, 0])
 
 
 @dataclass(frozen=True)
@@ -69,16 +63,13 @@ class EncoderConfig:
     dropout: float = 0.1  # before and after the dense layer
 
 
-class _Encoder(nn.Module):
+class _Encoder(Network):
     """A published encoder, a masked mean over its last layer, and a dense layer that judges it."""
 
     def __init__(self, config: EncoderConfig) -> None:
-        super().__init__()
-        self.config, self.n_encoded = config, config.n_dense
+        super().__init__(config)
         self.encoder: Any = encoders.build_encoder(config.encoder)
-        self.dense = nn.Linear(config.encoder["hidden_size"], config.n_dense)
-        self.dropout = nn.Dropout(config.dropout)
-        self.out = nn.Linear(config.n_dense, config.n_emotions)
+        self.add_head(config.encoder["hidden_size"], n_states=config.encoder["hidden_size"])
         self._trained = [self.encoder]
         if config.n_trained is not None:
             self._trained = list(encoders.blocks(self.encoder)[-config.n_trained :])
@@ -105,18 +96,6 @@ class _Encoder(nn.Module):
             part.train(mode)
         return self
 
-    def forward(self, values: Tensor, lengths: Tensor) -> Tensor:
-        """Turn a padded batch with (batch,) real lengths into logits (batch, n_emotions)."""
-        return self.out(self.dropout(self.encode(values, lengths)))
-
-    def encode(self, values: Tensor, lengths: Tensor) -> Tensor:
-        """Sum each utterance up in (batch, n_dense)."""
-        raise NotImplementedError
-
-    def judge(self, summary: Tensor) -> Tensor:
-        """Turn the summary of the last layer, (batch, dim), into (batch, n_dense)."""
-        return torch.relu(self.dense(self.dropout(summary)))
-
 
 class SoundEncoder(_Encoder):
     """wav2vec 2.0, HuBERT or WavLM with a head; its convolutions are never trained, as its authors advise.
@@ -132,10 +111,15 @@ class SoundEncoder(_Encoder):
         """Name the convolutions."""
         yield "feature_extractor"
 
+    def states(self, waves: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
+        """Turn waves (batch, samples) into the last layer, (batch, frames, dim), and the (batch,) real frames."""
+        heard, n_frames = encoders.hear(self.encoder, [wave[:n] for wave, n in zip(waves, lengths, strict=True)])
+        return heard[-1], n_frames
+
     def encode(self, waves: Tensor, lengths: Tensor) -> Tensor:
         """Sum waves (batch, samples) with (batch,) real lengths up in (batch, n_dense)."""
-        heard = encoders.hear(self.encoder, [wave[:n] for wave, n in zip(waves, lengths, strict=True)])
-        means = encoders.masked_means(heard[0][-1:], heard[1])  # (batch, 1, dim)
+        last, n_frames = self.states(waves, lengths)
+        means = encoders.masked_means([last], n_frames)  # (batch, 1, dim)
         real = torch.ones(means.shape[:2], dtype=torch.bool, device=means.device)
         return self.judge(self.norm(means, real)[:, 0])
 
@@ -150,6 +134,10 @@ class TextEncoder(_Encoder):
     def embedding(self) -> nn.Module:
         """Turns pieces of words into vectors."""
         return self.encoder.get_input_embeddings()
+
+    def states(self, pieces: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
+        """Turn texts (batch, pieces) int64 into the last layer, (batch, pieces, dim)."""
+        return encoders.read(self.encoder, self.embedding(pieces), lengths)[0][-1], lengths
 
     def encode(self, pieces: Tensor, lengths: Tensor) -> Tensor:
         """Sum texts (batch, pieces) int64 with (batch,) real lengths up in (batch, n_dense)."""

@@ -18,6 +18,13 @@ def real_steps(lengths: Tensor, n_steps: int) -> Tensor:
     return torch.arange(n_steps, device=lengths.device) < lengths[:, None]
 
 
+def put_back(values: Tensor, mask: Tensor) -> Tensor:
+    """Put (n, …) where (batch, steps) `mask` is true, zeros elsewhere: (batch, steps, …)."""
+    places = mask.flatten().nonzero()[:, 0]
+    empty = values.new_zeros(mask.numel(), *values.shape[1:])
+    return empty.index_copy(0, places, values).unflatten(0, mask.shape)
+
+
 def run_lstm(lstm: nn.LSTM, steps: Tensor, lengths: Tensor) -> Tensor:
     """Read (batch, steps, features) within each item's length; give (batch, steps, units), zero after each end."""
     if steps.device.type != "cpu":

@@ -9,7 +9,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from emolab.models.steps import Summary, SummaryOverTime, run_lstm
+from emolab.models.network import StepNetwork
+from emolab.models.steps import Summary, run_lstm
 
 PAD = 0  # the number that stands for no word
 
@@ -30,34 +31,28 @@ class WordLstmConfig:
     frozen: bool = False  # word vectors that training leaves alone, for those that come from a file
 
 
-class WordLstm(nn.Module):
+class WordLstm(StepNetwork):
     """Words become vectors, an LSTM reads them one way or both, a mean over the real words sums them up."""
 
     def __init__(self, config: WordLstmConfig) -> None:
-        super().__init__()
-        self.config, self.n_encoded = config, config.n_dense
+        super().__init__(config)
         self.embedding = nn.Embedding(config.n_words, config.n_embedding, padding_idx=PAD)
         self.embedding.weight.requires_grad_(not config.frozen)
         between = config.dropout if config.n_layers > 1 else 0.0
         sizes = (config.n_embedding, config.n_hidden, config.n_layers)
         self.lstm = nn.LSTM(*sizes, batch_first=True, bidirectional=config.both_ways, dropout=between)
-        self.summary = SummaryOverTime(config.summary, (1 + config.both_ways) * config.n_hidden)
-        self.dense = nn.Linear(self.summary.n_summary, config.n_dense)
-        self.dropout = nn.Dropout(config.dropout)
-        self.out = nn.Linear(config.n_dense, config.n_emotions)
+        self.add_summary((1 + config.both_ways) * config.n_hidden)
 
-    def forward(self, tokens: Tensor, lengths: Tensor) -> Tensor:
-        """Turn (batch, words) int64 with (batch,) real lengths into logits (batch, n_emotions)."""
-        return self.out(self.dropout(self.encode(tokens, lengths)))
-
-    def encode(self, tokens: Tensor, lengths: Tensor) -> Tensor:
-        """Sum each utterance up in (batch, n_dense), what the output layer judges by."""
-        return self.encode_embedded(self.embedding(tokens), lengths)
+    def states(self, tokens: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
+        """Turn (batch, words) int64 into what the LSTM has read, (batch, words, n_hidden), twice that both ways."""
+        return self._read(self.embedding(tokens), lengths), lengths
 
     def encode_embedded(self, vectors: Tensor, lengths: Tensor) -> Tensor:
-        """Go on from word vectors (batch, words, n_embedding), where a gradient can reach them."""
-        states = run_lstm(self.lstm, self.dropout(vectors), lengths)  # (batch, words, n_hidden), twice that both ways
-        return torch.relu(self.dense(self.dropout(self.summary(states, lengths))))
+        """Encode word vectors (batch, words, n_embedding), where a gradient can reach them."""
+        return self.judge(self.summary(self._read(vectors, lengths), lengths))
+
+    def _read(self, vectors: Tensor, lengths: Tensor) -> Tensor:
+        return run_lstm(self.lstm, self.dropout(vectors), lengths)
 
     @torch.no_grad()
     def take_vectors(self, places: NDArray[np.int64], vectors: NDArray[np.float32]) -> None:

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-import torch
 from torch import Tensor, nn
 
-from emolab.models.steps import real_steps
+from emolab.models.network import Network
+from emolab.models.steps import put_back, real_steps
 
 POOLED_AFTER = (0, 1, 3, 5)  # convolutions behind which every second row and column goes: 16 times fewer in the end
 
@@ -24,7 +24,7 @@ class VggishConfig:
     dropout: float = 0.3  # before and after the dense layer
 
 
-class Vggish(nn.Module):
+class Vggish(Network):
     """Six convolutions and four poolings look at each example; the mean over examples is judged.
 
     Source: Simonyan and Zisserman 2015; Hershey et al. 2017. `features` has the layout of the published weights: a
@@ -33,8 +33,7 @@ class Vggish(nn.Module):
     """
 
     def __init__(self, config: VggishConfig) -> None:
-        super().__init__()
-        self.config, self.n_encoded = config, config.n_dense
+        super().__init__(config)
         layers: list[nn.Module] = []
         for number, (n_in, n_out) in enumerate(zip((1, *config.channels), config.channels, strict=False)):
             convolution = nn.Conv2d(n_in, n_out, kernel_size=3, padding=1)
@@ -45,22 +44,18 @@ class Vggish(nn.Module):
         self.features = nn.Sequential(*layers)
         self.features[: config.n_frozen].requires_grad_(False)
         n_looked_at = config.channels[-1] * config.n_bands // 2 ** len(POOLED_AFTER)
-        self.dense = nn.Linear(n_looked_at, config.n_dense)
-        self.dropout = nn.Dropout(config.dropout)
-        self.out = nn.Linear(config.n_dense, config.n_emotions)
+        self.add_head(n_looked_at, n_states=n_looked_at)
 
     def pretrained_parameters(self) -> list[nn.Parameter]:
         """Return what training should change by small steps."""
         return list(self.features.parameters())
 
-    def forward(self, examples: Tensor, lengths: Tensor) -> Tensor:
-        """Turn (batch, n_examples, frames, bands) with (batch,) real examples into logits (batch, n_emotions)."""
-        return self.out(self.dropout(self.encode(examples, lengths)))
+    def states(self, examples: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
+        """Turn (batch, n_examples, frames, bands) into (batch, n_examples, 4,096), zero where there is padding."""
+        mask = real_steps(lengths, examples.shape[1])
+        seen = self.features(examples[mask][:, None]).mean(dim=2)  # (real examples, channels, bands / 16)
+        return put_back(seen.flatten(1), mask), lengths
 
     def encode(self, examples: Tensor, lengths: Tensor) -> Tensor:
         """Sum each utterance up in (batch, n_dense)."""
-        mask = real_steps(lengths, examples.shape[1])
-        seen = self.features(examples[mask][:, None]).mean(dim=2)  # (real examples, channels, bands / 16)
-        owner = torch.arange(len(lengths), device=lengths.device).repeat_interleave(lengths)
-        sums = seen.new_zeros(len(lengths), seen[0].numel()).index_add(0, owner, seen.flatten(1))
-        return torch.relu(self.dense(self.dropout(sums / lengths[:, None])))
+        return self.judge(self.states(examples, lengths)[0].sum(dim=1) / lengths[:, None])

@@ -17,7 +17,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from emolab.models.steps import Summary, SummaryOverTime, real_steps
+from emolab.models.network import Network
+from emolab.models.steps import Summary, SummaryOverTime, put_back, real_steps
 from emolab.storage import weights_root
 
 IMAGENET = ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225))  # mean and deviation of the colours that ResNet knows
@@ -40,29 +41,26 @@ class FaceCnnConfig:
     dropout: float = 0.0  # before and after the layer that describes a frame
 
 
-class FaceCnn(nn.Module):
+class FaceCnn(Network):
     """Convolutions describe each frame, attention over the real frames sums the clip up."""
 
     def __init__(self, config: FaceCnnConfig) -> None:
-        super().__init__()
-        self.config = config
+        super().__init__(config)
         widths = list(pairwise((3, *config.channels)))
         n_left = math.ceil(config.size / 2 ** len(config.channels))  # of height and width
         self.convolutions = nn.ModuleList(nn.Conv2d(n_in, n_out, 3, 2, 1, bias=False) for n_in, n_out in widths)
         self.norms = nn.ModuleList(nn.BatchNorm2d(n_out) for _, n_out in widths)
         self.frame = nn.Linear(config.channels[-1] * n_left**2, config.n_frame)
         self.summary = SummaryOverTime(config.summary, config.n_frame)
-        self.n_encoded = self.summary.n_summary
-        self.dropout = nn.Dropout(config.dropout)
-        self.out = nn.Linear(self.n_encoded, config.n_emotions)
-
-    def forward(self, frames: Tensor, lengths: Tensor) -> Tensor:
-        """Turn (batch, frames, size, size, 3) uint8 with (batch,) real lengths into logits (batch, n_emotions)."""
-        return self.out(self.dropout(self.encode(frames, lengths)))
+        self.add_output(self.summary.n_summary, n_states=config.n_frame)
 
     def encode(self, frames: Tensor, lengths: Tensor) -> Tensor:
         """Sum each clip up in (batch, n_encoded), what the output layer judges by."""
-        return self.summary(self.describe(frames, lengths), lengths)
+        return self.summary(*self.states(frames, lengths))
+
+    def states(self, frames: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
+        """Return the descriptions of the frames and the lengths that they came with."""
+        return self.describe(frames, lengths), lengths
 
     def describe(self, frames: Tensor, lengths: Tensor) -> Tensor:
         """Describe each frame by (batch, frames, n_frame), zero where there is padding."""
@@ -103,12 +101,12 @@ class ResNetTransformerConfig:
     n_frozen: int = 8  # tensors at the beginning of published weights that stay as they are
 
 
-class ResNetTransformer(nn.Module):
+class ResNetTransformer(Network):
     """A ResNet describes each frame, a Transformer relates the frames, a mean over the real ones sums the clip up."""
 
     def __init__(self, config: ResNetTransformerConfig) -> None:
-        super().__init__()
-        self.config, self.n_encoded = config, config.d_model
+        super().__init__(config)
+        self.n_encoded = self.n_states = config.d_model
         self.trunk = ResNetTrunk(config)
         n_left = math.ceil(config.size / 32)  # of height and width, behind five halvings
         self.dense = nn.Linear(config.channels[-1] * n_left**2, config.d_model)
@@ -117,18 +115,18 @@ class ResNetTransformer(nn.Module):
         )
         self.encoder = nn.TransformerEncoder(layer, config.n_layers, enable_nested_tensor=False)
         self.summary = SummaryOverTime("mean", config.d_model)
-        self.out = nn.Linear(config.d_model, config.n_emotions)
-
-    def forward(self, frames: Tensor, lengths: Tensor) -> Tensor:
-        """Turn (batch, frames, size, size, 3) uint8 with (batch,) real lengths into logits (batch, n_emotions)."""
-        return self.out(self.encode(frames, lengths))
+        self.dropout, self.out = nn.Identity(), nn.Linear(config.d_model, config.n_emotions)
 
     def encode(self, frames: Tensor, lengths: Tensor) -> Tensor:
         """Sum each clip up in (batch, d_model), what the output layer judges by."""
+        return self.summary(*self.states(frames, lengths))
+
+    def states(self, frames: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
+        """Tell what the Transformer makes of each frame, (batch, frames, d_model)."""
         steps = _each_frame(lambda pictures: self.dense(self.trunk(pictures).flatten(1)), frames, lengths, IMAGENET)
         steps = steps + positions(steps.shape[1], self.config.d_model).to(steps)
         padding = ~real_steps(lengths, steps.shape[1])
-        return self.summary(self.encoder(steps, src_key_padding_mask=padding), lengths)
+        return self.encoder(steps, src_key_padding_mask=padding), lengths
 
     def load_weights(self, source: str) -> None:
         """Give the trunk its published weights, see `load_published`."""
@@ -215,7 +213,7 @@ POOLS: Mapping[str, tuple[str, Triple, Triple]] = {  # name of the next part: ow
 }
 
 
-class I3d(nn.Module):
+class I3d(Network):
     """Inception-v1 whose patterns have a third side, time: they see how a face changes, not only how it looks.
 
     The parts have the names of the published PyTorch weights. Those average windows of 2 x 7 x 7 and then over time;
@@ -224,7 +222,7 @@ class I3d(nn.Module):
     """
 
     def __init__(self, config: I3dConfig) -> None:
-        super().__init__()
+        super().__init__(config)
 
         def scaled(*channels: int) -> tuple[int, ...]:
             return tuple(max(1, round(config.width * n)) for n in channels)
@@ -244,22 +242,20 @@ class I3d(nn.Module):
                 pool, window, stride = POOLS[name]
                 self.add_module(pool, Pool3d(window, stride))
             self.add_module(name, part)
-        self.config, self.n_encoded = config, n_in
-        self.dropout = nn.Dropout(config.dropout)
-        self.out = nn.Linear(n_in, config.n_emotions)
-
-    def forward(self, frames: Tensor, lengths: Tensor) -> Tensor:
-        """Turn (batch, frames, size, size, 3) uint8 with (batch,) real lengths into logits (batch, n_emotions)."""
-        return self.out(self.dropout(self.encode(frames, lengths)))
+        self.add_output(n_in)
 
     def encode(self, frames: Tensor, lengths: Tensor) -> Tensor:
         """Sum each clip up in (batch, 1024), what the output layer judges by."""
+        states, lengths = self.states(frames, lengths)
+        return states.sum(dim=1) / lengths[:, None]
+
+    def states(self, frames: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
+        """Turn frames into (batch, steps, 1024), zero where there is padding, and the (batch,) real steps."""
         x = _each_frame(lambda pictures: pictures, frames, lengths, KINETICS).transpose(1, 2)
         for part in self.children():  # x: (batch, channels, frames, height, width)
             if isinstance(part, Unit3d | Pool3d | Inception):
                 x, lengths = part(x, lengths)
-        steps = x.mean(dim=(3, 4))  # (batch, 1024, steps), zero where there is padding
-        return steps.sum(dim=2) / lengths[:, None]
+        return x.mean(dim=(3, 4)).transpose(1, 2), lengths
 
     def load_weights(self, source: str) -> None:
         """Take all but the output layer from published weights, see `load_published`."""
@@ -286,7 +282,7 @@ class Unit3d(nn.Module):
         lengths = (lengths - 1) // self.stride[0] + 1
         mask = real_steps(lengths, x.shape[1])
         normal = torch.relu(self.bn(x[mask].unsqueeze(2)).squeeze(2))  # (real frames, n_out, height, width)
-        return _put_back(normal, mask).transpose(1, 2), lengths
+        return put_back(normal, mask).transpose(1, 2), lengths
 
 
 class Pool3d(nn.Module):
@@ -336,25 +332,19 @@ class MlpConfig:
     dropout: float = 0.0
 
 
-class Mlp(nn.Module):
+class Mlp(Network):
     """Layers of neurons that see all features of an utterance at once: (batch, n_features) in, logits out."""
 
     def __init__(self, config: MlpConfig) -> None:
-        super().__init__()
-        self.config, self.n_encoded = config, config.n_hidden[-1]
+        super().__init__(config)
         layers: list[nn.Module] = [nn.Dropout(config.input_dropout)]
         for number, (n_in, n_out) in enumerate(pairwise((config.n_features, *config.n_hidden))):
             layers += [nn.Dropout(config.dropout)] * bool(number) + [nn.Linear(n_in, n_out), nn.ReLU()]
         self.hidden = nn.Sequential(*layers)
-        self.dropout = nn.Dropout(config.dropout)
-        self.out = nn.Linear(self.n_encoded, config.n_emotions)
-
-    def forward(self, features: Tensor, lengths: Tensor) -> Tensor:
-        """Turn (batch, n_features) into logits (batch, n_emotions); all are equally long, so lengths say nothing."""
-        return self.out(self.dropout(self.encode(features, lengths)))
+        self.add_output(config.n_hidden[-1])
 
     def encode(self, features: Tensor, lengths: Tensor) -> Tensor:
-        """Sum each utterance up in (batch, n_encoded), what the output layer judges by."""
+        """Sum (batch, n_features) up in (batch, n_encoded); all are equally long, so lengths say nothing."""
         return self.hidden(features)
 
 
@@ -445,19 +435,12 @@ def _each_frame(
     mask = real_steps(lengths, frames.shape[1])
     mean, deviation = (torch.tensor(values, device=frames.device)[:, None, None] * 255 for values in colours)
     pictures = (frames[mask].permute(0, 3, 1, 2).float() - mean) / deviation
-    return _put_back(look(pictures), mask)
+    return put_back(look(pictures), mask)
 
 
 def _rounded_up(pictures: Tensor) -> Tensor:
     """Add empty pictures up to a round number: a CPU compiles, and keeps, a convolution for each number it meets."""
     return F.pad(pictures, (0, 0, 0, 0, 0, 0, 0, -len(pictures) % ROUND))
-
-
-def _put_back(values: Tensor, mask: Tensor) -> Tensor:
-    """Put (n, …) where (batch, steps) `mask` is true, zeros elsewhere: (batch, steps, …)."""
-    places = mask.flatten().nonzero()[:, 0]
-    empty = values.new_zeros(mask.numel(), *values.shape[1:])
-    return empty.index_copy(0, places, values).unflatten(0, mask.shape)
 
 
 def _same_padding(x: Tensor, window: Triple, stride: Triple) -> Tensor:
