@@ -15,7 +15,7 @@ def build(spec: Mapping[str, Any]) -> nn.Module:
     Raises:
         ValueError: If the kind is unknown or a size does not belong to it.
     """
-    from emolab.models import audio, fusion, pretrained, text, vggish, video
+    from emolab.models import audio, dense, fusion, pretrained, text, vggish, video
 
     kinds: dict[str, tuple[Any, Any]] = {
         "cnn-bilstm": (audio.CnnBiLstm, audio.CnnBiLstmConfig),
@@ -28,9 +28,9 @@ def build(spec: Mapping[str, Any]) -> nn.Module:
         "face-cnn": (video.FaceCnn, video.FaceCnnConfig),
         "resnet-transformer": (video.ResNetTransformer, video.ResNetTransformerConfig),
         "i3d": (video.I3d, video.I3dConfig),
-        "mlp": (video.Mlp, video.MlpConfig),
+        "mlp": (dense.Mlp, dense.MlpConfig),
         "vggish": (vggish.Vggish, vggish.VggishConfig),
-        "early-fusion": (fusion.EarlyFusion, fusion.EarlyFusionConfig),
+        "fusion": (fusion.Fusion, fusion.FusionConfig),
     }
     sizes = {name: tuple(value) if isinstance(value, list) else value for name, value in spec.items() if name != "kind"}
     if spec.get("kind") not in kinds:

@@ -1,4 +1,4 @@
-"""Networks that see: the faces of a clip in, logits out; and one that judges measured faces.
+"""Networks that see: the faces of a clip in, logits out.
 
 Faces come as (batch, frames, size, size, 3) uint8 with (batch,) real lengths. Only real frames are looked at, so
 neither padding nor neighbours touch an answer, batch statistics in training included.
@@ -319,33 +319,6 @@ class Inception(nn.Module):
                 seen, _ = part(seen, lengths)
             joined.append(seen)
         return torch.cat(joined, dim=1), lengths
-
-
-@dataclass(frozen=True)
-class MlpConfig:
-    """Sizes of the network; the defaults are the recipe video/action-units-mlp."""
-
-    n_emotions: int
-    n_features: int = 35  # action units
-    n_hidden: tuple[int, ...] = (128, 128)
-    input_dropout: float = 0.0
-    dropout: float = 0.0
-
-
-class Mlp(Network):
-    """Layers of neurons that see all features of an utterance at once: (batch, n_features) in, logits out."""
-
-    def __init__(self, config: MlpConfig) -> None:
-        super().__init__(config)
-        layers: list[nn.Module] = [nn.Dropout(config.input_dropout)]
-        for number, (n_in, n_out) in enumerate(pairwise((config.n_features, *config.n_hidden))):
-            layers += [nn.Dropout(config.dropout)] * bool(number) + [nn.Linear(n_in, n_out), nn.ReLU()]
-        self.hidden = nn.Sequential(*layers)
-        self.add_output(config.n_hidden[-1])
-
-    def encode(self, features: Tensor, lengths: Tensor) -> Tensor:
-        """Sum (batch, n_features) up in (batch, n_encoded); all are equally long, so lengths say nothing."""
-        return self.hidden(features)
 
 
 @dataclass(frozen=True)

@@ -17,8 +17,6 @@ from emolab.models.video import (
     FaceCnnConfig,
     I3d,
     I3dConfig,
-    Mlp,
-    MlpConfig,
     ResNetTransformer,
     ResNetTransformerConfig,
     load_published,
@@ -76,11 +74,10 @@ def test_i3d_has_the_published_size() -> None:
     assert count(network) == total + (1024 + 1) * 8
 
 
-def test_face_cnn_and_mlp_have_the_size_of_their_layers() -> None:
+def test_face_cnn_has_the_size_of_its_layers() -> None:
     convolutions = 9 * (3 * 16 + 16 * 32 + 32 * 48 + 48 * 64) + 2 * (16 + 32 + 48 + 64)
     layers = (64 * 3 * 3 + 1) * 64 + (64 + 1) + (64 + 1) * 6
     assert count(FaceCnn(FaceCnnConfig(n_emotions=6))) == convolutions + layers
-    assert count(Mlp(MlpConfig(8, n_hidden=(128, 64)))) == 36 * 128 + 129 * 64 + 65 * 8
 
 
 @each_kind
@@ -146,20 +143,6 @@ def test_face_cnn_sees_what_moves_and_not_who_it_is() -> None:
     torch.testing.assert_close(network(frames + 60, lengths), network(frames, lengths))
     still = FaceCnn.unlike_the_mean(frames[:, :1].expand(-1, 5, -1, -1, -1), lengths)
     torch.testing.assert_close(still, torch.full_like(still, 127.5))
-
-
-def test_mlp_learns_one_batch_by_heart_and_asks_for_no_lengths() -> None:
-    torch.manual_seed(0)
-    network, features, truth = Mlp(MlpConfig(3, 5, n_hidden=(16, 8))), torch.randn(9, 5), torch.arange(9) % 3
-    optimizer = torch.optim.Adam(network.parameters(), lr=0.02)
-    for _ in range(150):
-        loss = F.cross_entropy(network(features, torch.full((9,), 5)), truth)
-        optimizer.zero_grad()
-        loss.backward()
-        optimizer.step()
-    assert loss.item() < 0.05
-    assert network.encode(features, torch.full((9,), 5)).shape == (9, network.n_encoded)
-    torch.testing.assert_close(network(features[:1], torch.tensor([1])), network(features, torch.full((9,), 5))[:1])
 
 
 @pytest.mark.parametrize("suffix", [".pth", ".safetensors"])
