@@ -29,7 +29,7 @@ class Examples:
         emotions: Names of the emotions, for messages; without them emotions go by number.
 
     Raises:
-        ValueError: If counts differ, an utterance has no steps, or a value is not finite.
+        ValueError: If counts differ, an utterance has no steps in any modality, or a value is not finite.
     """
 
     inputs: Sequence[Sequence[NDArray[Any]]]
@@ -43,8 +43,9 @@ class Examples:
                 f"inputs hold {counts} arrays a modality for {len(self.targets)} targets; expected one array an "
                 "utterance in each modality, and at least one utterance. Take all from the same corpus."
             )
+        nothing = [all(len(arrays[place]) == 0 for arrays in self.inputs) for place in range(len(self))]
         for number, arrays in enumerate(self.inputs):
-            empty = [place for place, array in enumerate(arrays) if len(array) == 0]
+            empty = np.flatnonzero(nothing).tolist()  # one of several modalities may be missing, having no steps
             broken = [place for place, array in enumerate(arrays) if not np.isfinite(array).all()]
             for places, slip in ((empty, "have no steps"), (broken, "hold NaN or infinity")):
                 if places:
@@ -188,6 +189,28 @@ class SoundChanges:
     def _softer(loudest_db: float, n: int, random: torch.Generator) -> Tensor:
         """Draw powers (n, 1, 1) relative to the voice, at most `loudest_db`."""
         return 10 ** ((loudest_db - QUIETER_DB * torch.rand(n, 1, 1, generator=random)) / 10)
+
+
+@dataclass(frozen=True)
+class FaceChanges:
+    """Small changes of a training batch's faces that leave their emotion alone: an `augment` for `fit`.
+
+    Faces are the first modality, (batch, frames, size, size, 3) uint8; all frames of a clip are changed alike.
+    """
+
+    mirror: bool = True  # half of the clips
+    max_light: float = 0.1  # each colour from a tenth darker to a tenth brighter, as skin, hair and lamps differ
+    max_shift: int = 1  # pixels up, down, left or right, one shift a batch
+
+    def __call__(self, inputs: tuple[Tensor, ...], random: torch.Generator) -> tuple[Tensor, ...]:
+        """Change the first modality of a batch; what is drawn depends on `random` alone."""
+        frames, *others = inputs
+        shape = (len(frames), 1, 1, 1, 3)
+        light = 1 + self.max_light * (2 * torch.rand(shape, generator=random) - 1)
+        turned = (torch.rand(shape[:-1], generator=random)[..., None] < 0.5 * self.mirror).to(frames.device)
+        shift = torch.randint(-self.max_shift, self.max_shift + 1, (2,), generator=random).tolist()
+        frames = torch.where(turned, frames.flip(3), frames).roll(shift, dims=(2, 3))
+        return ((frames * light.to(frames.device)).clamp(0, 255).to(torch.uint8), *others)
 
 
 def _stretches(lengths: Tensor, n_places: int, longest: int, random: torch.Generator) -> Tensor:

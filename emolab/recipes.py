@@ -191,7 +191,7 @@ def _faces(
     """Make a recipe of a network that sees faces; with published `weights`, `quick` takes a stand-in that `small`."""
 
     def build(name: str, preset: Preset, seed: int) -> Recognizer:
-        from emolab.models.video import FaceChanges
+        from emolab.examples import FaceChanges
         from emolab.training import TrainingConfig
 
         stand_in = preset == "quick" and weights is not None

@@ -21,8 +21,7 @@ from emolab.features.front import Front, SoundFrames, front_from_state
 from emolab.storage import written_whole
 
 if TYPE_CHECKING:
-    from emolab.examples import Examples, SoundChanges
-    from emolab.models.video import FaceChanges
+    from emolab.examples import Examples, FaceChanges, SoundChanges
     from emolab.training import History, TrainingConfig
 
 FORMAT = 3  # of a saved recognizer
@@ -482,11 +481,11 @@ def _starts(n_steps: int, length: int) -> list[int]:
 
 def _changes(kind: Any, **sizes: Any) -> SoundChanges | FaceChanges:
     """Make again what changed the training batches of a saved recognizer."""
-    from emolab.examples import SoundChanges
-    from emolab.models.video import FaceChanges
+    from emolab.examples import FaceChanges, SoundChanges
 
+    kinds: dict[str, Any] = {"SoundChanges": SoundChanges, "FaceChanges": FaceChanges}
     sizes = {name: tuple(value) if isinstance(value, list) else value for name, value in sizes.items()}
-    return FaceChanges(**sizes) if kind == "FaceChanges" else SoundChanges(**sizes)
+    return kinds[kind](**sizes)
 
 
 def _save_fronts(fronts: Sequence[Front], folder: Path) -> list[dict[str, Any]]:

@@ -4,7 +4,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from emolab.examples import Examples, LengthBuckets, SoundChanges
+from emolab.examples import Examples, FaceChanges, LengthBuckets, SoundChanges, pad
 
 
 def ragged(*lengths: int) -> list[np.ndarray]:
@@ -124,3 +124,33 @@ def test_what_is_mixed_in_has_the_level_that_is_asked_for(field: str) -> None:
 def test_levels_without_a_scale_are_refused() -> None:
     with pytest.raises(ValueError, match=r"levels of 0 bands for sound of 16.*on_scale"):
         SoundChanges(noise_db=-10.0)((torch.zeros(2, 3, 16), torch.tensor([3, 2])), torch.Generator())
+
+
+def clips(n: int, n_frames: int, size: int) -> torch.Tensor:
+    return torch.randint(0, 256, (n, n_frames, size, size, 3), dtype=torch.uint8)
+
+
+def test_face_changes_are_the_same_for_all_frames_and_stay_pictures() -> None:
+    still = clips(8, 1, 12).expand(-1, 4, -1, -1, -1)
+    lengths = torch.tensor([4, 3] * 4)
+    change = FaceChanges(max_light=0.3, max_shift=2)
+    changed, left = change((still, lengths), torch.Generator().manual_seed(1))
+    assert changed.dtype == torch.uint8
+    assert left is lengths
+    assert (changed == changed[:, :1]).all()
+    assert (changed != still).any(dim=(1, 2, 3, 4)).all()
+    again, _ = change((still, lengths), torch.Generator().manual_seed(1))
+    assert (changed == again).all()
+    nothing, _ = FaceChanges(mirror=False, max_light=0, max_shift=0)((still, lengths), torch.Generator())
+    assert (nothing == still).all()
+    mirrored, _ = FaceChanges(max_light=0, max_shift=0)((still, lengths), torch.Generator().manual_seed(1))
+    turned = (mirrored == still.flip(3)).all(dim=(1, 2, 3, 4))
+    assert 0 < turned.sum() < 8
+    assert (turned | (mirrored == still).all(dim=(1, 2, 3, 4))).all()
+
+
+def test_pictures_are_padded_as_bytes() -> None:
+    batch, lengths = pad([clips(1, n, 4)[0].numpy() for n in (3, 1)])
+    assert batch.dtype == torch.uint8
+    assert batch.shape == (2, 3, 4, 4, 3)
+    assert lengths.tolist() == [3, 1]

@@ -11,7 +11,7 @@ import pytest
 
 from emolab.corpora import Corpus
 from emolab.corpora.sample.face import MEN, WOMEN, Performance, frame
-from emolab.models.video import FaceChanges
+from emolab.examples import FaceChanges
 from emolab.recipes import RECIPES, fit_or_load, kept_in, recipe
 from emolab.recognizer import LateFusion, NetworkRecognizer, Recognizer
 from emolab.splits import Fold

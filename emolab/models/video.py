@@ -321,28 +321,6 @@ class Inception(nn.Module):
         return torch.cat(joined, dim=1), lengths
 
 
-@dataclass(frozen=True)
-class FaceChanges:
-    """Small changes of a training batch's faces that leave their emotion alone: an `augment` for `emolab.training.fit`.
-
-    Faces are the first modality, (batch, frames, size, size, 3) uint8; all frames of a clip are changed alike.
-    """
-
-    mirror: bool = True  # half of the clips
-    max_light: float = 0.1  # each colour from a tenth darker to a tenth brighter, as skin, hair and lamps differ
-    max_shift: int = 1  # pixels up, down, left or right, one shift a batch
-
-    def __call__(self, inputs: tuple[Tensor, ...], random: torch.Generator) -> tuple[Tensor, ...]:
-        """Change the first modality of a batch; what is drawn depends on `random` alone."""
-        frames, *others = inputs
-        shape = (len(frames), 1, 1, 1, 3)
-        light = 1 + self.max_light * (2 * torch.rand(shape, generator=random) - 1)
-        turned = (torch.rand(shape[:-1], generator=random)[..., None] < 0.5 * self.mirror).to(frames.device)
-        shift = torch.randint(-self.max_shift, self.max_shift + 1, (2,), generator=random).tolist()
-        frames = torch.where(turned, frames.flip(3), frames).roll(shift, dims=(2, 3))
-        return ((frames * light.to(frames.device)).clamp(0, 255).to(torch.uint8), *others)
-
-
 def positions(n_steps: int, n_features: int) -> Tensor:
     """Tell the places of a sequence apart by waves of different length: (n_steps, n_features), Vaswani et al. 2017."""
     slowness = 10_000.0 ** (torch.arange(0, n_features, 2) / n_features)

@@ -9,10 +9,8 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from emolab.examples import pad
 from emolab.models.video import (
     MIXED,
-    FaceChanges,
     FaceCnn,
     FaceCnnConfig,
     I3d,
@@ -198,29 +196,3 @@ def test_positions_are_the_published_waves() -> None:
     assert table[3, 2] == pytest.approx(math.sin(3 / 10_000 ** (2 / 6)))
     assert table[3, 3] == pytest.approx(math.cos(3 / 10_000 ** (2 / 6)))
     assert positions(600, 5).shape == (600, 5)
-
-
-def test_face_changes_are_the_same_for_all_frames_and_stay_pictures() -> None:
-    still = clips(8, 1, 12).expand(-1, 4, -1, -1, -1)
-    lengths = torch.tensor([4, 3] * 4)
-    change = FaceChanges(max_light=0.3, max_shift=2)
-    changed, left = change((still, lengths), torch.Generator().manual_seed(1))
-    assert changed.dtype == torch.uint8
-    assert left is lengths
-    assert (changed == changed[:, :1]).all()
-    assert (changed != still).any(dim=(1, 2, 3, 4)).all()
-    again, _ = change((still, lengths), torch.Generator().manual_seed(1))
-    assert (changed == again).all()
-    nothing, _ = FaceChanges(mirror=False, max_light=0, max_shift=0)((still, lengths), torch.Generator())
-    assert (nothing == still).all()
-    mirrored, _ = FaceChanges(max_light=0, max_shift=0)((still, lengths), torch.Generator().manual_seed(1))
-    turned = (mirrored == still.flip(3)).all(dim=(1, 2, 3, 4))
-    assert 0 < turned.sum() < 8
-    assert (turned | (mirrored == still).all(dim=(1, 2, 3, 4))).all()
-
-
-def test_pictures_are_padded_as_bytes() -> None:
-    batch, lengths = pad([clips(1, n, 4)[0].numpy() for n in (3, 1)])
-    assert batch.dtype == torch.uint8
-    assert batch.shape == (2, 3, 4, 4, 3)
-    assert lengths.tolist() == [3, 1]
