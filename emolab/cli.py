@@ -114,6 +114,15 @@ def _fit(options: argparse.Namespace) -> int:
     starts_from = {name: build().pretrained for name, build in builds.items()}  # misspelt names are told at once
     corpus = load_corpus(options.corpus).view(options.view)
     folds = getattr(splits, FOLDS[options.folds])(corpus)
+    if options.record:  # what the ledger would refuse in the end is told before hours of measuring
+        same = {
+            "corpus": corpus.name,
+            "view": corpus.view_name,
+            "protocol": folds[0].protocol,
+            "preset": options.preset,
+        }
+        for name in builds:
+            ledger.place_of({**same, "recipe": name}, replace=options.replace)
     for name, build in builds.items():
         measured = cross_validate(build, folds, seeds=options.seeds)
         print(f"{measured}\n")

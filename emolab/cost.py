@@ -1,12 +1,13 @@
-"""What a recognizer costs: parameters, operations, seconds, memory."""
+"""What a recognizer costs: parameters, operations, disk, seconds, memory, energy."""
 
 from __future__ import annotations
 
 import os
 import sys
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from functools import partial
+from pathlib import Path
 from tempfile import TemporaryDirectory
 from timeit import timeit
 from typing import TYPE_CHECKING, Any
@@ -20,9 +21,15 @@ if TYPE_CHECKING:
 
 N_TIMED = 30  # single utterances that latency is measured on
 N_WARM_UP = 2
+N_BATCH = 32  # utterances of the batch that throughput and energy are measured on
+BATCH_S = 0.3  # seconds; a batch that is faster is repeated until they are over
+POWERCAP = Path("/sys/class/powercap")  # where Linux shows the energy counters of the processor
+ENERGY_ZONES = ("package", "dram")  # others are parts of a package, or hold one
+
+Counters = dict[str, tuple[float, float]]  # name: joules so far, joules at which it begins at zero again
 
 
-def measure_cost(recognizer: Recognizer, corpus: Corpus, *, train_s: float | None = None) -> dict[str, float | None]:
+def measure_cost(recognizer: Recognizer, corpus: Corpus, *, train_s: float | None = None) -> dict[str, Any]:
     """Measure what a fitted recognizer costs.
 
     Args:
@@ -34,7 +41,11 @@ def measure_cost(recognizer: Recognizer, corpus: Corpus, *, train_s: float | Non
         `parameters` and `trainable` (counts), `flops` (multiplications and additions of the networks for one utterance
         of median place; None where there is no network), `train_s` (seconds), `latency_ms_p50` and `latency_ms_p95`
         (from files to probabilities, one utterance a call, nothing cached, after a warm-up), `peak_mb` (the highest
-        resident memory of this process so far, Python and libraries included, so measure in a fresh process).
+        resident memory of this process so far, Python and libraries included, so measure in a fresh process),
+        `disk_mb` (10⁶ bytes of the saved recognizer), and of a batch of 32, from files to probabilities, nothing
+        cached: `throughput` (utterances a second), `energy_j` (joules an utterance, of the whole processor and of the
+        GPU if a network ran there, whatever else they do meanwhile; None where the machine does not tell it) and
+        `energy_meters` (the counters that were read; None without).
     """
     places = np.unique(np.linspace(0, len(corpus) - 1, N_TIMED + N_WARM_UP).round().astype(int))
     singles = [corpus.select(np.arange(len(corpus)) == place) for place in places]
@@ -45,7 +56,8 @@ def measure_cost(recognizer: Recognizer, corpus: Corpus, *, train_s: float | Non
     p50, p95 = np.percentile(seconds, [50, 95]) * 1_000
     sizes = {"parameters": int(recognizer.n_parameters), "trainable": int(recognizer.n_trainable)}
     times = {"train_s": train_s, "latency_ms_p50": float(p50), "latency_ms_p95": float(p95)}
-    return {**sizes, "flops": flops, **times, "peak_mb": _peak_mb()}
+    costs = {**sizes, "flops": flops, **times, "peak_mb": _peak_mb(), "disk_mb": _disk_mb(recognizer)}
+    return costs | _in_a_batch(recognizer, corpus, with_network=flops is not None)
 
 
 @contextmanager
@@ -103,3 +115,68 @@ def _peak_mb() -> float:
 
     unit = 1 if sys.platform == "darwin" else 1_024  # macOS counts bytes, Linux KiB
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit / 1e6
+
+
+def _disk_mb(recognizer: Recognizer) -> float:
+    """Save the recognizer and return the size of all its files, in MB (10⁶ bytes)."""
+    with TemporaryDirectory(prefix="emolab-cost-") as folder:
+        recognizer.save(Path(folder) / "saved")
+        return sum(file.stat().st_size for file in Path(folder).rglob("*") if file.is_file()) / 1e6
+
+
+def _in_a_batch(recognizer: Recognizer, corpus: Corpus, *, with_network: bool) -> dict[str, Any]:
+    """Measure throughput and energy on utterances from all over the corpus, handed over together."""
+    places = np.linspace(0, len(corpus) - 1, N_BATCH).round().astype(int)
+    batch = corpus.select(np.isin(np.arange(len(corpus)), places))
+    on_gpu = with_network and (torch := sys.modules.get("torch")) is not None and torch.cuda.is_available()
+    before, seconds, n = _energy_counters(on_gpu=on_gpu), 0.0, 0
+    while not n or seconds < BATCH_S:
+        with _nothing_cached():
+            seconds += timeit(partial(recognizer.predict_proba, batch), number=1)
+        n += len(batch)
+    joules = _joules_between(before, _energy_counters(on_gpu=on_gpu))
+    energy = {"energy_j": joules / n if joules else None, "energy_meters": ", ".join(before) if joules else None}
+    return {"throughput": n / seconds, **energy}
+
+
+def _energy_counters(*, on_gpu: bool) -> Counters:
+    """Read the energy counters; none if the one that matters most, that of the GPU in use, cannot be read."""
+    gpu = _gpu_counter() if on_gpu else {}
+    return {} if on_gpu and not gpu else {**_cpu_counters(), **gpu}
+
+
+def _cpu_counters() -> Counters:
+    """Read Intel's RAPL counters (AMD's too) of packages and memory; none if one of them may not be read."""
+    counters = {}
+    try:
+        for zone in sorted(POWERCAP.glob("intel-rapl:*")):
+            name = (zone / "name").read_text().strip()
+            if name.startswith(ENERGY_ZONES):
+                microjoules = [int((zone / file).read_text()) for file in ("energy_uj", "max_energy_range_uj")]
+                counters[f"{name} ({zone.name})"] = (microjoules[0] / 1e6, microjoules[1] / 1e6)
+    except (OSError, ValueError):  # most often readable by root only
+        return {}
+    return counters
+
+
+def _gpu_counter() -> Counters:
+    """Read the counter of the GPU that torch uses, by NVIDIA's library where its Python package is installed."""
+    import torch
+
+    with suppress(ImportError):
+        import pynvml
+
+        with suppress(pynvml.NVMLError):
+            pynvml.nvmlInit()
+            device = torch.cuda.get_device_properties(torch.cuda.current_device())
+            handle = pynvml.nvmlDeviceGetHandleByUUID(f"GPU-{device.uuid}")
+            return {f"GPU {device.name}": (pynvml.nvmlDeviceGetTotalEnergyConsumption(handle) / 1e3, 0.0)}
+    return {}
+
+
+def _joules_between(before: Counters, after: Counters) -> float | None:
+    """Add up what the counters rose by; a counter that fell has begun at zero again once. None without counters."""
+    if not before or before.keys() != after.keys():
+        return None
+    rises = {name: joules - before[name][0] for name, (joules, _) in after.items()}
+    return sum(rise if rise >= 0 else rise + after[name][1] for name, rise in rises.items())

@@ -34,6 +34,7 @@ N_DRAWS = 1_000  # of the bootstrap
 LIMITS = (2.5, 97.5)  # percentiles that enclose 95 %
 ROW_SUM_TOLERANCE = 1e-4
 N_SMOOTH = 5  # fewer clusters give a rough interval
+DIFFERENCES = ("ua", "weighted_f1")  # what two recognizers are compared in
 N_NAMED = 5  # an error names this many offenders
 
 Counts = NDArray[np.float64]
@@ -337,12 +338,31 @@ class Comparison:
         return "\n".join(lines)
 
 
-def compare(a: Report, b: Report) -> Comparison:
+def compare(a: Report | CrossValidation, b: Report | CrossValidation) -> Comparison:
     """Compare two recognizers that were asked about the same utterances, in any order.
+
+    Of several seeds the difference is that of the means over the seeds, as in every table, in the same draws of
+    clusters; the seeds need not be the same. McNemar's test takes the first seed of each, since a pool of seeds would
+    count every utterance several times.
 
     Raises:
         ValueError: If the utterances, what is true of them, or the emotions differ.
     """
+    seeds_a, seeds_b = (list(each.reports.values()) if isinstance(each, CrossValidation) else [each] for each in (a, b))
+    seeds_a, seeds_b = ([_in_order_of(seeds_a[0], one) for one in each] for each in (seeds_a, seeds_b))
+    first, second = seeds_a[0], seeds_b[0]
+    right_a, right_b = (np.array(one.predicted) == np.array(one.truth) for one in (first, second))
+    only_a, only_b = int((right_a & ~right_b).sum()), int((right_b & ~right_a).sum())
+    p_value = float(binomtest(only_a, only_a + only_b).pvalue) if only_a + only_b else 1.0
+    means = {m: [np.mean([r.draws[m] for r in each], axis=0) for each in (seeds_a, seeds_b)] for m in DIFFERENCES}
+    difference = {name: _interval(mean_a - mean_b) for name, (mean_a, mean_b) in means.items()}
+    return Comparison((first.recognizer or "a", second.recognizer or "b"), first.n, only_a, only_b, p_value, difference)
+
+
+def _in_order_of(a: Report, b: Report) -> Report:
+    """Put the utterances of b into the order of a."""
+    if b is a:
+        return a
     place = {utterance: number for number, utterance in enumerate(b.utterances)}
     order = [place[utterance] for utterance in a.utterances if utterance in place]
     different = {*a.utterances} ^ {*b.utterances}
@@ -351,12 +371,7 @@ def compare(a: Report, b: Report) -> Comparison:
             f"reports of {a.n} and {b.n} utterances, of which {len(different)} are in one only, or other emotions; "
             "expected the same utterances, emotions and truth. Evaluate both recognizers on the same corpus and view."
         )
-    b = replace(a, probabilities=b.probabilities[order], recognizer=b.recognizer)
-    right_a, right_b = (np.array(r.predicted) == np.array(r.truth) for r in (a, b))
-    only_a, only_b = int((right_a & ~right_b).sum()), int((right_b & ~right_a).sum())
-    p_value = float(binomtest(only_a, only_a + only_b).pvalue) if only_a + only_b else 1.0
-    difference = {name: _interval(a.draws[name] - b.draws[name]) for name in ("ua", "weighted_f1")}
-    return Comparison((a.recognizer or "a", b.recognizer or "b"), a.n, only_a, only_b, p_value, difference)
+    return replace(a, probabilities=b.probabilities[order], recognizer=b.recognizer)
 
 
 @dataclass(frozen=True, eq=False)
@@ -381,7 +396,7 @@ class CrossValidation:
     modalities: tuple[str, ...]
     stand_in: bool
     train_s: tuple[float, ...]
-    cost: dict[str, float | None] = field(default_factory=dict)
+    cost: dict[str, Any] = field(default_factory=dict)
 
     @cached_property
     def metrics(self) -> dict[str, Interval]:

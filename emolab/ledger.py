@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import math
 import os
@@ -14,9 +15,10 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pandas as pd
 
-from emolab.evaluation import METRICS, CrossValidation, Interval
+from emolab.evaluation import METRICS, Comparison, CrossValidation, Interval, Report, compare
 from emolab.storage import results_root, written_whole
 
 FIELDS: dict[str, type | tuple[type, ...]] = {  # what each entry has
@@ -32,8 +34,10 @@ FIELDS: dict[str, type | tuple[type, ...]] = {  # what each entry has
 COSTS = ("parameters", "trainable", "flops", "train_s", "peak_mb", "latency_ms_p50", "latency_ms_p95")
 NUMBERS = [f"metrics.{name}.{limit}" for name in METRICS for limit in Interval._fields] + [f"cost.{c}" for c in COSTS]
 UNCOUNTED = "cost.flops"  # None where there is no network
+LATER_COSTS = ("disk_mb", "throughput", "energy_j")  # older entries lack them
 EMOTION_FIGURES = ("precision", "recall", "f1", "support")
 SAME = ("view", "protocol", "preset")  # an entry takes another's place only if these agree
+ABOUT = ("emotions", "utterances", "truth")  # two entries can be compared if their answers agree in these
 LIBRARIES = ("emolab", "numpy", "torch", "scikit-learn")
 SAFE = r"\w[\w.+-]*"
 SAFE_NAMES = {"corpus": SAFE, "recipe": f"{SAFE}(/{SAFE})*"}
@@ -77,11 +81,81 @@ def entry_of(
         "chance": first.chance,
         "per_emotion": figures.where(figures.notna(), None).to_dict(orient="index"),
         "cost": dict(measured.cost),
+        "answers": _answers(measured),
         "versions": versions(),
         "device": device(),
         "date": datetime.now(UTC).date().isoformat(),
         "command": command,
     }
+
+
+def _answers(measured: CrossValidation) -> dict[str, Any]:
+    """Keep what was said about each utterance, in the order of their ids, as short text: see `answers_of`."""
+    first = next(iter(measured.reports.values()))
+    order = np.argsort(np.array(first.utterances))
+    ids = [first.utterances[place] for place in order]
+    _, clusters = np.unique(np.array(first.units)[order], return_inverse=True)  # their names stay here
+    number = {emotion: str(place) for place, emotion in enumerate(first.emotions)}
+    said = {}
+    for seed, report in measured.reports.items():
+        answer = dict(zip(report.utterances, report.predicted, strict=True))
+        said[str(seed)] = " ".join(number[answer[one]] for one in ids)
+    return {
+        "emotions": ", ".join(first.emotions),
+        "utterances": hashlib.sha256("\n".join(ids).encode()).hexdigest(),
+        "clusters": " ".join(map(str, clusters)),
+        "truth": " ".join(number[first.truth[place]] for place in order),
+        "said": said,
+    }
+
+
+def answers_of(entry: Mapping[str, Any]) -> CrossValidation:
+    """Build the reports of an entry again from the answers it keeps, with the same scores, draws and intervals.
+
+    Utterances and clusters have numbers in the place of names, in the same order; of the probabilities only the
+    likeliest emotion is known, so that the calibration error is none.
+
+    Raises:
+        ValueError: If the entry keeps no answers; older ones do not.
+    """
+    if "answers" not in entry:
+        raise ValueError(
+            f"the entry of {entry['recipe']} on {entry['corpus']} keeps no answers; expected those of each utterance, "
+            f"which older entries lack. Measure it again: {entry['command']}"
+        )
+    kept, by = entry["answers"], entry["clusters"]["by"]
+    emotions = tuple(kept["emotions"].split(", "))
+    truth = tuple(emotions[number] for number in _numbers(kept["truth"]))
+    units, nobody = tuple(f"{number:08}" for number in _numbers(kept["clusters"])), ("",) * len(truth)
+    clusters, dialogues = units if by == "speaker" else nobody, units if by == "dialogue" else nobody
+    utterances = tuple(f"{place:08}" for place in range(len(truth)))
+    about = (entry["recipe"], entry["corpus"], entry["view"], entry["synthetic"])
+    reports = {}
+    for seed, text in kept["said"].items():
+        certain = np.eye(len(emotions))[_numbers(text)]
+        reports[int(seed)] = Report(emotions, truth, certain, clusters, dialogues, utterances, *about)
+    return CrossValidation(reports, entry["protocol"], tuple(entry["modalities"]), entry["stand_in"], (), entry["cost"])
+
+
+def _numbers(text: str) -> list[int]:
+    return [int(number) for number in text.split()]
+
+
+def compare_entries(a: Mapping[str, Any], b: Mapping[str, Any]) -> Comparison:
+    """Compare two entries by the answers they keep, as `evaluation.compare` does: a minus b.
+
+    Raises:
+        ValueError: If one keeps no answers, or they are about other utterances, labels or emotions.
+    """
+    measured_a, measured_b = answers_of(a), answers_of(b)
+    if different := [name for name in ABOUT if a["answers"][name] != b["answers"][name]]:
+        names = [f"{entry['recipe']} on {entry['corpus']}, view {entry['view']}" for entry in (a, b)]
+        raise ValueError(
+            f"{' and '.join(names)} differ in their {', '.join(different)} (n = {a['n_test']} and {b['n_test']}); "
+            "expected answers about the same utterances. Take two entries of one corpus and view, measured on the "
+            "same test parts."
+        )
+    return compare(measured_a, measured_b)
 
 
 def record(entry: Mapping[str, Any], *, replace: bool = False) -> Path:
@@ -102,17 +176,33 @@ def record(entry: Mapping[str, Any], *, replace: bool = False) -> Path:
             f"ledger entry {entry.get('recipe')!r} on {entry.get('corpus')!r} is not right: {'; '.join(problems)}. "
             f"Expected {', '.join(FIELDS)}, all figures finite. Build it with entry_of(cross_validate(…), …)."
         )
+    target = place_of(entry, replace=replace)
+    with written_whole(target) as part:
+        text = json.dumps(dict(entry), indent=1, ensure_ascii=False, allow_nan=False)
+        part.write_text(text + "\n", encoding="utf-8")
+    return target
+
+
+def place_of(entry: Mapping[str, Any], *, replace: bool = False) -> Path:
+    """Return the file of an entry, of which corpus, recipe, view, protocol and preset must be known.
+
+    Raises:
+        ValueError: If corpus or recipe are no file names, or another view, protocol or preset is there and may not
+            be replaced.
+    """
+    for name, pattern in SAFE_NAMES.items():
+        if not re.fullmatch(pattern, entry[name]):
+            raise ValueError(
+                f"{name} {entry[name]!r} is no file name; expected letters, digits, '-' and '.'. Rename it."
+            )
     target = results_root() / entry["corpus"] / f"{entry['recipe'].replace('/', '-')}.json"
     if target.exists() and not replace:
         there = _read(target)
         if different := {name: (there[name], entry[name]) for name in SAME if there[name] != entry[name]}:
             raise ValueError(
                 f"{target} holds another measurement: {different} (there, new); expected the same {', '.join(SAME)}. "
-                "Measure it like the old one, or say record(entry, replace=True)."
+                "Measure it like the old one, or say --replace, in Python record(entry, replace=True)."
             )
-    with written_whole(target) as part:
-        text = json.dumps(dict(entry), indent=1, ensure_ascii=False, allow_nan=False)
-        part.write_text(text + "\n", encoding="utf-8")
     return target
 
 
@@ -134,10 +224,27 @@ def entry_problems(entry: Mapping[str, Any]) -> Iterator[str]:
         may_lack = name == UNCOUNTED or name.split(".")[1] in undefined
         if not _finite(value) and not (value is None and may_lack):
             yield f"{name} is {value!r}"
+    for name in LATER_COSTS:
+        if (value := flat.get(f"cost.{name}")) is not None and not _finite(value):
+            yield f"cost.{name} is {value!r}"
     for metric in METRICS:
         value, low, high = (flat.get(f"metrics.{metric}.{limit}", math.nan) for limit in Interval._fields)
         if all(map(_finite, (value, low, high))) and not 0 <= low <= value <= high <= 1:
             yield f"metrics.{metric} has low {low}, value {value}, high {high}, which is not in order from 0 to 1"
+    if "answers" in entry:
+        yield from _answer_problems(entry)
+
+
+def _answer_problems(entry: Mapping[str, Any]) -> Iterator[str]:
+    """Say whether the answers can be read, and are those that the figures were computed from."""
+    try:
+        reports = answers_of(entry).reports
+        shares = [np.equal(said.predicted, said.truth).mean() for said in reports.values()]
+        fitting = [*reports] == entry["seeds"] and {said.n for said in reports.values()} == {entry["n_test"]}
+        if not fitting or not math.isclose(np.mean(shares), entry["metrics"]["wa"]["value"], abs_tol=1e-9):
+            yield "answers do not fit seeds, n_test and metrics.wa"
+    except (AttributeError, IndexError, KeyError, TypeError, ValueError) as error:
+        yield f"answers cannot be read ({error!r})"
 
 
 def _flat(entry: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
@@ -162,9 +269,26 @@ def read_ledger(corpus: str | None = None) -> pd.DataFrame:
     Raises:
         ValueError: If a file is not an entry; the message names it.
     """
+    rows = [dict(_flat({**entry, "answers": None})) for entry in read_entries(corpus)]
+    return pd.DataFrame(rows).drop(columns="answers", errors="ignore").rename(columns=_column)
+
+
+def read_entries(corpus: str | None = None, *recipes: str) -> list[dict[str, Any]]:
+    """Read the entries of the ledger as they were recorded, answers included: all, of a corpus, or of some recipes.
+
+    Raises:
+        ValueError: If a file is not an entry; the message names it.
+        KeyError: If there is no entry of one of the recipes.
+    """
     paths = sorted(results_root().glob(f"{corpus or '*'}/*.json"))
-    rows = [dict(_flat(_read(path))) for path in paths if not path.name.startswith(EXPLANATIONS)]
-    return pd.DataFrame(rows).rename(columns=_column)
+    entries = [_read(path) for path in paths if not path.name.startswith(EXPLANATIONS)]
+    by_recipe = {entry["recipe"]: entry for entry in entries}
+    if missing := [recipe for recipe in recipes if recipe not in by_recipe]:
+        raise KeyError(
+            f"no entry of {', '.join(missing)} on {corpus}; expected some of {', '.join(by_recipe) or 'none'}. "
+            f"Measure it: emolab fit {missing[0]} --corpus {corpus} --record"
+        )
+    return [by_recipe[recipe] for recipe in recipes] or entries
 
 
 def _column(name: str) -> str:

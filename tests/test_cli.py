@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from emolab import cli
+from emolab import cli, evaluation
 from emolab.course import chapters
 from emolab.course.chapters import ChapterRun
 
@@ -83,6 +83,27 @@ def test_fit_prints_the_report_and_records_it(
         "emolab fit text/logistic-regression --corpus mine.csv --folds speakers --seeds 7 8 --record"
     )
     assert (entry["protocol"], entry["seeds"], entry["n_test"]) == ("speakers-5-folds", [7, 8], 24)
+
+
+def test_fit_says_before_measuring_that_the_ledger_would_refuse(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setenv("EMOLAB_DATA", str(tmp_path))
+    monkeypatch.chdir(tmp_path)
+    rows = [f"{speaker}{emotion},{speaker},{emotion},well" for speaker in "abcdef" for emotion in ("happy", "sad")]
+    Path("mine.csv").write_text("\n".join(["id,speaker,emotion,text", *rows]))
+    fit = ["fit", "text/logistic-regression", "--corpus", "mine.csv", "--record", "--folds", "speakers"]
+    assert cli.main(fit) == 0
+    capsys.readouterr()
+
+    def never(*_: object, **__: object) -> None:
+        raise AssertionError("it was measured")
+
+    monkeypatch.setattr(evaluation, "cross_validate", never)
+    assert cli.main([*fit, "--preset", "full"]) == 2
+    assert "holds another measurement: {'preset': ('quick', 'full')}" in capsys.readouterr().err
+    with pytest.raises(AssertionError, match="it was measured"):
+        cli.main([*fit, "--preset", "full", "--replace"])
 
 
 @pytest.mark.parametrize("command", ["doctor", "sample", "run", "fit", "refresh", "figures"])

@@ -12,6 +12,7 @@ import torch
 from torch import nn
 from torch.nn.utils.rnn import pack_padded_sequence
 
+from emolab import cost as costs
 from emolab.corpora.corpus import Corpus
 from emolab.cost import measure_cost
 
@@ -29,6 +30,11 @@ class Toy:
         self.network, self.inputs, self.wait_s = network, inputs, wait_s
         self.heard: list[Path] = []
         self.caches: set[str] = set()
+
+    def save(self, folder: Path) -> None:
+        (folder / "member-0").mkdir(parents=True)
+        for name in ("recognizer.json", "member-0/weights"):
+            (folder / name).write_bytes(b"1" * 1_000)
 
     def predict_proba(self, corpus: Corpus) -> np.ndarray:
         self.caches.add(os.environ["EMOLAB_CACHE"])
@@ -50,6 +56,7 @@ def heard(root: Path, n: int = 50) -> Corpus:
 def test_measure_cost_times_single_utterances(tmp_path: Path) -> None:
     cost = measure_cost(Toy(wait_s=0.005), heard(tmp_path), train_s=1.5)
     assert (cost["parameters"], cost["trainable"], cost["train_s"], cost["flops"]) == (10, 4, 1.5, None)
+    assert cost["disk_mb"] == 0.002
     assert 5 <= cost["latency_ms_p50"] <= cost["latency_ms_p95"] < 500
     assert 20 < cost["peak_mb"] < 20_000
 
@@ -58,7 +65,8 @@ def test_measure_cost_times_single_utterances(tmp_path: Path) -> None:
 def test_measure_cost_starts_from_an_empty_cache(tmp_path: Path, n: int) -> None:
     toy, before = Toy(), os.environ["EMOLAB_CACHE"]
     measure_cost(toy, heard(tmp_path, n))
-    assert len({*toy.heard}) == min(n, 32)  # no utterance was timed twice; the first two only warm up
+    singles = toy.heard[: min(n, 32)]
+    assert len({*singles}) == len(singles)  # no utterance was timed twice; the first two only warm up
     assert before not in toy.caches
     assert os.environ["EMOLAB_CACHE"] == before
     assert not any(Path(cache).exists() for cache in toy.caches)  # and leaves nothing behind
@@ -95,3 +103,66 @@ def test_measure_cost_counts_operations(
     tmp_path: Path, network: nn.Module, inputs: tuple[torch.Tensor, ...], expected: int
 ) -> None:
     assert measure_cost(Toy(network, *inputs), heard(tmp_path, 3))["flops"] == expected
+
+
+def test_measure_cost_takes_the_throughput_of_a_batch(tmp_path: Path) -> None:
+    cost = measure_cost(Toy(wait_s=0.1), heard(tmp_path))  # a call takes 0.1 s, however many utterances it is about
+    assert 100 < cost["throughput"] <= 32 / 0.1
+
+
+class Counters:
+    """A processor's energy counters: each call of a recognizer, however short, takes 12 J."""
+
+    def __init__(self, root: Path, **zones: str) -> None:
+        self.zones = [root / zone.replace("_", ":") for zone in zones]
+        for zone, name in zip(self.zones, zones.values(), strict=True):
+            zone.mkdir(parents=True)
+            (zone / "name").write_text(f"{name}\n")
+            (zone / "energy_uj").write_text("980000000\n")
+            (zone / "max_energy_range_uj").write_text("1000000000\n")
+
+    def __call__(self) -> None:
+        for zone in self.zones:
+            microjoules = int((zone / "energy_uj").read_text()) + 12_000_000
+            (zone / "energy_uj").write_text(f"{microjoules % 1_000_000_000}\n")
+
+
+class Hungry(Toy):
+    def predict_proba(self, corpus: Corpus) -> np.ndarray:
+        if len(corpus) > 1:
+            self.eat()
+        return super().predict_proba(corpus)
+
+
+ZONES = {"intel-rapl_0": "package-0", "intel-rapl_0_0": "core", "intel-rapl_0_1": "dram", "intel-rapl_1": "psys"}
+
+
+def test_measure_cost_reads_energy_of_packages_and_memory_past_the_end_of_the_counter(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(costs, "POWERCAP", tmp_path / "powercap")
+    toy = Hungry(wait_s=0.2)  # so the batch of 32 is asked for twice, and the counter ends at 4 J
+    toy.eat = Counters(tmp_path / "powercap", **ZONES)
+    cost = measure_cost(toy, heard(tmp_path, 34))
+    assert cost["energy_j"] == pytest.approx(2 * 12 / 32)
+    assert cost["energy_meters"] == "package-0 (intel-rapl:0), dram (intel-rapl:0:1)"
+
+
+def test_measure_cost_guesses_no_energy(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(costs, "POWERCAP", tmp_path / "powercap")
+    toy = Hungry(wait_s=0.2)
+    toy.eat = Counters(tmp_path / "powercap", **ZONES)
+    (tmp_path / "powercap" / "intel-rapl:0:1" / "energy_uj").unlink()  # as if not readable
+    toy.eat.zones = toy.eat.zones[:1]
+    cost = measure_cost(toy, heard(tmp_path, 34))
+    assert (cost["energy_j"], cost["energy_meters"]) == (None, None)
+
+
+def test_measure_cost_does_not_take_the_processor_for_a_gpu(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(costs, "POWERCAP", tmp_path / "powercap")
+    Counters(tmp_path / "powercap", **ZONES)
+    monkeypatch.setattr(costs, "_gpu_counter", dict)
+    assert costs._energy_counters(on_gpu=False)
+    assert costs._energy_counters(on_gpu=True) == {}
+    monkeypatch.setattr(costs, "_gpu_counter", lambda: {"GPU": (3.0, 0.0)})
+    assert list(costs._energy_counters(on_gpu=True))[-1] == "GPU"

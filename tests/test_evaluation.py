@@ -244,6 +244,9 @@ class Guesser:
         self.emotions, self.n_fitted = train.emotions, self.n_fitted + 1
         self.shares = np.bincount(train.targets(), minlength=len(self.emotions)) / len(train)
 
+    def save(self, folder: Path) -> None:
+        folder.mkdir()
+
     def predict_proba(self, corpus: Corpus) -> np.ndarray:
         noisy = self.shares + self.rng.dirichlet(np.ones(len(self.emotions)), len(corpus))
         return noisy / noisy.sum(axis=1, keepdims=True)
@@ -345,6 +348,16 @@ def test_compare_finds_utterances_in_any_order() -> None:
         utterances=b.utterances[::-1],
     )
     assert compare(a, turned).difference == compare(a, b).difference
+
+
+def test_compare_takes_the_mean_over_seeds_and_mcnemar_of_the_first() -> None:
+    a, b, c = (simulated(seed=seed, skill=skill) for seed, skill in ((1, 0.5), (2, 0.3), (3, 0.3)))
+    several = CrossValidation({7: b, 8: c}, "speakers-5-folds", ("audio",), False, ())
+    result = compare(a, several)
+    means = np.mean([compare(a, each).difference["ua"].value for each in (b, c)])
+    assert result.difference["ua"].value == pytest.approx(means)
+    assert (result.only_a, result.only_b) == (compare(a, b).only_a, compare(a, b).only_b)
+    assert compare(a, CrossValidation({9: b}, "", ("audio",), False, ())) == compare(a, b)
 
 
 def test_compare_refuses_different_utterances() -> None:

@@ -8,10 +8,23 @@ import re
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
-from emolab.evaluation import CrossValidation, report
-from emolab.ledger import FIELDS, device, entry_of, read_ledger, record, results_table, versions
+from emolab.evaluation import CrossValidation, Report, compare, report
+from emolab.ledger import (
+    FIELDS,
+    answers_of,
+    compare_entries,
+    device,
+    entry_of,
+    place_of,
+    read_entries,
+    read_ledger,
+    record,
+    results_table,
+    versions,
+)
 from emolab.storage import results_root
 
 EMOTIONS = ("calm", "sad", "angry")  # angry never occurs and is never named
@@ -89,6 +102,13 @@ def test_record_refuses_an_entry_without_a_field(field: str) -> None:
         ("n_test", True, "n_test is True"),
         ("stand_in", "no", "stand_in is 'no'"),
         ("command", "", "command is ''"),
+        ("cost.disk_mb", float("nan"), "cost.disk_mb is nan"),
+        ("answers.truth", "0 1", "answers do not fit|answers cannot be read"),
+        ("answers.truth", "0 1 0 1 0 1 0 0", "answers do not fit seeds, n_test and metrics.wa"),
+        ("answers.said", {}, "answers do not fit|answers cannot be read"),
+        ("answers.said", {"7": "0 1 0 1 0 1 1 0"}, "answers do not fit seeds"),
+        ("answers.clusters", "0 0 1 1", "answers cannot be read .*expected one for each"),
+        ("answers", "yes", "answers cannot be read"),
         ("corpus", "../elsewhere", "corpus '../elsewhere' is no file name"),
         ("corpus", "a/b", "corpus 'a/b' is no file name"),
         ("recipe", "audio//svm", "recipe 'audio//svm' is no file name"),
@@ -177,3 +197,68 @@ def test_results_table_says_what_is_synthetic() -> None:
 def test_device_and_versions_do_not_name_the_machine() -> None:
     assert re.fullmatch(r"\d+ cores, .+", device())
     assert versions()["numpy"][0].isdigit()
+
+
+def told(seed: int, *, n: int = 40, by: str = "speaker") -> Report:
+    """Answers at random, in an order of their own."""
+    rng = np.random.default_rng(seed)
+    order = rng.permutation(n)
+    truth = np.array(["calm", "sad", "angry", "sad"] * (n // 4))[order]
+    many = {"speaker": (order % 12, order), "dialogue": (order * 0, order % 12), "utterance": (order * 0, order * 0)}
+    clusters, dialogues = ([f"x{number}" for number in each] for each in many[by])
+    utterances = [f"u{number}" for number in order]
+    chances = rng.dirichlet(np.ones(3), n)
+    return report(truth, chances, emotions=EMOTIONS, clusters=clusters, dialogues=dialogues, utterances=utterances)
+
+
+def entry_told(*seeds: int, recipe: str = "audio/svm", n: int = 40, by: str = "speaker") -> dict[str, Any]:
+    reports = {seed: told(seed, n=n, by=by) for seed in seeds}
+    measured = CrossValidation(reports, "speakers-4-folds", ("audio",), False, (1.0,), dict(COST))
+    made = entry_of(measured, recipe=recipe, preset="full", command=f"emolab fit {recipe}")
+    return {**made, "corpus": "ravdess", "view": "ravdess8"}
+
+
+@pytest.mark.parametrize("by", ["speaker", "dialogue", "utterance"])
+def test_answers_of_gives_the_same_scores_and_intervals_again(by: str) -> None:
+    made = entry_told(7, 8, by=by)
+    path = record(made)
+    (read,) = read_entries("ravdess")
+    again = answers_of(read)
+    first = next(iter(again.reports.values()))
+    assert (list(again.reports), first.clustered_by) == ([7, 8], by)
+    for name in ("ua", "wa", "weighted_f1", "macro_f1"):
+        assert again.metrics[name]._asdict() == pytest.approx(made["metrics"][name])
+    assert max(len(line) for line in path.read_text().splitlines()) < 40 * 10
+    assert len(path.read_text().splitlines()) < 140  # one line for all answers of a seed
+    assert "x11" not in path.read_text()
+    assert not [name for name in read_ledger() if name.startswith("answers")]
+
+
+def test_compare_entries_equals_the_comparison_of_what_was_measured() -> None:
+    a, b = entry_told(7), entry_told(9, recipe="audio/mlp")
+    there, here = compare_entries(a, b), compare(told(7), told(9))
+    assert (there.only_a, there.only_b, there.p_value) == (here.only_a, here.only_b, here.p_value)
+    for name in ("ua", "weighted_f1"):
+        assert there.difference[name].value == pytest.approx(here.difference[name].value)
+    assert there.names == ("audio/svm", "audio/mlp")
+
+
+def test_compare_entries_needs_answers_about_the_same_utterances() -> None:
+    old = {name: value for name, value in entry_told(7).items() if name != "answers"}
+    record(old)  # such entries are read for ever
+    with pytest.raises(ValueError, match=r"audio/svm on ravdess keeps no answers.*again: emolab fit audio/svm"):
+        compare_entries(old, entry_told(7))
+    with pytest.raises(ValueError, match=r"differ in their utterances, truth \(n = 40 and 24\); expected .* Take two"):
+        compare_entries(entry_told(7), entry_told(7, n=24))
+
+
+def test_read_entries_says_how_a_missing_one_is_measured() -> None:
+    record(entry_told(7))
+    assert [each["recipe"] for each in read_entries("ravdess", "audio/svm")] == ["audio/svm"]
+    with pytest.raises(KeyError, match=r"no entry of audio/mlp on ravdess.*emolab fit audio/mlp --corpus ravdess"):
+        read_entries("ravdess", "audio/mlp")
+
+
+def test_place_of_refuses_names_that_are_no_files() -> None:
+    with pytest.raises(ValueError, match=r"corpus 'my data' is no file name; expected letters.*Rename it"):
+        place_of({**entry(), "corpus": "my data"})

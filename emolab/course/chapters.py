@@ -141,6 +141,9 @@ def run_chapters(
 ) -> list[ChapterRun]:
     """Execute chapters in `jobs` processes, which share the cores, and return what came of them in their order.
 
+    Each of several has as many threads as there are cores for it, unless `OMP_NUM_THREADS` is set: joblib sees to it.
+    Threads that wait for a core, spinning, would make small trainings many times slower.
+
     Raises:
         ValueError: If a parameter does not fit one of the chapters; then none is run.
     """

@@ -9,6 +9,7 @@ import nbformat
 import numpy as np
 import psutil
 import pytest
+from joblib import cpu_count
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook
 
 from emolab.course import record
@@ -76,14 +77,18 @@ def test_run_chapter_reports_a_dead_kernel_as_out_of_memory(tmp_path: Path) -> N
     assert f"it had {run.peak_mb} MB at its peak" in run.error
 
 
-def test_run_chapters_side_by_side_sees_the_early_exit(tmp_path: Path) -> None:
-    fine = write_chapter(tmp_path / "01_fine.ipynb", "from emolab.course import record\nrecord(n=2)")
+def test_run_chapters_side_by_side_shares_the_cores_and_sees_the_early_exit(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
+    code = "import os\nfrom emolab.course import record\nrecord(threads=int(os.environ['OMP_NUM_THREADS']))"
+    fine = write_chapter(tmp_path / "01_fine.ipynb", code)
     leaves = write_chapter(tmp_path / "02_leaves.ipynb", "import sys\nsys.exit(0)", "never = True")
     build = tmp_path / "build"
     runs = run_chapters([leaves, fine], parameters={}, build=build, jobs=2)
     assert [run.state for run in runs] == ["ok", "FAILED"]
     assert runs[1].error == "cell 3 (import sys): the cell ended the chapter early; 1 cells were not run"
-    assert runs[0].figures == {"n": 2}
+    assert runs[0].figures == {"threads": max(cpu_count() // 2, 1)}
     assert sorted(path.name for path in build.iterdir()) == ["01_fine.ipynb", "02_leaves.ipynb"]
 
 
