@@ -346,8 +346,9 @@ class NetworkRecognizer(Recognizer):
             self.network = build(self.spec)
             for front, encoder in zip(self.fronts, getattr(self.network, "encoders", [self.network]), strict=True):
                 front.start(encoder)
-        if isinstance(self.augment, SoundChanges) and isinstance(front := self.fronts[0], SoundFrames):
-            self.augment = self.augment.on_scale(front.mean, front.deviation)
+        front = self.fronts[0]
+        if isinstance(self.augment, SoundChanges) and isinstance(front, SoundFrames) and front.kind == "log-mel":
+            self.augment = self.augment.on_scale(front.mean, front.deviation)  # of others, decibels would be nonsense
         heard = [[list(arrays) for arrays in inputs] for inputs in _versions(self.fronts, train)]
         everything = [[array for inputs in heard for array in inputs[place]] for place in range(len(self.fronts))]
         parts = [

@@ -360,6 +360,14 @@ def test_gain_and_noise_know_the_scale_of_the_bands(fold: Fold, tmp_path: Path) 
     assert len(loaded.augment.mean) == 16
 
 
+@pytest.mark.parametrize("kind", ["mfcc", "chroma"])
+def test_noise_is_refused_where_features_have_no_decibels(fold: Fold, kind: Any) -> None:
+    changes = SoundChanges(noise_db=-15)
+    recognizer = NetworkRecognizer("audio/tiny", [SoundFrames(kind)], TINY_CNN_BILSTM, QUICK, seed=1, augment=changes)
+    with pytest.raises(ValueError, match=r"levels of 0 bands for sound of \d+; expected .*need log-mel: call on_scale"):
+        recognizer.fit(fold.train, fold.valid)
+
+
 def test_training_hears_more_voices_and_prediction_does_not(fold: Fold) -> None:
     front = SoundVector("classical8", speeds=(0.9, 1.1))
     front.fit(fold.train)
