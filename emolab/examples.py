@@ -14,6 +14,8 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.utils.data import Sampler
 
+from emolab.models.steps import real_steps
+
 N_POOLED = 16  # batches whose utterances are sorted by length together: little padding, yet no fixed order
 N_NAMED = 5  # an error names this many offenders
 QUIETER_DB = 20.0  # what is mixed in is at most so far below the level that is asked for
@@ -172,7 +174,7 @@ class SoundChanges:
             )
         mean, deviation = (sound.new_tensor(values) for values in (self.mean, self.deviation))
         power = 10 ** ((sound * deviation + mean) / 10)  # (batch, frames, bands)
-        real = (torch.arange(sound.shape[1], device=lengths.device) < lengths[:, None])[..., None]
+        real = real_steps(lengths, sound.shape[1])[..., None]
         voice = (power * real).sum(dim=(1, 2), keepdim=True) / (lengths[:, None, None] * sound.shape[2])
         added = torch.zeros_like(power)
         if self.noise_db is not None:
