@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import pickle
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -17,7 +16,6 @@ from emolab.corpora.corpus import Corpus
 from emolab.features.cache import cached_features, source_digest
 from emolab.features.pretrained import Pretrained
 from emolab.media import SAMPLE_RATE
-from emolab.storage import weights_root
 
 Floats = NDArray[np.floating]
 
@@ -72,31 +70,18 @@ def _mel(hertz: NDArray[np.float64]) -> NDArray[np.float64]:
 class VggishExamples(Pretrained):
     """Pictures of 3 s of sound, (n_examples, 192, 128) float16 an utterance, and the published weights for them.
 
-    Its `weights` are a file of the published state dict, or the name of one under `emolab.storage.weights_root()`.
+    Its `weights` are a file of the published state dict, see `emolab.models.published.load_published`.
     """
 
     modality = "audio"
 
     def fit(self, corpus: Corpus) -> None:
-        """Look for the weights; nothing is learned from the corpus.
-
-        Raises:
-            FileNotFoundError: If there is no such file.
-        """
-        if self.stand_in:
-            return
-        places = [Path(self.weights).expanduser(), weights_root() / self.weights]
-        self.folder = next((place for place in places if place.is_file()), None)
-        if self.folder is None:
-            raise FileNotFoundError(
-                f"no weights of VGGish: neither {places[0]} nor {places[1]} is a file; expected the state dict that "
-                f"{ADDRESS} holds. Put it into that folder, or give a file with weights=."
-            )
+        """Do nothing: nothing is learned from the corpus."""
 
     def start(self, network: Any) -> None:
         """Give the network the published weights."""
-        if self.folder:
-            network.features.load_state_dict(read_features(self.folder))
+        if not self.stand_in:
+            network.load_weights(self.weights)
 
     def transform(self, corpus: Corpus) -> Any:
         """Return (n_examples, 192, 128) float16 for each utterance, from the cache where they are there."""
@@ -110,25 +95,3 @@ class VggishExamples(Pretrained):
 
 def _of_file(path: Path) -> Floats:
     return vggish_examples(media.read_audio(path))
-
-
-def read_features(file: Path) -> dict[str, Any]:
-    """Read the convolutions of a published state dict, named "0.weight", "0.bias", "3.weight", ….
-
-    Raises:
-        ValueError: If the file holds no such weights.
-    """
-    import torch
-
-    try:
-        everything = torch.load(file, map_location="cpu", weights_only=True)
-        found = {name.removeprefix("features."): w for name, w in everything.items() if name.startswith("features.")}
-    except (RuntimeError, EOFError, pickle.UnpicklingError, AttributeError) as error:
-        raise ValueError(
-            f"{file} cannot be read as weights; expected the state dict of {ADDRESS}. Get it again."
-        ) from error
-    if "0.weight" not in found:
-        raise ValueError(
-            f"{file} has no features.0.weight; expected the layout of torchvggish. Get {ADDRESS}, or mend the names."
-        )
-    return found

@@ -257,7 +257,7 @@ class PretrainedFaces(FaceFrames):
     """Faces for a network that starts from published weights.
 
     Args:
-        weights: File of the weights, see `emolab.models.video.load_published`.
+        weights: File of the weights, see `emolab.models.published.load_published`.
         stand_in: Whether the network is a tiny one that starts from nothing instead.
         small: Sizes of that one.
     """

@@ -6,7 +6,9 @@ from dataclasses import dataclass
 
 from torch import Tensor, nn
 
+from emolab.features.vggish import ADDRESS
 from emolab.models.network import Network
+from emolab.models.published import load_published
 from emolab.models.steps import put_back, real_steps
 
 POOLED_AFTER = (0, 1, 3, 5)  # convolutions behind which every second row and column goes: 16 times fewer in the end
@@ -45,6 +47,10 @@ class Vggish(Network):
         self.features[: config.n_frozen].requires_grad_(False)
         n_looked_at = config.channels[-1] * config.n_bands // 2 ** len(POOLED_AFTER)
         self.add_head(n_looked_at, n_states=n_looked_at)
+
+    def load_weights(self, source: str) -> None:
+        """Take the convolutions from the published weights, see `load_published`."""
+        load_published(self, source, beside=("embeddings.", "pproc."), own=("dense.", "out."), address=ADDRESS)
 
     def pretrained_parameters(self) -> list[nn.Parameter]:
         """Return what training should change by small steps."""

@@ -11,15 +11,14 @@ from collections import OrderedDict
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from itertools import pairwise
-from pathlib import Path
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
 from emolab.models.network import Network
+from emolab.models.published import load_published
 from emolab.models.steps import Summary, SummaryOverTime, put_back, real_steps
-from emolab.storage import weights_root
 
 IMAGENET = ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225))  # mean and deviation of the colours that ResNet knows
 KINETICS = ((0.5, 0.5, 0.5), (0.5, 0.5, 0.5))  # I3D was shown colours from -1 to 1
@@ -326,53 +325,6 @@ def positions(n_steps: int, n_features: int) -> Tensor:
     slowness = 10_000.0 ** (torch.arange(0, n_features, 2) / n_features)
     angles = torch.arange(n_steps)[:, None] / slowness
     return torch.stack([angles.sin(), angles.cos()], dim=2).flatten(1)[:, :n_features]
-
-
-def load_published(network: nn.Module, source: str, *, beside: tuple[str, ...] = (), own: tuple[str, ...] = ()) -> None:
-    """Give a network the weights of a file.
-
-    Args:
-        network: Its parts have the names of the published ones.
-        source: A state dict as torch or safetensors saves it: a path, or a name that is looked for below
-            `weights_root()` and among torch's own downloads.
-        beside: Beginnings of names that the file has and the network does not need, such as its old output layer.
-        own: Beginnings of names that the network has and the file does not know.
-
-    Raises:
-        OSError: If there is no such file.
-        ValueError: If it is no state dict, or one of another network.
-    """
-    places = (Path(source).expanduser(), weights_root() / source, Path(torch.hub.get_dir(), "checkpoints", source))
-    path = next((place for place in places if place.is_file()), None)
-    if path is None:
-        raise OSError(
-            f"no weights {source!r}: neither {places[1]} nor {places[2]} is there. Expected the published state dict. "
-            "Put the file there, or give another with weights=; preset quick needs none."
-        )
-    found = {name: value for name, value in _state_dict(path).items() if not name.startswith(beside or ("\0",))}
-    shapes = {name: value.shape for name, value in network.state_dict().items() if not name.startswith(own or ("\0",))}
-    odd = [name for name in shapes.keys() | found.keys() if name not in found or found[name].shape != shapes.get(name)]
-    odd = sorted(name for name in odd if not name.endswith("num_batches_tracked"))  # old files do not count them
-    if odd:
-        raise ValueError(
-            f"{path} does not fit {type(network).__name__}: {len(odd)} tensors are missing, unknown or "
-            f"of another shape, first {odd[0]}. Expected the published weights of just this network. Take their file."
-        )
-    network.load_state_dict(found, strict=False)
-
-
-def _state_dict(path: Path) -> dict[str, Tensor]:
-    """Read a state dict that torch or safetensors has saved."""
-    from safetensors.torch import load_file
-
-    try:
-        found = load_file(path) if path.suffix == ".safetensors" else torch.load(path, "cpu", weights_only=True)
-        return {name.removeprefix("module."): value for name, value in found.items() if isinstance(value, Tensor)}
-    except Exception as error:  # pickle, zip, torch and safetensors each have their own
-        raise ValueError(
-            f"{path} cannot be read as weights ({type(error).__name__}); expected a state dict, saved by torch or "
-            "safetensors. Get the file again."
-        ) from error
 
 
 def _each_frame(

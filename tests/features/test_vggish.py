@@ -73,11 +73,12 @@ def test_published_weights_reach_the_network(tmp_path: Path, monkeypatch: pytest
 
 def test_missing_and_broken_weights_say_what_to_do(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("EMOLAB_WEIGHTS", str(tmp_path))
-    with pytest.raises(FileNotFoundError, match=r"no weights of VGGish: .*torchvggish.*Put it into that folder"):
-        VggishExamples(PUBLISHED).fit(NOBODY)
+    network = Vggish(VggishConfig(n_emotions=3))
+    with pytest.raises(FileNotFoundError, match=r"no weights 'vggish.*\.pth': .*torchvggish.*Put the file there"):
+        VggishExamples(PUBLISHED).start(network)
     (tmp_path / "cut.pth").write_bytes(b"PK\x03\x04")
-    with pytest.raises(ValueError, match=r"cut.pth cannot be read as weights; expected .*Get it again"):
-        vggish.read_features(tmp_path / "cut.pth")
+    with pytest.raises(ValueError, match=r"cut.pth cannot be read as weights .*; expected .*Get the file again .*http"):
+        VggishExamples("cut.pth").start(network)
     torch.save({"layer.weight": torch.zeros(1)}, tmp_path / "other.pth")
-    with pytest.raises(ValueError, match=r"other.pth has no features.0.weight; expected the layout"):
-        vggish.read_features(tmp_path / "other.pth")
+    with pytest.raises(ValueError, match=r"other.pth does not fit Vggish: .*first features.0.bias. Expected .*http"):
+        VggishExamples("other.pth").start(network)

@@ -17,7 +17,6 @@ from emolab.models.video import (
     I3dConfig,
     ResNetTransformer,
     ResNetTransformerConfig,
-    load_published,
     positions,
 )
 
@@ -177,18 +176,6 @@ def test_published_i3d_weights_are_found_by_name_and_change_slowly(
     network.load_weights("rgb_imagenet.pt")
     torch.testing.assert_close(network.Mixed_5c.b2b.conv3d.weight, source.Mixed_5c.b2b.conv3d.weight)
     assert count(network) - sum(p.numel() for p in network.pretrained_parameters()) == (network.n_encoded + 1) * 3
-
-
-def test_weights_that_are_missing_broken_or_of_another_network_are_said_to_be_so(tmp_path: Path) -> None:
-    network = ResNetTransformer(RESNET).trunk
-    with pytest.raises(OSError, match=r"no weights 'gone.pth': neither .* is there\. Expected.*Put the file there"):
-        load_published(network, "gone.pth")
-    (tmp_path / "text.pth").write_text("no weights")
-    with pytest.raises(ValueError, match=r"text.pth cannot be read as weights .*expected a state dict.*again"):
-        load_published(network, str(tmp_path / "text.pth"))
-    torch.save({"conv1.weight": torch.zeros(4, 3, 3, 3)}, tmp_path / "other.pth")
-    with pytest.raises(ValueError, match=r"other.pth does not fit ResNetTrunk: \d+ tensors .*first bn1.bias.*Expected"):
-        load_published(network, str(tmp_path / "other.pth"))
 
 
 def test_positions_are_the_published_waves() -> None:
