@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import shutil
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from importlib.metadata import version
@@ -14,8 +14,10 @@ from typing import TYPE_CHECKING, Any, Literal
 from emolab.corpora.ravdess import ACTION_UNITS
 from emolab.features.cache import source_digest
 from emolab.features.front import Front, SoundFrames, SoundVector, WordCounts, WordTokens
+from emolab.features.joined import Beside
 from emolab.features.video import ActionUnits, FaceFrames, PretrainedFaces
-from emolab.recognizer import LateFusion, LightRecognizer, NetworkRecognizer, Recognizer
+from emolab.late import How, LateFusion
+from emolab.recognizer import LightRecognizer, NetworkRecognizer, Recognizer
 from emolab.storage import cache_root
 
 if TYPE_CHECKING:
@@ -112,7 +114,7 @@ def _code_version() -> str:
     """Tell the code that makes and trains recognizers: when it changes, what was kept is not taken."""
     folder = Path(__file__).parent
     files = [*folder.glob("models/*.py"), *folder.glob("features/*.py"), *folder.glob("rec*.py")]
-    files += [folder / name for name in ("training.py", "examples.py", "media.py")]
+    files += [folder / name for name in ("training.py", "examples.py", "media.py", "late.py")]
     known = ("numpy", "scikit-learn", "torch", "transformers")  # what another version wrote may not be readable
     libraries = [version(name) for name in known]
     return " ".join([source_digest(*map(str, sorted(files))), *libraries])
@@ -226,9 +228,33 @@ def _averaged(build: Build, n: int) -> Build:
     return built
 
 
-def _late(*members: str) -> Build:
+def _late(*members: str, how: How = "mean", calibrated: bool = False) -> Build:
     def build(name: str, preset: Preset, seed: int) -> Recognizer:
-        return LateFusion(name, [recipe(member, preset=preset, seed=seed) for member in members])
+        made = [recipe(member, preset=preset, seed=seed) for member in members]
+        return LateFusion(name, made, how, calibrated=calibrated)
+
+    return build
+
+
+def _hybrid(join: str, *members: str | Build, quick: int, full: int, all_parts: bool = False, **how: Any) -> Build:
+    """Make a recipe that joins the encoders of other recipes' networks; `how` changes `JOINED` and `TRAINING`."""
+
+    def build(name: str, preset: Preset, seed: int) -> Recognizer:
+        from emolab.training import TrainingConfig
+
+        builds = [RECIPES[member].build if isinstance(member, str) else member for member in members]
+        made: list[Any] = [each(name, preset, seed) for each in builds]
+        sizes = {**JOINED, **{option: how[option] for option in how if option in JOINED}}
+        spec = {"kind": "fusion", "join": join, "encoders": [member.spec for member in made], **sizes}
+        rates = {**TRAINING, "encoder_rate": min(member.config.encoder_rate for member in made)}
+        rates |= {option: value for option, value in how.items() if option not in JOINED}
+        config = TrainingConfig(n_epochs=quick if preset == "quick" else full, **rates)
+        options = {"augment": made[0].augment, "stand_in": any(member.stand_in for member in made)}
+        fused = NetworkRecognizer(
+            name, [f for member in made for f in member.fronts], spec, config, seed=seed, **options
+        )
+        fused.all_parts = all_parts
+        return fused
 
     return build
 
@@ -319,7 +345,29 @@ MEL_SIZES = {"channels": (64, 64, 96, 96, 128, 128), "n_hidden": 96, "n_layers":
 BILSTM = {"kind": "word-lstm", "summary": "attention", "dropout": 0.5}
 LSTM_SIZES = {"n_embedding": 128, "n_hidden": 128, "n_layers": 1, "n_dense": 64}
 LSTM = {**BILSTM, **LSTM_SIZES, "both_ways": False, "dropout": 0.3}
-JOINED = {"kind": "early-fusion", "dropout": 0.3, "encoders": [CNN_BILSTM, BILSTM]}
+JOINED: Mapping[str, Any] = {
+    "n_joined": 128,
+    "n_dense": 128,
+    "dropout": 0.3,
+    "modality_dropout": 0.2,
+    "auxiliary": True,
+}
+JOINS: Mapping[str, str] = {  # the names of `emolab.models.fusion.JOINS`, and what tables say of them
+    "concat": "summaries side by side",
+    "add": "summaries added up",
+    "gated": "summaries weighed anew for each utterance",
+    "tensor": "summaries multiplied, low rank",
+    "cross-attention": "each modality asks the steps of the others",
+    "transformer": "a Transformer over the modalities",
+}
+PAIRS: Mapping[str, tuple[Sequence[str | Build], Mapping[str, Any]]] = {  # what is joined, and how it is trained
+    "cnn-bilstm+bilstm": (("audio/cnn-bilstm", "text/bilstm"), {"quick": 12, "full": 60}),
+    "cnn-bilstm+albert": (("audio/cnn-bilstm", "text/albert-frozen"), {"quick": 12, "full": 60}),
+    "wav2vec2+bilstm": (("audio/wav2vec2-frozen", "text/bilstm"), {"quick": 12, "full": 40}),
+    "vggish+bert": (("audio/vggish", "text/bert"), {"quick": 5, "full": 10}),
+    "wav2vec2+resnet-transformer": (("audio/wav2vec2", "video/resnet-transformer"), {"quick": 4, "full": 15}),
+    "cnn-bilstm+bilstm+cnn": (("audio/cnn-bilstm", "text/bilstm", "video/cnn"), {"quick": 10, "full": 60}),
+}
 
 RECIPES: Mapping[str, Recipe] = {
     recipe.name: recipe
@@ -429,17 +477,17 @@ RECIPES: Mapping[str, Recipe] = {
         Recipe(
             "fusion/early/logistic-regression",
             "sound statistics beside TF-IDF, linear",
-            _light(lambda: _functionals() + _term_weights(), "word-logistic-regression"),
+            _light(lambda: [Beside(_functionals() + _term_weights(), scaled=True)], "joined-logistic-regression"),
         ),
         Recipe(
             "fusion/late/logistic-regression",
             "both linear models, averaged",
             _late("audio/logistic-regression", "text/logistic-regression"),
         ),
-        Recipe(
-            "fusion/early/cnn-bilstm+bilstm",
-            "both encoders before one classifier",
-            _network(lambda: _mfccs() + _word_tokens(), JOINED, quick=12, full=60),
+        *(
+            Recipe(f"fusion/{join}/{pair}", about, _hybrid(join, *members, **how))
+            for pair, (members, how) in PAIRS.items()
+            for join, about in JOINS.items()
         ),
         Recipe(
             "fusion/late/mlp+characters",

@@ -10,6 +10,8 @@ import time
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, replace
+from importlib import import_module
+from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, cast
 
@@ -17,7 +19,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from emolab.corpora.corpus import Corpus
-from emolab.features.front import Front, SoundFrames, front_from_state
+from emolab.corpora.layout import some
+from emolab.features.front import Front, SoundFrames, front_from_state, of_each
+from emolab.features.joined import Beside
 from emolab.storage import written_whole
 
 if TYPE_CHECKING:
@@ -28,6 +32,7 @@ FORMAT = 3  # of a saved recognizer
 CARD = "recognizer.json"
 WEIGHTS = "weights.safetensors"
 PIPELINE = "pipeline.joblib"
+OTHER_MODULES = ("emolab.late", "emolab.conversation")  # that have recognizers
 OWN = re.compile(r"(recognizer|weights|pipeline|front-\w+)\.\w+|member-\d+|\..*")  # what `save` writes
 
 
@@ -42,6 +47,7 @@ class Recognizer(ABC):
         train_s: Seconds that `fit` took, features included.
         stand_in: Whether a tiny untrained network stands where a large pretrained one belongs.
         all_parts: Whether it learns from the validation part as well, since nothing is chosen on it.
+        partial: Whether it can do without some of its modalities, as long as one is there.
     """
 
     kinds: ClassVar[dict[str, type[Recognizer]]] = {}
@@ -55,6 +61,7 @@ class Recognizer(ABC):
         self.train_s = 0.0
         self.stand_in = stand_in
         self.all_parts = False
+        self.partial = False
 
     def __init_subclass__(cls) -> None:
         Recognizer.kinds[cls.__name__] = cls
@@ -83,7 +90,7 @@ class Recognizer(ABC):
         """Return (n_utterances, n_emotions) float64 probabilities; each row sums to one.
 
         Raises:
-            ValueError: If it is not fitted, or the corpus lacks a modality it needs.
+            ValueError: If it is not fitted, or utterances lack what it needs: a modality, or all of them.
         """
         self._check_ready(corpus)
         if not len(corpus):
@@ -127,6 +134,9 @@ class Recognizer(ABC):
         """
         folder = Path(folder)
         card = _read_card(folder)
+        if card["kind"] not in Recognizer.kinds:  # of a module that nobody has imported yet
+            for module in OTHER_MODULES:
+                import_module(module)
         recognizer = Recognizer.kinds[card["kind"]]._load(folder, card)
         recognizer.emotions, recognizer.train_s = tuple(card["emotions"]), card["train_s"]
         if card["history"]:
@@ -165,8 +175,8 @@ class Recognizer(ABC):
     def _load(cls, folder: Path, card: Mapping[str, Any]) -> Recognizer: ...
 
     def _check_parts(self, train: Corpus, valid: Corpus) -> None:
-        for corpus in (train, valid):
-            self._check_modalities(corpus)
+        self._check_modalities(train, each=True)
+        self._check_modalities(valid)
         if train.emotions != valid.emotions:
             raise ValueError(
                 f"{self.name} got emotions {list(train.emotions)} to train on but {list(valid.emotions)} to choose "
@@ -184,17 +194,29 @@ class Recognizer(ABC):
         if corpus is not None:
             self._check_modalities(corpus)
 
-    def _check_modalities(self, corpus: Corpus) -> None:
-        if missing := self._lacking(corpus) if len(corpus) else []:
+    def covers(self, corpus: Corpus) -> NDArray[np.bool_]:
+        """Mask (n_utterances,): true where there is what it needs, at least one modality if it can do with part."""
+        there = np.array([front.has(corpus) for front in self.fronts])
+        return cast(NDArray[np.bool_], there.any(axis=0) if self.partial else there.all(axis=0))
+
+    def _check_modalities(self, corpus: Corpus, *, each: bool = False) -> None:
+        if self.partial and not (covered := self.covers(corpus)).all():
+            without = corpus.table.loc[~covered, "utterance_id"]
+            raise ValueError(
+                f"{len(without)} of {len(corpus)} utterances of corpus {corpus.name!r} have none of "
+                f"{', '.join(self.modalities)}: {some(without)}. Expected at least one of them for {self.name}. Leave "
+                "these utterances out: corpus.select(recognizer.covers(corpus))."
+            )
+        if missing := self._lacking(corpus) if len(corpus) and (each or not self.partial) else []:
             raise ValueError(
                 f"{self.name} needs {' and '.join(missing)}, but corpus {corpus.name!r} has only "
                 f"{', '.join(corpus.modalities) or 'no modality'}. Take a recipe for what is there."
             )
 
     def _lacking(self, corpus: Corpus) -> list[str]:
-        """Name the modalities that are needed and not there."""
-        found = {*corpus.modalities, *(front.modality for front in self.fronts if front.is_in(corpus))}
-        return [modality for modality in self.modalities if modality not in found]
+        """Name the modalities that are needed and not there in a single utterance."""
+        lacking = [front.modalities for front in self.fronts if not front.has(corpus).any()]
+        return [modality for modality in self.modalities if modality in {*chain(*lacking)}]
 
 
 class LightRecognizer(Recognizer):
@@ -207,15 +229,16 @@ class LightRecognizer(Recognizer):
     def __init__(
         self, name: str, fronts: Sequence[Front], candidates: Callable[[], Sequence[Any]] | None = None
     ) -> None:
-        super().__init__(name, [front.modality for front in fronts])
-        self.fronts = list(fronts)
+        super().__init__(name, [*chain(*(front.modalities for front in fronts))])
+        self.fronts = [Beside(fronts)] if len(fronts) > 1 else list(fronts)
+        self.partial = self.fronts[0].partial
         self.candidates = candidates
         self.model: Any = None
 
     @property
     def feature_names(self) -> list[str]:
         """Name every column that the model sees."""
-        return [name for front in self.fronts for name in front.feature_names]
+        return self.fronts[0].feature_names
 
     @property
     def n_parameters(self) -> int:  # noqa: D102
@@ -225,17 +248,16 @@ class LightRecognizer(Recognizer):
 
     def features(self, corpus: Corpus) -> Any:
         """Return what the model sees, (n_utterances, n_features) float64, sparse where words are counted."""
-        return _beside([front.transform(corpus) for front in self.fronts])
+        return self.fronts[0].transform(corpus)
 
     def _fit(self, train: Corpus, valid: Corpus) -> None:
         from emolab.models.light import choose_on_validation
 
         if self.candidates is None:
             raise ValueError(f"{self.name} was loaded, not built; take recipe({self.name!r}) to fit a new one.")
-        for front in self.fronts:
-            front.fit(train)
-        versions = _versions(self.fronts, train)
-        rows, targets = _below([_beside(blocks) for blocks in versions]), np.tile(train.targets(), len(versions))
+        self.fronts[0].fit(train)
+        versions = self.fronts[0].versions(train)
+        rows, targets = _below(versions), np.tile(train.targets(), len(versions))
         self.model = choose_on_validation(self.candidates(), rows, targets, self.features(valid), valid.targets())
 
     def _predict_proba(self, corpus: Corpus) -> NDArray[np.float64]:
@@ -280,8 +302,9 @@ class NetworkRecognizer(Recognizer):
         folder: Path | None = None,
         stand_in: bool = False,
     ) -> None:
-        super().__init__(name, [front.modality for front in fronts], stand_in=stand_in)
+        super().__init__(name, [*chain(*(front.modalities for front in fronts))], stand_in=stand_in)
         self.fronts, self.spec, self.config = list(fronts), dict(spec), config
+        self.partial = len(self.fronts) > 1 or self.fronts[0].partial
         self.seed, self.augment, self.segment_s, self.folder = seed, augment, segment_s, folder
         self.network: Any = None  # a torch module once it is fitted or loaded
 
@@ -298,8 +321,11 @@ class NetworkRecognizer(Recognizer):
         return list(self.network.parameters()) if self.network else []
 
     def inputs(self, corpus: Corpus) -> list[list[NDArray[Any]]]:
-        """Return what the network sees: for each modality one array an utterance, (frames, n_features) or (words,)."""
-        return [list(front.transform(corpus)) for front in self.fronts]
+        """Return what the network sees: for each modality one array an utterance, (frames, n_features) or (words,).
+
+        It is empty where the modality is missing.
+        """
+        return [of_each(front, corpus)[0] for front in self.fronts]
 
     def logits(self, corpus: Corpus) -> NDArray[np.float32]:
         """Return (n_utterances, n_emotions) float32, the network's outputs before the softmax."""
@@ -338,7 +364,7 @@ class NetworkRecognizer(Recognizer):
         from emolab.training import fit
 
         for front in self.fronts:
-            front.fit(train)
+            front.fit(train.select(front.has(train)))
         sizes = {"n_emotions": len(self.emotions)}
         self.spec = _filled(self.spec, [front.sizes() for front in self.fronts], sizes)
         with torch.random.fork_rng():
@@ -349,10 +375,11 @@ class NetworkRecognizer(Recognizer):
         front = self.fronts[0]
         if isinstance(self.augment, SoundChanges) and isinstance(front, SoundFrames) and front.kind == "log-mel":
             self.augment = self.augment.on_scale(front.mean, front.deviation)  # of others, decibels would be nonsense
-        heard = [[list(arrays) for arrays in inputs] for inputs in _versions(self.fronts, train)]
-        everything = [[array for inputs in heard for array in inputs[place]] for place in range(len(self.fronts))]
+        heard = [of_each(front, train, versions=True) for front in self.fronts]
+        n_heard = max(map(len, heard))
+        everything = [[*chain(*(own[number % len(own)] for number in range(n_heard)))] for own in heard]
         parts = [
-            self._examples(everything, np.tile(train.targets(), len(heard))),
+            self._examples(everything, np.tile(train.targets(), n_heard)),
             self._examples(self.inputs(valid), valid.targets()),
         ]
         how: dict[str, Any] = {"config": self.config, "seed": self.seed, "augment": self.augment, "folder": self.folder}
@@ -396,69 +423,11 @@ class NetworkRecognizer(Recognizer):
         return recognizer
 
 
-class LateFusion(Recognizer):
-    """Several recognizers, each for itself; their probabilities are averaged."""
-
-    def __init__(self, name: str, members: Sequence[Recognizer]) -> None:
-        modalities = dict.fromkeys(m for member in members for m in member.modalities)
-        super().__init__(name, list(modalities), stand_in=any(member.stand_in for member in members))
-        self.members = list(members)
-
-    @property
-    def n_parameters(self) -> int:  # noqa: D102
-        return sum(member.n_parameters for member in self.members)
-
-    @property
-    def n_trainable(self) -> int:  # noqa: D102
-        return sum(member.n_trainable for member in self.members)
-
-    def _fit(self, train: Corpus, valid: Corpus) -> None:
-        for member in self.members:
-            member.fit(train, valid)
-
-    def _predict_proba(self, corpus: Corpus) -> NDArray[np.float64]:
-        return np.mean([member.predict_proba(corpus) for member in self.members], axis=0)
-
-    @property
-    def pretrained(self) -> str | None:  # noqa: D102
-        names = dict.fromkeys(member.pretrained for member in self.members if member.pretrained)
-        return " + ".join(names) or None
-
-    def _lacking(self, corpus: Corpus) -> list[str]:
-        return list(dict.fromkeys(modality for member in self.members for modality in member._lacking(corpus)))
-
-    def _save(self, folder: Path) -> dict[str, Any]:
-        for number, member in enumerate(self.members):
-            member.save(folder / f"member-{number}")
-        return {"n_members": len(self.members)}
-
-    @classmethod
-    def _load(cls, folder: Path, card: Mapping[str, Any]) -> LateFusion:
-        members = [Recognizer.load(folder / f"member-{number}") for number in range(card["body"]["n_members"])]
-        return cls(card["name"], members)
-
-
 def _joined(train: Corpus, valid: Corpus) -> Corpus:
     """Put two parts of a corpus together."""
     import pandas as pd
 
     return replace(train, table=pd.concat([train.table, valid.table], ignore_index=True))
-
-
-def _versions(fronts: Sequence[Front], corpus: Corpus) -> list[list[Any]]:
-    """Return what training sees of its part, version by version: a block of each front end in each."""
-    blocks = [front.versions(corpus) for front in fronts]
-    n_versions = max(map(len, blocks))
-    return [[own[number % len(own)] for own in blocks] for number in range(n_versions)]
-
-
-def _beside(blocks: Sequence[Any]) -> Any:
-    """Put features beside each other, (n_utterances, n_features)."""
-    from scipy import sparse
-
-    if any(sparse.issparse(block) for block in blocks):
-        return sparse.hstack(blocks, format="csr") if len(blocks) > 1 else blocks[0]
-    return np.hstack([np.asarray(block) for block in blocks])
 
 
 def _below(blocks: Sequence[Any]) -> Any:

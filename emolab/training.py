@@ -53,6 +53,7 @@ class TrainingConfig:
     label_smoothing: float = 0.0
     choose_by: Literal["loss", "ua", "last"] = "loss"  # the best epoch: on the validation part, or no choice
     patience: int | None = 6  # epochs without a better one before training stops; None: never
+    auxiliary: float = 0.3  # weight of what networks with auxiliary heads say by one modality alone, see `Fusion`
     cpu_bfloat16: bool = False  # on a CPU, multiply in 16 bits: faster where the processor can, a little rougher
 
 
@@ -170,9 +171,7 @@ class _Run:
                 inputs = list(self.augment(tuple(inputs), random))
             self._set_rate((epoch + number / len(data)) / self.config.n_epochs)
             with self.accelerator.accumulate(self.net):
-                loss = F.cross_entropy(
-                    self._logits(*inputs), targets, self.class_weights, label_smoothing=self.config.label_smoothing
-                )
+                loss = self._loss(self._logits(*inputs), targets)
                 self.accelerator.backward(loss)
                 if self.accelerator.sync_gradients:
                     self.accelerator.clip_grad_norm_(self.net.parameters(), self.config.clip_norm)
@@ -181,6 +180,16 @@ class _Run:
             total += loss.detach() * len(targets)
             n_seen += len(targets)
         return total.item() / n_seen
+
+    def _loss(self, logits: Tensor, targets: Tensor) -> Tensor:
+        """Return the cross-entropy of (batch, n_emotions), and of auxiliary heads behind it if there are any."""
+        how: dict[str, Any] = {"weight": self.class_weights, "label_smoothing": self.config.label_smoothing}
+        if logits.ndim == 2:
+            return F.cross_entropy(logits, targets, **how)
+        alone = targets[:, None].expand(-1, logits.shape[2] - 1)
+        return F.cross_entropy(logits[..., 0], targets, **how) + self.config.auxiliary * F.cross_entropy(
+            logits[..., 1:], alone, **how
+        )
 
     @torch.no_grad()
     def judge(self, data: DataLoader) -> tuple[float, float]:

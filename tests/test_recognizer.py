@@ -16,8 +16,9 @@ import soundfile
 from emolab.corpora import Corpus
 from emolab.examples import SoundChanges
 from emolab.features.front import Front, SoundFrames, SoundVector, WordCounts, WordTokens, front_from_state
+from emolab.late import HOWS, How, LateFusion
 from emolab.recipes import RECIPES, fit_or_load, kept_in, recipe
-from emolab.recognizer import CARD, LateFusion, LightRecognizer, NetworkRecognizer, Recognizer, _starts, softmax
+from emolab.recognizer import CARD, LightRecognizer, NetworkRecognizer, Recognizer, _starts, softmax
 from emolab.splits import Fold
 from emolab.training import TrainingConfig, _Run
 
@@ -67,10 +68,14 @@ def tiny_reader() -> NetworkRecognizer:
     return NetworkRecognizer("text/tiny", [WordTokens(min_count=1)], spec, QUICK, seed=1)
 
 
-def tiny_early_fusion() -> NetworkRecognizer:
+def tiny_fusion(**how: object) -> NetworkRecognizer:
     encoders = [tiny_network().spec, tiny_reader().spec]
     fronts: list[Front] = [SoundFrames("mfcc", n_mfcc=8), WordTokens(min_count=1)]
-    return NetworkRecognizer("fusion/tiny", fronts, {"kind": "early-fusion", "encoders": encoders}, QUICK, seed=1)
+    return NetworkRecognizer("fusion/tiny", fronts, {"kind": "fusion", "encoders": encoders, **how}, QUICK, seed=1)
+
+
+def tiny_late_fusion(how: How = "mean", **options: Any) -> LateFusion:
+    return LateFusion("fusion/late/tiny", [tiny_network(), tiny_reader()], how, **options)
 
 
 def light(*fronts: Front) -> LightRecognizer:
@@ -90,8 +95,9 @@ KINDS = {
     "network LSTM": partial(tiny_network, kind="lstm", n_hidden=8, n_dense=8, dropout=0.0),
     "network audio in segments": lambda: tiny_listener(segment_s=0.3),
     "network text": tiny_reader,
-    "early fusion": tiny_early_fusion,
-    "late fusion": lambda: LateFusion("fusion/late/tiny", [tiny_network(), tiny_reader()]),
+    "hybrid fusion": tiny_fusion,
+    "hybrid fusion, attention": partial(tiny_fusion, join="cross-attention", n_heads=2, auxiliary=True),
+    **{f"late fusion, {how}": partial(tiny_late_fusion, how, calibrated=how != "mean") for how in HOWS},
 }
 
 
@@ -111,7 +117,7 @@ def test_every_kind_learns_saves_and_loads(kind: str, fold: Fold, tmp_path: Path
     assert loaded.history == recognizer.history
 
 
-@pytest.mark.parametrize("make", [tiny_network, tiny_reader, tiny_early_fusion])
+@pytest.mark.parametrize("make", [tiny_network, tiny_reader, tiny_fusion])
 def test_neighbours_and_padding_change_no_prediction(make: object, fold: Fold) -> None:
     recognizer = make()  # type: ignore[operator]
     recognizer.fit(fold.train, fold.valid)
@@ -270,7 +276,8 @@ def test_recipes_are_made_unfitted_and_named(name: str) -> None:
     recognizer = recipe(name)
     assert recognizer.name == name
     assert recognizer.emotions == ()
-    assert set(recognizer.modalities) == ({"audio", "text"} if name.startswith("fusion") else {name.split("/")[0]})
+    modalities = set(recognizer.modalities)
+    assert len(modalities) > 1 if name.startswith(("fusion", "conversation")) else modalities == {name.split("/")[0]}
 
 
 def test_recipe_lists_what_there_is() -> None:
@@ -320,7 +327,7 @@ def test_word_vectors_of_a_file_are_where_training_starts(frozen: bool, fold: Fo
 
 def test_fusion_starts_its_reader_from_word_vectors_too(fold: Fold, tmp_path: Path) -> None:
     (tmp_path / "tiny.txt").write_text("furious 1 0 0\ngloomy 0 1 0\n")
-    fusion = tiny_early_fusion()
+    fusion = tiny_fusion()
     fusion.fronts[1] = WordTokens(min_count=1, weights=tmp_path / "tiny.txt", frozen=True)
     fusion.config = replace(QUICK, n_epochs=1)
     fusion.fit(fold.train, fold.valid)

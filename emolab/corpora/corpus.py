@@ -65,6 +65,7 @@ class Corpus:
         dropped: What was left out on the way here: utterance_id and reason.
         synthetic: Whether this is the sample, whose figures say nothing about people.
         default_view: The view that `view()` takes when none is named.
+        hidden: Modalities that are there but not to be used, see `without`.
 
     Raises:
         ValueError: If the table breaks the schema; all problems are listed, with row numbers.
@@ -78,6 +79,7 @@ class Corpus:
     dropped: pd.DataFrame = field(default_factory=lambda: pd.DataFrame(columns=["utterance_id", "reason"]))
     synthetic: bool = False
     default_view: str | None = None
+    hidden: frozenset[str] = frozenset()
 
     def __post_init__(self) -> None:
         remedy = "Expected the columns and types of emolab.corpora.corpus.SCHEMA; build it with Corpus.from_rows."
@@ -111,7 +113,22 @@ class Corpus:
     @property
     def modalities(self) -> tuple[str, ...]:
         """The modalities that at least one utterance has, in the order audio, text, video."""
-        return tuple(modality for modality, column in MODALITIES.items() if self.table[column].notna().any())
+        return tuple(modality for modality in MODALITIES if self.has(modality).any())
+
+    def has(self, modality: str) -> NDArray[np.bool_]:
+        """Mask (n_utterances,): true where an utterance has this modality and it is not hidden."""
+        there = self.table[MODALITIES[modality]].notna().to_numpy()
+        return there & (modality not in self.hidden)
+
+    def without(self, *modalities: str) -> Corpus:
+        """Hide modalities: models that can do without them do, others say that they are missing.
+
+        Raises:
+            KeyError: If there is no such modality.
+        """
+        if unknown := [modality for modality in modalities if modality not in MODALITIES]:
+            raise KeyError(f"no modality {', '.join(map(repr, unknown))}; expected some of {', '.join(MODALITIES)}.")
+        return replace(self, hidden=self.hidden | {*modalities})
 
     def select(self, rows: ArrayLike) -> Corpus:
         """Keep the rows for which the (n_utterances,) mask `rows` is true, in their order."""
@@ -160,14 +177,14 @@ class Corpus:
 
     def audio_paths(self) -> list[Path]:
         """Return the sound file of each utterance; ValueError names the utterances that have none."""
-        return [self.root / path for path in self._whole_column("audio_path")]
+        return [self.root / path for path in self._whole_column("audio")]
 
     def video_paths(self) -> list[Path]:
         """Return the film that shows each utterance; ValueError names the utterances that have none."""
-        return [self.root / path for path in self._whole_column("video_path")]
+        return [self.root / path for path in self._whole_column("video")]
 
-    def _whole_column(self, column: str) -> pd.Series:
-        missing = self.table.loc[self.table[column].isna(), "utterance_id"]
+    def _whole_column(self, modality: str) -> pd.Series:
+        column, missing = MODALITIES[modality], self.table.loc[~self.has(modality), "utterance_id"]
         if len(missing):
             raise ValueError(
                 f"{len(missing)} of {len(self)} utterances of corpus {self.name!r} have no {column}: "

@@ -25,15 +25,21 @@ class Front(ABC):
 
     kinds: ClassVar[dict[str, type[Front]]] = {}
     modality: ClassVar[str]
+    partial: bool = False  # whether it reads several modalities and can do without some
     n_parameters: int = 0  # of a frozen network that belongs to it
     pretrained: str | None = None  # name of the published weights that it brings
 
     def __init_subclass__(cls) -> None:
         Front.kinds[cls.__name__] = cls
 
-    def is_in(self, corpus: Corpus) -> bool:
-        """Tell whether a corpus has what is needed here."""
-        return self.modality in corpus.modalities
+    @property
+    def modalities(self) -> tuple[str, ...]:
+        """What is read of an utterance, a single modality but where others are joined."""
+        return (self.modality,)
+
+    def has(self, corpus: Corpus) -> NDArray[np.bool_]:
+        """Mask (n_utterances,): true where there is what is needed here."""
+        return corpus.has(self.modality)
 
     @abstractmethod
     def fit(self, corpus: Corpus) -> None:
@@ -79,6 +85,18 @@ def front_from_state(state: Mapping[str, Any]) -> Front:
     for name, value in state["learned"].items():
         setattr(front, name, np.asarray(value) if isinstance(value, list) else value)
     return front
+
+
+def of_each(front: Front, corpus: Corpus, *, versions: bool = False) -> list[list[NDArray[Any]]]:
+    """Return one array an utterance, empty where there is not what the front end needs; several `versions` if asked."""
+    there = front.has(corpus)
+    if not there.any():
+        return [[np.zeros(0, dtype=np.float32)] * len(corpus)]
+    some = corpus.select(there) if not there.all() else corpus
+    seen = [list(arrays) for arrays in (front.versions(some) if versions else [front.transform(some)])]
+    if there.all():
+        return seen
+    return [[next(rest) if here else arrays[0][:0] for here in there] for arrays in seen for rest in [iter(arrays)]]
 
 
 class _Scaled(Front):

@@ -301,9 +301,9 @@ class ActionUnits(Front):
         self.mean: NDArray[np.float64] = np.zeros(0)
         self.deviation: NDArray[np.float64] = np.ones(0)
 
-    def is_in(self, corpus: Corpus) -> bool:
+    def has(self, corpus: Corpus) -> NDArray[np.bool_]:
         """Whatever films there are, the table tells; `raw` says where it does not."""
-        return True
+        return np.full(len(corpus), "video" not in corpus.hidden)
 
     def raw(self, corpus: Corpus) -> Any:
         """Return the table's rows as they are, (n_utterances, 35), a DataFrame.

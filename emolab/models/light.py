@@ -95,12 +95,7 @@ class Tempered(ClassifierMixin, BaseEstimator):
         if (fewest := np.bincount(places).min()) < N_CALIBRATION_FOLDS:
             raise ValueError(f"{fewest} utterances cannot be dealt to {N_CALIBRATION_FOLDS} folds.")
         held_out = cross_val_predict(self.machine, x, y, cv=N_CALIBRATION_FOLDS, method="decision_function")
-        margins, rows = _of_each(held_out), np.arange(len(places))
-
-        def cost(log_sharpness: float) -> float:
-            return -log_softmax(np.exp(log_sharpness) * margins, axis=1)[rows, places].mean()
-
-        self.sharpness_ = float(np.exp(minimize_scalar(cost, bounds=np.log(SHARPNESS), method="bounded").x))
+        self.sharpness_ = fit_sharpness(_of_each(held_out), places)
         self.machine_ = clone(self.machine).fit(x, y)
         return self
 
@@ -111,6 +106,19 @@ class Tempered(ClassifierMixin, BaseEstimator):
     def predict(self, x: Any) -> NDArray[Any]:
         """Return the emotion of the widest margin, (n,)."""
         return self.classes_[self.predict_proba(x).argmax(axis=1)]
+
+
+def fit_sharpness(margins: NDArray[np.floating], targets: NDArray[np.int64]) -> float:
+    """Find by how much margins or logits (n, n_emotions) should be multiplied, so that their softmax is calibrated.
+
+    It is the inverse of the temperature of Guo et al. 2017; `targets` (n,) must not have been learned from.
+    """
+    rows = np.arange(len(targets))
+
+    def cost(log_sharpness: float) -> float:
+        return -log_softmax(np.exp(log_sharpness) * margins, axis=1)[rows, targets].mean()
+
+    return float(np.exp(minimize_scalar(cost, bounds=np.log(SHARPNESS), method="bounded").x))
 
 
 def _of_each(margins: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -137,6 +145,7 @@ CANDIDATES: Mapping[str, Callable[[int], list[Pipeline]]] = {  # name: small gri
     "logistic-regression": lambda seed: [logistic_regression(seed, c=c) for c in (0.001, 0.003, 0.01)],
     "few-logistic-regression": lambda seed: [logistic_regression(seed, c=c) for c in (0.01, 0.1, 1.0)],
     "word-logistic-regression": lambda seed: [logistic_regression(seed, c=c, scale=False) for c in (0.3, 1.0, 3.0)],
+    "joined-logistic-regression": lambda seed: [logistic_regression(seed, c=c, scale=False) for c in (1.0, 3.0, 10.0)],
     "discriminant": lambda seed: [discriminant(seed)],
     "random-forest": lambda seed: [random_forest(seed, leaf_size=size) for size in (5, 2)],
     "svm": lambda seed: [svm(seed, c=c) for c in (1.0, 3.0, 10.0)],

@@ -1,0 +1,200 @@
+"""Front ends that join others before any model sees them: vectors side by side, or frames on one clock."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from emolab.corpora.corpus import Corpus
+from emolab.features.front import Front, front_from_state
+
+
+class _Joined(Front):
+    """Several front ends that are fitted, saved and loaded together."""
+
+    def __init__(self, fronts: Sequence[Front | Mapping[str, Any]]) -> None:
+        self.fronts = [front if isinstance(front, Front) else front_from_state(front) for front in fronts]
+
+    @property
+    def modalities(self) -> tuple[str, ...]:
+        """All that the joined ones read; one of them has to be there, the others may be missing."""
+        return tuple(dict.fromkeys(modality for front in self.fronts for modality in front.modalities))
+
+    @property
+    def partial(self) -> bool:  # type: ignore[override]
+        """Whether there are several modalities, so that it can do without some."""
+        return len(self.modalities) > 1
+
+    def has(self, corpus: Corpus) -> NDArray[np.bool_]:
+        """Mask (n_utterances,): true where at least one modality is there."""
+        return np.any([front.has(corpus) for front in self.fronts], axis=0)
+
+    def fit(self, corpus: Corpus) -> None:
+        """Fit each to the utterances that have its modality."""
+        for front in self.fronts:
+            front.fit(corpus.select(front.has(corpus)))
+
+    def save_files(self, folder: Path) -> None:
+        """Let each write its own."""
+        for front in self.fronts:
+            front.save_files(folder)
+
+    def load_files(self, folder: Path) -> None:
+        """Let each read its own."""
+        for front in self.fronts:
+            front.load_files(folder)
+
+    def state(self) -> dict[str, Any]:
+        """Return the states of all."""
+        options = {"fronts": [front.state() for front in self.fronts]}
+        return {"kind": type(self).__name__, "options": options, "learned": {}}
+
+
+class Beside(_Joined):
+    """Vectors of several front ends laid side by side, (n_utterances, n_features); zeros where a modality is missing.
+
+    Args:
+        fronts: Give a row of features an utterance each.
+        scaled: Bring each block to a mean squared length of 1 on the training part, so that a modality of many large
+            numbers does not drown one of few small ones. Source: the weighting of multiple factor analysis, Escofier
+            and Pagès 1994, by the length of rows instead of the first singular value.
+        dense: Give a dense float32 matrix even if a block is sparse, as networks want it.
+    """
+
+    def __init__(
+        self, fronts: Sequence[Front | Mapping[str, Any]], *, scaled: bool = False, dense: bool = False
+    ) -> None:
+        super().__init__(fronts)
+        self.scaled, self.dense = scaled, dense
+        self.shares: Sequence[float] = [1.0] * len(self.fronts)
+        self.widths: Sequence[int] = [0] * len(self.fronts)
+
+    def fit(self, corpus: Corpus) -> None:
+        """Fit each, then learn how large its rows are."""
+        super().fit(corpus)
+        blocks = [front.transform(corpus.select(front.has(corpus))) for front in self.fronts]
+        self.widths = [block.shape[1] for block in blocks]
+        if self.scaled:
+            self.shares = [float(1 / np.sqrt(_square(block) / block.shape[0])) for block in blocks]
+
+    def transform(self, corpus: Corpus) -> Any:
+        """Return (n_utterances, n_features), sparse where a block is and `dense` is off."""
+        return self._beside([self._whole(place, corpus)[0] for place in range(len(self.fronts))])
+
+    def versions(self, corpus: Corpus) -> list[Any]:
+        """Return as many versions as the block that has most; the others are repeated."""
+        blocks = [self._whole(place, corpus, versions=True) for place in range(len(self.fronts))]
+        n_versions = max(map(len, blocks))
+        return [self._beside([own[number % len(own)] for own in blocks]) for number in range(n_versions)]
+
+    def sizes(self) -> dict[str, int]:
+        """Return n_features, of all blocks."""
+        return {"n_features": sum(self.widths)}
+
+    @property
+    def feature_names(self) -> list[str]:
+        """Name the columns, block by block."""
+        return [name for front in self.fronts for name in front.feature_names]
+
+    def state(self) -> dict[str, Any]:
+        """Return the states of all, and the scales."""
+        state = super().state()
+        options = {**state["options"], "scaled": self.scaled, "dense": self.dense}
+        return {**state, "options": options, "learned": {"shares": list(self.shares), "widths": list(self.widths)}}
+
+    def _whole(self, place: int, corpus: Corpus, *, versions: bool = False) -> list[Any]:
+        """Return one block, or its versions, with rows of zeros where its modality is missing."""
+        from scipy import sparse
+
+        front, share = self.fronts[place], self.shares[place]
+        there = front.has(corpus)
+        if not there.any():
+            return [np.zeros((len(corpus), self.widths[place]), dtype=np.float32)]
+        some = corpus.select(there)
+        blocks = [block * share for block in (front.versions(some) if versions else [front.transform(some)])]
+        if there.all():
+            return blocks
+        n, rows = int(there.sum()), np.flatnonzero(there)
+        put = sparse.csr_matrix((np.ones(n), (rows, np.arange(n))), shape=(len(corpus), n))
+        return [put @ block for block in blocks]
+
+    def _beside(self, blocks: Sequence[Any]) -> Any:
+        from scipy import sparse
+
+        if not any(sparse.issparse(block) for block in blocks):
+            return np.hstack(blocks)
+        joined = sparse.hstack(blocks, format="csr")
+        return joined.toarray().astype(np.float32) if self.dense else joined
+
+
+class OneClock(_Joined):
+    """Frames of several front ends brought to one clock and laid side by side, (frames, n_features) an utterance.
+
+    Where a step of the clock holds several frames of a source, their mean is taken; where a source is slower, its
+    frame is repeated. The longest source says how long the utterance is, and zeros stand where one is missing or over.
+
+    Args:
+        fronts: Give (frames, n_features) an utterance each, and say `hop_s`, the seconds from frame to frame.
+        hop_s: Seconds from step to step of the clock.
+    """
+
+    def __init__(self, fronts: Sequence[Front | Mapping[str, Any]], *, hop_s: float) -> None:
+        super().__init__(fronts)
+        self.hop_s = hop_s
+
+    def transform(self, corpus: Corpus) -> list[NDArray[np.float32]]:
+        """Return (frames, n_features) float32 for each utterance."""
+        return self._joined([self._frames(front, corpus) for front in self.fronts])
+
+    def sizes(self) -> dict[str, int]:
+        """Return n_features, of all sources."""
+        return {"n_features": sum(front.sizes()["n_features"] for front in self.fronts)}
+
+    def state(self) -> dict[str, Any]:
+        """Return the states of all, and the clock."""
+        state = super().state()
+        return {**state, "options": {**state["options"], "hop_s": self.hop_s}}
+
+    def _frames(self, front: Any, corpus: Corpus) -> list[NDArray[np.float32]]:
+        """Bring one source to the clock; no frames where it is missing."""
+        there = front.has(corpus)
+        arrays = iter(front.transform(corpus.select(there))) if there.any() else iter(())
+        empty = np.zeros((0, front.sizes()["n_features"]), dtype=np.float32)
+        return [on_clock(next(arrays), front.hop_s, self.hop_s) if here else empty for here in there]
+
+    def _joined(self, sources: Sequence[Sequence[NDArray[np.float32]]]) -> list[NDArray[np.float32]]:
+        joined = []
+        for arrays in zip(*sources, strict=True):
+            longest = max(map(len, arrays))
+            joined.append(np.hstack([np.pad(array, ((0, longest - len(array)), (0, 0))) for array in arrays]))
+        return joined
+
+
+def on_clock(frames: NDArray[np.floating], hop_s: float, clock_s: float) -> NDArray[np.float32]:
+    """Bring frames that come every `hop_s` seconds to a clock that ticks every `clock_s`.
+
+    Args:
+        frames: (n_frames, n_features).
+        hop_s: Seconds from frame to frame.
+        clock_s: Seconds from tick to tick.
+
+    Returns:
+        (n_ticks, n_features) float32: the mean of the frames that begin within a tick, or the frame that lasts through
+        it; as many ticks as the frames last, at least one.
+    """
+    n_ticks = max(1, round(len(frames) * hop_s / clock_s))
+    edges = np.arange(n_ticks + 1) * clock_s / hop_s
+    starts = np.minimum(np.floor(edges[:-1] + 1e-6).astype(int), len(frames) - 1)
+    ends = np.clip(np.ceil(edges[1:] - 1e-6).astype(int), starts + 1, len(frames))
+    sums = np.concatenate([np.zeros((1, frames.shape[1])), np.cumsum(frames, axis=0, dtype=np.float64)])
+    return ((sums[ends] - sums[starts]) / (ends - starts)[:, None]).astype(np.float32)
+
+
+def _square(block: Any) -> float:
+    return float(
+        block.multiply(block).sum() if hasattr(block, "multiply") else np.square(block, dtype=np.float64).sum()
+    )
