@@ -12,8 +12,9 @@ import pytest
 from emolab.corpora import Corpus
 from emolab.corpora.sample.face import MEN, WOMEN, Performance, frame
 from emolab.examples import FaceChanges
+from emolab.late import LateFusion
 from emolab.recipes import RECIPES, fit_or_load, kept_in, recipe
-from emolab.recognizer import LateFusion, NetworkRecognizer, Recognizer
+from emolab.recognizer import NetworkRecognizer, Recognizer
 from emolab.splits import Fold
 from tests.features.test_video import write, write_units
 
