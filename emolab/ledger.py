@@ -307,12 +307,17 @@ def results_table(corpus: str) -> str:
     settings = ranked.drop_duplicates(["view", "protocol", "n_test"])
     rows += [_chance_cells(entry) for entry in settings.to_dict(orient="records")]
     table = HEADER + "\n".join(f"| {' | '.join(cells)} |" for cells in rows)
-    notes = ["Mean over the seeds, with the 95 % bootstrap interval over speakers."]
-    if ranked["stand_in"].any():
-        notes.append("A stand-in is a tiny network in the place of a large pretrained one.")
-    if ranked["synthetic"].any():
-        notes.append("Measured on the synthetic sample: these figures say nothing about people.")
-    return f"{table}\n\n{' '.join(notes)}"
+    return f"{table}\n\n{' '.join(notes(ranked))}"
+
+
+def notes(entries: pd.DataFrame) -> list[str]:
+    """Say what must be known to read the scores in rows of the ledger, a sentence each."""
+    said = ["Mean over the seeds, with the 95 % bootstrap interval over speakers."]
+    if entries["stand_in"].any():
+        said.append("A stand-in is a tiny network in the place of a large pretrained one.")
+    if entries["synthetic"].any():
+        said.append("Measured on the synthetic sample: these figures say nothing about people.")
+    return said
 
 
 def versions() -> dict[str, str]:

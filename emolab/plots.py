@@ -10,6 +10,7 @@ from __future__ import annotations
 import textwrap
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from itertools import pairwise
 from typing import TYPE_CHECKING, Any, Literal, cast
 from zlib import crc32
 
@@ -21,7 +22,9 @@ from matplotlib.colors import to_hex, to_rgb
 from matplotlib.gridspec import SubplotSpec
 from matplotlib.patches import Ellipse, Patch, Rectangle
 from matplotlib.patheffects import withStroke
-from matplotlib.ticker import MaxNLocator, NullLocator, PercentFormatter
+from matplotlib.text import Text
+from matplotlib.ticker import LogLocator, MaxNLocator, NullFormatter, NullLocator, PercentFormatter
+from matplotlib.transforms import Bbox
 from numpy.typing import ArrayLike, NDArray
 
 from emolab.corpora.corpus import Corpus
@@ -61,6 +64,8 @@ HOP_S = 0.010  # seconds between two frames of sound
 DYNAMIC_RANGE_DB = 80  # below the loudest sound of a spectrogram everything is black
 HERTZ_TICKS = (0, 250, 500, 1000, 2000, 4000, 8000)  # to the upper end of the mel bands
 N_FACES = 6  # in a strip
+SIZE_COLORS = (2, 0, 1)  # of the series' colours: light, small, large
+NAME_PLACES = [(r, a * np.pi / 4) for r in (8, 14, 22, 32, 44, 60) for a in (0, 4, 2, 6, 1, 7, 3, 5)]  # points, angle
 STYLE: Look = {
     "axes.edgecolor": GREY,
     "axes.spines.right": False,
@@ -415,6 +420,119 @@ def _best_message(scores: Mapping[str, Interval], way: Literal["lowest", "highes
     top, others = scores[best[0]], [score for name, score in scores.items() if name != best[0]]
     shared = any(score.low <= top.high and score.high >= top.low for score in others)
     return f"{best[0]} scores {way}" + ", but intervals overlap" * shared
+
+
+@style()
+def frontier(
+    entries: pd.DataFrame, *, cost: str = "parameters", quality: str = "weighted_f1", ax: Axes | None = None
+) -> Axes:
+    """Draw quality with its interval against cost, for rows of `ledger.read_ledger`; stand-ins are hollow.
+
+    The line is the frontier: the best that is to be had for a cost or less. Colour and marker tell the size class.
+
+    Args:
+        entries: Of one corpus, view and protocol.
+        cost: One of `comparison.COSTS` but throughput; rows that lack it are left out and counted.
+        quality: One of `evaluation.METRICS` but the calibration error.
+        ax: Where to draw.
+
+    Raises:
+        ValueError: If cost or quality are unknown, no row has the cost, or the rows are not of one kind.
+    """
+    from emolab.comparison import COSTS, cost_of
+    from emolab.evaluation import METRICS
+
+    if cost not in {*COSTS} - {"throughput"} or quality not in {*METRICS} - {"ece"}:
+        given = f"cost {cost!r}, quality {quality!r}"
+        raise ValueError(f"{given}; expected one of {[*COSTS]} but throughput, of {[*METRICS]} but ece. Name others.")
+    known = entries[cost_of(entries, cost) > 0]
+    kinds = {tuple(kind) for kind in known[["corpus", "view", "protocol"]].to_numpy()}
+    if len(kinds) != 1:
+        given = f"{len(known)} of {len(entries)} rows with {cost}, of {len(kinds)} corpora, views and protocols"
+        raise ValueError(f"{given}; expected some, of one. Take read_ledger(corpus), and of it one protocol.")
+    ax, x, y = ax or _axes(6.4), cost_of(known, cost).to_numpy(), known[quality].to_numpy(float)
+    ax.vlines(x, known[f"{quality}_low"], known[f"{quality}_high"], colors=PALE, linewidth=2, zorder=1)
+    best = _undefeated(x, y)
+    line = [*x[best], x.max()], [*y[best], y.max()]
+    ax.step(*line, where="post", color=INK, linewidth=1.3, zorder=2, label="frontier")
+    ax.axhline(max(known[f"chance.{guess}.{quality}"].iloc[0] for guess in ("majority", "uniform")), **CHANCE)
+    _sized_dots(ax, x, y, known)
+    ax.set(xscale="log", xlabel=f"{COSTS[cost]}, logarithmic", ylabel=f"{METRICS[quality]} with 95 % interval")
+    ax.margins(x=0.12)
+    ax.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5) if x.max() < 50 * x.min() else (1,)))
+    ax.xaxis.set_major_formatter("{x:,.10g}")
+    ax.xaxis.set_minor_formatter(NullFormatter())
+    ax.legend(loc="upper center", bbox_to_anchor=(0.5, -0.13), ncols=6, handletextpad=0.4, columnspacing=1.4)
+    _, view, _ = kinds.pop()
+    first, n_without = known.iloc[0], len(entries) - len(known)
+    facts = [f"{first['corpus']}, view {view}", "synthetic sample" * bool(first["synthetic"])]
+    facts += [f"n = {first['n_test']:,}", f"{n_without} without {COSTS[cost]} left out" * bool(n_without)]
+    titled(ax, _frontier_message(x, y, known, quality), *facts)
+    nameless = _name_dots(ax, x, y, [*known["recipe"]], best)
+    return titled(ax, ax.get_title("left"), *facts, f"no room for {nameless} names" * bool(nameless))
+
+
+def _undefeated(x: NDArray[np.float64], y: NDArray[np.float64]) -> NDArray[np.int64]:
+    """Return the places of the points of which none has both less x and more y, from left to right."""
+    order = np.lexsort((-y, x))
+    return order[np.diff(np.maximum.accumulate(y[order]), prepend=-np.inf) > 0]
+
+
+def _sized_dots(ax: Axes, x: NDArray[np.float64], y: NDArray[np.float64], rows: pd.DataFrame) -> None:
+    """Draw a dot for each row of the ledger, coloured by its size class, and name the classes."""
+    from emolab.comparison import SIZES, size_class
+
+    sizes = np.array([size_class(row) for row in rows.to_dict(orient="records")])
+    stand_in = rows["stand_in"].to_numpy(bool)
+    for number, name in enumerate(SIZES):
+        colour, marker = SERIES_COLORS[SIZE_COLORS[number]], SERIES_MARKERS[number]
+        for hollow in (False, True):
+            chosen = (sizes == name) & (stand_in == hollow)
+            look: Look = {"facecolor": "white" if hollow else colour, "edgecolor": colour, "marker": marker}
+            label = f"{name}, stand-in" if hollow else name
+            if chosen.any():
+                ax.scatter(x[chosen], y[chosen], s=48, linewidths=1.8, zorder=4, label=label, **look)
+
+
+def _frontier_message(x: NDArray[np.float64], y: NDArray[np.float64], rows: pd.DataFrame, quality: str) -> str:
+    """Name the best, and the cheapest whose score lies within the best one's interval."""
+    best = int(y.argmax())
+    near = np.flatnonzero(y >= rows[f"{quality}_low"].iloc[best])
+    cheapest = int(near[x[near].argmin()])
+    names = rows["recipe"].to_numpy()
+    if x[cheapest] == x[best]:
+        return f"Best: {names[best]}; nothing cheaper lies in its interval"
+    return f"Best: {names[best]}; cheapest in its interval: {names[cheapest]}"
+
+
+def _name_dots(
+    ax: Axes, x: NDArray[np.float64], y: NDArray[np.float64], names: Sequence[str], best: NDArray[np.int64]
+) -> int:
+    """Write names beside dots where none covers another or a dot, first come, first served; return how many not."""
+    ax.figure.draw_without_rendering()  # type: ignore[union-attr]  # so that places on the paper are known
+    reach = 4 * ax.figure.dpi / 72  # pixels, of a dot
+    dots = ax.transData.transform(np.column_stack([x, y]))
+    taken = [Bbox.from_extents(*(dot - reach), *(dot + reach)) for dot in dots]
+    for here, there in pairwise(dots[best]):  # nor do they stand on the frontier
+        taken += [Bbox([here, [there[0], here[1] + 1]]), Bbox([[there[0], here[1]], there + 1])]
+    n_without = 0
+    for place in dict.fromkeys([*best, *np.argsort(-y)]):
+        for distance, angle in NAME_PLACES:
+            right, up = distance * np.cos(angle), distance * np.sin(angle)
+            sides: Look = {"ha": "center" if abs(right) < 1 else "left" if right > 0 else "right", "va": "center"}
+            line = {"arrowprops": {"arrowstyle": "-", "color": GREY, "linewidth": 0.6}} if distance > 9 else {}
+            look: Look = {"fontsize": 8, "color": INK, "textcoords": "offset points", "zorder": 5, **sides, **line}
+            look["path_effects"] = [withStroke(linewidth=2, foreground="white")]
+            name = ax.annotate(names[place], (x[place], y[place]), (right, up), **look)
+            name.get_window_extent()  # puts it where it belongs
+            box = Text.get_window_extent(name)
+            if ax.bbox.containsx(box.x0) and ax.bbox.containsx(box.x1) and not box.count_overlaps(taken):
+                taken.append(box)
+                break
+            name.remove()
+        else:
+            n_without += 1
+    return n_without
 
 
 @style()

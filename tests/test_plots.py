@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from dataclasses import replace
 from itertools import combinations
@@ -13,10 +14,12 @@ matplotlib.use("Agg")
 
 import matplotlib.pyplot as plt
 import numpy as np
+import pandas as pd
 import pytest
 from matplotlib.axes import Axes
 from matplotlib.collections import PathCollection
 from matplotlib.colors import to_hex, to_rgb
+from matplotlib.text import Text
 
 from emolab import plots
 from emolab.corpora.corpus import Corpus
@@ -323,6 +326,59 @@ def test_compare_reports_needs_reports_and_a_known_metric(result: Report) -> Non
 
 def test_compare_reports_has_no_chance_for_the_calibration_error(result: Report) -> None:
     assert not line_label(plots.compare_reports({"one": result}, metric="ece"), "chance")
+
+
+def ledger_rows(**changes: list) -> pd.DataFrame:
+    """Four recognizers, one of each kind; the second is beaten by a cheaper one."""
+    rows = {"recipe": ["audio/svm", "audio/lstm", "audio/mlp", "audio/hubert"], "parameters": [10, 500, 1_000, 90_000]}
+    rows |= {"weighted_f1": [0.5, 0.4, 0.65, 0.7], "stand_in": [False, False, False, True], "flops": [None, 4, 8, 16]}
+    frame = pd.DataFrame(rows | changes).assign(corpus="toy", view="v", protocol="p", pretrained=None, n_test=50)
+    frame = frame.assign(synthetic=True, modalities=[["audio"]] * 4)
+    frame = frame.assign(weighted_f1_low=frame["weighted_f1"] - 0.1, weighted_f1_high=frame["weighted_f1"] + 0.1)
+    return frame.assign(**{"chance.majority.weighted_f1": 0.1, "chance.uniform.weighted_f1": 0.2})
+
+
+def test_frontier_draws_what_nothing_beats_that_is_as_cheap() -> None:
+    ax = plots.frontier(ledger_rows())
+    (line,) = line_label(ax, "frontier")
+    assert line.get_xydata().tolist() == [[10, 0.5], [1_000, 0.65], [90_000, 0.7], [90_000, 0.7]]
+    assert (ax.get_xscale(), ax.get_xlabel()) == ("log", "parameters, logarithmic")
+    assert line_label(ax, "chance")[0].get_ydata()[0] == 0.2
+    assert ax.get_title("left") == "Best: audio/hubert; cheapest in its interval: audio/mlp"
+    assert facts(ax) == "toy, view v · synthetic sample · n = 50"
+
+
+def test_frontier_tells_size_classes_apart_and_hollows_stand_ins() -> None:
+    ax = plots.frontier(ledger_rows())
+    assert legend(ax) == ["frontier", "chance", "light", "small", "large, stand-in"]
+    dots = {name: line_label(ax, name)[0] for name in legend(ax)[2:]}
+    colours = [to_hex(each.get_edgecolor()[0]) for each in dots.values()]
+    for sight in COLOUR_BLIND:
+        assert min(np.linalg.norm(lab(a, sight) - lab(b, sight)) for a, b in combinations(colours, 2)) > 15
+    assert to_hex(dots["large, stand-in"].get_facecolor()[0]) == "#ffffff"
+    assert to_hex(dots["small"].get_facecolor()[0]) == colours[1]
+    assert len({each.get_paths()[0].vertices.tobytes() for each in dots.values()}) == 3  # markers
+
+
+def test_frontier_names_every_dot_where_there_is_room() -> None:
+    crowded = pd.concat([ledger_rows(weighted_f1=list(0.3 + 0.1 * k + np.arange(4) / 40)) for k in range(5)])
+    ax = plots.frontier(crowded)
+    names = [text for text in ax.texts if text.get_text().startswith("audio/")]
+    left_out = re.findall(r"no room for (\d+) names", facts(ax))
+    assert len(names) == 20 - int(left_out[0] if left_out else 0) >= 15
+    boxes = [Text.get_window_extent(name) for name in names]
+    assert not any(a.overlaps(b) for a, b in combinations(boxes, 2))
+
+
+def test_frontier_counts_what_lacks_the_cost_and_wants_rows_of_one_kind() -> None:
+    assert "1 without million multiply-adds left out" in facts(plots.frontier(ledger_rows(), cost="flops"))
+    with pytest.raises(ValueError, match=r"0 of 4 rows with disk_mb.*expected some, of one\. Take read_ledger"):
+        plots.frontier(ledger_rows(), cost="disk_mb")
+    with pytest.raises(ValueError, match="4 of 4 rows with parameters, of 2 corpora"):
+        plots.frontier(ledger_rows().assign(protocol=["p", "p", "p", "other"]))
+    for cost, quality in (("throughput", "ua"), ("parameters", "ece")):
+        with pytest.raises(ValueError, match=rf"cost '{cost}', quality '{quality}'; expected .* Name others"):
+            plots.frontier(ledger_rows(), cost=cost, quality=quality)
 
 
 def test_curves_mark_the_best_epoch() -> None:

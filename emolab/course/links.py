@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 import nbformat
 from PIL import Image
 
+from emolab.comparison import neighbours_table, pairs_table, sizes_table
 from emolab.ledger import device, results_table, versions
 from emolab.storage import CHECKOUT, results_root, written_whole
 
@@ -28,7 +29,9 @@ ADDRESS = re.compile(r"(git clone |git\+|repository-code: \"?)https://github\.co
 COLAB_PAGE = re.compile(rf"{re.escape(COLAB)}/github/[\w.-]+/[\w.-]+/blob/[\w.-]+/")
 MEASURED = re.compile(r"(?<=sample corpus, quick preset: )\S+ s, \S+ MB")
 MEASURED_FILE = "chapters.json"  # in the results folder, beside the ledger
-TABLES = re.compile(r"(<!-- (?:chapters|results ([\w-]+)) -->\n)(?:(?!<!--).)*(<!-- end -->)", re.DOTALL)
+MAKERS = {"results": results_table, "sizes": sizes_table, "neighbours": neighbours_table, "pairs": pairs_table}
+KINDS = rf"chapters|({'|'.join(MAKERS)}) ([\w-]+)"
+TABLES = re.compile(rf"(<!-- (?:{KINDS}) -->\n)(?:(?!<!--).)*(<!-- end -->)", re.DOTALL)
 FIGURE_TAG = "figure-"
 FIGURE_WIDTH = 900  # pixels, as wide as a README is shown
 FIGURE_COLORS = 128
@@ -135,13 +138,16 @@ def refresh(root: Path = CHECKOUT) -> list[Path]:
 
 
 def refreshed_page(text: str, root: Path = CHECKOUT) -> str:
-    """Write address and tables into a page; these stand between `<!-- chapters -->` or the like and `<!-- end -->`."""
+    """Write address and tables into a page; these stand between `<!-- chapters -->` or the like and `<!-- end -->`.
+
+    The like are the tables in `MAKERS`, each of a corpus: `<!-- results ravdess -->`.
+    """
     text = ADDRESS.sub(lambda match: match[1] + repository(), text)
     text = COLAB_PAGE.sub(lambda _: _colab_root(), text)
 
     def table(match: re.Match[str]) -> str:
-        made = results_table(match[2]) if match[2] else chapters_table(measured_chapters(), root)
-        return f"{match[1]}{made}\n{match[3]}"
+        made = MAKERS[match[2]](match[3]) if match[3] else chapters_table(measured_chapters(), root)
+        return f"{match[1]}{made}\n{match[4]}"
 
     return TABLES.sub(table, text)
 

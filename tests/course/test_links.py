@@ -97,6 +97,22 @@ def test_refresh_writes_all_pages_once(tmp_path: Path, monkeypatch: pytest.Monke
     assert "| [04 · New](notebooks/04_new.ipynb) | not measured |" in readme
 
 
+@pytest.mark.parametrize("kind", list(links.MAKERS))
+def test_refreshed_page_fills_tables_of_a_corpus(kind: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(links.MAKERS, kind, lambda corpus: f"| {kind} of {corpus} |")
+    page = f"before\n<!-- {kind} my-corpus -->\nold\n\nold\n<!-- end -->\nafter <!-- a remark --> text\n"
+    new = links.refreshed_page(page)
+    made = f"<!-- {kind} my-corpus -->\n| {kind} of my-corpus |\n<!-- end -->"
+    assert new == f"before\n{made}\nafter <!-- a remark --> text\n"
+    assert links.refreshed_page(new) == new
+
+
+def test_readme_has_the_pairs_of_the_sample_and_of_iemocap() -> None:
+    text = (links.CHECKOUT / "README.md").read_text(encoding="utf-8")
+    for corpus in ("sample", "iemocap"):
+        assert f"<!-- pairs {corpus} -->\n{links.pairs_table(corpus)}\n<!-- end -->" in text
+
+
 def test_the_pages_of_this_repository_are_up_to_date() -> None:
     for name in links.PAGES:
         text = (links.CHECKOUT / name).read_text(encoding="utf-8")
