@@ -98,7 +98,7 @@ class LateFusion(Recognizer):
             ValueError: If there is not one array a member, or nobody says anything of an utterance.
         """
         said = np.array(probabilities)  # (n_members, n_utterances, n_emotions)
-        silent: NDArray[np.bool_] = np.isnan(said).any(axis=2)
+        silent = np.asarray(np.isnan(said).any(axis=2))
         if len(said) != len(self.members) or silent.all(axis=0).any():
             raise ValueError(
                 f"{len(said)} answers for {len(self.members)} members, none of them for {silent.all(axis=0).sum()} "
