@@ -117,7 +117,7 @@ def neighbours(entries: Sequence[Mapping[str, Any]], *, cost: str = "parameters"
     usable = [entry for entry in entries if _is_testable(entry, cost)]
     groups: dict[tuple[Any, ...], list[Mapping[str, Any]]] = {}
     for entry in sorted(usable, key=lambda entry: (len(entry["modalities"]), entry["modalities"], entry["cost"][cost])):
-        key = [*entry["modalities"], *(entry[name] for name in SAME), *(entry["answers"][name] for name in ABOUT)]
+        key = [*entry["modalities"], *(entry[name] for name in SAME), *(str(entry["answers"][name]) for name in ABOUT)]
         groups.setdefault(tuple(key), []).append(entry)
     rows = [_tested(*pair) for group in groups.values() for pair in pairwise(group)]
     table = pd.DataFrame(rows, columns=[*TESTED, "p (McNemar)", "agree"])
@@ -204,8 +204,8 @@ def neighbours_table(corpus: str) -> str:
         return f"No two neighbours on {corpus} have answers in the ledger yet. {left_out}".strip()
     shown = (table["shown"] != "no difference").sum()
     about = (
-        f"Larger minus smaller by parameters, 95 % intervals over speakers. {len(table)} pairs were tested; after "
-        f"Holm's correction of McNemar's p for all of them, a difference is shown in {shown}."
+        f"Larger minus smaller by parameters, 95 % intervals over speakers. Pairs tested: {len(table)}; after Holm's "
+        f"correction of McNemar's p for all of them, a difference is shown in {shown}."
     )
     formats = {"p (McNemar)": "{:.2g}".format, "p (Holm)": "{:.2g}".format}
     written = table.assign(**{name: table[name].map(write) for name, write in formats.items()})

@@ -101,7 +101,7 @@ def _answers(measured: CrossValidation) -> dict[str, Any]:
         answer = dict(zip(report.utterances, report.predicted, strict=True))
         said[str(seed)] = " ".join(number[answer[one]] for one in ids)
     return {
-        "emotions": ", ".join(first.emotions),
+        "emotions": list(first.emotions),
         "utterances": hashlib.sha256("\n".join(ids).encode()).hexdigest(),
         "clusters": " ".join(map(str, clusters)),
         "truth": " ".join(number[first.truth[place]] for place in order),
@@ -124,7 +124,7 @@ def answers_of(entry: Mapping[str, Any]) -> CrossValidation:
             f"which older entries lack. Measure it again: {entry['command']}"
         )
     kept, by = entry["answers"], entry["clusters"]["by"]
-    emotions = tuple(kept["emotions"].split(", "))
+    emotions = tuple(kept["emotions"])
     truth = tuple(emotions[number] for number in _numbers(kept["truth"]))
     units, nobody = tuple(f"{number:08}" for number in _numbers(kept["clusters"])), ("",) * len(truth)
     clusters, dialogues = units if by == "speaker" else nobody, units if by == "dialogue" else nobody
@@ -217,11 +217,11 @@ def entry_problems(entry: Mapping[str, Any]) -> Iterator[str]:
     for name, pattern in SAFE_NAMES.items():
         if not re.fullmatch(pattern, str(entry.get(name, "name"))):
             yield f"{name} {entry[name]!r} is no file name"
-    emotions = {name.split(".")[1] for name in flat if name.startswith("per_emotion.")}
+    emotions = list(entry["per_emotion"]) if isinstance(entry.get("per_emotion"), Mapping) else []
     undefined = {emotion for emotion in emotions if flat.get(f"per_emotion.{emotion}.support") == 0}
     for name in NUMBERS + [f"per_emotion.{emotion}.{figure}" for emotion in emotions for figure in EMOTION_FIGURES]:
         value = flat.get(name, "missing")
-        may_lack = name == UNCOUNTED or name.split(".")[1] in undefined
+        may_lack = name == UNCOUNTED or name.removeprefix("per_emotion.").rpartition(".")[0] in undefined
         if not _finite(value) and not (value is None and may_lack):
             yield f"{name} is {value!r}"
     for name in LATER_COSTS:

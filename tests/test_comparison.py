@@ -177,7 +177,7 @@ def test_neighbours_table_lists_what_keeps_no_answers() -> None:
     put("audio/small", 57, parameters=20, stand_in=True)
     written = neighbours_table("sample")
     assert "| audio | audio/light | audio/small (stand-in) | +0.4" in written
-    assert "1 pairs were tested; after Holm's correction" in written
+    assert "Pairs tested: 1; after Holm's correction" in written
     assert written.endswith("left out until measured again: audio/old.")
 
 

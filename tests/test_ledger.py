@@ -234,6 +234,14 @@ def test_answers_of_gives_the_same_scores_and_intervals_again(by: str) -> None:
     assert not [name for name in read_ledger() if name.startswith("answers")]
 
 
+def test_answers_of_takes_any_name_of_an_emotion() -> None:
+    odd = report(["a, b", "no. 2"] * 4, [[0.8, 0.2]] * 8, emotions=("a, b", "no. 2"), clusters="aabbccdd")
+    measured = CrossValidation({7: odd}, "speakers-4-folds", ("text",), False, (1.0,), dict(COST))
+    made = {**entry_of(measured, recipe="text/svm", preset="full", command="fit"), "corpus": "own", "view": "all"}
+    record(made)
+    assert answers_of(read_entries("own")[0]).reports[7].predicted == ["a, b"] * 8
+
+
 def test_compare_entries_equals_the_comparison_of_what_was_measured() -> None:
     a, b = entry_told(7), entry_told(9, recipe="audio/mlp")
     there, here = compare_entries(a, b), compare(told(7), told(9))
