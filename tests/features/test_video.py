@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import json
 import shutil
 import sys
 import types
@@ -19,7 +20,19 @@ from emolab.corpora.sample.face import MEN, WOMEN, draw_performance, frame
 from emolab.features import cache, video
 from emolab.features.cache import Memory, Part
 from emolab.features.front import front_from_state
-from emolab.features.video import ActionUnits, FaceFrames, PretrainedFaces, clips_of, faces, find_face, read_clip
+from emolab.features.video import (
+    ActionUnits,
+    FaceFrames,
+    FaceNumbers,
+    FaceStatistics,
+    PretrainedFaces,
+    change_from_calm,
+    clips_of,
+    face_edges,
+    faces,
+    find_face,
+    read_clip,
+)
 
 FPS = 10
 UNITS = [f"AU{number:02d}_{kind}" for kind, n in (("r", 17), ("c", 18)) for number in range(n)]
@@ -212,6 +225,81 @@ def test_face_frames_are_small_and_come_back_from_their_state(tmp_path: Path) ->
         assert front.sizes()["size"] == 24
         assert sum(front.found_by(corpus).values()) == 2
         assert isinstance(front.found_by(corpus), Counter)
+
+
+def test_face_edges_have_places_and_slants() -> None:
+    places = FaceNumbers().feature_names
+    rows, columns = np.mgrid[:96, :96].astype(np.float32)
+    towards_middle = np.minimum(columns, 95 - columns)
+    for slope, slant in ((0.0, "level"), (-0.5, "rising"), (0.5, "falling")):
+        apart = rows - 69 - slope * (towards_middle - 33)  # from a line at the height of the mouth
+        line = 220 - 200 * np.exp(-np.square(apart / 3))
+        picture = np.repeat(line[None, :, :, None], 3, axis=3).astype(np.uint8)
+        (found,) = face_edges(picture)
+        strongest = places[found.argmax()]
+        assert strongest.startswith("mouth")
+        assert strongest.endswith(f" {slant}")
+        np.testing.assert_allclose(found, face_edges(picture[:, :, ::-1])[0], atol=1e-5)  # both halves are one
+        assert found.dtype == np.float32
+        assert np.square(np.square(found)).sum() == pytest.approx(1, abs=0.01)
+
+
+def test_face_edges_do_not_depend_on_light_size_or_other_frames() -> None:
+    pictures = drawn(n_frames=4)
+    rows = face_edges(pictures)
+    np.testing.assert_allclose(face_edges(pictures // 2 + 60), rows, atol=0.1)
+    np.testing.assert_array_equal(face_edges(pictures[2:3])[0], rows[2])
+    larger = face_edges(pictures.repeat(2, axis=1).repeat(2, axis=2))
+    assert np.corrcoef(rows[0], larger[0])[0, 1] > 0.9
+    assert face_edges(np.full((3, 24, 24, 3), 9, np.uint8)).tolist() == [[0.0] * 108] * 3
+    with pytest.raises(ValueError, match=r"faces are 16 pixels wide; expected at least 24.*Take a larger size"):
+        face_edges(np.zeros((3, 16, 16, 3), np.uint8))
+
+
+def test_a_face_that_stays_as_it_is_does_not_change() -> None:
+    rows = face_edges(drawn(n_frames=1).repeat(9, axis=0))
+    np.testing.assert_allclose(change_from_calm(rows), 0, atol=1e-6)
+    moved = np.array([[0.0], [0.0], [4.0], [8.0], [4.0], [1.0], [1.0], [1.0]], np.float32)
+    np.testing.assert_allclose(change_from_calm(moved)[:, 0], moved[:, 0] - 0.5)
+
+
+def test_face_numbers_and_statistics_are_scaled_and_come_back(tmp_path: Path) -> None:
+    for person in range(3):
+        write(tmp_path / f"{person}.mp4", drawn(person))
+    corpus = corpus_of(tmp_path, *[{"video_path": f"{person}.mp4"} for person in (0, 1, 2, 0)])
+    frames, vector = FaceNumbers(), FaceStatistics()
+    for front in (frames, vector):
+        front.fit(corpus)
+        values = front.transform(corpus)
+        assert values[0].dtype == np.float32
+        stacked = np.vstack(values)
+        np.testing.assert_allclose(stacked.mean(axis=0), 0, atol=1e-4)
+        assert set(np.round(stacked.std(axis=0), 2)) <= {0.0, 1.0}
+        assert len(set(front.feature_names)) == stacked.shape[1] == front.sizes()["n_features"]
+        again = front_from_state(json.loads(json.dumps(front.state())))
+        for one, other in zip(values, again.transform(corpus), strict=True):
+            np.testing.assert_array_equal(one, other)
+    assert [rows.shape for rows in frames.transform(corpus)] == [(10, 108)] * 4
+    assert frames.hop_s == 0.2
+    assert vector.transform(corpus).shape == (4, 324)
+    assert frames.feature_names[0] == "forehead outer upright"
+    assert vector.feature_names[-1] == "chin inner steeply falling, least"
+
+
+def test_face_statistics_of_one_picture_are_no_change(tmp_path: Path) -> None:
+    write(tmp_path / "a.mp4", drawn(n_frames=2))
+    (row,) = FaceStatistics().raw(corpus_of(tmp_path, {"video_path": "a.mp4"}))
+    np.testing.assert_array_equal(row, np.zeros(324))
+
+
+def test_face_statistics_of_a_real_film_are_numbers(ravdess_root: Path) -> None:
+    corpus = load_corpus("ravdess", ravdess_root)
+    corpus = corpus.select(corpus.table["video_path"].notna())
+    if not len(corpus):
+        pytest.skip("this RAVDESS has sound only")
+    (row,) = FaceStatistics().raw(corpus.select(np.arange(len(corpus)) == 0))
+    assert np.isfinite(row).all()
+    assert np.abs(row).max() > 0.05
 
 
 def test_pretrained_faces_tell_the_network_what_it_starts_from() -> None:
