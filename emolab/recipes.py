@@ -15,7 +15,7 @@ from emolab.corpora.ravdess import ACTION_UNITS
 from emolab.features.cache import source_digest
 from emolab.features.front import Front, SoundFrames, SoundVector, WordCounts, WordTokens
 from emolab.features.joined import Beside
-from emolab.features.video import ActionUnits, FaceFrames, PretrainedFaces
+from emolab.features.video import ActionUnits, FaceFrames, FaceStatistics, PretrainedFaces
 from emolab.late import How, LateFusion
 from emolab.recognizer import LightRecognizer, NetworkRecognizer, Recognizer
 from emolab.storage import cache_root
@@ -281,6 +281,10 @@ def _action_units() -> list[Front]:
     return [ActionUnits()]
 
 
+def _face_statistics() -> list[Front]:
+    return [FaceStatistics()]
+
+
 def _term_weights() -> list[Front]:
     return [WordCounts()]
 
@@ -444,6 +448,12 @@ RECIPES: Mapping[str, Recipe] = {
         Recipe("text/albert", "all of it trained", _pretrained("WordPieces", ALBERT, quick=12, full=4)),
         Recipe("text/bert", "all of it trained", _pretrained("WordPieces", BERT, quick=12, full=4)),
         Recipe("text/minilm", "all of it trained", _pretrained("WordPieces", MINILM, quick=12, full=3, **SMALL)),
+        Recipe(
+            "video/logistic-regression",
+            "changes of the face's edges, linear",
+            _light(_face_statistics, "logistic-regression"),
+        ),
+        Recipe("video/discriminant", "the same changes, linear", _light(_face_statistics, "discriminant")),
         Recipe(
             "video/cnn",
             "a small network for each face, attention over them",
