@@ -6,6 +6,7 @@ import hashlib
 import shutil
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from difflib import get_close_matches
 from functools import lru_cache
 from importlib.metadata import version
 from pathlib import Path
@@ -57,7 +58,8 @@ def recipe(name: str, *, preset: Preset = "quick", seed: int = 7, weights: str |
         ValueError: If the preset is unknown, or the recipe has no place for weights.
     """
     if name not in RECIPES:
-        raise KeyError(f"no recipe {name!r}; expected one of {', '.join(RECIPES)}.")
+        close = get_close_matches(name, RECIPES, n=5, cutoff=0.3) or list(RECIPES)[:5]
+        raise KeyError(f"no recipe {name!r}; did you mean {', '.join(close)}? emolab.recipes.RECIPES lists all.")
     if preset not in PRESETS:
         raise ValueError(f"no preset {preset!r}; expected one of {', '.join(PRESETS)}.")
     made = RECIPES[name].build(name, preset, seed)
@@ -293,6 +295,22 @@ def _term_and_character_weights() -> list[Front]:
     return [WordCounts(), WordCounts(characters=(2, 4), min_count=3)]
 
 
+def _dense_term_weights() -> list[Front]:
+    return [Beside(_term_weights(), scaled=True, dense=True)]
+
+
+def _sound_and_terms() -> list[Front]:
+    return [Beside(_functionals() + _term_weights(), scaled=True)]
+
+
+def _sound_terms_and_faces() -> list[Front]:
+    return [Beside(_functionals() + _term_weights() + _face_statistics(), scaled=True)]
+
+
+def _sound_and_units() -> list[Front]:
+    return [Beside(_functionals_of_more_voices() + _action_units())]
+
+
 def _mfccs() -> list[Front]:
     return [SoundFrames("mfcc", hop_s=MFCC_HOP_S)]
 
@@ -344,6 +362,8 @@ CHROMA_SIZES = {"channels": (24, 24, 48, 48, 96, 96), "n_hidden": 96}  # 2, 4 an
 SPEEDS = (0.92, 1.08)  # of the voices that training hears as well
 MLP = {"kind": "mlp", "n_hidden": (512, 256), "input_dropout": 0.5, "dropout": 0.6}  # many features, few utterances
 UNITS_MLP = {"kind": "mlp", "n_hidden": (256, 256), "input_dropout": 0.2, "dropout": 0.5}
+WORDS_MLP = {"kind": "mlp", "n_hidden": (128,), "input_dropout": 0.5, "dropout": 0.5}
+FACES_MLP = {"kind": "mlp", "n_hidden": (128,), "input_dropout": 0.3, "dropout": 0.5}
 MLP_TRAINING: Mapping[str, Any] = {"batch_size": 32, "learning_rate": 7e-4, "weight_decay": 0.3, "choose_by": "last"}
 MEL_SIZES = {"channels": (64, 64, 96, 96, 128, 128), "n_hidden": 96, "n_layers": 1, "n_dense": 128}
 BILSTM = {"kind": "word-lstm", "summary": "attention", "dropout": 0.5}
@@ -364,12 +384,39 @@ JOINS: Mapping[str, str] = {  # the names of `emolab.models.fusion.JOINS`, and w
     "cross-attention": "each modality asks the steps of the others",
     "transformer": "a Transformer over the modalities",
 }
+WAYS: Mapping[str, tuple[str, Mapping[str, Any]]] = {  # to make one answer of several
+    "late": ("probabilities averaged", {}),
+    "product": ("calibrated probabilities multiplied", {"how": "product", "calibrated": True}),
+    "weighted": ("calibrated probabilities weighed", {"how": "weighted", "calibrated": True}),
+    "stacked": ("a linear model judges the answers", {"how": "stacked", "calibrated": True}),
+}
+JUDGES: Mapping[str, Sequence[str]] = {  # recipes that judge for themselves
+    "mlp+characters": ("audio/mlp", "text/characters"),
+    "ensemble+characters": ("audio/ensemble", "text/characters"),
+    "ensemble+characters+faces": ("audio/ensemble", "text/characters", "video/discriminant"),
+    "ensemble+action-units": ("audio/ensemble", "video/action-units"),
+    "cnn-bilstm+bilstm": ("audio/cnn-bilstm", "text/bilstm"),
+    "cnn-bilstm+albert": ("audio/cnn-bilstm", "text/albert-frozen"),
+    "wav2vec2+bilstm": ("audio/wav2vec2-frozen", "text/bilstm"),
+    "vggish+bert": ("audio/vggish", "text/bert"),
+    "wav2vec2+resnet-transformer": ("audio/wav2vec2", "video/resnet-transformer"),
+    "cnn-bilstm+bilstm+cnn": ("audio/cnn-bilstm", "text/bilstm", "video/cnn"),
+}
+FITTED = ("ensemble+characters", "ensemble+characters+faces", "ensemble+action-units")  # in all ways
+LIGHT_JOIN: Mapping[str, Any] = {"quick": 12, "full": 24, "all_parts": True, **MLP_TRAINING}
+STATISTICS = _network(_functionals_of_more_voices, MLP, quick=8, full=24)
+WORDS = _network(_dense_term_weights, WORDS_MLP, quick=8, full=24)
+FACES_OF = _network(_face_statistics, FACES_MLP, quick=8, full=24)
+MEASURED = _network(_action_units, UNITS_MLP, quick=20, full=100)
 PAIRS: Mapping[str, tuple[Sequence[str | Build], Mapping[str, Any]]] = {  # what is joined, and how it is trained
     "cnn-bilstm+bilstm": (("audio/cnn-bilstm", "text/bilstm"), {"quick": 12, "full": 60}),
     "cnn-bilstm+albert": (("audio/cnn-bilstm", "text/albert-frozen"), {"quick": 12, "full": 60}),
     "wav2vec2+bilstm": (("audio/wav2vec2-frozen", "text/bilstm"), {"quick": 12, "full": 40}),
     "vggish+bert": (("audio/vggish", "text/bert"), {"quick": 5, "full": 10}),
     "wav2vec2+resnet-transformer": (("audio/wav2vec2", "video/resnet-transformer"), {"quick": 4, "full": 15}),
+    "statistics+words": ((STATISTICS, WORDS), LIGHT_JOIN),
+    "statistics+words+faces": ((STATISTICS, WORDS, FACES_OF), LIGHT_JOIN),
+    "statistics+action-units": ((STATISTICS, MEASURED), LIGHT_JOIN),
     "cnn-bilstm+bilstm+cnn": (("audio/cnn-bilstm", "text/bilstm", "video/cnn"), {"quick": 10, "full": 60}),
 }
 
@@ -487,7 +534,7 @@ RECIPES: Mapping[str, Recipe] = {
         Recipe(
             "fusion/early/logistic-regression",
             "sound statistics beside TF-IDF, linear",
-            _light(lambda: [Beside(_functionals() + _term_weights(), scaled=True)], "joined-logistic-regression"),
+            _light(_sound_and_terms, "joined-logistic-regression"),
         ),
         Recipe(
             "fusion/late/logistic-regression",
@@ -499,11 +546,11 @@ RECIPES: Mapping[str, Recipe] = {
             for pair, (members, how) in PAIRS.items()
             for join, about in JOINS.items()
         ),
-        Recipe(
-            "fusion/late/mlp+characters",
-            "statistics of sound and counts of words, averaged",
-            _late("audio/mlp", "text/characters"),
+        *(
+            Recipe(f"fusion/{way}/{members}", about, _late(*names, **how))
+            for members, names in JUDGES.items()
+            for way, (about, how) in WAYS.items()
+            if way == "late" or members in FITTED
         ),
-        Recipe("fusion/late/cnn-bilstm+bilstm", "both networks, averaged", _late("audio/cnn-bilstm", "text/bilstm")),
     )
 }

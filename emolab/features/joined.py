@@ -62,7 +62,8 @@ class Beside(_Joined):
         scaled: Bring each block to a mean squared length of 1 on the training part, so that a modality of many large
             numbers does not drown one of few small ones. Source: the weighting of multiple factor analysis, Escofier
             and Pagès 1994, by the length of rows instead of the first singular value.
-        dense: Give a dense float32 matrix even if a block is sparse, as networks want it.
+        dense: Give a dense float32 matrix even if a block is sparse, its numbers scaled to a mean square of 1, as
+            networks want it.
     """
 
     def __init__(
@@ -79,7 +80,8 @@ class Beside(_Joined):
         blocks = [front.transform(corpus.select(front.has(corpus))) for front in self.fronts]
         self.widths = [block.shape[1] for block in blocks]
         if self.scaled:
-            self.shares = [float(1 / np.sqrt(_square(block) / block.shape[0])) for block in blocks]
+            size = sum(self.widths) / len(blocks) if self.dense else 1.0
+            self.shares = [float(np.sqrt(size * block.shape[0] / _square(block))) for block in blocks]
 
     def transform(self, corpus: Corpus) -> Any:
         """Return (n_utterances, n_features), sparse where a block is and `dense` is off."""
