@@ -19,6 +19,7 @@ How = Literal["mean", "product", "weighted", "stacked"]
 HOWS: tuple[How, ...] = ("mean", "product", "weighted", "stacked")
 N_STEPS = 200  # of the search for weights; each brings them closer to the best
 LEAST = 1e-6  # probability; nothing is impossible, or one member could forbid an emotion to all
+TINY = 1e-12  # keeps a division by nothing away
 SUM_TOLERANCE = 0.01  # of probabilities from outside, which are often rounded
 STACK_PENALTIES = (0.01, 0.03, 0.1, 0.3, 1.0)
 TABLE = "front-posteriors.csv"
@@ -110,7 +111,7 @@ class LateFusion(Recognizer):
             return softmax(self._beside(logs) @ self.stack["coef"].T + self.stack["intercept"])
         if self.how == "product":
             return softmax(np.nansum(logs, axis=0))
-        weights = self.weights[:, None, None] * ~silent[..., None]
+        weights = np.maximum(self.weights, LEAST)[:, None, None] * ~silent[..., None]  # whoever is alone is heard
         sure = np.exp(logs) if self.calibrated else said
         return np.nansum(weights * sure, axis=0) / weights.sum(axis=0)
 
@@ -145,6 +146,11 @@ class LateFusion(Recognizer):
         targets, whole = valid.targets(), []
         for place, (member, own) in enumerate(zip(self.members, said, strict=True)):
             there = member.covers(valid)
+            if not there.any():
+                raise ValueError(
+                    f"{member.name} judges none of the {len(valid)} utterances of the validation part; expected some, "
+                    f'to choose by. Give its answers to them too, or take plain how="mean".'
+                )
             if self.calibrated:
                 self.sharpness[place] = fit_sharpness(np.log(np.maximum(own, LEAST)), targets[there])
             whole.append(np.full((len(valid), own.shape[1]), np.nan))
@@ -214,6 +220,11 @@ class Posteriors(Recognizer):
         if "utterance_id" not in table:
             raise ValueError(f"{path} has the columns {list(table)}; expected utterance_id and one column an emotion.")
         numbers = table.set_index("utterance_id").apply(pd.to_numeric, errors="coerce")
+        if others := [repr(column) for column in numbers if len(numbers) and numbers[column].isna().all()]:
+            raise ValueError(
+                f"column {', '.join(others)} of {path} holds no number; expected utterance_id and one column an "
+                "emotion, of probabilities. Leave other columns out."
+            )
         return cls(Path(path).stem, numbers, modalities)
 
     @property
@@ -229,7 +240,7 @@ class Posteriors(Recognizer):
         return []
 
     def _fit(self, train: Corpus, valid: Corpus) -> None:
-        if {*self.table.columns} != {*train.emotions}:
+        if sorted(self.table.columns) != sorted(train.emotions):
             raise ValueError(
                 f"{self.name} tells {list(self.table.columns)}, the corpus {list(train.emotions)}; expected the same "
                 "emotions. Rename the columns, or take the view that they were made for."
@@ -262,7 +273,8 @@ def likeliest_weights(probabilities: NDArray[np.float64], targets: NDArray[np.in
         targets: (n_utterances,) true emotions.
 
     Returns:
-        (n_members,), at least 0, sum 1. Source: mixture weights, Dempster, Laird and Rubin 1977.
+        (n_members,), at least 0, sum 1. Who judges alone neither gains nor loses by it. Source: mixture weights,
+        Dempster, Laird and Rubin 1977; the weights of those who are there sum to 1 as in Hunter 2004.
     """
     true = probabilities[:, np.arange(len(targets)), targets]  # (n_members, n_utterances)
     there = ~np.isnan(true)
@@ -270,8 +282,10 @@ def likeliest_weights(probabilities: NDArray[np.float64], targets: NDArray[np.in
     weights = np.full(len(true), 1 / len(true))
     for _ in range(N_STEPS):
         merits = weights[:, None] * true
-        shares = merits / np.maximum(merits.sum(axis=0), LEAST)
-        weights = shares.sum(axis=1) / shares.sum()
+        shares = merits / np.maximum(merits.sum(axis=0), TINY)
+        held = there / np.maximum((weights[:, None] * there).sum(axis=0), TINY)  # 1 where everybody judges
+        weights = (shares.sum(axis=1) + TINY) / (held.sum(axis=1) + TINY)
+        weights /= weights.sum()
     return weights
 
 
