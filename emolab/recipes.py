@@ -15,8 +15,8 @@ from typing import TYPE_CHECKING, Any, Literal
 from emolab.corpora.ravdess import ACTION_UNITS
 from emolab.features.cache import source_digest
 from emolab.features.front import Front, SoundFrames, SoundVector, WordCounts, WordTokens
-from emolab.features.joined import Beside
-from emolab.features.video import ActionUnits, FaceFrames, FaceStatistics, PretrainedFaces
+from emolab.features.joined import Beside, OneClock
+from emolab.features.video import ActionUnits, FaceFrames, FaceNumbers, FaceStatistics, PretrainedFaces
 from emolab.late import How, LateFusion
 from emolab.recognizer import LightRecognizer, NetworkRecognizer, Recognizer
 from emolab.storage import cache_root
@@ -311,6 +311,18 @@ def _sound_and_units() -> list[Front]:
     return [Beside(_functionals_of_more_voices() + _action_units())]
 
 
+def _sound_and_terms_for_networks() -> list[Front]:
+    return [Beside(_functionals() + _term_weights(), scaled=True, dense=True)]
+
+
+def _sound_terms_and_faces_for_networks() -> list[Front]:
+    return [Beside(_functionals() + _term_weights() + _face_statistics(), scaled=True, dense=True)]
+
+
+def _mfccs_and_faces() -> list[Front]:
+    return [OneClock([*_mfccs(), FaceNumbers()], hop_s=CLOCK_S)]
+
+
 def _mfccs() -> list[Front]:
     return [SoundFrames("mfcc", hop_s=MFCC_HOP_S)]
 
@@ -330,6 +342,7 @@ def _word_tokens() -> list[Front]:
 NEXT_SEED = 1000  # apart, so that neighbouring seeds share no member
 MFCC_HOP_S = 0.032  # seconds, 512 samples, as the recipe was published
 MEL_HOP_S = 0.020  # seconds; the network shortens time itself
+CLOCK_S = 2 * MFCC_HOP_S  # seconds; fine enough for a voice, and a face at 5 pictures a second is repeated three times
 TRAINING: Mapping[str, Any] = {  # few utterances: small steps, a rate that falls to nothing, and all epochs compete
     "batch_size": 16,
     "schedule": "cosine",
@@ -365,6 +378,9 @@ UNITS_MLP = {"kind": "mlp", "n_hidden": (256, 256), "input_dropout": 0.2, "dropo
 WORDS_MLP = {"kind": "mlp", "n_hidden": (128,), "input_dropout": 0.5, "dropout": 0.5}
 FACES_MLP = {"kind": "mlp", "n_hidden": (128,), "input_dropout": 0.3, "dropout": 0.5}
 MLP_TRAINING: Mapping[str, Any] = {"batch_size": 32, "learning_rate": 7e-4, "weight_decay": 0.3, "choose_by": "last"}
+JOINED_MLP = {"kind": "mlp", "n_hidden": (256, 128), "input_dropout": 0.5, "dropout": 0.5}
+JOINED_TRAINING: Mapping[str, Any] = {**MLP_TRAINING, "learning_rate": 2e-3}
+CLOCK_SIZES = {"channels": (48, 48, 64, 64), "strides": (1, 2, 1, 2), "n_hidden": 48, "n_layers": 1, "n_dense": 64}
 MEL_SIZES = {"channels": (64, 64, 96, 96, 128, 128), "n_hidden": 96, "n_layers": 1, "n_dense": 128}
 BILSTM = {"kind": "word-lstm", "summary": "attention", "dropout": 0.5}
 LSTM_SIZES = {"n_embedding": 128, "n_hidden": 128, "n_layers": 1, "n_dense": 64}
@@ -535,6 +551,31 @@ RECIPES: Mapping[str, Recipe] = {
             "fusion/early/logistic-regression",
             "sound statistics beside TF-IDF, linear",
             _light(_sound_and_terms, "joined-logistic-regression"),
+        ),
+        Recipe(
+            "fusion/early/logistic-regression+faces",
+            "the same, and changes of the face's edges, linear",
+            _light(_sound_terms_and_faces, "joined-logistic-regression"),
+        ),
+        Recipe(
+            "fusion/early/discriminant+action-units",
+            "sound statistics at three speeds beside measured faces, linear",
+            _all_parts(_light(_sound_and_units, "discriminant")),
+        ),
+        Recipe(
+            "fusion/early/mlp",
+            "sound statistics beside TF-IDF, two dense layers",
+            _all_parts(_network(_sound_and_terms_for_networks, JOINED_MLP, quick=12, full=24, **JOINED_TRAINING)),
+        ),
+        Recipe(
+            "fusion/early/mlp+faces",
+            "the same, and changes of the face's edges, two dense layers",
+            _all_parts(_network(_sound_terms_and_faces_for_networks, JOINED_MLP, quick=12, full=24, **JOINED_TRAINING)),
+        ),
+        Recipe(
+            "fusion/early/frames",
+            "MFCCs and the face's edges on one clock",
+            _network(_mfccs_and_faces, {**CNN_BILSTM, **CLOCK_SIZES}, quick=12, full=60, learning_rate=3e-3),
         ),
         Recipe(
             "fusion/late/logistic-regression",
