@@ -311,11 +311,11 @@ def _sound_and_units() -> list[Front]:
     return [Beside(_functionals_of_more_voices() + _action_units())]
 
 
-def _sound_and_terms_for_networks() -> list[Front]:
+def _dense_sound_and_terms() -> list[Front]:
     return [Beside(_functionals() + _term_weights(), scaled=True, dense=True)]
 
 
-def _sound_terms_and_faces_for_networks() -> list[Front]:
+def _dense_sound_terms_and_faces() -> list[Front]:
     return [Beside(_functionals() + _term_weights() + _face_statistics(), scaled=True, dense=True)]
 
 
@@ -565,12 +565,12 @@ RECIPES: Mapping[str, Recipe] = {
         Recipe(
             "fusion/early/mlp",
             "sound statistics beside TF-IDF, two dense layers",
-            _all_parts(_network(_sound_and_terms_for_networks, JOINED_MLP, quick=12, full=24, **JOINED_TRAINING)),
+            _all_parts(_network(_dense_sound_and_terms, JOINED_MLP, quick=12, full=24, **JOINED_TRAINING)),
         ),
         Recipe(
             "fusion/early/mlp+faces",
             "the same, and changes of the face's edges, two dense layers",
-            _all_parts(_network(_sound_terms_and_faces_for_networks, JOINED_MLP, quick=12, full=24, **JOINED_TRAINING)),
+            _all_parts(_network(_dense_sound_terms_and_faces, JOINED_MLP, quick=12, full=24, **JOINED_TRAINING)),
         ),
         Recipe(
             "fusion/early/frames",
