@@ -125,6 +125,10 @@ class LateFusion(Recognizer):
         """Lay log-probabilities side by side, (n_utterances, n_members * n_emotions); 0 is what says nothing."""
         return np.hstack(list(np.nan_to_num(logs - logs.mean(axis=2, keepdims=True))))
 
+    def _check_parts(self, train: Corpus, valid: Corpus) -> None:
+        for member in self.members:  # probabilities from outside ask for no rows of the training part
+            member._check_parts(train, valid)
+
     def _fit(self, train: Corpus, valid: Corpus) -> None:
         if self.how in ("weighted", "stacked") or self.calibrated:
             said = []

@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from emolab.corpora import Corpus
 from emolab.evaluation import evaluate
 from emolab.late import HOWS, How, LateFusion, Posteriors, likeliest_weights
+from emolab.recipes import recipe
 from emolab.recognizer import Recognizer
 
 EMOTIONS = ("angry", "calm", "sad")
@@ -322,6 +323,26 @@ def test_predict_leaves_out_who_has_no_row(how: How) -> None:
         np.testing.assert_allclose(said[1::2], first[1::2], atol=1e-5)
     assert fusion.covers(part).all()
     assert fusion.partial
+
+
+@pytest.mark.parametrize("how", HOWS)
+@pytest.mark.parametrize("modality", ["audio", "text"])
+def test_fit_of_probabilities_from_outside_needs_no_rows_of_the_training_part(how: How, modality: str) -> None:
+    train, valid = parts()
+    there = valid.table["utterance_id"]
+    members = [Posteriors("a", said_by(1.5, seed=0).loc[there], ["audio"])]
+    members += [Posteriors("b", said_by(1.0, seed=1).loc[there], [modality])]
+    fusion = LateFusion("published", members, how)
+    fusion.fit(train, valid)
+    assert evaluate(fusion, valid).metrics["wa"].value > 0.5
+
+
+def test_fit_asks_each_member_for_its_modality_before_any_learns() -> None:
+    rote, train = Rote(), parts()[0]
+    fusion = LateFusion("both", [rote, recipe("audio/logistic-regression")])
+    with pytest.raises(ValueError, match=r"audio/logistic-regression needs audio, but corpus 'by-hand' has only text"):
+        fusion.fit(train, train)
+    assert rote.fits == []
 
 
 @pytest.mark.parametrize("how", HOWS)
