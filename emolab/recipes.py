@@ -16,6 +16,7 @@ from emolab.corpora.ravdess import ACTION_UNITS
 from emolab.features.cache import source_digest
 from emolab.features.front import Front, SoundFrames, SoundVector, WordCounts, WordTokens
 from emolab.features.joined import Beside, OneClock
+from emolab.features.turns import Turns
 from emolab.features.video import ActionUnits, FaceFrames, FaceNumbers, FaceStatistics, PretrainedFaces
 from emolab.late import How, LateFusion
 from emolab.recognizer import LightRecognizer, NetworkRecognizer, Recognizer
@@ -69,7 +70,8 @@ def recipe(name: str, *, preset: Preset = "quick", seed: int = 7, weights: str |
 def _with_weights(recognizer: Recognizer, weights: str) -> Recognizer:
     """Put other published weights in the place of those of a recipe's only encoder, else word vectors under words."""
     members = [recognizer, *getattr(recognizer, "members", ())]
-    fronts: list[Any] = [front for member in members for front in member.fronts if hasattr(front, "weights")]
+    fronts: list[Any] = [front for member in members for front in member.fronts]
+    fronts = [part for front in fronts for part in getattr(front, "fronts", [front]) if hasattr(part, "weights")]
     fronts = [front for front in fronts if front.weights] or fronts  # encoders bring their own, word vectors need not
     if len(fronts) != 1:
         raise ValueError(
@@ -124,7 +126,19 @@ def _code_version() -> str:
 
 def _fingerprint(corpus: Corpus) -> list[str]:
     """Name everything in a part that training sees: labels, words, and the files as they are on disk."""
-    names = ["utterance_id", "emotion", "text", "audio_path", "video_path", "video_start", "video_end", "video_side"]
+    names = [
+        "utterance_id",
+        "dialogue_id",
+        "turn",
+        "speaker",
+        "emotion",
+        "text",
+        "audio_path",
+        "video_path",
+        "video_start",
+        "video_end",
+        "video_side",
+    ]
     columns = corpus.table[names].astype(object).fillna("")
     rows = ["\t".join(map(str, row)) for row in columns.itertuples(index=False)]
     paths = dict.fromkeys([*corpus.table["audio_path"].dropna(), *corpus.table["video_path"].dropna(), ACTION_UNITS])
@@ -221,6 +235,22 @@ def _all_parts(build: Build) -> Build:
     return built
 
 
+def _conversation(reach: Mapping[str, int], *, context: str = "recurrent", words: bool = True) -> Build:
+    """Make a recipe that hears turns around the judged one: words through a frozen encoder, or sound and words."""
+
+    def build(name: str, preset: Preset, seed: int) -> Recognizer:
+        from emolab.training import TrainingConfig
+
+        stand_in = words and preset == "quick"
+        fronts = [_said_words(stand_in, seed)] if words else _dense_sound_and_terms()
+        spec = {"kind": "conversation", "context": context}
+        config = TrainingConfig(n_epochs=12, **{**TRAINING, **TALK})
+        turns = Turns(fronts, before=reach.get("before", 0), after=reach.get("after", 0))
+        return NetworkRecognizer(name, [turns], spec, config, seed=seed, stand_in=stand_in)
+
+    return build
+
+
 def _averaged(build: Build, n: int) -> Build:
     """Make a recipe that averages `n` of another, from as many seeds."""
 
@@ -293,6 +323,12 @@ def _term_weights() -> list[Front]:
 
 def _term_and_character_weights() -> list[Front]:
     return [WordCounts(), WordCounts(characters=(2, 4), min_count=3)]
+
+
+def _said_words(stand_in: bool, seed: int) -> Front:
+    from emolab.features.pretrained import FrozenWords
+
+    return FrozenWords(MINILM, stand_in=stand_in, seed=seed)
 
 
 def _dense_term_weights() -> list[Front]:
@@ -375,6 +411,12 @@ CHROMA_SIZES = {"channels": (24, 24, 48, 48, 96, 96), "n_hidden": 96}  # 2, 4 an
 SPEEDS = (0.92, 1.08)  # of the voices that training hears as well
 MLP = {"kind": "mlp", "n_hidden": (512, 256), "input_dropout": 0.5, "dropout": 0.6}  # many features, few utterances
 UNITS_MLP = {"kind": "mlp", "n_hidden": (256, 256), "input_dropout": 0.2, "dropout": 0.5}
+TALK: Mapping[str, Any] = {"batch_size": 64, "weight_decay": 0.05, "choose_by": "loss"}
+AROUND: Mapping[str, tuple[str, Mapping[str, int]]] = {  # what is heard of a conversation
+    "alone": ("one turn at a time", {}),
+    "causal": ("eight turns before as well", {"before": 8}),
+    "future": ("eight turns before and eight after, which nobody has live", {"before": 8, "after": 8}),
+}
 WORDS_MLP = {"kind": "mlp", "n_hidden": (128,), "input_dropout": 0.5, "dropout": 0.5}
 FACES_MLP = {"kind": "mlp", "n_hidden": (128,), "input_dropout": 0.3, "dropout": 0.5}
 MLP_TRAINING: Mapping[str, Any] = {"batch_size": 32, "learning_rate": 7e-4, "weight_decay": 0.3, "choose_by": "last"}
@@ -586,6 +628,11 @@ RECIPES: Mapping[str, Recipe] = {
             Recipe(f"fusion/{join}/{pair}", about, _hybrid(join, *members, **how))
             for pair, (members, how) in PAIRS.items()
             for join, about in JOINS.items()
+        ),
+        *(
+            Recipe(f"conversation/{reach}/{of}", about, _conversation(turns, words=of == "minilm"))
+            for reach, (about, turns) in AROUND.items()
+            for of in ("minilm", "statistics+words")
         ),
         *(
             Recipe(f"fusion/{way}/{members}", about, _late(*names, **how))

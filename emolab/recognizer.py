@@ -32,7 +32,6 @@ FORMAT = 3  # of a saved recognizer
 CARD = "recognizer.json"
 WEIGHTS = "weights.safetensors"
 PIPELINE = "pipeline.joblib"
-OTHER_MODULES = ("emolab.late", "emolab.conversation")  # that have recognizers
 OWN = re.compile(r"(recognizer|weights|pipeline|front-\w+)\.\w+|member-\d+|\..*")  # what `save` writes
 
 
@@ -135,8 +134,7 @@ class Recognizer(ABC):
         folder = Path(folder)
         card = _read_card(folder)
         if card["kind"] not in Recognizer.kinds:  # of a module that nobody has imported yet
-            for module in OTHER_MODULES:
-                import_module(module)
+            import_module("emolab.late")
         recognizer = Recognizer.kinds[card["kind"]]._load(folder, card)
         recognizer.emotions, recognizer.train_s = tuple(card["emotions"]), card["train_s"]
         if card["history"]:

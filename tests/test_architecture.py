@@ -26,7 +26,7 @@ LAYERS = (  # a module may import from layers above its own in this list, never 
     ("models", "examples"),
     ("training",),
     ("recognizer",),
-    ("late", "conversation"),
+    ("late",),
     ("recipes",),
     ("cost", "evaluation"),
     ("ledger",),

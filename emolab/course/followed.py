@@ -9,7 +9,7 @@ import numpy as np
 from emolab.corpora.corpus import Corpus
 
 N_FOLLOWED = 5
-CASES: Mapping[tuple[bool, bool, bool], str] = {  # words, voice and face show the emotion: how tables call the case
+CASES: Mapping[tuple[bool, ...], str] = {  # words, voice and face show the emotion: how tables call the case
     (True, True, True): "all agree",
     (True, False, False): "words alone",
     (False, True, False): "voice alone",

@@ -13,7 +13,7 @@ from emolab.corpora.corpus import Corpus
 from emolab.features.front import Front, front_from_state
 
 
-class _Joined(Front):
+class Joined(Front):
     """Several front ends that are fitted, saved and loaded together."""
 
     def __init__(self, fronts: Sequence[Front | Mapping[str, Any]]) -> None:
@@ -28,6 +28,16 @@ class _Joined(Front):
     def partial(self) -> bool:  # type: ignore[override]
         """Whether there are several modalities, so that it can do without some."""
         return len(self.modalities) > 1
+
+    @property
+    def n_parameters(self) -> int:  # type: ignore[override]
+        """Numbers of the frozen networks that belong to them."""
+        return sum(front.n_parameters for front in self.fronts)
+
+    @property
+    def pretrained(self) -> str | None:  # type: ignore[override]
+        """Names of the published weights that they bring."""
+        return " + ".join(dict.fromkeys(front.pretrained for front in self.fronts if front.pretrained)) or None
 
     def has(self, corpus: Corpus) -> NDArray[np.bool_]:
         """Mask (n_utterances,): true where at least one modality is there."""
@@ -54,7 +64,7 @@ class _Joined(Front):
         return {"kind": type(self).__name__, "options": options, "learned": {}}
 
 
-class Beside(_Joined):
+class Beside(Joined):
     """Vectors of several front ends laid side by side, (n_utterances, n_features); zeros where a modality is missing.
 
     Args:
@@ -133,7 +143,7 @@ class Beside(_Joined):
         return joined.toarray().astype(np.float32) if self.dense else joined
 
 
-class OneClock(_Joined):
+class OneClock(Joined):
     """Frames of several front ends brought to one clock and laid side by side, (frames, n_features) an utterance.
 
     Where a step of the clock holds several frames of a source, their mean is taken; where a source is slower, its
@@ -180,20 +190,28 @@ def on_clock(frames: NDArray[np.floating], hop_s: float, clock_s: float) -> NDAr
     """Bring frames that come every `hop_s` seconds to a clock that ticks every `clock_s`.
 
     Args:
-        frames: (n_frames, n_features).
+        frames: (n_frames, n_features); each is taken to last until the next.
         hop_s: Seconds from frame to frame.
         clock_s: Seconds from tick to tick.
 
     Returns:
-        (n_ticks, n_features) float32: the mean of the frames that begin within a tick, or the frame that lasts through
-        it; as many ticks as the frames last, at least one.
+        (n_ticks, n_features) float32: the mean over each tick, in which a frame counts as long as it lasts there. As
+        many ticks as the frames fill, at least one if there are frames.
+
+    Raises:
+        ValueError: If one of the times is not positive.
     """
-    n_ticks = max(1, round(len(frames) * hop_s / clock_s))
-    edges = np.arange(n_ticks + 1) * clock_s / hop_s
-    starts = np.minimum(np.floor(edges[:-1] + 1e-6).astype(int), len(frames) - 1)
-    ends = np.clip(np.ceil(edges[1:] - 1e-6).astype(int), starts + 1, len(frames))
+    if min(hop_s, clock_s) <= 0:
+        raise ValueError(f"hop_s={hop_s}, clock_s={clock_s}; expected positive seconds. Correct the numbers.")
+    n_frames = len(frames)
+    if not n_frames:
+        return np.zeros((0, frames.shape[1]), dtype=np.float32)
+    n_ticks = max(1, round(n_frames * hop_s / clock_s))
+    edges = np.minimum(np.arange(n_ticks + 1) * clock_s / hop_s, n_frames)[:, None]  # in frames
+    whole = edges[:, 0].astype(int)
     sums = np.concatenate([np.zeros((1, frames.shape[1])), np.cumsum(frames, axis=0, dtype=np.float64)])
-    return ((sums[ends] - sums[starts]) / (ends - starts)[:, None]).astype(np.float32)
+    until = sums[whole] + (edges - whole[:, None]) * frames[np.minimum(whole, n_frames - 1)]  # from the beginning
+    return (np.diff(until, axis=0) / np.diff(edges, axis=0)).astype(np.float32)
 
 
 def _square(block: Any) -> float:

@@ -15,7 +15,7 @@ def build(spec: Mapping[str, Any]) -> nn.Module:
     Raises:
         ValueError: If the kind is unknown or a size does not belong to it.
     """
-    from emolab.models import audio, dense, fusion, pretrained, text, vggish, video
+    from emolab.models import audio, conversation, dense, fusion, pretrained, text, vggish, video
 
     kinds: dict[str, tuple[Any, Any]] = {
         "cnn-bilstm": (audio.CnnBiLstm, audio.CnnBiLstmConfig),
@@ -29,6 +29,7 @@ def build(spec: Mapping[str, Any]) -> nn.Module:
         "resnet-transformer": (video.ResNetTransformer, video.ResNetTransformerConfig),
         "i3d": (video.I3d, video.I3dConfig),
         "mlp": (dense.Mlp, dense.MlpConfig),
+        "conversation": (conversation.Conversation, conversation.ConversationConfig),
         "vggish": (vggish.Vggish, vggish.VggishConfig),
         "fusion": (fusion.Fusion, fusion.FusionConfig),
     }
