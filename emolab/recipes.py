@@ -244,7 +244,7 @@ def _conversation(reach: Mapping[str, int], *, context: str = "recurrent", words
         stand_in = words and preset == "quick"
         fronts = [_said_words(stand_in, seed)] if words else _dense_sound_and_terms()
         spec = {"kind": "conversation", "context": context}
-        config = TrainingConfig(n_epochs=12, **{**TRAINING, **TALK})
+        config = TrainingConfig(n_epochs=12 if preset == "quick" else 20, **{**TRAINING, **TALK})
         turns = Turns(fronts, before=reach.get("before", 0), after=reach.get("after", 0))
         return NetworkRecognizer(name, [turns], spec, config, seed=seed, stand_in=stand_in)
 
@@ -411,7 +411,7 @@ CHROMA_SIZES = {"channels": (24, 24, 48, 48, 96, 96), "n_hidden": 96}  # 2, 4 an
 SPEEDS = (0.92, 1.08)  # of the voices that training hears as well
 MLP = {"kind": "mlp", "n_hidden": (512, 256), "input_dropout": 0.5, "dropout": 0.6}  # many features, few utterances
 UNITS_MLP = {"kind": "mlp", "n_hidden": (256, 256), "input_dropout": 0.2, "dropout": 0.5}
-TALK: Mapping[str, Any] = {"batch_size": 64, "weight_decay": 0.05, "choose_by": "loss"}
+TALK: Mapping[str, Any] = {"batch_size": 64, "weight_decay": 0.05, "choose_by": "last"}
 AROUND: Mapping[str, tuple[str, Mapping[str, int]]] = {  # what is heard of a conversation
     "alone": ("one turn at a time", {}),
     "causal": ("eight turns before as well", {"before": 8}),

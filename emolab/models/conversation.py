@@ -23,7 +23,7 @@ class ConversationConfig:
     context: Literal["recurrent", "attention"] = "recurrent"
     both_ways: bool = False  # whether the turns that come later are read as well, from the last to the first
     n_hidden: int = 128  # numbers that describe a turn
-    n_context: int = 64  # numbers that describe what was said around it
+    n_context: int = 128  # numbers that describe what was said around it
     n_heads: int = 4
     longest: int = 64  # turns that attention can tell apart by how far away they are
     dropout: float = 0.5  # of the vectors, and before the output
