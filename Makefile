@@ -6,10 +6,22 @@ VENV ?= .venv
 BIN = $(VENV)/bin
 CHAPTERS ?=
 JOBS ?= 1
+JOINS = concat add gated tensor cross-attention transformer
+WAYS = late product weighted stacked
+PAIRS = cnn-bilstm+bilstm cnn-bilstm+albert wav2vec2+bilstm vggish+bert wav2vec2+resnet-transformer cnn-bilstm+bilstm+cnn
 SAMPLE_RECIPES = audio/classical-random-forest audio/logistic-regression audio/random-forest audio/svm audio/discriminant audio/mlp audio/ensemble \
-	audio/cnn-bilstm audio/cnn-bilstm-mel audio/cnn-2d audio/lstm audio/wav2vec2-frozen audio/vggish \
-	text/logistic-regression text/random-forest text/svm text/characters text/bilstm text/lstm text/bert-frozen text/bert video/cnn video/resnet-transformer video/i3d \
-	fusion/early/logistic-regression fusion/late/logistic-regression fusion/late/mlp+characters fusion/early/cnn-bilstm+bilstm fusion/late/cnn-bilstm+bilstm
+	audio/cnn-bilstm audio/cnn-bilstm-mel audio/cnn-2d audio/lstm audio/wav2vec2-frozen audio/wav2vec2 audio/vggish \
+	text/logistic-regression text/random-forest text/svm text/characters text/bilstm text/lstm text/albert-frozen text/bert-frozen text/bert \
+	video/logistic-regression video/discriminant video/cnn video/resnet-transformer video/i3d \
+	fusion/early/logistic-regression fusion/early/logistic-regression+faces fusion/early/mlp fusion/early/mlp+faces fusion/early/frames \
+	fusion/late/logistic-regression fusion/late/mlp+characters \
+	$(WAYS:%=fusion/%/ensemble+characters) $(WAYS:%=fusion/%/ensemble+characters+faces) \
+	$(JOINS:%=fusion/%/statistics+words) $(JOINS:%=fusion/%/statistics+words+faces) \
+	$(PAIRS:%=fusion/concat/%) $(PAIRS:%=fusion/late/%) fusion/cross-attention/cnn-bilstm+bilstm fusion/gated/cnn-bilstm+bilstm \
+	conversation/alone/statistics+words conversation/causal/statistics+words conversation/future/statistics+words
+FUSED_RAVDESS = fusion/early/discriminant+action-units $(WAYS:%=fusion/%/ensemble+action-units) $(JOINS:%=fusion/%/statistics+action-units) \
+	text/characters fusion/product/ensemble+characters
+TALK_MELD = conversation/alone/minilm conversation/causal/minilm conversation/future/minilm
 LIGHT_RAVDESS = audio/classical-logistic-regression audio/classical-random-forest audio/logistic-regression \
 	audio/random-forest audio/svm audio/discriminant audio/mlp audio/ensemble video/action-units-svm video/action-units-mlp
 LIGHT_MELD = text/logistic-regression text/random-forest text/svm text/characters text/lstm text/bilstm
@@ -59,7 +71,8 @@ results: setup  ## measure the results tables again, RAVDESS and MELD included (
 	@$(BIN)/emolab fit $(LIGHT_RAVDESS) --corpus ravdess --preset full --seeds 7 8 9 --record
 	@$(BIN)/emolab fit audio/cnn-bilstm audio/cnn-bilstm-mel --corpus ravdess --preset full --seeds 7 --record
 	@$(BIN)/emolab fit $(LIGHT_MELD) --corpus meld --preset full --seeds 7 8 9 --record
-	@$(BIN)/emolab fit text/minilm-frozen text/minilm --corpus meld --preset full --seeds 7 --record
+	@$(BIN)/emolab fit $(FUSED_RAVDESS) --corpus ravdess --preset full --seeds 7 8 9 --record
+	@$(BIN)/emolab fit text/minilm-frozen text/minilm $(TALK_MELD) --corpus meld --preset full --seeds 7 8 9 --record
 	@$(BIN)/emolab fit $(SAMPLE_RECIPES) --corpus sample --seeds 7 --record
 	@$(BIN)/emolab refresh
 
