@@ -24,10 +24,19 @@ class Turns(Joined):
         fronts: One front end that gives a vector, or layers, an utterance.
         before: Turns heard before the judged one, at most.
         after: Turns heard after it, which nobody can in a live conversation.
+
+    Raises:
+        ValueError: If there is not one front end, or before or after is negative.
     """
 
     def __init__(self, fronts: Sequence[Front | Mapping[str, Any]], *, before: int = 8, after: int = 0) -> None:
         super().__init__(fronts)
+        if len(self.fronts) != 1:
+            raise ValueError(
+                f"{len(self.fronts)} front ends; expected one. Lay several side by side with Beside(fronts)."
+            )
+        if min(before, after) < 0:
+            raise ValueError(f"before={before}, after={after}; expected 0 or more turns. Correct the numbers.")
         self.before, self.after = before, after
         self.mean: NDArray[np.float64] = np.zeros(1)
         self.deviation: NDArray[np.float64] = np.ones(1)
@@ -73,7 +82,8 @@ class Turns(Joined):
     def _vectors(self, corpus: Corpus) -> tuple[NDArray[np.float32], bool]:
         """Return (n_utterances, n_features), scaled, and whether they are averages of layers."""
         rows = self.fronts[0].transform(corpus)
-        array = np.asarray(rows if isinstance(rows, np.ndarray) else np.stack(list(rows)), dtype=np.float32)
+        rows = rows.toarray() if hasattr(rows, "toarray") else np.stack(list(rows))  # counts of words are sparse
+        array = np.asarray(rows, dtype=np.float32)
         if layered := array.ndim == 3:
             array = array - array.mean(axis=2, keepdims=True)
             array = (array / np.maximum(array.std(axis=2, keepdims=True), SMALLEST_DEVIATION)).mean(axis=1)
