@@ -144,11 +144,15 @@ def faces(corpus: Corpus, *, size: int = SIZE, fps: float = FPS) -> list[Faces]:
         ValueError: If utterances have no film, or films cannot be read; they are named.
         FileNotFoundError: If films are missing; they are named.
     """
-    code = source_digest(__file__, media.__file__)
-    version = f"{code} size={size} fps={fps} detector={_detector_file()}"
-    compute = partial(_packed_face, size=size, fps=fps)
+    compute, version = partial(_packed_face, size=size, fps=fps), _faces_version(size, fps)
     packed = cached_features("faces", clips_of(corpus), compute, version=version, progress="faces")
     return [_unpacked(array, size) for array in packed]
+
+
+def _faces_version(size: int, fps: float) -> str:
+    """Tell apart faces that were found, cut out or measured in another way."""
+    code = source_digest(__file__, media.__file__)
+    return f"{code} size={size} fps={fps} detector={_detector_file()}"
 
 
 def _packed_face(clip: Part, *, size: int, fps: float) -> Pictures:
@@ -286,8 +290,13 @@ class FaceNumbers(FaceFrames):
         return 1 / float(self.options["fps"])
 
     def raw(self, corpus: Corpus) -> list[NDArray[np.float32]]:
-        """Return the numbers before scaling."""
-        return [change_from_calm(face_edges(face.pictures)) for face in faces(corpus, **self.options)]
+        """Return the numbers before scaling, from the cache where they are there."""
+        clips = clips_of(corpus)
+        found = dict(zip(clips, faces(corpus, **self.options), strict=True))
+        version = _faces_version(**self.options)
+        return cached_features(
+            "face-numbers", clips, lambda clip: change_from_calm(face_edges(found[clip].pictures)), version=version
+        )
 
     def fit(self, corpus: Corpus) -> None:
         """Learn mean and deviation of each number."""
