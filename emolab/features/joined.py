@@ -91,7 +91,11 @@ class Beside(Joined):
         self.widths = [block.shape[1] for block in blocks]
         if self.scaled:
             size = sum(self.widths) / len(blocks) if self.dense else 1.0
-            self.shares = [float(np.sqrt(size * block.shape[0] / _square(block))) for block in blocks]
+            squares = [_square(block) for block in blocks]  # 0 where a front end found nothing that differs
+            self.shares = [
+                float(np.sqrt(size * block.shape[0] / square)) if square else 1.0
+                for block, square in zip(blocks, squares, strict=True)
+            ]
 
     def transform(self, corpus: Corpus) -> Any:
         """Return (n_utterances, n_features), sparse where a block is and `dense` is off."""
@@ -122,7 +126,7 @@ class Beside(Joined):
         """Return one block, or its versions, with rows of zeros where its modality is missing."""
         from scipy import sparse
 
-        front, share = self.fronts[place], self.shares[place]
+        front, share = self.fronts[place], float(self.shares[place])  # a numpy number would turn float32 into float64
         there = front.has(corpus)
         if not there.any():
             return [np.zeros((len(corpus), self.widths[place]), dtype=np.float32)]
