@@ -18,6 +18,7 @@ from emolab.models.steps import real_steps
 
 N_POOLED = 16  # batches whose utterances are sorted by length together: little padding, yet no fixed order
 N_NAMED = 5  # an error names this many offenders
+FAINTEST = 1e-20  # power; where no voice is, nothing is mixed in
 QUIETER_DB = 20.0  # what is mixed in is at most so far below the level that is asked for
 
 
@@ -139,14 +140,16 @@ class SoundChanges:
     def __call__(self, inputs: tuple[Tensor, ...], random: torch.Generator) -> tuple[Tensor, ...]:
         """Change the first modality of a batch; what is drawn depends on `random` alone."""
         sound, lengths, *others = inputs
+        if not lengths.any():  # fusion may meet a batch without any sound
+            return inputs
         if self.max_tempo:
             tempo = 1 + self.max_tempo * (2 * torch.rand((), generator=random).item() - 1)
-            lengths = (lengths / tempo).long().clamp(min=1)
+            lengths = (lengths / tempo).long().clamp(min=1) * (lengths > 0)  # what is missing stays missing
             n_frames = max(int(lengths.max()), 1)
             sound = F.interpolate(sound.transpose(1, 2), size=n_frames, mode="linear").transpose(1, 2)
         if self.max_delay:
             moved = torch.arange(sound.shape[1]) + self._drawn(len(sound), self.max_delay, random)
-            frames = torch.minimum(moved.clamp(min=0).to(lengths.device), lengths[:, None] - 1)
+            frames = torch.minimum(moved.clamp(min=0).to(lengths.device), (lengths[:, None] - 1).clamp(min=0))
             sound = sound.gather(1, frames[..., None].expand_as(sound))
         if self.max_shift:
             moved = torch.arange(sound.shape[2]) + self._drawn(len(sound), self.max_shift, random)
@@ -175,7 +178,7 @@ class SoundChanges:
         mean, deviation = (sound.new_tensor(values) for values in (self.mean, self.deviation))
         power = 10 ** ((sound * deviation + mean) / 10)  # (batch, frames, bands)
         real = real_steps(lengths, sound.shape[1])[..., None]
-        voice = (power * real).sum(dim=(1, 2), keepdim=True) / (lengths[:, None, None] * sound.shape[2])
+        voice = (power * real).sum(dim=(1, 2), keepdim=True) / (lengths.clamp(min=1)[:, None, None] * sound.shape[2])
         added = torch.zeros_like(power)
         if self.noise_db is not None:
             grain = torch.rand(power.shape, generator=random).clamp(min=1e-6).log().neg().to(power.device)
@@ -183,7 +186,7 @@ class SoundChanges:
         if self.other_db is not None:
             other = torch.randperm(len(sound), generator=random).to(power.device)
             share = self._softer(self.other_db, len(sound), random).to(power.device)
-            added = added + (power * real)[other] * share * voice / voice[other]
+            added = added + (power * real)[other] * share * voice / voice[other].clamp(min=FAINTEST)
         gain = self.max_gain_db * (2 * torch.rand(len(sound), 1, 1, generator=random) - 1)
         return (10 * (power + added).log10() + gain.to(power.device) - mean) / deviation
 

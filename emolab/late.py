@@ -134,14 +134,14 @@ class LateFusion(Recognizer):
             said = []
             for member in self.members:
                 with _validation_held_back(member) as again:
-                    member.fit(train, valid)
+                    member.fit(*_covered(member, train, valid))
                     said.append(member.predict_proba(valid.select(member.covers(valid))))
                 if again:
-                    member.fit(train, valid)
+                    member.fit(*_covered(member, train, valid))
             self._fit_join(said, valid)
         else:
             for member in self.members:
-                member.fit(train, valid)
+                member.fit(*_covered(member, train, valid))
 
     def _fit_join(self, said: Sequence[Probabilities], valid: Corpus) -> None:
         """Choose sharpness, then weights or the second model, by what members say of a part that they did not learn."""
@@ -243,6 +243,9 @@ class Posteriors(Recognizer):
     def _lacking(self, corpus: Corpus) -> list[str]:
         return []
 
+    def _check_parts(self, train: Corpus, valid: Corpus) -> None:
+        """Nothing is learned, so nothing can be missing."""
+
     def _fit(self, train: Corpus, valid: Corpus) -> None:
         if sorted(self.table.columns) != sorted(train.emotions):
             raise ValueError(
@@ -267,6 +270,13 @@ class Posteriors(Recognizer):
     def _load(cls, folder: Path, card: Mapping[str, Any]) -> Posteriors:
         table = cls.read(folder / TABLE).table
         return cls(card["name"], table, card["modalities"])
+
+
+def _covered(member: Recognizer, *parts: Corpus) -> Iterator[Corpus]:
+    """Leave out what a member cannot learn from; all of it stays where there would be nothing left."""
+    for part in parts:
+        there = member.covers(part)
+        yield part.select(there) if there.any() and not there.all() else part
 
 
 def likeliest_weights(probabilities: NDArray[np.float64], targets: NDArray[np.int64]) -> NDArray[np.float64]:

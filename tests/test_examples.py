@@ -154,3 +154,20 @@ def test_pictures_are_padded_as_bytes() -> None:
     assert batch.dtype == torch.uint8
     assert batch.shape == (2, 3, 4, 4, 3)
     assert lengths.tolist() == [3, 1]
+
+
+def test_what_is_missing_stays_missing_and_one_of_several_modalities_may_be() -> None:
+    change = SoundChanges(n_stretches=1, max_tempo=0.2, max_delay=3, max_shift=1, noise_db=-5, other_db=-5)
+    sound = torch.randn(4, 30, 16) * torch.tensor([1.0, 0.0, 1.0, 1.0])[:, None, None]
+    inputs = (sound, torch.tensor([30, 0, 20, 10]))
+    changed, lengths = change.on_scale(*BANDS)(inputs, torch.Generator().manual_seed(8))
+    assert lengths.tolist()[1] == 0 < lengths[[0, 2, 3]].min()
+    assert changed.isfinite().all()
+    nothing = (torch.zeros(2, 0), torch.zeros(2, dtype=torch.int64))
+    assert change(nothing, torch.Generator()) == nothing
+    ragged_pair = [[np.ones((2, 3)), np.ones((0, 3))], [np.ones(0, int), np.ones(4, int)]]
+    values, n_values, words, n_words, _ = Examples(ragged_pair, np.array([0, 1])).batch([0, 1])
+    assert (values.shape, words.shape) == ((2, 2, 3), (2, 4))
+    assert (n_values.tolist(), n_words.tolist()) == ([2, 0], [0, 4])
+    with pytest.raises(ValueError, match=r"1 arrays of inputs\[0\] have no steps, first at \[1\]"):
+        Examples([ragged_pair[0], [np.ones(4, int), np.ones(0, int)]], np.array([0, 1]))

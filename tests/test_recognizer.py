@@ -277,12 +277,16 @@ def test_recipes_are_made_unfitted_and_named(name: str) -> None:
     assert recognizer.name == name
     assert recognizer.emotions == ()
     modalities = set(recognizer.modalities)
-    assert len(modalities) > 1 if name.startswith(("fusion", "conversation")) else modalities == {name.split("/")[0]}
+    kind = name.split("/")[0]
+    assert modalities <= {"audio", "text", "video"}
+    assert {"fusion": len(modalities) > 1, "conversation": "text" in modalities}.get(kind, modalities == {kind})
 
 
 def test_recipe_lists_what_there_is() -> None:
-    with pytest.raises(KeyError, match=r"no recipe 'audio/nothing'; expected one of audio/logistic-regression"):
+    with pytest.raises(KeyError, match=r"no recipe 'audio/nothing'; did you mean audio/.*RECIPES lists all"):
         recipe("audio/nothing")
+    with pytest.raises(KeyError, match=r"did you mean fusion/gated/cnn-bilstm\+bilstm"):
+        recipe("fusion/gate/cnn-bilstm+bilstm")
     with pytest.raises(ValueError, match=r"no preset 'slow'; expected one of quick, full"):
         recipe("audio/svm", preset="slow")  # type: ignore[arg-type]
 
@@ -387,3 +391,51 @@ def test_training_hears_more_voices_and_prediction_does_not(fold: Fold) -> None:
     for recognizer in (*makers, light(front, WordCounts(min_count=1))):
         recognizer.fit(fold.train, fold.valid)
         assert recognizer.predict_proba(fold.test).shape == (16, 2)
+
+
+PARTIAL = {
+    "early": lambda: light(SoundVector("functionals"), WordCounts(min_count=1)),
+    "hybrid": lambda: tiny_fusion(modality_dropout=0.3),
+    "late": tiny_late_fusion,
+}
+
+
+@pytest.mark.parametrize("kind", PARTIAL)
+def test_fusion_does_without_a_modality_and_says_when_nothing_is_left(kind: str, fold: Fold) -> None:
+    recognizer = PARTIAL[kind]()
+    recognizer.fit(fold.train, fold.valid)
+    assert recognizer.partial
+    both = recognizer.predict_proba(fold.test)
+    for hidden in ("audio", "text"):
+        alone = recognizer.predict_proba(fold.test.without(hidden))
+        np.testing.assert_allclose(alone.sum(axis=1), 1)
+        assert recognizer.predict(fold.test.without(hidden)) == fold.test.table["emotion"].tolist()
+        assert (alone != both).any()
+    table = fold.test.table.copy()
+    table.loc[::2, "text"] = pd.NA
+    mixed = recognizer.predict_proba(replace(fold.test, table=table))
+    np.testing.assert_allclose(mixed[1::2], both[1::2], atol=1e-5)
+    np.testing.assert_allclose(mixed[::2], recognizer.predict_proba(fold.test.without("text"))[::2], atol=1e-5)
+    table.loc[0, "audio_path"] = pd.NA
+    with pytest.raises(ValueError, match=r"1 of 16 utterances of corpus 'tones' have none of audio, text: c0"):
+        recognizer.predict_proba(replace(fold.test, table=table))
+    assert recognizer.covers(replace(fold.test, table=table)).tolist() == [False] + [True] * 15
+
+
+@pytest.mark.parametrize("kind", PARTIAL)
+def test_fusion_learns_from_utterances_that_lack_a_modality(kind: str, fold: Fold) -> None:
+    table = fold.train.table.copy()
+    table.loc[:3, "text"], table.loc[4:7, "audio_path"] = pd.NA, pd.NA
+    recognizer = PARTIAL[kind]()
+    recognizer.fit(replace(fold.train, table=table), fold.valid)
+    assert recognizer.predict(fold.test) == fold.test.table["emotion"].tolist()
+
+
+def test_one_modality_needs_what_it_needs(fold: Fold) -> None:
+    recognizer = tiny_reader()
+    recognizer.fit(fold.train, fold.valid)
+    assert not recognizer.partial
+    with pytest.raises(ValueError, match="text/tiny needs text, but corpus 'tones' has only audio"):
+        recognizer.predict_proba(fold.test.without("text"))
+    with pytest.raises(KeyError, match="no modality 'smell'; expected some of audio, text, video"):
+        fold.test.without("smell")

@@ -289,3 +289,21 @@ def test_predict_logits_keeps_the_order_and_the_mode_for_any_batch_size() -> Non
     assert one_by_one.shape == (17, 3)
     assert one_by_one.dtype == np.float32
     assert model.training
+
+
+class WithHeads(Scripted):
+    """Gives auxiliary logits in training: a second head that is right, a third that says nothing."""
+
+    def forward(self, features: Tensor, lengths: Tensor) -> Tensor:
+        logits = super().forward(features, lengths)
+        return torch.stack([logits, 2 * logits, 0 * logits], dim=2) if self.training else logits
+
+
+def test_auxiliary_heads_add_their_share_to_the_loss_and_judge_nothing() -> None:
+    still = replace(QUICK, n_epochs=1, learning_rate=1e-12, weight_decay=0.0)
+    plain = train(Scripted(), still)
+    helped = train(WithHeads(), replace(still, auxiliary=0.5))
+    assert helped.valid_loss == plain.valid_loss
+    truth, level = torch.from_numpy(clips(1).targets), torch.tensor([2.0, 0.0, 0.0])
+    right, silent = (F.cross_entropy(logits.expand(len(truth), 3), truth).item() for logits in (2 * level, 0 * level))
+    assert helped.train_loss[0] == pytest.approx(plain.train_loss[0] + 0.5 * (right + silent) / 2, rel=1e-4)
