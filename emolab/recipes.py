@@ -453,6 +453,12 @@ JUDGES: Mapping[str, Sequence[str]] = {  # recipes that judge for themselves
     "ensemble+characters": ("audio/ensemble", "text/characters"),
     "ensemble+characters+faces": ("audio/ensemble", "text/characters", "video/discriminant"),
     "ensemble+action-units": ("audio/ensemble", "video/action-units"),
+    "every-type+action-units": (  # each sense alone, and both joined before and in the middle
+        "audio/ensemble",
+        "video/action-units",
+        "fusion/early/discriminant+action-units",
+        "fusion/tensor/statistics+action-units",
+    ),
     "cnn-bilstm+bilstm": ("audio/cnn-bilstm", "text/bilstm"),
     "cnn-bilstm+albert": ("audio/cnn-bilstm", "text/albert-frozen"),
     "wav2vec2+bilstm": ("audio/wav2vec2-frozen", "text/bilstm"),
@@ -460,7 +466,12 @@ JUDGES: Mapping[str, Sequence[str]] = {  # recipes that judge for themselves
     "wav2vec2+resnet-transformer": ("audio/wav2vec2", "video/resnet-transformer"),
     "cnn-bilstm+bilstm+cnn": ("audio/cnn-bilstm", "text/bilstm", "video/cnn"),
 }
-FITTED = ("ensemble+characters", "ensemble+characters+faces", "ensemble+action-units")  # in all ways
+FITTED = (
+    "ensemble+characters",
+    "ensemble+characters+faces",
+    "ensemble+action-units",
+    "every-type+action-units",
+)  # in all ways
 LIGHT_JOIN: Mapping[str, Any] = {"quick": 12, "full": 24, "all_parts": True, **MLP_TRAINING}
 STATISTICS = _network(_functionals_of_more_voices, MLP, quick=8, full=24)
 WORDS = _network(_dense_term_weights, WORDS_MLP, quick=8, full=24)
