@@ -12,7 +12,7 @@ import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 
 from emolab.evaluation import Interval
-from emolab.ledger import ABOUT, HEADLINES, SAME, compare_entries, notes, read_entries, read_ledger
+from emolab.ledger import ABOUT, HEADLINES, SAME, compare_entries, hears_later_turns, notes, read_entries, read_ledger
 
 SIZES: Mapping[str, str] = {  # class: the rule; an average of several is as large as its largest part
     "light": "no network",
@@ -114,6 +114,7 @@ def neighbours(entries: Sequence[Mapping[str, Any]], *, cost: str = "parameters"
     Returns:
         A row a pair, by modalities and then cost.
     """
+    entries = [entry for entry in entries if not hears_later_turns(entry["recipe"])]
     usable = [entry for entry in entries if _is_testable(entry, cost)]
     groups: dict[tuple[Any, ...], list[Mapping[str, Any]]] = {}
     for entry in sorted(usable, key=lambda entry: (len(entry["modalities"]), entry["modalities"], entry["cost"][cost])):
@@ -232,7 +233,8 @@ def markdown(table: pd.DataFrame) -> str:
 
 
 def _ordered(entries: pd.DataFrame) -> pd.DataFrame:
-    """Sort rows of the ledger by number of modalities, modalities and parameters, and tell their sizes."""
+    """Sort rows by number of modalities, modalities and parameters, tell their sizes; leave later turns to others."""
+    entries = entries[~entries["recipe"].map(hears_later_turns).astype(bool)]
     sizes = [size_class(entry) for entry in entries.to_dict(orient="records")]
     joined = entries["modalities"].map(" + ".join)
     ordered = entries.assign(size=sizes, n_modalities=entries["modalities"].map(len), modalities=joined)

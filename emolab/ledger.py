@@ -42,6 +42,7 @@ LIBRARIES = ("emolab", "numpy", "torch", "scikit-learn")
 SAFE = r"\w[\w.+-]*"
 SAFE_NAMES = {"corpus": SAFE, "recipe": f"{SAFE}(/{SAFE})*"}
 EXPLANATIONS = "explain-"  # files beside the ledger that belong to the explanations
+LATER = "conversation/future/"
 HEADLINES = ("ua", "wa", "weighted_f1")
 HEADER = """\
 | recipe | modalities | UA | WA | weighted F1 | n | protocol | preset | seeds | parameters | train s |
@@ -297,17 +298,34 @@ def _column(name: str) -> str:
 
 
 def results_table(corpus: str) -> str:
-    """Write the ledger of a corpus as a markdown table, by modalities, the best UA first, chance level at the end."""
+    """Write the ledger of a corpus as a markdown table, by modalities, the best UA first, chance level at the end.
+
+    What hears turns that come later stands in a table of its own.
+    """
     entries = read_ledger(corpus)
     if entries.empty:
         return f"No results on {corpus} yet."
+    later = entries["recipe"].map(hears_later_turns)
+    tables = [_results_rows(entries[~later])] if not later.all() else []
+    if later.any():
+        tables += ["With the turns that come later, which nobody has in a live conversation:"]
+        tables += [_results_rows(entries[later])]
+    return "\n\n".join([*tables, " ".join(notes(entries))])
+
+
+def hears_later_turns(recipe: str) -> bool:
+    """Tell whether a recipe hears turns after the judged one; its figures belong in no column with others'."""
+    return recipe.startswith(LATER)
+
+
+def _results_rows(entries: pd.DataFrame) -> str:
+    """Write rows of the ledger as a markdown table."""
     by_size = entries.assign(size=entries["modalities"].map(len), joined=entries["modalities"].map(" + ".join))
     ranked = by_size.sort_values(["size", "joined", "ua", "recipe"], ascending=[True, True, False, True])
     rows = [_cells(entry) for entry in ranked.to_dict(orient="records")]
     settings = ranked.drop_duplicates(["view", "protocol", "n_test"])
     rows += [_chance_cells(entry) for entry in settings.to_dict(orient="records")]
-    table = HEADER + "\n".join(f"| {' | '.join(cells)} |" for cells in rows)
-    return f"{table}\n\n{' '.join(notes(ranked))}"
+    return HEADER + "\n".join(f"| {' | '.join(cells)} |" for cells in rows)
 
 
 def notes(entries: pd.DataFrame) -> list[str]:

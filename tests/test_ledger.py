@@ -189,6 +189,17 @@ def test_results_table_goes_by_modality_and_puts_the_best_first() -> None:
     assert "synthetic" not in notes
 
 
+def test_results_table_keeps_what_hears_later_turns_apart() -> None:
+    record(entry(recipe="conversation/causal/minilm", modalities=("text",), right=5))
+    record(entry(recipe="conversation/future/minilm", modalities=("text",), right=8))
+    live, about, later, _ = results_table("ravdess").split("\n\n")
+    assert "causal" in live
+    assert "future" not in live
+    assert "nobody has in a live conversation" in about
+    assert "conversation/future/minilm" in later
+    assert "causal" not in later
+
+
 def test_results_table_says_what_is_synthetic() -> None:
     record({**entry(corpus="sample"), "synthetic": True})
     assert "synthetic sample: these figures say nothing about people" in results_table("sample")
