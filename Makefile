@@ -11,11 +11,11 @@ WAYS = late product weighted stacked
 PAIRS = cnn-bilstm+bilstm cnn-bilstm+albert wav2vec2+bilstm vggish+bert wav2vec2+resnet-transformer cnn-bilstm+bilstm+cnn
 SAMPLE_RECIPES = audio/classical-random-forest audio/logistic-regression audio/random-forest audio/svm audio/discriminant audio/mlp audio/ensemble \
 	audio/cnn-bilstm audio/cnn-bilstm-mel audio/cnn-2d audio/lstm audio/wav2vec2-frozen audio/wav2vec2 audio/vggish \
-	text/logistic-regression text/random-forest text/svm text/characters text/bilstm text/lstm text/albert-frozen text/bert-frozen text/bert \
+	text/logistic-regression text/random-forest text/svm text/characters text/ensemble text/bilstm text/lstm text/albert-frozen text/bert-frozen text/bert \
 	video/logistic-regression video/discriminant video/cnn video/resnet-transformer video/i3d \
 	fusion/early/logistic-regression fusion/early/logistic-regression+faces fusion/early/mlp fusion/early/mlp+faces fusion/early/frames \
 	fusion/late/logistic-regression fusion/late/mlp+characters \
-	$(WAYS:%=fusion/%/ensemble+characters) $(WAYS:%=fusion/%/ensemble+characters+faces) \
+	$(WAYS:%=fusion/%/ensembles) $(WAYS:%=fusion/%/ensembles+faces) $(WAYS:%=fusion/%/ensemble+characters) $(WAYS:%=fusion/%/ensemble+characters+faces) \
 	$(JOINS:%=fusion/%/statistics+words) $(JOINS:%=fusion/%/statistics+words+faces) \
 	$(PAIRS:%=fusion/concat/%) $(PAIRS:%=fusion/late/%) fusion/cross-attention/cnn-bilstm+bilstm fusion/gated/cnn-bilstm+bilstm \
 	conversation/alone/statistics+words conversation/causal/statistics+words conversation/future/statistics+words

@@ -452,6 +452,8 @@ JUDGES: Mapping[str, Sequence[str]] = {  # recipes that judge for themselves
     "mlp+characters": ("audio/mlp", "text/characters"),
     "ensemble+characters": ("audio/ensemble", "text/characters"),
     "ensemble+characters+faces": ("audio/ensemble", "text/characters", "video/discriminant"),
+    "ensembles": ("audio/ensemble", "text/ensemble"),
+    "ensembles+faces": ("audio/ensemble", "text/ensemble", "video/discriminant"),
     "ensemble+action-units": ("audio/ensemble", "video/action-units"),
     "every-type+action-units": (  # each sense alone, and both joined before and in the middle
         "audio/ensemble",
@@ -469,6 +471,8 @@ JUDGES: Mapping[str, Sequence[str]] = {  # recipes that judge for themselves
 FITTED = (
     "ensemble+characters",
     "ensemble+characters+faces",
+    "ensembles",
+    "ensembles+faces",
     "ensemble+action-units",
     "every-type+action-units",
 )  # in all ways
@@ -538,6 +542,7 @@ RECIPES: Mapping[str, Recipe] = {
             "TF-IDF of words and of runs of characters, wide margins",
             _light(_term_and_character_weights, "word-svm"),
         ),
+        Recipe("text/ensemble", "wide margins and trees, averaged", _late("text/characters", "text/random-forest")),
         Recipe(
             "text/lstm",
             "one way, a tenth of the size",
