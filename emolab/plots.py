@@ -65,6 +65,7 @@ DYNAMIC_RANGE_DB = 80  # below the loudest sound of a spectrogram everything is 
 HERTZ_TICKS = (0, 250, 500, 1000, 2000, 4000, 8000)  # to the upper end of the mel bands
 N_FACES = 6  # in a strip
 SIZE_COLORS = (2, 0, 1)  # of the series' colours: light, small, large
+CROWD = 24  # dots; of more, those away from the frontier are named only right beside them
 NAME_PLACES = [(r, a * np.pi / 4) for r in (8, 14, 22, 32, 44, 60) for a in (0, 4, 2, 6, 1, 7, 3, 5)]  # points, angle
 STYLE: Look = {
     "axes.edgecolor": GREY,
@@ -458,7 +459,7 @@ def frontier(
     ax.axhline(max(known[f"chance.{guess}.{quality}"].iloc[0] for guess in ("majority", "uniform")), **CHANCE)
     _sized_dots(ax, x, y, known)
     ax.set(xscale="log", xlabel=f"{COSTS[cost]}, logarithmic", ylabel=f"{METRICS[quality]} with 95 % interval")
-    ax.margins(x=0.12)
+    ax.margins(x=0.12, y=0.1)  # room for names
     ax.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5) if x.max() < 50 * x.min() else (1,)))
     ax.xaxis.set_major_formatter("{x:,.10g}")
     ax.xaxis.set_minor_formatter(NullFormatter())
@@ -517,7 +518,7 @@ def _name_dots(
         taken += [Bbox([here, [there[0], here[1] + 1]]), Bbox([[there[0], here[1]], there + 1])]
     n_without = 0
     for place in dict.fromkeys([*best, *np.argsort(-y)]):
-        for distance, angle in NAME_PLACES:
+        for distance, angle in NAME_PLACES if place in best or len(x) <= CROWD else NAME_PLACES[:8]:
             right, up = distance * np.cos(angle), distance * np.sin(angle)
             sides: Look = {"ha": "center" if abs(right) < 1 else "left" if right > 0 else "right", "va": "center"}
             line = {"arrowprops": {"arrowstyle": "-", "color": GREY, "linewidth": 0.6}} if distance > 9 else {}
@@ -526,7 +527,8 @@ def _name_dots(
             name = ax.annotate(names[place], (x[place], y[place]), (right, up), **look)
             name.get_window_extent()  # puts it where it belongs
             box = Text.get_window_extent(name)
-            if ax.bbox.containsx(box.x0) and ax.bbox.containsx(box.x1) and not box.count_overlaps(taken):
+            inside = ax.bbox.contains(box.x0, box.y0) and ax.bbox.contains(box.x1, box.y1)
+            if inside and not box.count_overlaps(taken):
                 taken.append(box)
                 break
             name.remove()
