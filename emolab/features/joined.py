@@ -120,7 +120,8 @@ class Beside(Joined):
         """Return the states of all, and the scales."""
         state = super().state()
         options = {**state["options"], "scaled": self.scaled, "dense": self.dense}
-        return {**state, "options": options, "learned": {"shares": list(self.shares), "widths": list(self.widths)}}
+        learned = {name: np.asarray(getattr(self, name)).tolist() for name in ("shares", "widths")}
+        return {**state, "options": options, "learned": learned}
 
     def _whole(self, place: int, corpus: Corpus, *, versions: bool = False) -> list[Any]:
         """Return one block, or its versions, with rows of zeros where its modality is missing."""

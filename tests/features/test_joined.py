@@ -246,6 +246,7 @@ def test_joined_front_ends_come_back_from_their_state(make: Any, corpus: Corpus)
     joined = make()
     joined.fit(corpus)
     again = front_from_state(json.loads(json.dumps(joined.state())))
+    assert json.dumps(again.state()) == json.dumps(joined.state())  # so that what was loaded can be saved again
     for one, other in zip(joined.transform(corpus), again.transform(corpus), strict=True):
         np.testing.assert_array_equal(dense(one), dense(other))
     assert again.sizes() == joined.sizes()
