@@ -60,7 +60,9 @@ def recipe(name: str, *, preset: Preset = "quick", seed: int = 7, weights: str |
     """
     if name not in RECIPES:
         close = get_close_matches(name, RECIPES, n=5, cutoff=0.3) or list(RECIPES)[:5]
-        raise KeyError(f"no recipe {name!r}; did you mean {', '.join(close)}? emolab.recipes.RECIPES lists all.")
+        raise KeyError(
+            f"no recipe {name!r}; expected a key of emolab.recipes.RECIPES. Did you mean {', '.join(close)}?"
+        )
     if preset not in PRESETS:
         raise ValueError(f"no preset {preset!r}; expected one of {', '.join(PRESETS)}.")
     made = RECIPES[name].build(name, preset, seed)

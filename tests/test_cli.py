@@ -61,7 +61,12 @@ def test_run_records_clean_sample_runs_only(
 def test_errors_are_one_line_and_status_2(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("EMOLAB_DEBUG", raising=False)
     assert cli.main(["fit", "audio/cnn-bilstn"]) == 2
-    assert capsys.readouterr().err.startswith("emolab: no recipe 'audio/cnn-bilstn'; expected one of ")
+    told = capsys.readouterr().err
+    assert told.startswith(
+        "emolab: no recipe 'audio/cnn-bilstn'; expected a key of emolab.recipes.RECIPES. Did you mean "
+    )
+    assert "audio/cnn-bilstm," in told
+    assert told.count("\n") == 1
     monkeypatch.setenv("EMOLAB_DEBUG", "1")
     with pytest.raises(KeyError):
         cli.main(["fit", "audio/cnn-bilstn"])

@@ -18,7 +18,7 @@ from emolab.course.doctor import PYTHONS
 
 ROOT = Path(__file__).resolve().parents[1]
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
-OPTIONAL = {"cv2", "opensmile"}  # used where they are installed; the lock has neither
+OPTIONAL = {"cv2", "opensmile", "pynvml"}  # used where they are installed; the lock has none of them
 PYTHON_VERSIONS = ("3.11.9", "3.12.4", "3.13.1")
 
 
