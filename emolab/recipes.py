@@ -444,13 +444,30 @@ JOINS: Mapping[str, str] = {  # the names of `emolab.models.fusion.JOINS`, and w
     "cross-attention": "each modality asks the steps of the others",
     "transformer": "a Transformer over the modalities",
 }
+LIGHT_JOIN: Mapping[str, Any] = {"quick": 12, "full": 24, "all_parts": True, **MLP_TRAINING}
+SOUND_ENCODER = _network(_functionals_of_more_voices, MLP, quick=8, full=24)
+WORD_ENCODER = _network(_dense_term_weights, WORDS_MLP, quick=8, full=24)
+FACE_ENCODER = _network(_face_statistics, FACES_MLP, quick=8, full=24)
+UNITS_ENCODER = _network(_action_units, UNITS_MLP, quick=20, full=100)
+PAIRS: Mapping[str, tuple[Sequence[str | Build], Mapping[str, Any]]] = {  # what is joined, and how it is trained
+    "cnn-bilstm+bilstm": (("audio/cnn-bilstm", "text/bilstm"), {"quick": 12, "full": 60}),
+    "cnn-bilstm+albert": (("audio/cnn-bilstm", "text/albert-frozen"), {"quick": 12, "full": 60}),
+    "wav2vec2+bilstm": (("audio/wav2vec2-frozen", "text/bilstm"), {"quick": 12, "full": 40}),
+    "vggish+bert": (("audio/vggish", "text/bert"), {"quick": 5, "full": 10}),
+    "wav2vec2+resnet-transformer": (("audio/wav2vec2", "video/resnet-transformer"), {"quick": 4, "full": 15}),
+    "statistics+words": ((SOUND_ENCODER, WORD_ENCODER), LIGHT_JOIN),
+    "statistics+words+faces": ((SOUND_ENCODER, WORD_ENCODER, FACE_ENCODER), LIGHT_JOIN),
+    "statistics+action-units": ((SOUND_ENCODER, UNITS_ENCODER), LIGHT_JOIN),
+    "cnn-bilstm+bilstm+cnn": (("audio/cnn-bilstm", "text/bilstm", "video/cnn"), {"quick": 10, "full": 60}),
+}
 WAYS: Mapping[str, tuple[str, Mapping[str, Any]]] = {  # to make one answer of several
     "late": ("probabilities averaged", {}),
     "product": ("calibrated probabilities multiplied", {"how": "product", "calibrated": True}),
     "weighted": ("calibrated probabilities weighed", {"how": "weighted", "calibrated": True}),
     "stacked": ("a linear model judges the answers", {"how": "stacked", "calibrated": True}),
 }
-JUDGES: Mapping[str, Sequence[str]] = {  # recipes that judge for themselves
+JUDGES: Mapping[str, Sequence[Any]] = {  # recipes that judge for themselves; the pairs of networks among them
+    **{pair: members for pair, (members, _) in PAIRS.items() if all(isinstance(member, str) for member in members)},
     "mlp+characters": ("audio/mlp", "text/characters"),
     "ensemble+characters": ("audio/ensemble", "text/characters"),
     "ensemble+characters+faces": ("audio/ensemble", "text/characters", "video/discriminant"),
@@ -463,37 +480,16 @@ JUDGES: Mapping[str, Sequence[str]] = {  # recipes that judge for themselves
         "fusion/early/discriminant+action-units",
         "fusion/tensor/statistics+action-units",
     ),
-    "cnn-bilstm+bilstm": ("audio/cnn-bilstm", "text/bilstm"),
-    "cnn-bilstm+albert": ("audio/cnn-bilstm", "text/albert-frozen"),
-    "wav2vec2+bilstm": ("audio/wav2vec2-frozen", "text/bilstm"),
-    "vggish+bert": ("audio/vggish", "text/bert"),
-    "wav2vec2+resnet-transformer": ("audio/wav2vec2", "video/resnet-transformer"),
-    "cnn-bilstm+bilstm+cnn": ("audio/cnn-bilstm", "text/bilstm", "video/cnn"),
 }
-FITTED = (
+FITTED = (  # joined in all ways; the others by an average alone
     "ensemble+characters",
     "ensemble+characters+faces",
     "ensembles",
     "ensembles+faces",
     "ensemble+action-units",
     "every-type+action-units",
-)  # in all ways
-LIGHT_JOIN: Mapping[str, Any] = {"quick": 12, "full": 24, "all_parts": True, **MLP_TRAINING}
-STATISTICS = _network(_functionals_of_more_voices, MLP, quick=8, full=24)
-WORDS = _network(_dense_term_weights, WORDS_MLP, quick=8, full=24)
-FACES_OF = _network(_face_statistics, FACES_MLP, quick=8, full=24)
-MEASURED = _network(_action_units, UNITS_MLP, quick=20, full=100)
-PAIRS: Mapping[str, tuple[Sequence[str | Build], Mapping[str, Any]]] = {  # what is joined, and how it is trained
-    "cnn-bilstm+bilstm": (("audio/cnn-bilstm", "text/bilstm"), {"quick": 12, "full": 60}),
-    "cnn-bilstm+albert": (("audio/cnn-bilstm", "text/albert-frozen"), {"quick": 12, "full": 60}),
-    "wav2vec2+bilstm": (("audio/wav2vec2-frozen", "text/bilstm"), {"quick": 12, "full": 40}),
-    "vggish+bert": (("audio/vggish", "text/bert"), {"quick": 5, "full": 10}),
-    "wav2vec2+resnet-transformer": (("audio/wav2vec2", "video/resnet-transformer"), {"quick": 4, "full": 15}),
-    "statistics+words": ((STATISTICS, WORDS), LIGHT_JOIN),
-    "statistics+words+faces": ((STATISTICS, WORDS, FACES_OF), LIGHT_JOIN),
-    "statistics+action-units": ((STATISTICS, MEASURED), LIGHT_JOIN),
-    "cnn-bilstm+bilstm+cnn": (("audio/cnn-bilstm", "text/bilstm", "video/cnn"), {"quick": 10, "full": 60}),
-}
+)
+
 
 RECIPES: Mapping[str, Recipe] = {
     recipe.name: recipe

@@ -13,6 +13,7 @@ import pandas as pd
 import pytest
 import soundfile
 
+from emolab import recipes
 from emolab.corpora import Corpus
 from emolab.examples import SoundChanges
 from emolab.features.front import Front, SoundFrames, SoundVector, WordCounts, WordTokens, front_from_state
@@ -289,6 +290,13 @@ def test_recipe_lists_what_there_is() -> None:
         recipe("fusion/gate/cnn-bilstm+bilstm")
     with pytest.raises(ValueError, match=r"no preset 'slow'; expected one of quick, full"):
         recipe("audio/svm", preset="slow")  # type: ignore[arg-type]
+
+
+def test_recipes_know_every_join_and_every_way() -> None:
+    from emolab.models.fusion import JOINS
+
+    assert {*recipes.JOINS} == {*JOINS}
+    assert {how.get("how", "mean") for _, how in recipes.WAYS.values()} == {*HOWS}
 
 
 def test_softmax_by_hand() -> None:

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from emolab.models.network import Network
+from emolab.models.steps import real_steps
 
 JoinKind = Literal["concat", "add", "gated", "tensor", "cross-attention", "transformer"]
 
@@ -264,7 +265,6 @@ class Fusion(nn.Module):
             return self.absent.new_zeros(len(there), 0, self.config.n_joined), there[:, None][:, :0].long()
         states, n_steps = encoder.states(values[rows], lengths[rows])
         brought = self.bring_steps[place](states)
-        real = torch.arange(states.shape[1], device=states.device) < n_steps[:, None]
-        owner = torch.where(real, place, -1)
+        owner = torch.where(real_steps(n_steps, states.shape[1]), place, -1)
         steps = brought.new_zeros(len(there), *brought.shape[1:]).index_copy(0, rows, brought)
         return steps, owner.new_full((len(there), owner.shape[1]), -1).index_copy(0, rows, owner)
