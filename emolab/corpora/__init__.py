@@ -95,6 +95,7 @@ def _truth(row: dict[str, str]) -> dict[str, Any]:
     """Turn the cells of one row of truth.csv into values."""
     lists = {
         "cue_words": tuple(int(position) for position in row["cue_words"].split()),
+        "word_starts": tuple(float(start) for start in row["word_starts"].split()) or None,
         "cue_modalities": tuple(row["cue_modalities"].split()),
     }
     return {column: row[column] or None for column in TRUTH} | lists

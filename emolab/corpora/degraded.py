@@ -135,7 +135,8 @@ def mishear(corpus: Corpus, share: float, *, seed: int = 0) -> Corpus:
     Of the errors, 65 % take a word for another of the corpus's own (frequent ones the more often), 20 % miss a word,
     and 15 % hear one more; see `ERROR_SHARES`. Signs such as ! and ? stay with the word that takes a place, and a text
     keeps a word at least; `drop` takes whole texts. With one seed the draws are nested: the words heard wrongly at a
-    share of 0.2 are heard wrongly at 0.4 as well. Where a text has changed, the sample's cue_words become NA.
+    share of 0.2 are heard wrongly at 0.4 as well. Where a text has changed, the sample's cue_words and word_starts
+    become NA.
 
     Args:
         corpus: Utterances without text stay without.
@@ -154,8 +155,8 @@ def mishear(corpus: Corpus, share: float, *, seed: int = 0) -> Corpus:
     column = corpus.table["text"].copy()
     column[rows] = _misheard(texts, share, np.random.default_rng(seed))
     columns = {"text": column}
-    if "cue_words" in corpus.table:  # places in the text, which are no longer those
-        columns["cue_words"] = corpus.table["cue_words"].mask(rows & (column != corpus.table["text"]), None)
+    for truth in {"cue_words", "word_starts"} & {*corpus.table}:  # of places in the text, which are no longer those
+        columns[truth] = corpus.table[truth].mask(rows & (column != corpus.table["text"]), None)
     return replace(corpus, table=corpus.table.assign(**columns))
 
 

@@ -227,12 +227,13 @@ def test_word_error_rate_is_about_the_share(share: float) -> None:
 
 
 def test_words_misheard_are_nested_and_cues_that_moved_are_gone() -> None:
-    corpus = corpus_of(["one two three four five six"] * 50, cue_words=[(1,)] * 50)
+    corpus = corpus_of(["one two three four five six"] * 50, cue_words=[(1,)] * 50, word_starts=[(0.0,) * 6] * 50)
     little, more = (mishear(corpus, share, seed=2) for share in (0.05, 0.3))
     changed_little, changed_more = (part.table["text"] != corpus.table["text"] for part in (little, more))
     assert 0 < changed_little.sum() < changed_more.sum()
     assert (changed_more | ~changed_little).all()
-    assert little.table["cue_words"].isna().tolist() == changed_little.tolist()
+    for truth in ("cue_words", "word_starts"):
+        assert little.table[truth].isna().tolist() == changed_little.tolist()
 
 
 def test_the_sample_can_be_made_worse() -> None:

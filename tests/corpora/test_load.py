@@ -10,11 +10,12 @@ import emolab.corpora
 from emolab.corpora import join_truth, load_corpus, read_ravdess
 
 HEADER = (
-    "utterance_id,cue_words,cue_start,cue_end,cue_modalities,shown_text,shown_audio,shown_video,face_start,face_end"
+    "utterance_id,cue_words,word_starts,cue_start,cue_end,cue_modalities,"
+    "shown_text,shown_audio,shown_video,face_start,face_end"
 )
 TRUTH = f"""{HEADER}
-01-05-01-01-01-01,1 4,0.5,0.9,text audio,angry,angry,sad,0.7,1.2
-01-04-01-01-01-02,,,,,,,,,
+01-05-01-01-01-01,1 4,0.000 0.25 0.25 0.5 0.8,0.5,0.9,text audio,angry,angry,sad,0.7,1.2
+01-04-01-01-01-02,,,,,,,,,,
 """
 
 
@@ -38,11 +39,12 @@ def test_load_corpus_builds_the_sample_and_joins_its_truth(sample: Path) -> None
     assert (corpus.name, corpus.synthetic, corpus.view().view_name) == ("sample-ravdess", True, "ravdess8")
     row = corpus.table.set_index("utterance_id").loc["01-05-01-01-01-01"]
     assert row["cue_words"] == (1, 4)
+    assert row["word_starts"] == (0.0, 0.25, 0.25, 0.5, 0.8)
     assert row["cue_modalities"] == ("text", "audio")
     assert row[["cue_start", "cue_end", "shown_video", "face_end"]].tolist() == [0.5, 0.9, "sad", 1.2]
     plain = corpus.table.set_index("utterance_id").loc["01-04-01-01-01-02"]
     assert plain["cue_words"] == plain["cue_modalities"] == ()
-    assert plain[["cue_start", "shown_text"]].isna().all()
+    assert plain[["word_starts", "cue_start", "shown_text"]].isna().all()
 
 
 @pytest.mark.parametrize(
@@ -50,7 +52,8 @@ def test_load_corpus_builds_the_sample_and_joins_its_truth(sample: Path) -> None
     [
         ("01-04-01-01-01-02", "01-04-01-01-01-03", r"not of both sample and truth: .*02, .*03 \(2 in all\)"),
         ("cue_words", "cues", "no column cue_words"),
-        ("1 4,0.5", "1 4;0.5", "row 2 has 9 cells, the header 10"),
+        ("word_starts", "words", "no column word_starts"),
+        ("0.8,0.5", "0.8;0.5", "row 2 has 10 cells, the header 11"),
     ],
 )
 def test_join_truth_explains_a_truth_of_another_sample(sample: Path, old: str, new: str, message: str) -> None:

@@ -129,6 +129,11 @@ def test_say_plants_the_cue_where_it_says(speech_of: dict[str, voice.Speech]) ->
         assert (np.quantile(level[inside], 0.9) > np.quantile(level[~inside], 0.9)) == louder, emotion
 
 
+def test_heard_from_gives_a_joined_word_the_time_of_the_one_before() -> None:
+    assert voice.heard_from([0.0, 0.2, None, None, 0.7]) == (0.0, 0.2, 0.2, 0.2, 0.7)
+    assert voice.heard_from([None, 0.3]) == (0.0, 0.3)
+
+
 def test_mark_up_puts_prosody_on_the_cue_alone() -> None:
     ssml, begins = voice.mark_up(["This", "is", "it."], 1, 1, voice.Prosody(pitch=12.0, rate=0.5), 1.0)
     assert ssml == "<speak>This <prosody pitch='200%' range='100%' rate='50%'>is</prosody> it.</speak>"
@@ -210,6 +215,19 @@ def test_build_says_where_the_cues_are(iemocap: Corpus) -> None:
         shown = {"text": row.shown_text, "audio": row.shown_audio, "video": row.shown_video}
         assert set(row.cue_modalities) == {modality for modality, emotion in shown.items() if emotion == row.emotion}
         assert row.cue_modalities or row.emotion == "undecided", row.utterance_id
+
+
+@pytest.mark.parametrize("name", ["sample", "sample-ravdess"])
+def test_build_says_when_each_word_is_heard(corpora: Path, name: str) -> None:
+    corpus = load_corpus(name, root=corpora)
+    for path, row in zip(corpus.audio_paths(), corpus.table.itertuples(), strict=True):
+        starts = np.array(row.word_starts)
+        assert len(starts) == len(row.text.split())
+        assert 0 <= starts[0] < 0.1
+        assert (np.diff(starts) >= 0).all()
+        assert np.mean(np.diff(starts) == 0) < 0.35, row.text  # few words are joined
+        assert starts[-1] < soundfile.info(path).duration - voice.TAIL_S
+        assert row.shown_audio == "neutral" or row.cue_start in starts  # the cue begins with a word
 
 
 def test_voices_of_a_session_sound_different(iemocap: Corpus) -> None:

@@ -14,7 +14,7 @@ import subprocess
 import sys
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from itertools import product, zip_longest
 from pathlib import Path
@@ -156,7 +156,7 @@ def speak_dialogue(name: str, synthesiser: voice.Synthesiser, rng: np.random.Gen
         wave = voice.limit((level * speech.wave + noise).astype(np.float32))
         seconds = len(wave) / voice.SAMPLE_RATE
         performance = face.draw_performance(rng, line.shown["video"], seconds)
-        turns.append(Turn(line, voice.Speech(wave, speech.cue_start, speech.cue_end), performance, round(time, 4)))
+        turns.append(Turn(line, replace(speech, wave=wave), performance, round(time, 4)))
         time += seconds + rng.uniform(*GAP_S)
     return turns
 
@@ -248,6 +248,7 @@ def truth(
     """Say what was planted in an utterance: a row of truth.csv, where what is left out stays empty."""
     row = {f"shown_{modality}": emotion for modality, emotion in shown.items()}
     row |= {"utterance_id": key, "cue_words": " ".join(map(str, cue_words))}
+    row["word_starts"] = " ".join(f"{start:.3f}" for start in heard.word_starts)
     row["cue_modalities"] = " ".join(modality for modality in shown if shown[modality] == label)
     if shown["audio"] != "neutral":
         row |= {"cue_start": f"{heard.cue_start:.3f}", "cue_end": f"{heard.cue_end:.3f}"}

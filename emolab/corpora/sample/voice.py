@@ -5,6 +5,7 @@ from __future__ import annotations
 import ctypes
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import accumulate
 
 import espeakng_loader
 import numpy as np
@@ -60,11 +61,15 @@ P_LOCAL_ONLY = 0.15  # of the voices that show an emotion show it in the cue's s
 
 @dataclass(frozen=True)
 class Speech:
-    """Sound of one utterance: (samples,) float32 at 16 kHz, full scale 1, and its cue in seconds (NaN: none)."""
+    """Sound of one utterance: (samples,) float32 at 16 kHz, full scale 1, and its cue in seconds (NaN: none).
+
+    `word_starts` tells when each word begins, in seconds; a word that espeak joins to the one before begins with it.
+    """
 
     wave: NDArray[np.float32]
     cue_start: float
     cue_end: float
+    word_starts: tuple[float, ...]
 
 
 class _Event(ctypes.Structure):
@@ -143,18 +148,24 @@ def say(
     ssml, begins = mark_up(words, first, n_words, cue, strength)
     wave, times = synthesiser.speak(ssml, voice, whole)
     known = [times.get(begin) for begin in begins]  # espeak joins a few short words; those have no time
+    starts = heard_from(known)
     wave = soxr.resample(wave, synthesiser.sample_rate, SAMPLE_RATE)
     wave *= decibels(LEVEL_DB - voice.level_db + whole.level_db)
     wave = brighten(wave, whole.brightness)
     loud = np.flatnonzero(np.abs(wave) > SILENCE)
     wave = wave[: int(loud[-1] + TAIL_S * SAMPLE_RATE)]
-    start = next((time for time in known[first::-1] if time is not None), 0.0)
+    start = starts[first]
     ends = (time for time in known[first + n_words :] if time is not None)
     end = next(ends, int(loud[-1]) / SAMPLE_RATE)
     if emotion == "neutral":
-        return Speech(limit(wave), np.nan, np.nan)
+        return Speech(limit(wave), np.nan, np.nan, starts)
     wave = stress(wave, start, end, cue, strength)
-    return Speech(limit(wave), round(start, 3), round(end, 3))
+    return Speech(limit(wave), round(start, 3), round(end, 3), starts)
+
+
+def heard_from(known: Sequence[float | None]) -> tuple[float, ...]:
+    """Say when each word begins, in seconds: one without a time of its own begins with the last that has one."""
+    return tuple(accumulate(known, lambda before, time: before if time is None else time, initial=0.0))[1:]
 
 
 def draw_cue_words(rng: np.random.Generator, words: Sequence[str]) -> tuple[int, int]:
