@@ -204,22 +204,19 @@ class Report:
     @cached_property
     def draws(self) -> Draws:
         """Each metric and each emotion's F1 in (1 + 1,000,): as measured, then in the bootstrap's draws."""
-        cluster, names = pd.factorize(np.array(self.units), sort=True)
-        n = len(names)
-        drawn = np.random.default_rng(0).multinomial(n, np.full(n, 1 / n), N_DRAWS)
-        weights = np.vstack([np.ones(n), drawn])  # how often each cluster is in
+        cluster, weights = cluster_draws(self.units)
         return _scores(*(np.tensordot(weights, counts, 1) for counts in _counts(self, cluster)))
 
     @cached_property
     def metrics(self) -> dict[str, Interval]:
         """The figures of `METRICS`, from 0 to 1, each with its interval."""
-        return {name: _interval(self.draws[name]) for name in METRICS}
+        return {name: interval_of(self.draws[name]) for name in METRICS}
 
     @cached_property
     def per_emotion(self) -> pd.DataFrame:
         """Precision, recall, f1 with its interval (f1_low, f1_high) and support of each emotion; NaN is undefined."""
         precision, recall, _ = _emotion_scores(self.confusion.to_numpy(float))
-        table = pd.DataFrame([_interval(draws) for draws in self.draws["f1"].T], columns=["f1", "f1_low", "f1_high"])
+        table = pd.DataFrame([interval_of(draws) for draws in self.draws["f1"].T], columns=["f1", "f1_low", "f1_high"])
         table = table.assign(precision=precision, recall=recall, support=self.confusion.sum(axis=1).to_numpy())
         columns = ["precision", "recall", "f1", "support", "f1_low", "f1_high"]
         return table.set_index(pd.Index(self.emotions, name="emotion"))[columns]
@@ -355,7 +352,7 @@ def compare(a: Report | CrossValidation, b: Report | CrossValidation) -> Compari
     only_a, only_b = int((right_a & ~right_b).sum()), int((right_b & ~right_a).sum())
     p_value = float(binomtest(only_a, only_a + only_b).pvalue) if only_a + only_b else 1.0
     means = {m: [np.mean([r.draws[m] for r in each], axis=0) for each in (seeds_a, seeds_b)] for m in DIFFERENCES}
-    difference = {name: _interval(mean_a - mean_b) for name, (mean_a, mean_b) in means.items()}
+    difference = {name: interval_of(mean_a - mean_b) for name, (mean_a, mean_b) in means.items()}
     return Comparison((first.recognizer or "a", second.recognizer or "b"), first.n, only_a, only_b, p_value, difference)
 
 
@@ -401,7 +398,7 @@ class CrossValidation:
     @cached_property
     def metrics(self) -> dict[str, Interval]:
         """The mean over the seeds of each metric, with the interval of that mean."""
-        return {name: _interval(np.mean([r.draws[name] for r in self.reports.values()], axis=0)) for name in METRICS}
+        return {name: interval_of(np.mean([r.draws[name] for r in self.reports.values()], axis=0)) for name in METRICS}
 
     @property
     def spread(self) -> pd.DataFrame:
@@ -505,7 +502,22 @@ def _counts(said: Report, cluster: NDArray[np.int64]) -> tuple[Counts, Counts]:
     return confusion, bins
 
 
-def _interval(draws: NDArray[np.float64]) -> Interval:
+def cluster_draws(
+    clusters: Sequence[str], *, n_draws: int = N_DRAWS, seed: int = 0
+) -> tuple[NDArray[np.int64], Counts]:
+    """Draw whole clusters with replacement.
+
+    Returns:
+        (n,) the number of each utterance's cluster, from 0, and (1 + n_draws, n_clusters) how often each cluster is
+        in: once in the first row, as drawn in the others.
+    """
+    cluster, names = pd.factorize(np.array(clusters), sort=True)
+    n = len(names)
+    drawn = np.random.default_rng(seed).multinomial(n, np.full(n, 1 / n), n_draws)
+    return cluster, np.vstack([np.ones(n), drawn])
+
+
+def interval_of(draws: NDArray[np.float64]) -> Interval:
     """Return the first of (1 + n_draws,) with the limits that enclose 95 % of the others, and itself."""
     value, others = float(draws[0]), draws[1:][~np.isnan(draws[1:])]  # an F1 is undefined in draws without the emotion
     if np.isnan(value) or not len(others):
