@@ -114,7 +114,8 @@ def tint(colour: str, white: float) -> str:
     return to_hex(cast(Any, np.array(to_rgb(colour)) * (1 - white) + white))
 
 
-def _axes(height: float, **subplot: Any) -> Axes:
+def new_axes(height: float, **subplot: Any) -> Axes:
+    """Return the axes of a new figure as wide as a notebook, `height` inches high."""
     return plt.figure(figsize=(WIDTH, height), layout="constrained").add_subplot(**subplot)
 
 
@@ -125,7 +126,7 @@ def _beside(ax: Axes) -> Axes:
     return ax.figure.add_subplot(halves[1])
 
 
-def _rows(ax: Axes, names: Sequence[str]) -> None:
+def text_rows(ax: Axes, names: Sequence[str]) -> None:
     """Turn the y axis into lines of text, the first on top."""
     ax.set(yticks=range(len(names)), yticklabels=names, ylim=(len(names) - 0.4, -0.6), ylabel="")
     ax.tick_params(axis="y", length=0)
@@ -192,10 +193,10 @@ def class_balance(corpus: Corpus, *, by: str | None = None, ax: Axes | None = No
             columns = f"a column of at most {len(TINTS)} values out of {sorted(corpus.table.columns)}"
             raise ValueError(f"cannot split by {by!r}; expected {columns}. Name another.")
         counts = pd.crosstab(corpus.table["emotion"], corpus.table[by].astype("string").fillna("not stated"))
-    ax = ax or _axes(1.4 + ROW_HEIGHT * len(total))
+    ax = ax or new_axes(1.4 + ROW_HEIGHT * len(total))
     bars = _stack(ax, counts.loc[total.index].rename(columns=lambda name: f"{name}, {counts[name].sum():,}"))
     ax.bar_label(bars, [f"{n:,}  ({_percent(n / len(corpus))})" for n in total], padding=6)
-    _rows(ax, list(total.index))
+    text_rows(ax, list(total.index))
     ax.set(xlim=(0, 1.22 * total.max()), xlabel="utterances")  # with room for the numbers
     ax.xaxis.set_major_formatter("{x:,.0f}")
     return titled(ax, _balance_message(total), *facts)
@@ -244,13 +245,13 @@ def _distributions(values: pd.Series, corpus: Corpus, ax: Axes | None, need: str
     if len(values) != len(corpus):
         raise ValueError(f"{len(values)} values for {len(corpus)} utterances; expected one each, in the table's order.")
     counts, facts = _present(corpus, values.notna(), need)
-    ax = ax or _axes(1.5 + 1.3 * ROW_HEIGHT * len(counts))
+    ax = ax or new_axes(1.5 + 1.3 * ROW_HEIGHT * len(counts))
     emotion, palette = corpus.table["emotion"].to_numpy(object), {name: _look(name)["color"] for name in counts.index}
     data: Look = {"x": values.to_numpy(), "y": emotion, "hue": emotion, "order": list(palette), "palette": palette}
     look: Look = {"saturation": 1, "alpha": 0.6, "linewidth": 0.6, "legend": False}
     box = {"box_width": 4, "whis_width": 0, "color": INK}
     sns.violinplot(**data, **look, cut=0, density_norm="width", inner_kws=box, ax=ax)
-    _rows(ax, _counted(counts))
+    text_rows(ax, _counted(counts))
     return ax, [*facts, "dark: middle half, with the median in white"]
 
 
@@ -266,9 +267,9 @@ def agreement(corpus: Corpus, *, ax: Axes | None = None) -> Axes:
     level = pd.cut(share, [0, 0.5, 0.999, 1], labels=levels[::-1])
     emotion = corpus.table["emotion"][known]
     table = pd.crosstab(emotion, level, normalize="index", dropna=False).loc[counts.index, levels]
-    ax = ax or _axes(1.7 + ROW_HEIGHT * len(table))
+    ax = ax or new_axes(1.7 + ROW_HEIGHT * len(table))
     _stack(ax, table)
-    _rows(ax, _counted(counts))
+    text_rows(ax, _counted(counts))
     ax.set(xlim=(0, 1), xlabel="share of the utterances, by how many of their votes went to the same emotion")
     ax.xaxis.set_major_formatter(PercentFormatter(1, symbol=" %"))
     typical = f"{votes[known].map(sum).median():.0f} votes an utterance (median)"
@@ -301,7 +302,7 @@ def scatter2d(points: ArrayLike, labels: Sequence[str], *, note: str = "", ax: A
     places, names = np.asarray(points, float), np.asarray(labels, dtype=str)
     if places.shape != (len(names), 2):
         raise ValueError(f"points {places.shape} for {len(names)} labels; expected ({len(names)}, 2), as of PCA.")
-    ax = ax or _axes(5.6)
+    ax = ax or new_axes(5.6)
     known = [emotion for emotion in EMOTIONS if emotion in names]
     for number, name in enumerate([*known, *sorted(set(names) - set(known))]):
         group, look = places[names == name], _look(name, number)
@@ -342,7 +343,7 @@ def confusion_matrix(report: Report, *, ax: Axes | None = None) -> Axes:
 
     counts, names = report.confusion.to_numpy(), report.emotions
     share = counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
-    ax = ax or _axes(1.6 + 0.52 * len(names))
+    ax = ax or new_axes(1.6 + 0.52 * len(names))
     cells = [f"{100 * part:.0f}\n{n:,}" for part, n in zip(share.flat, counts.flat, strict=True)]
     labels: Look = {"xticklabels": names, "yticklabels": _counted(report.confusion.sum(axis=1))}
     look: Look = {"cmap": "Blues", "vmin": 0, "vmax": 1, "cbar": False, "linewidths": 2, "fmt": ""}
@@ -365,14 +366,14 @@ def per_emotion(reports: Report | Mapping[str, Report], *, ax: Axes | None = Non
         raise ValueError(f"{len(vocabularies)} sets of emotions; expected one. Evaluate all on the same view.")
     emotions = vocabularies.pop()
     rows, n = np.arange(len(emotions)), len(named)
-    ax = ax or _axes(1.5 + (0.18 + 0.17 * n) * len(emotions))
+    ax = ax or new_axes(1.5 + (0.18 + 0.17 * n) * len(emotions))
     for number, (name, report) in enumerate(named.items()):
         look = _look(name, number) if name else {"color": [_look(emotion)["color"] for emotion in emotions]}
         y = rows + (number - (n - 1) / 2) * 0.7 / n
         _dots(ax, y, report.per_emotion[["f1", "f1_low", "f1_high"]], look, name)
     support = next(iter(named.values())).per_emotion["support"].astype(int)
     ax.vlines(2 * support / (len(emotions) * support + support.sum()), rows - 0.42, rows + 0.42, **CHANCE)
-    _rows(ax, _counted(support))
+    text_rows(ax, _counted(support))
     ax.set(xlim=(0, 1.05), xlabel="F1 with 95 % interval")
     if n > 1:
         ax.legend(**ASIDE)
@@ -394,7 +395,7 @@ def compare_reports(
     if not reports or metric not in METRICS:
         given = f"{len(reports)} reports, metric {metric!r}"
         raise ValueError(f"{given}; expected at least one, by name, and one of {list(METRICS)}. Hand over a dict.")
-    ax, rows = ax or _axes(1.5 + ROW_HEIGHT * len(reports)), np.arange(len(reports))
+    ax, rows = ax or new_axes(1.5 + ROW_HEIGHT * len(reports)), np.arange(len(reports))
     scores = {name: report.metrics[metric] for name, report in reports.items()}
     seeds = [_seeds(report) for report in reports.values()]
     _dots(ax, rows, pd.DataFrame(scores.values()), {"color": SERIES_COLORS[0]})
@@ -405,7 +406,7 @@ def compare_reports(
     if metric != "ece":
         chance = [max(guess[metric] for guess in ones[0].chance.values()) for ones in seeds]
         ax.vlines(chance, rows - 0.5, rows + 0.5, **CHANCE)
-    _rows(ax, list(reports))
+    text_rows(ax, list(reports))
     limit = min(1.02, 1.1 * max(score.high for score in scores.values()))
     ax.set(xlim=(0, limit), xlabel=f"{METRICS[metric]} with 95 % interval")
     facts = "dashed: chance" * (metric != "ece"), "small dots: single seeds" * (max(map(len, seeds)) > 1)
@@ -451,7 +452,7 @@ def frontier(
     if len(kinds) != 1:
         given = f"{len(known)} of {len(entries)} rows with {cost}, of {len(kinds)} corpora, views and protocols"
         raise ValueError(f"{given}; expected some, of one. Take read_ledger(corpus), and of it one protocol.")
-    ax, x, y = ax or _axes(6.4), cost_of(known, cost).to_numpy(), known[quality].to_numpy(float)
+    ax, x, y = ax or new_axes(6.4), cost_of(known, cost).to_numpy(), known[quality].to_numpy(float)
     ax.vlines(x, known[f"{quality}_low"], known[f"{quality}_high"], colors=PALE, linewidth=2, zorder=1)
     best = _undefeated(x, y)
     line = [*x[best], x.max()], [*y[best], y.max()]
@@ -545,7 +546,7 @@ def curves(history: History, *, n_emotions: int | None = None, note: str = "", a
     """
     if not len(history):
         raise ValueError("the history has no epochs; expected at least one. Fit a recognizer first.")
-    loss = ax or _axes(3.4)
+    loss = ax or new_axes(3.4)
     score, best = _beside(loss), history.best_epoch
     table = history.to_frame().rename(columns={"train_loss": "training", "valid_loss": "validation"})
     mark: Look = {"linewidth": 2, "marker": "o", "markevery": [best - 1], "markersize": 7, "markeredgecolor": "white"}
@@ -571,11 +572,11 @@ def feature_importance(
         raise ValueError(f"values have shape {np.shape(values)} for {len(names)} names; expected one number a name.")
     weights = pd.Series(values, list(names), dtype=float)
     heaviest = weights.sort_values(key=np.abs, ascending=False, kind="stable")[:top]
-    ax = ax or _axes(1.5 + 0.3 * len(heaviest))
+    ax = ax or new_axes(1.5 + 0.3 * len(heaviest))
     colours = np.where(heaviest < 0, SERIES_COLORS[1], SERIES_COLORS[0])
     ax.barh(range(len(heaviest)), heaviest, color=colours, height=0.62)
     ax.axvline(0, color=GREY, linewidth=1)
-    _rows(ax, list(heaviest.index))
+    text_rows(ax, list(heaviest.index))
     ax.set_xlabel(label)
     signs = "blue: speaks for, orange: against" if (heaviest < 0).any() else ""
     share = _percent(heaviest.abs().sum() / max(weights.abs().sum(), 1e-12))
@@ -590,7 +591,7 @@ def waveform(wave: ArrayLike, rms: ArrayLike | None = None, *, note: str = "", a
     """Draw a wave (samples,), 16 kHz, and over it its level `rms` (frames,), dB, of features.audio.rms_level."""
     sound = np.asarray(wave, float)
     seconds = len(sound) / SAMPLE_RATE
-    ax = ax or _axes(2.6)
+    ax = ax or new_axes(2.6)
     ax.plot(np.arange(len(sound)) / SAMPLE_RATE, sound, color=SERIES_COLORS[5], linewidth=0.5)
     if rms is not None:
         level = 10 ** (np.asarray(rms, float) / 20)  # from dB to the unit of the wave
@@ -616,7 +617,7 @@ def spectrogram(
     """
     from emolab.features.audio import log_mel
 
-    ax, level = ax or _axes(3.4), log_mel(np.asarray(wave, np.float32))
+    ax, level = ax or new_axes(3.4), log_mel(np.asarray(wave, np.float32))
     _mel_image(ax, level)
     if f0 is not None:
         pitch = np.asarray(f0, float)
@@ -631,17 +632,23 @@ def spectrogram(
 
 def _mel_image(ax: Axes, level: NDArray[np.float32]) -> None:
     """Draw (frames, n_mels) dB on an axis of Hz that is even in mel; the 80 dB below the loudest are shown."""
+    bands = mel_axis(ax, level.shape[1])
+    _image(ax, bands, level, HOP_S, "dB", cmap="magma", vmin=level.max() - DYNAMIC_RANGE_DB)
+
+
+def mel_axis(ax: Axes, n_mels: int) -> NDArray[np.float64]:
+    """Make the y axis one of Hz that is even in mel, and return (n_mels + 1,) Hz, the edges of the bands on it."""
     from emolab.features.audio import mel_edges
 
     hertz = mel_edges(2_000)  # even in mel, in steps so small that a figure does not show them
     mel = np.arange(len(hertz))
     ax.set_yscale("function", functions=(lambda x: np.interp(x, hertz, mel), lambda y: np.interp(y, mel, hertz)))
-    bands = mel_edges(2 * level.shape[1] + 1)[1::2]  # midway between their centres
-    bands[0], bands[-1] = HERTZ_TICKS[0], HERTZ_TICKS[-1]  # so far do the outermost reach
-    _image(ax, bands, level, HOP_S, "dB", cmap="magma", vmin=level.max() - DYNAMIC_RANGE_DB)
+    ax.set(ylim=(HERTZ_TICKS[0], HERTZ_TICKS[-1]), ylabel="Hz, spaced as mel")
     ax.set_yticks(HERTZ_TICKS, [f"{tick:,}" for tick in HERTZ_TICKS])
     ax.yaxis.set_minor_locator(NullLocator())
-    ax.set_ylabel("Hz, spaced as mel")
+    bands = mel_edges(2 * n_mels + 1)[1::2]  # midway between their centres
+    bands[0], bands[-1] = HERTZ_TICKS[0], HERTZ_TICKS[-1]  # so far do the outermost reach
+    return bands
 
 
 def _image(ax: Axes, edges: ArrayLike, values: NDArray[Any], hop_s: float, label: str, **look: Any) -> None:
@@ -657,7 +664,7 @@ def mel_and_mfcc(log_mel: ArrayLike, mfcc: ArrayLike, *, note: str = "", ax: Axe
     """Draw the log-mel spectrogram (frames, n_mels) beside the MFCCs (frames, n_mfcc) made from it."""
     level, coefficients = np.asarray(log_mel, np.float32), np.asarray(mfcc, float)
     (n_frames, n_mels), n_mfcc = level.shape, coefficients.shape[1]
-    ax = ax or _axes(3.4)
+    ax = ax or new_axes(3.4)
     right = _beside(ax)
     _mel_image(ax, level)
     even = coefficients - coefficients.mean(axis=0)
@@ -679,7 +686,7 @@ def radar(
     lines, n = {name: np.asarray(values, float) for name, values in named.items()}, len(emotions)
     if wrong := [values.shape for values in lines.values() if values.shape != (n,)]:
         raise ValueError(f"probabilities have shape {wrong}; expected ({n},). Hand over one row, and its emotions.")
-    ax = ax or _axes(5.0, projection="polar")
+    ax = ax or new_axes(5.0, projection="polar")
     if ax.name != "polar":
         raise ValueError(f'ax is {ax.name}; expected polar. Make it with subplot_kw={{"projection": "polar"}}.')
     angles = np.linspace(0, 2 * np.pi, n + 1)  # the last closes the line
@@ -710,7 +717,7 @@ def faces(frames: ArrayLike, times: ArrayLike | None = None, *, note: str = "", 
         raise ValueError(f"frames {pictures.shape}; expected (n, height, width, 3), of read_frames, at least one.")
     shown = np.linspace(0, len(pictures) - 1, min(N_FACES, len(pictures))).round().astype(int)
     height, width = pictures.shape[1:3]
-    ax = ax or _axes(0.9 + min(3.5, WIDTH * height / (width * len(shown))))
+    ax = ax or new_axes(0.9 + min(3.5, WIDTH * height / (width * len(shown))))
     ax.imshow(np.hstack(pictures[shown]))
     for edge in range(1, len(shown)):
         ax.axvline(edge * width - 0.5, color="white", linewidth=6)
