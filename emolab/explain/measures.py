@@ -1,0 +1,447 @@
+"""What explanations are measured by: truth, complexity, agreement, faithfulness, each on the arrays of one utterance.
+
+A measure that says nothing for an utterance is NaN there, and `clustered_interval` leaves it out. Values are what each
+unit adds to the logit; below 0 it speaks against the emotion.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+from scipy.stats import kendalltau, rankdata
+
+from emolab.evaluation import N_DRAWS, Interval, cluster_draws, interval_of
+
+SHARES = tuple(step / 10 for step in range(1, 11))  # of the units that are removed, or kept
+SMALL_SHARE = 0.5  # comprehensiveness and sufficiency look at shares up to this
+ROUNDING = 1e-9  # 0.7 * 10 is a little more than 7
+
+Floats = NDArray[np.float64]
+Mask = NDArray[np.bool_]
+
+
+def top_hit(values: ArrayLike, truth: ArrayLike) -> float:
+    """Return 1 if the unit that adds most is marked, else 0; of equals, the share that is marked.
+
+    Args:
+        values: (n_units,) what each unit adds.
+        truth: (n_units,) which units are marked as the cause.
+
+    Returns:
+        From 0 to 1; chance level is `chance_hit(truth)`. NaN where no unit or every unit is marked.
+
+    Raises:
+        ValueError: If the two do not pair up, or a value is not finite.
+
+    Example:
+        >>> top_hit([0.1, 0.7, 0.7], [False, True, False])
+        0.5
+    """
+    added, marked = _pair(values, truth)
+    return float(marked[added == added.max()].mean()) if _says_something(marked) else np.nan
+
+
+def chance_hit(truth: ArrayLike) -> float:
+    """Return the share of marked units, which is the expected `top_hit` of random values; NaN where that is NaN."""
+    marked = np.asarray(truth, dtype=bool)
+    return float(marked.mean()) if _says_something(marked) else np.nan
+
+
+def average_precision(values: ArrayLike, truth: ArrayLike) -> float:
+    """Return the mean precision at the places of the marked units, the unit that adds most first.
+
+    Equal values count by expectation: the mean over all orders in which they could stand. (scikit-learn counts equals
+    as one step, which is less where they hold a marked unit; without equals both agree.)
+
+    Returns:
+        From above 0 to 1; chance level is `chance_average_precision(truth)`. NaN where no unit or every unit is marked.
+
+    Raises:
+        ValueError: If the two do not pair up, or a value is not finite.
+
+    Example:
+        >>> average_precision([0.9, 0.5, 0.2], [True, False, True])  # (1/1 + 2/3) / 2
+        0.8333333333333333
+    """
+    added, marked = _pair(values, truth)
+    if not _says_something(marked):
+        return np.nan
+    _, group, sizes = np.unique(-added, return_inverse=True, return_counts=True)
+    hits = np.bincount(group, weights=marked, minlength=len(sizes))
+    before, hits_before = np.cumsum(sizes) - sizes, np.cumsum(hits) - hits
+    size, hit, ahead, hits_ahead = (np.repeat(each, sizes) for each in (sizes, hits, before, hits_before))
+    place = np.arange(len(added)) - ahead  # inside the group of equals, from 0
+    others = place * (hit - 1) / np.maximum(size - 1, 1)  # marked ones expected before, given one stands here
+    precision = (hits_ahead + 1 + others) / (ahead + place + 1)
+    return float((hit / size * precision).sum() / marked.sum())
+
+
+def chance_average_precision(truth: ArrayLike) -> float:
+    """Return the expected `average_precision` of random values, exactly; with few units far above the share marked."""
+    marked = np.asarray(truth, dtype=bool)
+    equals = np.zeros(len(marked))  # the mean over all orders
+    return average_precision(equals, marked) if _says_something(marked) else np.nan
+
+
+def mass_inside(values: ArrayLike, truth: ArrayLike) -> float:
+    """Return the share of the positive relevance that lies on marked units.
+
+    Returns:
+        From 0 to 1; chance level is `chance_hit(truth)`. NaN where nothing is positive, or no unit or every unit is
+        marked.
+
+    Raises:
+        ValueError: If the two do not pair up, or a value is not finite.
+    """
+    added, marked = _pair(values, truth)
+    share = _share(np.maximum(added, 0))
+    return min(1.0, float(share[marked].sum())) if share is not None and _says_something(marked) else np.nan
+
+
+def gini(values: ArrayLike) -> float:
+    """Return how unevenly the size of the values, whatever their sign, is spread over the units.
+
+    The Gini index, the measure of sparsity that Hurley and Rickard (2009, "Comparing measures of sparsity") commend.
+
+    Returns:
+        From 0, all even, to 1 - 1 / n_units, all on one unit. NaN for one unit, and where all values are 0.
+
+    Raises:
+        ValueError: If there is no value, or one is not finite.
+
+    Example:
+        >>> gini([0, 0, -3, 0])
+        0.75
+    """
+    share = _share(np.abs(_checked(values)))
+    if share is None or len(share) == 1:
+        return np.nan
+    n = len(share)
+    return float(max(0.0, 1 - 2 * (np.sort(share) * (n - np.arange(n) - 1 / 2)).sum() / n))
+
+
+def units_to(values: ArrayLike, share: float = 0.8) -> float:
+    """Return the share of the units that hold so much of the size of all values, the largest first.
+
+    Returns:
+        From 1 / n_units, simple, to 1; about `share` where all are even. NaN for one unit, and where all values are 0.
+
+    Raises:
+        ValueError: If there is no value, or one is not finite.
+    """
+    held = _share(np.abs(_checked(values)))
+    if held is None or len(held) == 1:
+        return np.nan
+    enough = np.cumsum(np.sort(held)[::-1]) >= share - ROUNDING
+    return float((enough.argmax() + 1) / len(held)) if enough.any() else 1.0
+
+
+def kendall(a: ArrayLike, b: ArrayLike) -> float:
+    """Return Kendall's tau-b of two explanations of the same units: whether they rank pairs of units alike.
+
+    Returns:
+        From -1, reversed, to 1; chance level is 0. Equals lower it. NaN where one of the two is constant.
+
+    Raises:
+        ValueError: If the two do not pair up, or a value is not finite.
+    """
+    first, second = _pair_of_values(a, b)
+    return float(kendalltau(first, second).statistic) if _varies(first) and _varies(second) else np.nan
+
+
+def spearman(a: ArrayLike, b: ArrayLike) -> float:
+    """Return Spearman's correlation of two explanations of the same units: that of their ranks, equals sharing one.
+
+    Returns:
+        From -1, reversed, to 1; chance level is 0. NaN where one of the two is constant.
+
+    Raises:
+        ValueError: If the two do not pair up, or a value is not finite.
+    """
+    first, second = _pair_of_values(a, b)
+    if not (_varies(first) and _varies(second)):
+        return np.nan
+    return float(np.corrcoef(rankdata(first), rankdata(second))[0, 1])
+
+
+class RankedMasks(NamedTuple):
+    """Which units stay when the most important ones are removed, and when only these are kept.
+
+    Attributes:
+        removed: (n_shares, n_units) bool, all but the most important.
+        kept: (n_shares, n_units) bool, the most important only.
+    """
+
+    removed: Mask
+    kept: Mask
+
+    @property
+    def shares(self) -> Floats:
+        """(n_shares,) the share of the units that was really removed or kept: of 3 units, 10 % are a third."""
+        return self.kept.mean(axis=1)
+
+
+def ranked_masks(values: ArrayLike, shares: Sequence[float] = SHARES) -> RankedMasks:
+    """Say which units stay for tests of faithfulness: without and with only the ceil(share * n_units) that add most.
+
+    Units are ranked by what they add, not by its size; of equals, the earlier first.
+
+    Args:
+        values: (n_units,) what each unit adds.
+        shares: From 0 to 1.
+
+    Raises:
+        ValueError: If there is no value, or one is not finite.
+    """
+    added = _checked(values)
+    rank = np.empty(len(added), dtype=np.int64)
+    rank[np.argsort(-added, kind="stable")] = np.arange(len(added))
+    n_taken = np.ceil(np.asarray(shares) * len(added) - ROUNDING)
+    kept = rank < n_taken[:, None]
+    return RankedMasks(~kept, kept)
+
+
+def comprehensiveness(full: float, without: ArrayLike, shares: Sequence[float] = SHARES) -> float:
+    """Return how far the logit falls when the units that add most are removed, on average over shares up to a half.
+
+    After DeYoung et al. (2020, ERASER), who take probabilities and other shares.
+
+    Args:
+        full: The emotion's logit when all units stay.
+        without: (n_shares,) the same for `ranked_masks(values, shares).removed`.
+        shares: Those of the masks.
+
+    Returns:
+        In logits; more is better. It has no chance level of its own: it is read beside random values, and over
+        utterances as the ratio of its mean to that of `full` less the reference (`clustered_ratio`), which is 1 where
+        removing the few takes everything away.
+
+    Raises:
+        ValueError: If the logits and the shares do not pair up, or no share is up to a half.
+    """
+    return float(full - _mean_of_small_shares(without, shares))
+
+
+def sufficiency(full: float, only: ArrayLike, shares: Sequence[float] = SHARES) -> float:
+    """Return how far the logit falls when only the units that add most are kept, on average over shares up to a half.
+
+    After DeYoung et al. (2020, ERASER), who take probabilities and other shares.
+
+    Args:
+        full: The emotion's logit when all units stay.
+        only: (n_shares,) the same for `ranked_masks(values, shares).kept`.
+        shares: Those of the masks.
+
+    Returns:
+        In logits; less is better: 0 where the few suffice, below 0 where the rest speaks against the emotion. It is
+        read and related like `comprehensiveness`.
+
+    Raises:
+        ValueError: If the logits and the shares do not pair up, or no share is up to a half.
+    """
+    return float(full - _mean_of_small_shares(only, shares))
+
+
+def deletion_area(full: float, without: ArrayLike, reference: float, shares: ArrayLike) -> float:
+    """Return the area between the logit and the reference while ever more units are removed, what adds most first.
+
+    By the trapezoid rule over the share removed, from 0 to 1 (Petsiuk et al. 2018, RISE, who take probabilities).
+
+    Args:
+        full: The emotion's logit when all units stay.
+        without: (n_shares,) the same for `ranked_masks(values).removed`.
+        reference: The same when none stays.
+        shares: (n_shares,) `ranked_masks(values).shares`, ascending; with few units they are not those asked for.
+
+    Returns:
+        In logits; less is better. Over utterances it is the ratio of its mean to that of `full` - `reference`
+        (`clustered_ratio`), which for a model that adds up its units is 0.5 by chance.
+
+    Raises:
+        ValueError: If the logits and the shares do not pair up, or the shares do not ascend from 0 to 1.
+    """
+    return _area(full, without, reference, shares) - reference
+
+
+def insertion_area(full: float, only: ArrayLike, reference: float, shares: ArrayLike) -> float:
+    """Return the area between the logit and the reference while ever more units are put back, what adds most first.
+
+    The mirror of `deletion_area`: `only` is for `ranked_masks(values).kept`, and more is better; for a model that adds
+    up its units the ratio of means is again 0.5 by chance.
+
+    Raises:
+        ValueError: If the logits and the shares do not pair up, or the shares do not ascend from 0 to 1.
+    """
+    return _area(reference, only, full, shares) - reference
+
+
+def infidelity(values: ArrayLike, masks: ArrayLike, full: float, without: ArrayLike) -> float:
+    """Return how badly the values foretell what the logit loses when random units are removed.
+
+    The mean squared difference between the values of the removed units, summed, and the logit's fall, over the mean
+    squared fall (Yeh et al. 2019). As there, the values are first scaled to fit best, so that only their proportions
+    count; but never by a factor below 0, since reversed values foretell the opposite.
+
+    Args:
+        values: (n_units,) what each unit adds.
+        masks: (n_draws, n_units) bool, which units stay.
+        full: The emotion's logit when all units stay.
+        without: (n_draws,) the same for each mask.
+
+    Returns:
+        From 0, best, to 1, no better than saying nothing. Values that are all alike come below 1 too, since the more
+        is removed the more is lost: so they are a control beside random values. NaN where the logit never changes.
+
+    Raises:
+        ValueError: If values, masks and logits do not fit together, or are not finite.
+    """
+    added, stays, after = _checked(values), np.asarray(masks, dtype=bool), _checked(without)
+    if stays.shape != (len(after), len(added)):
+        raise ValueError(
+            f"masks have shape {stays.shape} for {len(after)} logits and {len(added)} values; expected "
+            f"({len(after)}, {len(added)}), a row for each logit. Give the masks that the logits were asked with."
+        )
+    foretold, fall = ~stays @ added, full - after
+    if not fall.any():
+        return np.nan
+    sizes = np.linalg.norm(foretold) * np.linalg.norm(fall)
+    cosine = np.clip(foretold @ fall / sizes, 0, 1) if sizes else 0  # of which the best factor makes 1 - cosine²
+    return float(1 - cosine**2)
+
+
+def clustered_interval(
+    values: ArrayLike,
+    clusters: Sequence[str],
+    *,
+    weights: ArrayLike | None = None,
+    n_draws: int = N_DRAWS,
+    seed: int = 0,
+) -> Interval:
+    """Return the mean over utterances with a 95 % interval, a bootstrap of whole clusters as in `emolab.Report`.
+
+    Args:
+        values: (n,) of each utterance; NaN ones are left out.
+        clusters: (n,) the speaker of each.
+        weights: (n,) how much each counts, not below 0; alike where None.
+        n_draws: Of the bootstrap.
+        seed: Of the draws.
+
+    Returns:
+        NaN where no value is left; limits of NaN where they are of one cluster, which tells nothing of others.
+
+    Raises:
+        ValueError: If values, clusters and weights do not pair up.
+    """
+    each = np.asarray(values, dtype=np.float64)
+    counted = np.ones_like(each) if weights is None else np.asarray(weights, dtype=np.float64)
+    _check_alike(values=each, weights=counted)
+    return clustered_ratio(each * counted, counted, clusters, n_draws=n_draws, seed=seed)
+
+
+def clustered_ratio(
+    numerators: ArrayLike,
+    denominators: ArrayLike,
+    clusters: Sequence[str],
+    *,
+    n_draws: int = N_DRAWS,
+    seed: int = 0,
+) -> Interval:
+    """Return the ratio of two means over utterances, such as of falls and whole falls, with a 95 % interval.
+
+    A ratio of means, not a mean of ratios: utterances whose denominator is near 0 do not blow it up, and the sizes of
+    logits of different models cancel. The bootstrap draws whole clusters, as in `emolab.Report`.
+
+    Args:
+        numerators: (n,) of each utterance.
+        denominators: (n,) of each; where one of the two is NaN, the utterance is left out.
+        clusters: (n,) the speaker of each.
+        n_draws: Of the bootstrap.
+        seed: Of the draws.
+
+    Returns:
+        NaN where nothing is left or the denominators sum to 0; limits of NaN where all is of one cluster.
+
+    Raises:
+        ValueError: If the three do not pair up.
+    """
+    above, below = (np.asarray(each, dtype=np.float64) for each in (numerators, denominators))
+    _check_alike(values=above, denominators=below, clusters=np.asarray(clusters))
+    known = ~(np.isnan(above) | np.isnan(below))
+    if not known.any():
+        return Interval(np.nan, np.nan, np.nan)
+    cluster, drawn = cluster_draws(np.asarray(clusters)[known].tolist(), n_draws=n_draws, seed=seed)
+    sums = [np.bincount(cluster, weights=each[known]) for each in (above, below)]
+    with np.errstate(invalid="ignore", divide="ignore"):
+        total, whole = (drawn @ each for each in sums)
+        ratios = np.where(whole == 0, np.nan, total / whole)
+    return interval_of(ratios if drawn.shape[1] > 1 else ratios[:1])
+
+
+def _checked(values: ArrayLike) -> Floats:
+    """Return values as (n,) float64, at least one, all finite."""
+    found = np.asarray(values, dtype=np.float64)
+    if found.ndim != 1 or not len(found) or not np.isfinite(found).all():
+        bad = "some not finite" if found.ndim == 1 and len(found) else "not one for each unit or mask"
+        raise ValueError(
+            f"values have shape {found.shape}, {bad}; expected (n,) finite numbers, at least one. "
+            "Give those of one utterance, and leave out utterances without units."
+        )
+    return found
+
+
+def _check_alike(**arrays: NDArray) -> None:
+    """Raise unless all are (n,) with the same n."""
+    shapes = {name: array.shape for name, array in arrays.items()}
+    if {*shapes.values()} != {(next(iter(arrays.values())).size,)}:
+        raise ValueError(f"shapes differ: {shapes}; expected (n,) for all. Take all from the same units, in one order.")
+
+
+def _pair(values: ArrayLike, truth: ArrayLike) -> tuple[Floats, Mask]:
+    added, marked = _checked(values), np.asarray(truth, dtype=bool)
+    _check_alike(values=added, truth=marked)
+    return added, marked
+
+
+def _pair_of_values(a: ArrayLike, b: ArrayLike) -> tuple[Floats, Floats]:
+    first, second = _checked(a), _checked(b)
+    _check_alike(a=first, b=second)
+    return first, second
+
+
+def _says_something(marked: Mask) -> bool:
+    return bool(marked.any() and not marked.all())
+
+
+def _varies(values: Floats) -> bool:
+    return bool((values != values[0]).any())
+
+
+def _share(sizes: Floats) -> Floats | None:
+    """Return sizes that sum to 1, None where all are 0; scaled first, since tiny ones would sum to 0."""
+    largest = sizes.max()
+    return (sizes / largest) / (sizes / largest).sum() if largest else None
+
+
+def _mean_of_small_shares(logits: ArrayLike, shares: Sequence[float]) -> float:
+    found, asked = _checked(logits), np.asarray(shares, dtype=np.float64)
+    _check_alike(logits=found, shares=asked)
+    small = asked <= SMALL_SHARE + ROUNDING
+    if not small.any():
+        raise ValueError(
+            f"shares are {list(shares)}; expected some up to {SMALL_SHARE}, the few units that matter most. "
+            "Leave the shares as they are."
+        )
+    return float(found[small].mean())
+
+
+def _area(first: float, logits: ArrayLike, last: float, shares: ArrayLike) -> float:
+    """Integrate a curve from (0, first) through (share, logit) to (1, last) by the trapezoid rule."""
+    found, steps = _pair_of_values(logits, shares)
+    if (np.diff(steps) < 0).any() or steps[0] < 0 or steps[-1] > 1:
+        raise ValueError(
+            f"shares are {steps.tolist()}; expected them to ascend, from 0 to 1. Take ranked_masks(values).shares."
+        )
+    return float(np.trapezoid([first, *found, last], [0, *steps, 1]))
