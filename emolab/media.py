@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from itertools import chain
 from pathlib import Path
 from typing import Any
@@ -23,13 +24,24 @@ TOLERANCE_S = 0.25  # a container's duration and that of its sound differ by som
 SAME_TIME_S = 1e-3  # times of film frames are rounded
 
 
-def read_audio(path: str | Path, *, sample_rate: int = SAMPLE_RATE) -> NDArray[np.float32]:
+@dataclass(frozen=True, eq=False)
+class Held:
+    """Sound or pictures held in memory, where else a file would be named; equal to nothing but itself.
+
+    Attributes:
+        content: (samples,) float32 at 16 kHz, or (frames, size, size, 3) uint8 of a face that was cut out.
+    """
+
+    content: NDArray[Any]
+
+
+def read_audio(path: str | Path | Held, *, sample_rate: int = SAMPLE_RATE) -> NDArray[np.float32]:
     """Read a sound file, or the sound of a film, as one channel at one rate.
 
     Channels are averaged; silence and a single sample are sound like any other and come back as they are.
 
     Args:
-        path: Sound file (wav, flac, ogg, mp3, …) or container (mp4, avi, m4a, …).
+        path: Sound file (wav, flac, ogg, mp3, …) or container (mp4, avi, m4a, …); or sound held in memory.
         sample_rate: Rate to resample to, Hz.
 
     Returns:
@@ -40,6 +52,8 @@ def read_audio(path: str | Path, *, sample_rate: int = SAMPLE_RATE) -> NDArray[n
         ValueError: If the file is empty, corrupt, cut off, without sound, or has samples that are no sound.
         OSError: If the system cannot read the file.
     """
+    if isinstance(path, Held):
+        return path.content if sample_rate == SAMPLE_RATE else _resample(path.content, SAMPLE_RATE, sample_rate)
     with _readable(path, "sound") as path:
         _check_size(path)
         wave, rate = (_read_sound_file if _is_sound_file(path) else _read_sound_track)(path)

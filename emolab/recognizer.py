@@ -32,6 +32,7 @@ FORMAT = 3  # of a saved recognizer
 CARD = "recognizer.json"
 WEIGHTS = "weights.safetensors"
 PIPELINE = "pipeline.joblib"
+UNLIKELY = 1e-6  # probability; the logarithm of less would outweigh everything
 OWN = re.compile(r"(recognizer|weights|pipeline|front-\w+)\.\w+|member-\d+|\..*")  # what `save` writes
 
 
@@ -95,6 +96,15 @@ class Recognizer(ABC):
         if not len(corpus):
             return np.zeros((0, len(self.emotions)))
         return self._predict_proba(corpus)
+
+    def logits(self, corpus: Corpus) -> NDArray[np.floating]:
+        """Return (n_utterances, n_emotions): numbers whose softmax is `predict_proba`.
+
+        Networks and linear models judge by them. Of all others it is the logarithm of the probabilities, `UNLIKELY` at
+        least, less its mean over the emotions.
+        """
+        logs = np.log(np.maximum(self.predict_proba(corpus), UNLIKELY))
+        return logs - logs.mean(axis=1, keepdims=True)
 
     def predict(self, corpus: Corpus) -> list[str]:
         """Return the likeliest emotion of each utterance."""
@@ -248,6 +258,14 @@ class LightRecognizer(Recognizer):
         """Return what the model sees, (n_utterances, n_features) float64, sparse where words are counted."""
         return self.fronts[0].transform(corpus)
 
+    def logits(self, corpus: Corpus) -> NDArray[np.floating]:
+        """Return (n_utterances, n_emotions): the scores of a linear model, else logarithms of the probabilities."""
+        from emolab.models.light import scores
+
+        self._check_ready(corpus)
+        judged = scores(self.model, self.features(corpus)) if len(corpus) else None
+        return super().logits(corpus) if judged is None else judged
+
     def _fit(self, train: Corpus, valid: Corpus) -> None:
         from emolab.models.light import choose_on_validation
 
@@ -328,6 +346,8 @@ class NetworkRecognizer(Recognizer):
     def logits(self, corpus: Corpus) -> NDArray[np.float32]:
         """Return (n_utterances, n_emotions) float32, the network's outputs before the softmax."""
         self._check_ready(corpus)
+        if not len(corpus):
+            return np.zeros((0, len(self.emotions)), dtype=np.float32)
         return self.logits_of(self.inputs(corpus))
 
     def logits_of(self, inputs: Sequence[Sequence[NDArray[Any]]]) -> NDArray[np.float32]:

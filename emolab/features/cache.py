@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 from threadpoolctl import threadpool_limits
 
 from emolab.corpora.layout import some
+from emolab.media import Held
 from emolab.progress import progress as progress_bar
 from emolab.storage import cache_root, written_whole
 
@@ -32,13 +33,13 @@ Array = NDArray[Any]
 class Part(NamedTuple):
     """A part of a file, such as an utterance in the film of a dialogue; None where there is nothing to cut off."""
 
-    path: Path
+    path: Any  # a path, or Held
     start: float | None = None  # seconds into the file
     end: float | None = None
     side: str | None = None  # left or right: half of the picture
 
 
-Source = TypeVar("Source", Path, Part)
+Source = TypeVar("Source", Path, Held, Part)
 
 
 class Memory:
@@ -86,9 +87,9 @@ def cached_features(
     """Return `compute(source)` for every file or part of one, from memory or disk where it is there already.
 
     An entry belongs to a kind, a version, a part and a file of a certain size and time of change: a changed file is
-    computed again, and so is an entry that is broken. Several are computed at once by threads, since decoding, Fourier
-    transforms and matrix products leave the interpreter free. A cache that cannot be written costs time, not results:
-    one warning says so.
+    computed again, and so is an entry that is broken. What is held in memory is computed each time. Several are
+    computed at once by threads, since decoding, Fourier transforms and matrix products leave the interpreter free. A
+    cache that cannot be written costs time, not results: one warning says so.
 
     Args:
         kind: What is computed; a folder of the cache.
@@ -104,6 +105,9 @@ def cached_features(
         FileNotFoundError: If files are missing; they are named.
         ValueError: If `compute` fails on files; they are named, and what the others gave is kept.
     """
+    if any(isinstance(_file(source), Held) for source in sources):
+        with threadpool_limits(1), ThreadPoolExecutor(joblib.cpu_count()) as threads:
+            return list(threads.map(compute, sources))
     folder = cache_root() / "features" / kind
     entries = {source: folder / _entry_name(kind, version, source) for source in _all_there(sources)}
     found: dict[Source, Array] = {}
@@ -142,7 +146,7 @@ def source_digest(*files: str) -> str:
     return hashlib.sha256(b"".join(Path(file).read_bytes() for file in files)).hexdigest()[:16]
 
 
-def _file(source: Path | Part) -> Path:
+def _file(source: Path | Held | Part) -> Any:
     return source.path if isinstance(source, Part) else source
 
 
@@ -159,7 +163,8 @@ def _all_there(sources: Sequence[Source]) -> list[Source]:
     return unique
 
 
-def _entry_name(kind: str, version: str, source: Path | Part) -> str:
+def _entry_name(kind: str, version: str, source: Path | Held | Part) -> str:
+    path: Any
     path, *part = source if isinstance(source, Part) else (source,)
     facts = path.stat()
     key = "\0".join([kind, version, str(path.resolve()), *map(str, part), str(facts.st_size), str(facts.st_mtime_ns)])

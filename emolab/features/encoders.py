@@ -168,23 +168,34 @@ def blocks(encoder: Any) -> nn.ModuleList:
 def hear(encoder: Any, waves: Sequence[Tensor]) -> tuple[list[Tensor], Tensor]:
     """Let wav2vec 2.0, HuBERT or WavLM listen to waves of (samples,) float32, however different in length.
 
-    The convolutions hear each wave for itself: the first one is normalised over all the time there is (a "group
-    norm"), so padding would change what is heard. Behind them the frames are padded, and masked everywhere. So no
-    answer depends on the neighbours, neither here nor in training.
-
     Returns:
         The input of the first block and the output of each, (batch, frames, dim) float32 each; (batch,) real frames.
+    """
+    frames, n_frames = convolve(encoder, waves)
+    return relate(encoder, frames, n_frames), n_frames
+
+
+def convolve(encoder: Any, waves: Sequence[Tensor]) -> tuple[Tensor, Tensor]:
+    """Let the convolutions hear each wave for itself: (batch, frames, channels), padded, and (batch,) real frames.
+
+    The first one is normalised over all the time there is (a "group norm"), so padding would change what is heard.
+    Behind them it is masked everywhere: no answer depends on the neighbours, neither here nor in training.
     """
     import torch
     from torch.nn.utils.rnn import pad_sequence
 
     with torch.no_grad():  # the convolutions stay as they are, here and in fine-tuning
         pieces = [encoder.feature_extractor(wave[None])[0].T for wave in waves]  # (frames, channels) each
-    n_frames = torch.tensor([len(piece) for piece in pieces], device=pieces[0].device)
-    padded = pad_sequence(pieces, batch_first=True)
-    projected = encoder.feature_projection(padded)
+    return pad_sequence(pieces, batch_first=True), torch.tensor([len(piece) for piece in pieces]).to(pieces[0].device)
+
+
+def relate(encoder: Any, frames: Tensor, n_frames: Tensor) -> list[Tensor]:
+    """Relate what the convolutions have heard, (batch, frames, channels): the layers, as `hear` returns them."""
+    import torch
+
+    projected = encoder.feature_projection(frames)
     projected = projected[0] if isinstance(projected, tuple) else projected  # (batch, frames, dim)
-    mask = torch.arange(padded.shape[1], device=padded.device) < n_frames[:, None]
+    mask = torch.arange(frames.shape[1], device=frames.device) < n_frames[:, None]
     attention = {} if bool(mask.all()) else {"attention_mask": mask}
     layers: list[Tensor] = []
     here = get_ident()
@@ -197,7 +208,7 @@ def hear(encoder: Any, waves: Sequence[Tensor]) -> tuple[list[Tensor], Tensor]:
         for block in encoder.encoder.layers:
             hooks.callback(block.register_forward_pre_hook(note).remove)
         layers.append(encoder.encoder(projected, **attention).last_hidden_state)
-    return layers, n_frames
+    return layers
 
 
 def masked_means(layers: Sequence[Tensor], lengths: Tensor) -> Tensor:

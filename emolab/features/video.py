@@ -24,12 +24,13 @@ from emolab.features.front import SMALLEST_DEVIATION, Front
 from emolab.storage import weights_root
 
 Pictures = NDArray[np.uint8]  # (frames, height, width, 3), red, green and blue from 0 to 255
-FoundBy = Literal["detector", "cascade", "centre"]
+FoundBy = Literal["detector", "cascade", "centre", "given"]
 Spot = tuple[float, float, float]  # a face: x and y of its centre, width, pixels
 
 FPS = 5.0  # pictures a second that are kept: a look lasts longer than a fifth of one
 SIZE = 112  # pixels, width and height of a kept face
-WAYS: tuple[FoundBy, ...] = ("detector", "cascade", "centre")  # a model file, scikit-image's own, the middle
+# A model file, scikit-image's own, the middle; the last are faces held in memory, cut out already
+WAYS: tuple[FoundBy, ...] = ("detector", "cascade", "centre", "given")
 TRIES = (0.5, 0.25, 0.75)  # where in a clip a face is looked for
 N_AGREEING = 2  # tries that must see it in the same place: once is easily an error
 SAME_PLACE, SAME_WIDTH = 0.25, 0.75  # shares of a face's width
@@ -59,7 +60,8 @@ class Faces:
         left: Where the square lies in the speaker's part of the film's picture, pixels; the same for all frames.
         top: As `left`, from above.
         width: Width and height of the square, pixels of the film.
-        found_by: "detector" (a model file), "cascade" (scikit-image's own), or "centre" where neither saw a face.
+        found_by: "detector" (a model file), "cascade" (scikit-image's own), "centre" where neither saw a face, or
+            "given" where it was held in memory.
     """
 
     pictures: Pictures
@@ -157,8 +159,10 @@ def _faces_version(size: int, fps: float) -> str:
 
 def _packed_face(clip: Part, *, size: int, fps: float) -> Pictures:
     """Return the square and the pictures as one row of bytes, as the cache keeps them."""
-    frames = read_clip(clip, fps=fps)
-    *square, way = find_face(frames)
+    held = clip.path.content if isinstance(clip.path, media.Held) else None
+    frames = read_clip(clip, fps=fps) if held is None else held
+    left, top, width, way = find_face(frames) if held is None else (0, 0, held.shape[2], WAYS[-1])
+    square = (left, top, width)
     header = np.array([*square, WAYS.index(way)], np.int32).view(np.uint8)
     return np.concatenate([header, cut_out(frames, *square, size=size).ravel()])
 
@@ -255,6 +259,11 @@ class FaceFrames(Front):
         """Return (frames, size, size, 3) uint8 for each utterance."""
         return [face.pictures for face in faces(corpus, **self.options)]
 
+    @property
+    def hop_s(self) -> float:
+        """Seconds from picture to picture."""
+        return 1 / float(self.options["fps"])
+
     def found_by(self, corpus: Corpus) -> Counter[str]:
         """Count how the faces of a corpus were found: by "detector", "cascade", or not at all ("centre")."""
         return Counter(face.found_by for face in faces(corpus, **self.options))
@@ -283,11 +292,6 @@ class FaceNumbers(FaceFrames):
         super().__init__(size, fps)
         self.mean: NDArray[np.float64] = np.zeros(0)
         self.deviation: NDArray[np.float64] = np.ones(0)
-
-    @property
-    def hop_s(self) -> float:
-        """Seconds from picture to picture."""
-        return 1 / float(self.options["fps"])
 
     def raw(self, corpus: Corpus) -> list[NDArray[np.float32]]:
         """Return the numbers before scaling, from the cache where they are there."""

@@ -154,6 +154,22 @@ CANDIDATES: Mapping[str, Callable[[int], list[Pipeline]]] = {  # name: small gri
 }
 
 
+def scores(model: Pipeline, x: Any) -> NDArray[np.float64] | None:
+    """Return (n, n_emotions) numbers whose softmax is the model's probabilities; None if it judges by no such numbers.
+
+    They are linear in the features where the model is.
+    """
+    last = model[-1]
+    for _, step in model.steps[:-1]:
+        x = step.transform(x)
+    if isinstance(last, Tempered):
+        return last.sharpness_ * _of_each(last.machine_.decision_function(x))
+    if isinstance(last, LogisticRegression | LinearDiscriminantAnalysis):
+        margins = last.decision_function(x)  # of two emotions the difference of their scores
+        return _of_each(margins / 2) if margins.ndim == 1 else margins
+    return None
+
+
 def unweighted_recall(truth: NDArray[Any], predicted: NDArray[Any]) -> float:
     """Average the recall of the emotions that occur in `truth`, from 0 to 1."""
     return float(recall_score(truth, predicted, labels=np.unique(truth), average="macro"))

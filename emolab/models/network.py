@@ -50,6 +50,13 @@ class Network(nn.Module, ABC):
         """Turn a padded batch with (batch,) real lengths into logits (batch, n_emotions)."""
         return self.out(self.dropout(self.encode(values, lengths)))
 
+    def enter(self, values: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
+        """Return what the network reckons with, and its (batch,) lengths: float, so that a gradient can reach it.
+
+        Measured features are that already; words become vectors. All other methods take it in place of the values.
+        """
+        return values.float(), lengths
+
     @abstractmethod
     def encode(self, values: Tensor, lengths: Tensor) -> Tensor:
         """Sum each utterance up in (batch, n_encoded), what the output layer judges by."""

@@ -111,10 +111,16 @@ class SoundEncoder(_Encoder):
         """Name the convolutions."""
         yield "feature_extractor"
 
+    def enter(self, waves: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
+        """Turn waves (batch, samples) into what the convolutions make of them, (batch, frames, channels)."""
+        if waves.ndim > 2:
+            return waves, lengths
+        return encoders.convolve(self.encoder, [wave[:n] for wave, n in zip(waves, lengths, strict=True)])
+
     def states(self, waves: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
         """Turn waves (batch, samples) into the last layer, (batch, frames, dim), and the (batch,) real frames."""
-        heard, n_frames = encoders.hear(self.encoder, [wave[:n] for wave, n in zip(waves, lengths, strict=True)])
-        return heard[-1], n_frames
+        frames, n_frames = self.enter(waves, lengths)
+        return encoders.relate(self.encoder, frames, n_frames)[-1], n_frames
 
     def encode(self, waves: Tensor, lengths: Tensor) -> Tensor:
         """Sum waves (batch, samples) with (batch,) real lengths up in (batch, n_dense)."""
@@ -135,17 +141,17 @@ class TextEncoder(_Encoder):
         """Turns pieces of words into vectors."""
         return self.encoder.get_input_embeddings()
 
+    def enter(self, pieces: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
+        """Turn (batch, pieces) int64 into the vectors of the pieces, (batch, pieces, dim); vectors stay."""
+        return pieces if pieces.is_floating_point() else self.embedding(pieces), lengths
+
     def states(self, pieces: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
         """Turn texts (batch, pieces) int64 into the last layer, (batch, pieces, dim)."""
-        return encoders.read(self.encoder, self.embedding(pieces), lengths)[0][-1], lengths
+        return encoders.read(self.encoder, self.enter(pieces, lengths)[0], lengths)[0][-1], lengths
 
     def encode(self, pieces: Tensor, lengths: Tensor) -> Tensor:
         """Sum texts (batch, pieces) int64 with (batch,) real lengths up in (batch, n_dense)."""
-        return self.encode_embedded(self.embedding(pieces), lengths)
-
-    def encode_embedded(self, vectors: Tensor, lengths: Tensor) -> Tensor:
-        """Go on from the vectors of the pieces, (batch, pieces, dim), where a gradient can reach them."""
-        layers, pooled = encoders.read(self.encoder, vectors, lengths)
+        layers, pooled = encoders.read(self.encoder, self.enter(pieces, lengths)[0], lengths)
         if self.config.summary == "pooler" and pooled is not None:
             return self.judge(pooled)
         return self.judge(encoders.masked_means(layers[-1:], lengths)[:, 0])

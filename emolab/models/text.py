@@ -43,16 +43,14 @@ class WordLstm(StepNetwork):
         self.lstm = nn.LSTM(*sizes, batch_first=True, bidirectional=config.both_ways, dropout=between)
         self.add_summary((1 + config.both_ways) * config.n_hidden)
 
+    def enter(self, tokens: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
+        """Turn (batch, words) int64 into word vectors, (batch, words, n_embedding); vectors stay."""
+        return tokens if tokens.is_floating_point() else self.embedding(tokens), lengths
+
     def states(self, tokens: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
         """Turn (batch, words) int64 into what the LSTM has read, (batch, words, n_hidden), twice that both ways."""
-        return self._read(self.embedding(tokens), lengths), lengths
-
-    def encode_embedded(self, vectors: Tensor, lengths: Tensor) -> Tensor:
-        """Encode word vectors (batch, words, n_embedding), where a gradient can reach them."""
-        return self.judge(self.summary(self._read(vectors, lengths), lengths))
-
-    def _read(self, vectors: Tensor, lengths: Tensor) -> Tensor:
-        return run_lstm(self.lstm, self.dropout(vectors), lengths)
+        vectors = self.enter(tokens, lengths)[0]
+        return run_lstm(self.lstm, self.dropout(vectors), lengths), lengths
 
     @torch.no_grad()
     def take_vectors(self, places: NDArray[np.int64], vectors: NDArray[np.float32]) -> None:

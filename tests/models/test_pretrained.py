@@ -95,7 +95,7 @@ def test_gradients_reach_the_vectors_of_words() -> None:
     model: Any = network(TEXT).eval()
     pieces, lengths = batch(TEXT, 2, 5), torch.tensor([5, 3])
     vectors = model.embedding(pieces).detach().requires_grad_()
-    encoded = model.encode_embedded(vectors, lengths)
+    encoded = model.encode(vectors, lengths)
     torch.testing.assert_close(encoded, model.encode(pieces, lengths))
     encoded.sum().backward()
     assert vectors.grad[0].abs().sum(dim=1).gt(0).all()

@@ -43,7 +43,7 @@ def test_word_lstm_gives_logits_and_encodings(both_ways: bool) -> None:
     assert model(words, lengths).shape == (2, 3)
     assert model.encode(words, lengths).shape == (2, model.n_encoded)
     vectors = model.embedding(words)
-    torch.testing.assert_close(model.encode_embedded(vectors, lengths), model.encode(words, lengths))
+    torch.testing.assert_close(model.encode(vectors, lengths), model.encode(words, lengths))
 
 
 @pytest.mark.parametrize("both_ways", [True, False])
