@@ -66,7 +66,7 @@ GREYS = LinearSegmentedColormap.from_list("greys", ["white", "#707070"])  # leav
 BETTER = LinearSegmentedColormap.from_list("better", ["white", "#74b3dc"])  # black numbers can be read on all of it
 N_TEXTS = 6  # drawn, where none are named
 WITHIN = 0.995  # of the heat of bands or pixels lies within the scale; a few would make the others pale
-SOFT = f"smoothed, the strongest {1 - WITHIN:.1%} at the ends of the scale".replace("%", "\N{NO-BREAK SPACE}%")
+SOFT = f"smoothed, the strongest {1 - WITHIN:.1%} beyond the scale".replace("%", "\N{NO-BREAK SPACE}%")
 N_MARKED = 3  # words of a text that are underlined
 TEXT_SIZE, HEADER_SIZE, WORD_SIZE = 10.5, 9.0, 8.5  # points: of a text, of the line above it, of words above sound
 LINE, HEADER, BLOCK_GAP = 20.0, 16.0, 9.0  # points, of heights
@@ -191,7 +191,7 @@ def words(
     truth = _truth(corpus, items)
     own, ax = ax is None, ax or new_axes(4.0)
     ax.set_axis_off()
-    cited = [facts(explanation), f"{len(items)} of {len(explanation):,} utterances"]
+    cited = [*facts(explanation).split(" · "), f"{len(items)} of {len(explanation):,} utterances"]
     cited += ["line: strongest, solid for, dashed against", "frame: planted" * any(cues for _, cues in truth)]
     titled(ax, _words_message(items, truth), *cited)
     width, height = _size(ax)
@@ -347,7 +347,11 @@ def sound(
         picture.plot(np.arange(len(pitch)) * HOP_S, pitch, color=INK, linewidth=1.4, path_effects=edge)
     for panel in (strip, picture):
         panel.set_xlim(0, seconds)
-    cited = [note, f"{explained.utterance_id}, {seconds:.2f} s", f"heat: bands and frames, {SOFT}" * is_fine]
+    cited = [
+        *note.split(" · "),
+        f"{explained.utterance_id}, {seconds:.2f} s",
+        f"heat: bands and frames, {SOFT}" * is_fine,
+    ]
     cited += ["line: f0" * (f0 is not None), "frame: planted cue" * (cue is not None)]
     cited += [f"{(~known).sum()} units without a span left out" * (not known.all())]
     titled(strip, _strongest(explained), *cited)
@@ -497,7 +501,12 @@ def faces(explained: Explained, pictures: ArrayLike, *, note: str = "", ax: Axes
     ax.set(xlim=(0, len(shown) * 1.04 - 0.04), ylim=(height / width + 0.14 * (not is_fine), 0))
     ax.tick_params(length=0)
     ax.spines[:].set_visible(False)
-    cited = [note, explained.utterance_id, f"{len(shown)} of {n} frames", f"heat: pixels, {SOFT}" * is_fine]
+    cited = [
+        *note.split(" · "),
+        explained.utterance_id,
+        f"{len(shown)} of {n} frames",
+        f"heat: pixels, {SOFT}" * is_fine,
+    ]
     cited += ["numbers: what a frame adds to the logit"]
     return titled(ax, _strongest(explained), *cited)
 

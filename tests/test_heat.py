@@ -182,7 +182,7 @@ def test_sound_draws_the_heat_of_mel_bands_where_there_is_one() -> None:
     bands = np.random.default_rng(0).normal(size=(50, 64)).astype(np.float32)
     ax = heat.sound(of_sound([1, -2, 0.5], native=bands), WAVE)
     assert [mesh.get_array().shape for mesh in ax.figure.axes[1].collections] == [(64, 101), (64, 50)]
-    assert "heat: bands and frames, smoothed, the strongest 0.5 % at the ends" in facts(ax).replace(
+    assert "heat: bands and frames, smoothed, the strongest 0.5 % beyond the scale" in facts(ax).replace(
         "\N{NO-BREAK SPACE}", " "
     )
     for native, names in ((bands[:, :20], ()), (bands, tuple(f"b{k}" for k in range(64)))):
