@@ -24,6 +24,7 @@ from emolab.storage import cache_root
 
 if TYPE_CHECKING:
     from emolab.corpora.corpus import Corpus
+    from emolab.media import Held
     from emolab.splits import Fold
 
 Preset = Literal["quick", "full"]
@@ -146,7 +147,14 @@ def _fingerprint(corpus: Corpus) -> list[str]:
     paths = dict.fromkeys([*corpus.table["audio_path"].dropna(), *corpus.table["video_path"].dropna(), ACTION_UNITS])
     files = [corpus.root / path for path in paths]
     stats = [path.stat() for path in files if path.is_file()]  # recipes that need the others say what is missing
-    return [*corpus.emotions, *rows, *(f"{stat.st_size} {stat.st_mtime_ns}" for stat in stats)]
+    held = [digest for kind in sorted(corpus.held) for digest in _digests(corpus.held[kind], corpus)]
+    return [*corpus.emotions, *rows, *(f"{stat.st_size} {stat.st_mtime_ns}" for stat in stats), *held]
+
+
+def _digests(held: Mapping[str, Held], corpus: Corpus) -> list[str]:
+    """Name what is held in memory for the utterances of a part."""
+    names = [name for name in corpus.table["utterance_id"] if name in held]
+    return [f"{name} {hashlib.sha256(held[name].content.tobytes()).hexdigest()}" for name in names]
 
 
 Build = Callable[[str, Preset, int], Recognizer]

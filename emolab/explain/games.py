@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
@@ -25,6 +24,7 @@ from emolab.recognizer import UNLIKELY, Recognizer, softmax
 N_ROWS = 256  # changed utterances that are judged at once; more sound would fill the memory
 FADE = SAMPLE_RATE * 5 // 1000  # samples, 5 ms: a sound that is cut off hard clicks
 GREY = 127  # of 255
+MASK_MARKS = ("[MASK]", "<mask>")
 STRANGER = "zzz"  # a word that no vocabulary has
 
 Logits = NDArray[np.float64]  # (n_coalitions, n_emotions), less their mean over the emotions
@@ -69,10 +69,9 @@ class Game(ABC):
             for (row, mask), judged in zip(some, self._judge(some), strict=True):
                 self._known[row][mask.tobytes()] = judged - judged.mean()
         self.n_judged += len(todo)
-        return [
-            np.array([self._known[row][mask.tobytes()] for mask in np.asarray(own, bool)])
-            for row, own in enumerate(masks)
-        ]
+        n_emotions = len(self.recognizer.emotions)
+        said = [[self._known[row][mask.tobytes()] for mask in np.asarray(own, bool)] for row, own in enumerate(masks)]
+        return [np.array(own).reshape(len(own), n_emotions) for own in said]
 
     def ends(self) -> tuple[Logits, Logits]:
         """Return (n_utterances, n_emotions) logits of the whole utterances, and of what is left without any unit."""
@@ -292,7 +291,7 @@ def checked_baseline(baseline: str | None, known: Sequence[str]) -> str:
 def mask_word(recognizer: Recognizer) -> str:
     """Return what stands for no word: the mask of the recognizer's tokenizer, else a word that nobody knows."""
     for front in parts_of(recognizer):
-        if text := getattr(front, "tokenizer_json", ""):
-            found = re.search(r'"(\[MASK\]|<mask>)"', text)
-            return found[1] if found else STRANGER
+        if getattr(front, "tokenizer_json", ""):
+            known = front.tokenizer
+            return next((mark for mark in MASK_MARKS if known.token_to_id(mark) is not None), STRANGER)
     return STRANGER

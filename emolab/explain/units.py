@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import re
+import warnings
 from collections.abc import Iterator, Sequence
 from typing import Any
 
@@ -19,6 +20,14 @@ NOBODY = -1  # owner of a step that belongs to no unit, such as a mark at the be
 
 Masks = Sequence[NDArray[np.bool_]]  # for each utterance (n_coalitions, n_units), true where a unit stays
 _WORD = re.compile(r"\S+")
+
+
+def import_shap() -> Any:
+    """Import shap, whose colour maps complain about the next matplotlib while they are made."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        import shap
+    return shap
 
 
 def parts_of(recognizer: Recognizer) -> Iterator[Any]:

@@ -154,14 +154,19 @@ CANDIDATES: Mapping[str, Callable[[int], list[Pipeline]]] = {  # name: small gri
 }
 
 
+def last_features(model: Pipeline, x: Any) -> Any:
+    """Return what the last step of a pipeline sees, (n, n_features)."""
+    for _, step in model.steps[:-1]:
+        x = step.transform(x)
+    return x
+
+
 def scores(model: Pipeline, x: Any) -> NDArray[np.float64] | None:
     """Return (n, n_emotions) numbers whose softmax is the model's probabilities; None if it judges by no such numbers.
 
     They are linear in the features where the model is.
     """
-    last = model[-1]
-    for _, step in model.steps[:-1]:
-        x = step.transform(x)
+    last, x = model[-1], last_features(model, x)
     if isinstance(last, Tempered):
         return last.sharpness_ * _of_each(last.machine_.decision_function(x))
     if isinstance(last, LogisticRegression | LinearDiscriminantAnalysis):

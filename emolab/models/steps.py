@@ -65,13 +65,16 @@ class SummaryOverTime(nn.Module):
         self.n_summary = 2 * n_features if kind == "mean+std" else n_features
         self.score = nn.Linear(n_features, 1) if kind == "attention" else None
 
+    def weights(self, states: Tensor, lengths: Tensor) -> Tensor:
+        """Return (batch, steps, 1), how much each step counts: alike or by attention, 0 where there is padding."""
+        mask = real_steps(lengths, states.shape[1])[..., None]
+        if self.score is None:
+            return mask / lengths[:, None, None]
+        return self.score(states).masked_fill(~mask, -torch.inf).softmax(dim=1)
+
     def forward(self, states: Tensor, lengths: Tensor) -> Tensor:
         """Weigh the real steps, alike or by attention; add their spread where the kind asks for it."""
-        mask = real_steps(lengths, states.shape[1])[..., None]  # (batch, steps, 1)
-        if self.score is None:
-            weights = mask / lengths[:, None, None]
-        else:
-            weights = self.score(states).masked_fill(~mask, -torch.inf).softmax(dim=1)
+        mask, weights = real_steps(lengths, states.shape[1])[..., None], self.weights(states, lengths)
         states = states.masked_fill(~mask, 0.0)  # zero times infinite padding would be no number
         mean = (weights * states).sum(dim=1)  # (batch, n_features)
         if self.kind != "mean+std":

@@ -1,0 +1,121 @@
+"""Controls: corpora in which one known thing alone tells the emotion, or in which a modality tells nothing at all."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from emolab import media
+from emolab.corpora.corpus import TRUTH, Corpus
+from emolab.corpora.degraded import pink_noise
+from emolab.media import SAMPLE_RATE
+
+CODE_WORDS = ("blicket", "dax", "fep", "gazzer", "modi", "toma", "wug", "zav")  # mean nothing; one an emotion
+LONGEST_S = 2.0  # seconds of a hum
+CUE_S = 0.4  # seconds of it that tell the emotion
+HUM_HZ = (110.0, 220.0)  # its pitch, drawn for each utterance
+BRIGHTEST_HZ = 4_000.0  # of its harmonics
+LEVEL = 0.1  # of full scale
+STEP = 1.5  # the pitch goes up or down by this factor, a fifth
+WOBBLE_HZ = 8.0  # how often it goes up and down where it wobbles
+N_MOVES = 3  # up, down, and both in turn
+
+
+def planted_words(corpus: Corpus, *, seed: int = 0) -> Corpus:
+    """Give every utterance an emotion by chance, and one word, at a place by chance, that alone tells it.
+
+    The words mean nothing: only a model that learned this corpus knows them. cue_words says where they are.
+
+    Args:
+        corpus: Its texts are kept, its emotions and other truths are not.
+        seed: Of emotions and places.
+
+    Raises:
+        ValueError: If there are more emotions than code words.
+    """
+    if len(corpus.emotions) > len(CODE_WORDS):
+        raise ValueError(
+            f"{len(corpus.emotions)} emotions; expected at most {len(CODE_WORDS)}, one for each code word. Take a "
+            "view with fewer."
+        )
+    rng, texts = np.random.default_rng(seed), [text.split() for text in corpus.texts()]
+    labels = _drawn(corpus.emotions, len(corpus), rng)
+    places = [int(rng.integers(len(words) + 1)) for words in texts]
+    spoken = [
+        " ".join([*words[:place], CODE_WORDS[corpus.emotions.index(label)], *words[place:]])
+        for words, place, label in zip(texts, places, labels, strict=True)
+    ]
+    cues = pd.Series([(place,) for place in places], dtype=object)
+    return _relabelled(corpus, labels, text=spoken, cue_words=cues, shown_text=labels)
+
+
+def planted_pitch(corpus: Corpus, *, seed: int = 0) -> Corpus:
+    """Give every utterance one of three emotions by chance, and a hum in which one stretch of pitch alone tells it.
+
+    The hum is as long as the voice, at most 2 s, as loud from moment to moment, and has a pitch of its own. For 0.4 s
+    the pitch is a fifth higher for the first emotion, a fifth lower for the second, both in turn for the third.
+    cue_start and cue_end say when.
+
+    Args:
+        corpus: Its sounds give lengths and levels; its first three emotions that are not neutral are used.
+        seed: Of emotions, pitches and moments.
+    """
+    rng = np.random.default_rng(seed)
+    emotions = tuple(emotion for emotion in corpus.emotions if emotion != "neutral")[:N_MOVES]
+    labels = _drawn(emotions, len(corpus), rng)
+    hums, starts = {}, []
+    for name, path, label in zip(corpus.table["utterance_id"], corpus.audio_paths(), labels, strict=True):
+        wave = media.read_audio(path)[: round(LONGEST_S * SAMPLE_RATE)]
+        wave = np.pad(wave, (0, max(0, round(2 * CUE_S * SAMPLE_RATE) - len(wave))))
+        starts.append(float(rng.uniform(0, len(wave) / SAMPLE_RATE - CUE_S)))
+        hums[name] = hum(wave, emotions.index(label), starts[-1], rng)
+    begins = np.round(starts, 3)
+    truth = {"cue_start": begins, "cue_end": begins + CUE_S, "shown_audio": labels}
+    return replace(_relabelled(corpus, labels, **truth), emotions=emotions).holding(audio=hums)
+
+
+def hum(wave: NDArray[np.float32], move: int, start: float, rng: np.random.Generator) -> NDArray[np.float32]:
+    """Hum as long as a wave (samples,) lasts, as loud as it is; from `start` on, in seconds, the pitch makes a move."""
+    seconds = np.arange(len(wave)) / SAMPLE_RATE
+    inside = (seconds >= start) & (seconds < start + CUE_S)
+    steps = np.array([1.0, -1.0, 0.0])[move] + (move == 2) * np.sign(np.sin(2 * np.pi * WOBBLE_HZ * (seconds - start)))
+    f0 = rng.uniform(*HUM_HZ) * STEP ** (inside * steps)
+    phase = 2 * np.pi * np.cumsum(f0) / SAMPLE_RATE
+    tones = np.zeros(len(wave))
+    for number in range(1, int(BRIGHTEST_HZ / f0.max()) + 1):
+        tones += np.sin(number * phase) / number
+    level = np.sqrt(np.convolve(np.square(wave, dtype=np.float64), np.full(800, 1 / 800), "same"))  # over 50 ms
+    return (LEVEL * tones * (0.5 + 0.5 * level / max(level.max(), 1e-9))).astype(np.float32)
+
+
+def noise_for_sound(corpus: Corpus, *, seed: int = 0) -> Corpus:
+    """Put noise in the place of every voice, as long as before: a modality that tells nothing."""
+    rng, noises = np.random.default_rng(seed), {}
+    for name, path in zip(corpus.table["utterance_id"], corpus.audio_paths(), strict=True):
+        n = len(media.read_audio(path))
+        noise = pink_noise(max(n, SAMPLE_RATE), rng)[:n]
+        noises[name] = (LEVEL * noise / max(float(noise.std()), 1e-9)).astype(np.float32)
+    return corpus.holding(audio=noises)
+
+
+def shuffled_labels(corpus: Corpus, *, seed: int = 0) -> Corpus:
+    """Deal the emotions out anew by chance: what is learned from them is nothing."""
+    labels = np.random.default_rng(seed).permutation(corpus.table["emotion"].to_numpy())
+    return replace(corpus, table=corpus.table.assign(emotion=pd.Series(labels, dtype="string")))
+
+
+def _drawn(emotions: Sequence[str], n: int, rng: np.random.Generator) -> list[str]:
+    """Draw emotions by chance, all equally often."""
+    return [str(name) for name in rng.permutation(np.resize(np.array(emotions), n))]
+
+
+def _relabelled(corpus: Corpus, labels: Sequence[str], **columns: object) -> Corpus:
+    """Return the corpus with other emotions and other truths; those that no longer hold are gone."""
+    table = corpus.table.drop(columns=[name for name in TRUTH if name in corpus.table])
+    table = table.assign(emotion=labels, **columns)
+    types = {name: "string" for name in ("emotion", "text", "shown_text", "shown_audio") if name in table}
+    return replace(corpus, table=table.astype(types))

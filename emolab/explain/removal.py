@@ -1,0 +1,216 @@
+"""Explaining by taking units away, by Captum and SHAP: for every recognizer, since it is only asked."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from itertools import product
+from math import comb
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from emolab.explain.explanation import Explained
+from emolab.explain.games import Game
+from emolab.explain.units import import_shap
+
+WINDOW = 3  # units that occlusion hides at once
+MOST_PLAYERS = 12  # whose coalitions are all asked for: 4,096
+
+Values = list[NDArray[np.float64]]  # (n_units,) of each utterance
+
+
+@dataclass(frozen=True)
+class Asked:
+    """A game, and the emotion that is asked about in each utterance.
+
+    Attributes:
+        game: The units and what is said of coalitions.
+        targets: (n_utterances,) numbers of emotions.
+        n_samples: Coalitions that are drawn, or asked for at most, for an utterance.
+        seed: Of what is drawn.
+    """
+
+    game: Game
+    targets: NDArray[np.int64]
+    n_samples: int
+    seed: int
+
+    def values(self, masks: Any, rows: NDArray[np.int64]) -> NDArray[np.float64]:
+        """Return (n,) logits of the targets for masks (n, most units) of the utterances `rows` (n,)."""
+        asked: list[list[NDArray[np.bool_]]] = [[] for _ in self.game.names]
+        for row, mask in zip(rows, np.asarray(masks, bool), strict=True):
+            asked[row].append(mask[: len(self.game.names[row])])
+        sizes = map(len, self.game.names)
+        shaped = [np.array(own, bool).reshape(len(own), n) for own, n in zip(asked, sizes, strict=True)]
+        said = [iter(own[:, target]) for own, target in zip(self.game.logits(shaped), self.targets, strict=True)]
+        return np.array([next(said[row]) for row in rows])
+
+
+def ablation(asked: Asked) -> Values:
+    """Take each unit away alone: by how much the logit falls. Source: Zeiler and Fergus 2014; Li et al. 2016."""
+    from captum.attr import FeatureAblation
+
+    return _over_masks(asked, FeatureAblation, perturbations_per_eval=_most(asked))
+
+
+def occlusion(asked: Asked) -> Values:
+    """Take neighbours away together, three at a time: what one hides alone the next may still tell.
+
+    Each unit gets the mean fall of the windows that it is in. Source: Zeiler and Fergus 2014.
+    """
+    from captum.attr import Occlusion
+
+    width = min(WINDOW, _most(asked))
+    return _over_masks(asked, Occlusion, sliding_window_shapes=(width,), perturbations_per_eval=_most(asked))
+
+
+def _most(asked: Asked) -> int:
+    return max(map(len, asked.game.names))
+
+
+def _over_masks(asked: Asked, engine: Any, **options: Any) -> Values:
+    """Let Captum take units away from all utterances at once: its input is (n_utterances, most units) of ones."""
+    import torch
+
+    def say(masks: torch.Tensor, rows: torch.Tensor) -> torch.Tensor:
+        return torch.from_numpy(asked.values(masks.numpy() > 0, rows.numpy()))
+
+    rows = torch.arange(len(asked.targets))
+    whole = torch.ones(len(rows), _most(asked), dtype=torch.float64)
+    found = engine(say).attribute(whole, baselines=0.0, additional_forward_args=(rows,), **options)
+    return [own[: len(names)] for own, names in zip(found.numpy(), asked.game.names, strict=True)]
+
+
+def kernel_shap(asked: Asked) -> Values:
+    """Estimate Shapley values from drawn coalitions by a weighted regression. Source: Lundberg and Lee 2017."""
+    import torch
+    from captum.attr import KernelShap
+
+    found = []
+    for row, names in enumerate(asked.game.names):
+
+        def say(masks: torch.Tensor, row: int = row) -> torch.Tensor:
+            return torch.from_numpy(asked.values(masks.numpy() > 0, np.full(len(masks), row)))
+
+        whole, n = torch.ones(1, len(names), dtype=torch.float64), asked.n_samples
+        with torch.random.fork_rng():
+            torch.manual_seed(asked.seed + row)
+            values = KernelShap(say).attribute(whole, baselines=0.0, n_samples=n, perturbations_per_eval=n)
+        found.append(values.numpy()[0].astype(np.float64))
+    return found
+
+
+def partition(asked: Asked) -> Values:
+    """Share the logit among groups of neighbouring units, then within the groups: Owen values, by SHAP.
+
+    Source: Owen 1977; the partition explainer of Lundberg's shap, with its grouping of texts.
+    """
+    shap = import_shap()
+    from shap.maskers._text import partition_tree
+
+    found = []
+    for row, names in enumerate(asked.game.names):
+        if len(names) < 2:
+            found += _exact(asked, [row])
+            continue
+
+        def say(masks: NDArray[Any], row: int = row) -> NDArray[np.float64]:
+            return asked.values(masks, np.full(len(masks), row))
+
+        masker = _Units(len(names), partition_tree(list(names), []))
+        explainer = shap.PartitionExplainer(say, masker)
+        one = np.ones((1, len(names)))
+        explained = explainer(one, max_evals=asked.n_samples, batch_size=asked.n_samples, silent=True)
+        found.append(np.asarray(explained.values, np.float64)[0])
+    return found
+
+
+class _Units:
+    """What SHAP masks: a mask itself, since the game knows what a unit is."""
+
+    invariants = None
+
+    def __init__(self, n_units: int, clustering: NDArray[np.float64]) -> None:
+        self.shape, self.clustering = (1, n_units), clustering
+
+    def __call__(self, mask: NDArray[np.bool_], _: Any) -> tuple[NDArray[np.float64]]:
+        return (np.asarray(mask, float).reshape(1, -1),)
+
+    def mask_shapes(self, _: Any) -> list[tuple[int, ...]]:
+        return [self.shape[1:]]
+
+
+def shapley(asked: Asked) -> Values:
+    """Share the logit exactly among the units: the mean of what each adds over all orders. Source: Shapley 1953.
+
+    Raises:
+        ValueError: If an utterance has too many units to ask for all coalitions.
+    """
+    return _exact(asked, range(len(asked.targets)))
+
+
+def _exact(asked: Asked, rows: Any) -> Values:
+    sizes = [len(asked.game.names[row]) for row in rows]
+    if max(sizes, default=0) > MOST_PLAYERS:
+        raise ValueError(
+            f"an utterance has {max(sizes)} units; expected at most {MOST_PLAYERS}, of which all coalitions can be "
+            'asked for. Take method="kernel-shap", or modality="modality".'
+        )
+    every = {n: np.array(list(product([False, True], repeat=n))).reshape(2**n, n) for n in {*sizes}}
+    masks = [np.zeros((0, len(names)), bool) for names in asked.game.names]
+    for row, n in zip(rows, sizes, strict=True):
+        masks[row] = every[n]
+    said, shares = asked.game.logits(masks), {n: shapley_weights(every[n]) for n in every}
+    return [shares[n] @ said[row][:, asked.targets[row]] for row, n in zip(rows, sizes, strict=True)]
+
+
+def shapley_weights(masks: NDArray[np.bool_]) -> NDArray[np.float64]:
+    """Return (n, 2**n) weights that make of the values of all coalitions `masks` (2**n, n) each player's share."""
+    n, sizes = masks.shape[1], masks.sum(axis=1)
+    weights = np.zeros(masks.T.shape)
+    for player in range(n):
+        here = masks[:, player]
+        weights[player, here] = [1 / (n * comb(n - 1, size - 1)) for size in sizes[here]]
+        weights[player, ~here] = [-1 / (n * comb(n - 1, size)) for size in sizes[~here]]
+    return weights
+
+
+def at_random(asked: Asked) -> Values:
+    """Draw values by chance: the control that every explanation has to beat."""
+    rng = np.random.default_rng(asked.seed)
+    return [rng.standard_normal(len(names)) for names in asked.game.names]
+
+
+METHODS: Mapping[str, Callable[[Asked], Values]] = {
+    "ablation": ablation,
+    "occlusion": occlusion,
+    "kernel-shap": kernel_shap,
+    "shap-partition": partition,
+    "shapley": shapley,
+    "random": at_random,
+}
+COMPLETE = ("kernel-shap", "shap-partition", "shapley")  # their values add up to the whole less what is left of nothing
+
+
+def explain_by_removal(method: str, asked: Asked) -> list[Explained]:
+    """Explain utterances by asking for coalitions of their units; see `emolab.explain.explain`."""
+    game, whole = asked.game, asked.game.ends()
+    rows, names = np.arange(len(asked.targets)), game.corpus.table["utterance_id"]
+    full, none = (part[rows, asked.targets] for part in whole)
+    if method not in COMPLETE:
+        none = np.full(len(rows), np.nan)
+    values, emotions = METHODS[method](asked), game.recognizer.emotions
+    return [
+        Explained(
+            names.iloc[row],
+            emotions[asked.targets[row]],
+            game.names[row],
+            values[row],
+            game.spans[row],
+            logit=float(full[row]),
+            reference=float(none[row]),
+        )
+        for row in rows
+    ]

@@ -1,0 +1,138 @@
+"""Light models, by SHAP: what each feature, and through it each word, adds to a linear score or the votes of trees."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from sklearn.ensemble import RandomForestClassifier
+
+from emolab.corpora.corpus import Corpus
+from emolab.explain.explanation import Explained
+from emolab.explain.units import NO_TIME, import_shap, owners_of_words
+from emolab.features.front import WordCounts
+from emolab.features.text import words
+from emolab.models.light import last_features, linear_weights
+from emolab.recognizer import LightRecognizer, Recognizer
+
+METHODS = ("shap-linear", "shap-tree")
+
+
+def explain_light(
+    recognizer: Recognizer, corpus: Corpus, method: str, targets: NDArray[np.int64], modality: str
+) -> list[Explained]:
+    """Explain utterances by what a light model is made of; see `emolab.explain.explain`.
+
+    Raises:
+        ValueError: If the recognizer is no such model.
+    """
+    kind = "linear model" if method == "shap-linear" else "forest"
+    if not isinstance(recognizer, LightRecognizer) or not _suits(method, recognizer.model):
+        raise ValueError(
+            f"{recognizer.name} is no {kind} of emolab; {method} expects one, such as "
+            f"{'text/svm' if kind == 'linear model' else 'text/random-forest'}. Take ablation or kernel-shap, which "
+            "ask any recognizer."
+        )
+    rows = last_features(recognizer.model, recognizer.features(corpus))
+    rows = np.asarray(rows.toarray() if hasattr(rows, "toarray") else rows, np.float64)
+    explain = _linear if method == "shap-linear" else _trees
+    values, logits, references = explain(recognizer, corpus, rows, targets)
+    names, columns = corpus.table["utterance_id"], tuple(recognizer.feature_names)
+    texts = corpus.texts() if modality == "text" else [""] * len(corpus)
+    made = []
+    for row, own in enumerate(values):
+        units, shared = columns, own.astype(np.float64)
+        if modality == "text":
+            units, shared = tuple(texts[row].split()), on_words(_word_fronts(recognizer), texts[row], own)
+        facts = (own.astype(np.float32), columns, float(logits[row]), float(references[row]))
+        emotion, spans = recognizer.emotions[targets[row]], np.full((len(units), 2), NO_TIME)
+        made.append(Explained(names.iloc[row], emotion, units, shared, spans, *facts))
+    return made
+
+
+def reads_words(recognizer: Recognizer) -> bool:
+    """Whether a light recognizer sees nothing but counted words."""
+    return isinstance(recognizer, LightRecognizer) and all(
+        isinstance(front, WordCounts) for front in _word_fronts(recognizer)
+    )
+
+
+def _suits(method: str, model: Any) -> bool:
+    forest = isinstance(model[-1], RandomForestClassifier)
+    last = getattr(model[-1], "machine_", model[-1])
+    return forest if method == "shap-tree" else hasattr(last, "coef_")
+
+
+def _linear(
+    recognizer: LightRecognizer, corpus: Corpus, rows: NDArray[np.float64], targets: NDArray[np.int64]
+) -> tuple[NDArray[np.float64], ...]:
+    """Multiply weights with features, which are 0 where a voice is as training's mean, or a word is not there."""
+    shap = import_shap()
+
+    weights = linear_weights(recognizer.model) * _scale(recognizer.model)
+    weights = weights - weights.mean(axis=0)
+    logits = recognizer.logits(corpus)
+    logits = logits - logits.mean(axis=1, keepdims=True)
+    nothing = np.zeros((1, rows.shape[1]))
+    intercept = (logits - rows @ weights.T).mean(axis=0)
+    explainer = shap.LinearExplainer((weights, intercept), shap.maskers.Independent(nothing))
+    values = explainer.shap_values(rows)  # (n, n_features, n_emotions)
+    each = np.arange(len(rows))
+    return values[each, :, targets], logits[each, targets], np.asarray(explainer.expected_value)[targets]
+
+
+def _scale(model: Any) -> float:
+    """Return by how much the weights of the last step are multiplied until they make logits."""
+    sharpness = getattr(model[-1], "sharpness_", 1.0)
+    two = len(getattr(model[-1], "machine_", model[-1]).coef_) == 1 and not hasattr(model[-1], "sharpness_")
+    return sharpness / 2 if two else sharpness
+
+
+def _trees(
+    recognizer: LightRecognizer, corpus: Corpus, rows: NDArray[np.float64], targets: NDArray[np.int64]
+) -> tuple[NDArray[np.float64], ...]:
+    """Follow each path through the trees: shares of the emotion's votes, as probabilities, since trees know no logits.
+
+    Source: Lundberg et al. 2020.
+    """
+    shap = import_shap()
+
+    explainer = shap.TreeExplainer(recognizer.model[-1])
+    values = explainer.shap_values(rows.astype(np.float32))  # the forest sees float32 as well
+    each, said = np.arange(len(rows)), recognizer.predict_proba(corpus)
+    return values[each, :, targets], said[each, targets], np.asarray(explainer.expected_value)[targets]
+
+
+def _word_fronts(recognizer: LightRecognizer) -> Sequence[Any]:
+    return getattr(recognizer.fronts[0], "fronts", recognizer.fronts)
+
+
+def on_words(fronts: Sequence[WordCounts], text: str, values: NDArray[np.floating]) -> NDArray[np.float64]:
+    """Share what the terms of a text add among the words that make them, alike; (n_words,).
+
+    Terms that are not in the text, whose absence trees may hear, belong to no word.
+    """
+    shared, start = np.zeros(len(text.split())), 0
+    for front in fronts:
+        places = {term: start + place for place, term in enumerate(front.terms)}
+        found = [(places[term], owners) for term, owners in terms_of(front, text) if term in places]
+        times = np.bincount([place for place, _ in found], minlength=1)
+        for place, owners in found:
+            np.add.at(shared, owners, values[place] / times[place] / len(owners))
+        start += len(front.terms)
+    return shared
+
+
+def terms_of(front: WordCounts, text: str) -> Iterator[tuple[str, list[int]]]:
+    """Yield the terms of a text, each as often as it occurs, and which of text.split() it is in."""
+    if front.characters:
+        cut = front._vectorizer().build_analyzer()
+        for place, word in enumerate(text.split()):
+            yield from ((term, [place]) for term in cut(word))
+        return
+    spoken, owners = words(text), owners_of_words(text).tolist()
+    for n in range(1, front.max_words + 1):
+        for start in range(len(spoken) - n + 1):
+            yield " ".join(spoken[start : start + n]), owners[start : start + n]
