@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
@@ -114,6 +115,11 @@ class Waves(Pretrained):
         super().__init__(weights, **options)
         self.max_s = max_s  # seconds from the beginning; None: all
         self.normalized = True
+
+    @property
+    def hop_s(self) -> float:
+        """Seconds from frame to frame of the encoder's convolutions."""
+        return math.prod(self.config["conv_stride"]) / media.SAMPLE_RATE
 
     def fit(self, corpus: Corpus) -> None:
         """Get hold of the encoder's files, and of what it expects of a wave."""

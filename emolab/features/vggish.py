@@ -74,6 +74,7 @@ class VggishExamples(Pretrained):
     """
 
     modality = "audio"
+    hop_s = HOP_LENGTH / SAMPLE_RATE  # seconds from frame to frame inside the pictures
 
     def fit(self, corpus: Corpus) -> None:
         """Do nothing: nothing is learned from the corpus."""
