@@ -204,7 +204,7 @@ def expected_gradients(batch: Batch) -> Tensor:
 
 
 class _Alone(nn.Module):
-    """The model for versions of one utterance, all other inputs being its own; its only output is the target's logit."""
+    """The model for versions of one utterance, other inputs being its own; its only output is the target's logit."""
 
     def __init__(self, model: nn.Module, target: int, length: Tensor, others: Sequence[Tensor]) -> None:
         super().__init__()

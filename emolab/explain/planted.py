@@ -8,18 +8,22 @@ from dataclasses import replace
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
+from scipy.ndimage import uniform_filter1d
+from scipy.signal import sawtooth
 
 from emolab import media
 from emolab.corpora.corpus import TRUTH, Corpus
 from emolab.corpora.degraded import pink_noise
+from emolab.explain.units import UNIT_S
 from emolab.media import SAMPLE_RATE
 
 CODE_WORDS = ("blicket", "dax", "fep", "gazzer", "modi", "toma", "wug", "zav")  # mean nothing; one an emotion
 LONGEST_S = 2.0  # seconds of a hum
 CUE_S = 0.4  # seconds of it that tell the emotion
-HUM_HZ = (110.0, 220.0)  # its pitch, drawn for each utterance
-BRIGHTEST_HZ = 4_000.0  # of its harmonics
+HUM_HZ = 150.0  # its pitch
 LEVEL = 0.1  # of full scale
+PAUSE, P_PAUSE = SAMPLE_RATE * 100 // 1000, 0.3  # samples, 100 ms; how many of these are silent
+FADE = SAMPLE_RATE * 5 // 1000  # samples, 5 ms
 STEP = 1.5  # the pitch goes up or down by this factor, a fifth
 WOBBLE_HZ = 8.0  # how often it goes up and down where it wobbles
 N_MOVES = 3  # up, down, and both in turn
@@ -56,40 +60,36 @@ def planted_words(corpus: Corpus, *, seed: int = 0) -> Corpus:
 def planted_pitch(corpus: Corpus, *, seed: int = 0) -> Corpus:
     """Give every utterance one of three emotions by chance, and a hum in which one stretch of pitch alone tells it.
 
-    The hum is as long as the voice, at most 2 s, as loud from moment to moment, and has a pitch of its own. For 0.4 s
-    the pitch is a fifth higher for the first emotion, a fifth lower for the second, both in turn for the third.
-    cue_start and cue_end say when.
+    The hum is as long as the voice, at most 2 s, and has pauses by chance, so that silence says nothing. For 0.4 s its
+    pitch is a fifth higher for the first emotion, a fifth lower for the second, both in turn for the third. cue_start
+    and cue_end say when: four units of 100 ms.
 
     Args:
-        corpus: Its sounds give lengths and levels; its first three emotions that are not neutral are used.
-        seed: Of emotions, pitches and moments.
+        corpus: Its sounds give the lengths; its first three emotions that are not neutral are used.
+        seed: Of emotions, pauses and moments.
     """
     rng = np.random.default_rng(seed)
     emotions = tuple(emotion for emotion in corpus.emotions if emotion != "neutral")[:N_MOVES]
     labels = _drawn(emotions, len(corpus), rng)
     hums, starts = {}, []
     for name, path, label in zip(corpus.table["utterance_id"], corpus.audio_paths(), labels, strict=True):
-        wave = media.read_audio(path)[: round(LONGEST_S * SAMPLE_RATE)]
-        wave = np.pad(wave, (0, max(0, round(2 * CUE_S * SAMPLE_RATE) - len(wave))))
-        starts.append(float(rng.uniform(0, len(wave) / SAMPLE_RATE - CUE_S)))
-        hums[name] = hum(wave, emotions.index(label), starts[-1], rng)
+        seconds = min(max(len(media.read_audio(path)) / SAMPLE_RATE, 2 * CUE_S), LONGEST_S)
+        starts.append(UNIT_S * int(rng.integers(int((seconds - CUE_S) / UNIT_S + 1e-6) + 1)))  # units are told apart
+        hums[name] = hum(round(seconds * SAMPLE_RATE), emotions.index(label), starts[-1], rng)
     begins = np.round(starts, 3)
-    truth = {"cue_start": begins, "cue_end": begins + CUE_S, "shown_audio": labels}
+    truth = {"cue_start": begins, "cue_end": np.round(begins + CUE_S, 3), "shown_audio": labels}
     return replace(_relabelled(corpus, labels, **truth), emotions=emotions).holding(audio=hums)
 
 
-def hum(wave: NDArray[np.float32], move: int, start: float, rng: np.random.Generator) -> NDArray[np.float32]:
-    """Hum as long as a wave (samples,) lasts, as loud as it is; from `start` on, in seconds, the pitch makes a move."""
-    seconds = np.arange(len(wave)) / SAMPLE_RATE
+def hum(n_samples: int, move: int, start: float, rng: np.random.Generator) -> NDArray[np.float32]:
+    """Hum with pauses, (n_samples,) float32; from `start` on, in seconds, the pitch makes a move."""
+    seconds = np.arange(n_samples) / SAMPLE_RATE
     inside = (seconds >= start) & (seconds < start + CUE_S)
     steps = np.array([1.0, -1.0, 0.0])[move] + (move == 2) * np.sign(np.sin(2 * np.pi * WOBBLE_HZ * (seconds - start)))
-    f0 = rng.uniform(*HUM_HZ) * STEP ** (inside * steps)
-    phase = 2 * np.pi * np.cumsum(f0) / SAMPLE_RATE
-    tones = np.zeros(len(wave))
-    for number in range(1, int(BRIGHTEST_HZ / f0.max()) + 1):
-        tones += np.sin(number * phase) / number
-    level = np.sqrt(np.convolve(np.square(wave, dtype=np.float64), np.full(800, 1 / 800), "same"))  # over 50 ms
-    return (LEVEL * tones * (0.5 + 0.5 * level / max(level.max(), 1e-9))).astype(np.float32)
+    f0 = HUM_HZ * STEP ** (inside * steps)
+    sounding = np.repeat(rng.random(-(-n_samples // PAUSE)) >= P_PAUSE, PAUSE)[:n_samples] | inside
+    gain = uniform_filter1d(sounding.astype(np.float64), FADE)
+    return (LEVEL * rng.uniform(0.5, 1.5) * gain * sawtooth(2 * np.pi * np.cumsum(f0) / SAMPLE_RATE)).astype(np.float32)
 
 
 def noise_for_sound(corpus: Corpus, *, seed: int = 0) -> Corpus:
