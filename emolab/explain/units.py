@@ -14,6 +14,10 @@ from numpy.typing import NDArray
 from emolab.features.text import words
 from emolab.recognizer import Recognizer
 
+with warnings.catch_warnings():  # captum imports it, and it complains in notebooks that have no widgets
+    warnings.simplefilter("ignore")
+    import tqdm.auto  # noqa: F401
+
 UNIT_S = 0.1  # seconds of sound
 NO_TIME = math.nan
 NOBODY = -1  # owner of a step that belongs to no unit, such as a mark at the beginning of a text
