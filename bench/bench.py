@@ -193,6 +193,130 @@ def caches() -> Iterator[Row]:
         yield Row(f"{name}, cached: times faster", cold / cached, 20, "", True)
 
 
+def explaining() -> Iterator[Row]:
+    """Explain by gradients, by SHAP's partition and by modalities: all at once, and naively, one after the other."""
+    from emolab import fit_or_load, folds_of, load_corpus
+    from emolab.explain import explain
+
+    fold = folds_of(load_corpus("sample").view())[0]
+    network = fit_or_load("audio/cnn-bilstm", fold)
+    spoken = fold.train.select(by_length(fold.train, 100))
+    took = min(seconds(lambda: explain(network, spoken, "integrated-gradients", n_steps=32)) for _ in range(2))
+    yield Row("integrated gradients, 100 utterances of about 3 s", took, 10, "s")
+    few = [spoken.select(np.arange(100) == place) for place in range(0, 100, 10)]
+    alone = sum(seconds(lambda one=one: explain(network, one, "integrated-gradients", n_steps=32)) for one in few)
+    yield Row("  times faster than one utterance at a time", 100 * alone / len(few) / took, None, "", True)
+    naive = sum(seconds(lambda one=one: captum_step_by_step(network, one)) for one in few)
+    yield Row("  times faster than unbatched Captum", 100 * naive / len(few) / took, 10, "", True)
+
+    encoder, size = small_encoder(fold)
+    said = fold.test.select(np.arange(len(fold.test)) < 20)
+    shap_text_by_text(encoder, said.select(np.arange(20) < 1))  # compiles what both ways need
+    took = seconds(lambda: explain(encoder, said, "shap-partition"))
+    yield Row(f"SHAP text partition, 20 utterances, {size}", took, 30, "s")
+    few = [said.select(np.arange(20) == place) for place in range(0, 20, 7)]
+    naive = sum(seconds(lambda one=one: shap_text_by_text(encoder, one)) for one in few)
+    yield Row("  times faster than text by text", 20 * naive / len(few) / took, 10, "", True)
+
+    fused = fit_or_load("fusion/product/ensembles", fold)
+    many = repeated(fold.train, 1_000)
+    fused.predict(many)  # features are cached for both ways
+    took = min(seconds(lambda: explain(fused, many, "shapley")) for _ in range(2))
+    yield Row("modality Shapley, 1,000 utterances, late fusion", took, 2, "s")
+    few = [many.select(np.arange(1_000) == place) for place in range(0, 1_000, 200)]
+    naive = sum(seconds(lambda one=one: shap_kernel_of_modalities(fused, one)) for one in few)
+    yield Row("  times faster than SHAP's KernelExplainer", 1_000 * naive / len(few) / took, 10, "", True)
+
+
+def by_length(corpus: Any, n: int) -> Any:
+    """Mask the `n` utterances whose sound lasts closest to 3 s."""
+    from emolab.media import audio_seconds
+
+    away = np.abs(np.array([audio_seconds(path) for path in corpus.audio_paths()]) - 3)
+    return np.isin(np.arange(len(corpus)), np.argsort(away, kind="stable")[:n])
+
+
+def repeated(corpus: Any, n: int) -> Any:
+    """Return a corpus of `n` utterances, the same ones again and again under other names."""
+    from dataclasses import replace
+
+    table = corpus.table.iloc[np.arange(n) % len(corpus)].reset_index(drop=True)
+    names = [f"{name}#{number}" for number, name in enumerate(table["utterance_id"])]
+    return replace(corpus, table=table.assign(utterance_id=names).astype({"utterance_id": "string"}))
+
+
+def small_encoder(fold: Any) -> tuple[Any, str]:
+    """Return a text recognizer on MiniLM, else a stand-in, barely trained since only speed counts; and its size."""
+    from dataclasses import replace
+
+    from emolab import recipe
+
+    few = fold.train.select(fold.train.table.groupby("emotion").cumcount().to_numpy() < 3)
+    for preset in ("full", "quick"):
+        made: Any = recipe("text/minilm", preset=preset)
+        made.config = replace(made.config, n_epochs=1)
+        try:
+            made.fit(few, few)
+        except OSError:
+            continue
+        return made, "stand-in" if made.stand_in else f"MiniLM, {made.n_parameters / 1e6:.0f} M parameters"
+    raise OSError("no text encoder could be built")
+
+
+def captum_step_by_step(network: Any, one: Any) -> object:
+    """Call Captum's integrated gradients as its tutorials do, one step at a time."""
+    import torch
+    from captum.attr import IntegratedGradients
+
+    from emolab.examples import pad
+
+    features, lengths = pad(network.inputs(one)[0])
+    target = network.logits(one).argmax(axis=1).tolist()
+    engine = IntegratedGradients(network.network.eval())
+    return engine.attribute(
+        features,
+        torch.zeros_like(features),
+        target=target,
+        additional_forward_args=(lengths,),
+        n_steps=32,
+        internal_batch_size=1,
+    )
+
+
+def shap_text_by_text(recognizer: Any, one: Any) -> object:
+    """Call SHAP's partition explainer as its tutorials do, on a model that is asked about one text at a time."""
+    from dataclasses import replace
+
+    from emolab.explain.units import import_shap
+
+    shap = import_shap()
+
+    def say(texts: Any) -> Any:
+        asked = (replace(one, table=one.table.assign(text=str(text)).astype({"text": "string"})) for text in texts)
+        return np.vstack([recognizer.logits(corpus) for corpus in asked])
+
+    explainer = shap.Explainer(say, shap.maskers.Text(r"\s+"))
+    return explainer(one.texts(), max_evals=256, batch_size=1, silent=True)
+
+
+def shap_kernel_of_modalities(recognizer: Any, one: Any) -> object:
+    """Call SHAP's KernelExplainer on the modalities of one utterance."""
+    from emolab.explain.units import import_shap
+
+    shap, names = import_shap(), recognizer.modalities
+
+    def say(masks: Any) -> Any:
+        rows = []
+        for mask in masks:
+            gone = [name for name, stays in zip(names, mask, strict=True) if not stays]
+            nothing = np.zeros((1, len(recognizer.emotions)))
+            rows.append(nothing if len(gone) == len(names) else recognizer.logits(one.without(*gone)))
+        return np.vstack(rows)
+
+    explainer = shap.KernelExplainer(say, np.zeros((1, len(names))))
+    return explainer.shap_values(np.ones((1, len(names))), silent=True)
+
+
 def chapters() -> Iterator[Row]:
     """Run every chapter in the quick preset on the sample."""
     from emolab.course.chapters import NOTEBOOKS, run_chapter
@@ -230,7 +354,8 @@ def main() -> int:
     )
     options = parser.parse_args()
     os.environ["EMOLAB_PROGRESS"] = "0"  # only the figures, please
-    measures = [import_time, sample, sound_features, caches, films, training, networks, chapters, whole_test]
+    measures = [import_time, sample, sound_features, caches, films, training, networks, explaining]
+    measures += [chapters, whole_test]
     measures += [fresh_clone] if options.fresh else []
     missed = False
     for measure in measures:

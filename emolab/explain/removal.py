@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from itertools import product
 from math import comb
 from typing import Any
@@ -46,6 +47,10 @@ class Asked:
         shaped = [np.array(own, bool).reshape(len(own), n) for own, n in zip(asked, sizes, strict=True)]
         said = [iter(own[:, target]) for own, target in zip(self.game.logits(shaped), self.targets, strict=True)]
         return np.array([next(said[row]) for row in rows])
+
+    def values_of(self, row: int, masks: Any) -> NDArray[np.float64]:
+        """Return (n,) logits of the target for masks (n, n_units) of one utterance."""
+        return self.values(masks, np.full(len(masks), row))
 
 
 def ablation(asked: Asked) -> Values:
@@ -92,7 +97,7 @@ def kernel_shap(asked: Asked) -> Values:
     for row, names in enumerate(asked.game.names):
 
         def say(masks: torch.Tensor, row: int = row) -> torch.Tensor:
-            return torch.from_numpy(asked.values(masks.numpy() > 0, np.full(len(masks), row)))
+            return torch.from_numpy(asked.values_of(row, masks.numpy() > 0))
 
         whole, n = torch.ones(1, len(names), dtype=torch.float64), asked.n_samples
         with torch.random.fork_rng():
@@ -103,37 +108,56 @@ def kernel_shap(asked: Asked) -> Values:
 
 
 def partition(asked: Asked) -> Values:
-    """Share the logit among groups of neighbouring units, then within the groups: Owen values, by SHAP.
+    """Share the logit among halves of the utterance, then halves of these, down to the units: Owen values, by SHAP.
 
-    Source: Owen 1977; the partition explainer of Lundberg's shap, with its grouping of texts.
+    Source: Owen 1977; the partition explainer of Lundberg's shap.
     """
-    shap = import_shap()
-    from shap.maskers._text import partition_tree
+    asked.game.logits([np.vstack([*_coalitions(names, asked)]) for names in asked.game.names])  # all at once
+    return [_owen(names, asked, partial(asked.values_of, row)) for row, names in enumerate(asked.game.names)]
 
-    found = []
-    for row, names in enumerate(asked.game.names):
-        if len(names) < 2:
-            found += _exact(asked, [row])
-            continue
 
-        def say(masks: NDArray[Any], row: int = row) -> NDArray[np.float64]:
-            return asked.values(masks, np.full(len(masks), row))
+def _coalitions(names: Sequence[str], asked: Asked) -> list[NDArray[np.bool_]]:
+    """Return the masks (n, n_units) that SHAP will ask for, found by letting it ask for nothing."""
+    seen = [np.ones((1, len(names)), bool)]
 
-        masker = _Units(len(names), partition_tree(list(names), []))
-        explainer = shap.PartitionExplainer(say, masker)
-        one = np.ones((1, len(names)))
-        explained = explainer(one, max_evals=asked.n_samples, batch_size=asked.n_samples, silent=True)
-        found.append(np.asarray(explained.values, np.float64)[0])
-    return found
+    def note(masks: NDArray[Any]) -> NDArray[np.float64]:
+        seen.append(np.asarray(masks, bool))
+        return np.zeros(len(masks))
+
+    _owen(names, asked, note)
+    return seen
+
+
+def _owen(names: Sequence[str], asked: Asked, say: Callable[[Any], NDArray[np.float64]]) -> NDArray[np.float64]:
+    """Return the Owen values (n_units,) of what is said of masks (n, n_units)."""
+    if len(names) == 1:
+        whole = say(np.array([[True], [False]]))
+        return np.array([whole[0] - whole[1]])
+    explainer = import_shap().PartitionExplainer(say, _Units(len(names)))
+    n, one = asked.n_samples, np.ones((1, len(names)))
+    return np.asarray(explainer(one, max_evals=n, batch_size=n, silent=True).values, np.float64)[0]
 
 
 class _Units:
-    """What SHAP masks: a mask itself, since the game knows what a unit is."""
+    """What SHAP masks: a mask itself, since the game knows what a unit is; its groups are halves of halves."""
 
     invariants = None
 
-    def __init__(self, n_units: int, clustering: NDArray[np.float64]) -> None:
-        self.shape, self.clustering = (1, n_units), clustering
+    def __init__(self, n_units: int) -> None:
+        self.shape = (1, n_units)
+        joined: list[tuple[int, int, int, int]] = []  # group, group, height, units: the form of scipy's linkage
+
+        def group(start: int, end: int) -> tuple[int, int]:
+            """Join two halves, and return the number of the group and its height."""
+            if end - start == 1:
+                return start, 0
+            middle = (start + end + 1) // 2
+            (left, low), (right, high) = group(start, middle), group(middle, end)
+            joined.append((left, right, 1 + max(low, high), end - start))
+            return n_units + len(joined) - 1, 1 + max(low, high)
+
+        group(0, n_units)
+        self.clustering = np.array(joined, np.float64)
 
     def __call__(self, mask: NDArray[np.bool_], _: Any) -> tuple[NDArray[np.float64]]:
         return (np.asarray(mask, float).reshape(1, -1),)

@@ -6,7 +6,7 @@ import hashlib
 import json
 import math
 from collections.abc import Sequence
-from functools import partial
+from functools import lru_cache, partial
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -190,12 +190,7 @@ class WordPieces(Pretrained):
     @property
     def tokenizer(self) -> Any:
         """The tokenizer, from the `tokenizers` library."""
-        from tokenizers import Tokenizer
-
-        tokenizer = Tokenizer.from_str(self.tokenizer_json)
-        tokenizer.no_padding()
-        tokenizer.enable_truncation(self.max_pieces)
-        return tokenizer
+        return _tokenizer(self.tokenizer_json, self.max_pieces)
 
     def transform(self, corpus: Corpus) -> Any:
         """Return (pieces,) int64 for each utterance."""
@@ -206,6 +201,16 @@ class WordPieces(Pretrained):
         state = super().state()
         state["options"]["max_pieces"], state["learned"]["tokenizer_json"] = self.max_pieces, self.tokenizer_json
         return state
+
+
+@lru_cache(maxsize=8)  # reading one takes a while, and texts come one by one where they are explained
+def _tokenizer(text: str, max_pieces: int) -> Any:
+    from tokenizers import Tokenizer
+
+    tokenizer = Tokenizer.from_str(text)
+    tokenizer.no_padding()
+    tokenizer.enable_truncation(max_pieces)
+    return tokenizer
 
 
 class FrozenWords(WordPieces):
