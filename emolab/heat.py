@@ -371,7 +371,8 @@ def _strongest(explained: Explained) -> str:
         return f"Nothing speaks for {explained.emotion}"
     best = int(np.nanargmax(explained.values))
     start, end = explained.spans[best]
-    name = explained.names[best] if np.isnan(start) else f"{start:.1f} to {end:.1f} s"
+    digits = 1 if end - start > 0.05 else 2  # frames of 20 ms would seem to last no time
+    name = explained.names[best] if np.isnan(start) else f"{start:.{digits}f} to {end:.{digits}f} s"
     return f"Most for {explained.emotion}: {name} ({_signed(float(explained.values[best]))})"
 
 
