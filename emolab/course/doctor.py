@@ -87,18 +87,29 @@ def _packages() -> Iterator[Finding]:
             missing.append(name)
     if missing:
         yield Finding("packages", "missing", ", ".join(missing), "pip install -r requirements.lock")
-    moved = [f"{name} {has} (lock: {locked[name]})" for name, has in installed.items() if locked.get(name, has) != has]
+    moved = [
+        f"{name} {has} (lock: {' or '.join(locked[name])})"
+        for name, has in installed.items()
+        if has not in locked.get(name, [has])
+    ]
     if moved:
         yield Finding("versions", "note", ", ".join(moved), "fine in Colab; else: pip install -r requirements.lock")
     yield Finding("packages", "ok", f"{len(installed)} installed, {len(installed) - len(moved)} of them as in the lock")
 
 
-def locked_versions() -> dict[str, str]:
-    """Return the version of each package that requirements.lock names; nothing where there is no checkout."""
+def locked_versions() -> dict[str, list[str]]:
+    """Return the versions of each package that requirements.lock names; nothing where there is no checkout.
+
+    There are several where a package has left an older Python behind.
+    """
     lock = CHECKOUT / "requirements.lock"
     lines = lock.read_text().splitlines() if lock.is_file() else []
-    pins = [line.partition(";")[0].strip().partition("==") for line in lines if not line.startswith("#")]
-    return {name: pinned for name, _, pinned in pins if pinned}
+    pins: dict[str, list[str]] = {}
+    for line in lines:
+        name, _, pinned = line.partition(";")[0].strip().partition("==")
+        if pinned and not line.startswith("#"):
+            pins.setdefault(name, []).append(pinned)
+    return pins
 
 
 def _gpu() -> Iterator[Finding]:

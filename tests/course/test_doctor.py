@@ -43,7 +43,7 @@ def test_doctor_names_missing_packages_and_what_to_do(monkeypatch: pytest.Monkey
     assert not diagnosis.healthy
     assert "seaborn" in str(diagnosis)
     assert "-> pip install -r requirements.lock" in str(diagnosis)
-    assert f"scipy 0.0.1 (lock: {locked_versions()['scipy']})" in by_name(diagnosis)["versions"].found
+    assert f"scipy 0.0.1 (lock: {locked_versions()['scipy'][0]})" in by_name(diagnosis)["versions"].found
 
 
 def test_doctor_says_that_emolab_is_not_installed(monkeypatch: pytest.MonkeyPatch) -> None:
