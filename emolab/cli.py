@@ -1,4 +1,4 @@
-"""The command line: emolab doctor | sample | run | fit | refresh | figures."""
+"""The command line: emolab doctor | sample | run | fit | explain | refresh | figures."""
 
 from __future__ import annotations
 
@@ -48,6 +48,7 @@ def _parser() -> argparse.ArgumentParser:
     sample.add_argument("--force", action="store_true", help="build them again even if they are there")
     _add_run_options(add(_run, "execute chapters into build/"))
     _add_fit_options(add(_fit, "cross-validate recipes on a corpus"))
+    _add_explain_options(add(_explain, "score the explanations of recipes"))
     add(_refresh, "write tables, address, badges and set-up cells of README and chapters again")
     add(_figures, "write the README's figures again from the executed chapters")
     return parser
@@ -73,6 +74,19 @@ def _add_fit_options(fit: argparse.ArgumentParser) -> None:
     fit.add_argument("--weights", metavar="NAME", help="name or folder of a published encoder, in the recipe's place")
     fit.add_argument("--record", action="store_true", help="write each result to the ledger, data/results/")
     fit.add_argument("--replace", action="store_true", help="even over a result of another view, protocol or preset")
+
+
+def _add_explain_options(explain: argparse.ArgumentParser) -> None:
+    explain.add_argument("recipes", nargs="+", metavar="RECIPE", help="such as audio/cnn-bilstm-mel")
+    explain.add_argument("--corpus", default="sample", help="sample, ravdess, iemocap, meld, or a CSV file")
+    explain.add_argument(
+        "--modality", required=True, choices=("audio", "text", "video", "modality"), help="whose units"
+    )
+    explain.add_argument("--methods", nargs="+", default=(), metavar="METHOD", help="(default: all that suit)")
+    explain.add_argument("--preset", choices=("quick", "full"), default="quick", help="(default quick)")
+    explain.add_argument("--seed", type=int, default=7, help="the next one is trained as well (default 7)")
+    explain.add_argument("--utterances", type=int, default=200, metavar="N", help="of the first fold (default 200)")
+    explain.add_argument("--record", action="store_true", help="write each scorecard to the ledger, data/results/")
 
 
 def _doctor(_: argparse.Namespace) -> int:
@@ -134,6 +148,24 @@ def _fit(options: argparse.Namespace) -> int:
             print(f"recorded in {ledger.record(entry, replace=options.replace)}\n")
     if options.record:
         print(ledger.results_table(corpus.name))
+    return 0
+
+
+def _explain(options: argparse.Namespace) -> int:
+    from emolab.corpora import load_corpus
+    from emolab.explain import record
+    from emolab.explain.scorecard import wide
+    from emolab.splits import folds_of
+
+    fold = folds_of(load_corpus(options.corpus).view())[0]
+    how = {"modality": options.modality, "preset": options.preset, "seed": options.seed, "methods": options.methods}
+    for name in options.recipes:
+        typed = [word for word in options.typed if word == name or word not in options.recipes]
+        entry = record.measure(name, fold, n=options.utterances, command=shlex.join(typed), **how)
+        print(f"{name}, {entry['n']} utterances of {entry['corpus']}, {entry['fold']}")
+        print(wide(record.frame_of(entry)).T.to_string(float_format="{:.3f}".format, na_rep=""), "\n")
+        if options.record:
+            print(f"recorded in {record.record(entry)}\n")
     return 0
 
 

@@ -1,0 +1,175 @@
+"""Scorecards in the ledger: measured, written beside the results of the recognizers, read again, put into tables."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from emolab.corpora.corpus import Corpus
+from emolab.evaluation import evaluate
+from emolab.explain import METHODS, explain
+from emolab.explain.planted import shuffled_labels
+from emolab.explain.scorecard import SAID_AT_CHANCE, scorecard, wide
+from emolab.ledger import EXPLANATIONS, device, versions
+from emolab.recipes import Preset, fit_or_load, recipe
+from emolab.recognizer import Recognizer
+from emolab.splits import Fold
+from emolab.storage import results_root, written_whole
+
+N_UTTERANCES = 200  # the same for every model
+FIELDS = ("corpus", "view", "fold", "recipe", "preset", "modality", "n", "ua", "scores", "device", "date", "command")
+SHOWN: Sequence[str] = (
+    *("comprehensiveness", "sufficiency", "infidelity", "gap", "sensitivity", "other seed", "random labels"),
+    *("units to 80 %", "agreement", "energy", "f0", "emotion words", "hit", "hit by chance", "seconds"),
+)
+
+
+def few_of(part: Corpus, n: int = N_UTTERANCES) -> Corpus:
+    """Return `n` utterances spread evenly over a part, always the same; all where there are fewer."""
+    kept = np.linspace(0, len(part) - 1, min(n, len(part))).round().astype(int)
+    return part.select(np.isin(np.arange(len(part)), kept))
+
+
+def suitable(recognizer: Recognizer, part: Corpus, modality: str) -> list[str]:
+    """Name the methods that can explain a recognizer's units, found by trying each on one utterance."""
+    one, found = part.select(np.arange(len(part)) == 0), []
+    exact = "shapley" if modality != "modality" else ""  # of more units than a few it would take for ever
+    for method in (name for name in METHODS if name not in (exact, SAID_AT_CHANCE)):
+        try:
+            item = explain(recognizer, one, method, modality=modality, background=one, n_samples=8)
+        except ValueError:
+            continue
+        if item.modality == modality:
+            found.append(method)
+    return found
+
+
+def measure(
+    name: str,
+    fold: Fold,
+    *,
+    modality: str,
+    preset: Preset = "quick",
+    seed: int = 7,
+    n: int = N_UTTERANCES,
+    methods: Sequence[str] = (),
+    command: str = "",
+) -> dict[str, Any]:
+    """Train a recipe, once more from the next seed and once on shuffled labels, and score its explanations.
+
+    Args:
+        name: Of the recipe.
+        fold: Its test part is explained.
+        modality: Whose units.
+        preset: Of the recipe.
+        seed: The first of two.
+        n: Utterances, spread evenly over the test part.
+        methods: Keys of `METHODS`; none takes all that suit.
+        command: The one line that measures it again.
+    """
+    first, second = (fit_or_load(name, fold, preset=preset, seed=each) for each in (seed, seed + 1))
+    by_chance = recipe(name, preset=preset, seed=seed)
+    by_chance.fit(shuffled_labels(fold.train, seed=seed), fold.valid)
+    return entry_of(
+        (first, second, by_chance), fold, modality=modality, preset=preset, n=n, methods=methods, command=command
+    )
+
+
+def entry_of(
+    trained: tuple[Recognizer, Recognizer, Recognizer],
+    fold: Fold,
+    *,
+    modality: str,
+    preset: str,
+    n: int = N_UTTERANCES,
+    methods: Sequence[str] = (),
+    command: str = "",
+) -> dict[str, Any]:
+    """Score the explanations of a recognizer beside another seed's and one of shuffled labels, in the ledger's form."""
+    recognizer, other, by_chance = trained
+    some = few_of(fold.test, n)
+    methods = methods or suitable(recognizer, some, modality)
+    how = {"background": fold.train, "other_seed": other, "random_labels": by_chance}
+    scores = scorecard(recognizer, some, methods, modality=modality, **how)  # type: ignore[arg-type]
+    kept = scores.drop(columns=["recognizer", "stand_in", "modality"]).astype(object)
+    return {
+        "corpus": fold.test.name,
+        "view": fold.test.view_name,
+        "fold": f"{fold.protocol}, {fold.name}",
+        "recipe": recognizer.name,
+        "modality": modality,
+        "preset": preset,
+        "pretrained": recognizer.pretrained,
+        "stand_in": recognizer.stand_in,
+        "synthetic": fold.test.synthetic,
+        "parameters": recognizer.n_parameters,
+        "n": len(some),
+        "speakers": int(some.table["speaker"].nunique()),
+        "ua": evaluate(recognizer, fold.test).metrics["ua"]._asdict(),
+        "scores": kept.where(kept.notna(), None).to_dict(orient="records"),
+        "versions": versions(),
+        "device": device(),
+        "date": datetime.now(UTC).date().isoformat(),
+        "command": command,
+    }
+
+
+def record(entry: Mapping[str, Any]) -> Path:
+    """Write a scorecard to results/CORPUS/explain-RECIPE-MODALITY.json, whole or not at all; return the file.
+
+    Raises:
+        ValueError: If a field is missing.
+    """
+    if missing := [name for name in FIELDS if not entry.get(name)]:
+        raise ValueError(
+            f"the scorecard of {entry.get('recipe')!r} lacks {', '.join(missing)}; expected what entry_of returns, "
+            "with the command that measures it again. Give command=."
+        )
+    name = f"{EXPLANATIONS}{entry['recipe'].replace('/', '-')}-{entry['modality']}.json"
+    target = results_root() / entry["corpus"] / name
+    with written_whole(target) as part:
+        text = json.dumps(dict(entry), indent=1, ensure_ascii=False, allow_nan=False)
+        part.write_text(text + "\n", encoding="utf-8")
+    return target
+
+
+def frame_of(entry: Mapping[str, Any]) -> pd.DataFrame:
+    """Return an entry as `scorecard` does, with recognizer, preset, ua and parameters in each row."""
+    scores = pd.DataFrame(entry["scores"]).astype({"value": float, "low": float, "high": float})
+    facts = {"recognizer": entry["recipe"], **{name: entry[name] for name in ("modality", "stand_in", "preset")}}
+    return scores.assign(**facts, ua=entry["ua"]["value"], parameters=entry["parameters"])
+
+
+def read_scores(corpus: str) -> pd.DataFrame:
+    """Read all scorecards of a corpus, see `frame_of`; empty where there are none.
+
+    Raises:
+        ValueError: If a file is broken; it is named.
+    """
+    parts = []
+    for path in sorted((results_root() / corpus).glob(f"{EXPLANATIONS}*.json")):
+        try:
+            parts.append(frame_of(json.loads(path.read_text(encoding="utf-8"))))
+        except (ValueError, KeyError, TypeError) as error:
+            raise ValueError(
+                f"{path} is no scorecard ({error!r}); expected what emolab.explain.record writes. Measure it again, or "
+                "take it back from version control."
+            ) from error
+    return pd.concat(parts, ignore_index=True) if parts else pd.DataFrame()
+
+
+def scores_table(corpus: str) -> str:
+    """Write the scorecards of a corpus as a Markdown table, a row an explainer, a column a measure; else nothing."""
+    from emolab.comparison import markdown
+
+    scores = read_scores(corpus)
+    if scores.empty:
+        return ""
+    table = wide(scores, SHOWN).map(lambda value: "" if pd.isna(value) else f"{value:.2f}")
+    return markdown(table.reset_index().drop(columns="modality"))
