@@ -15,7 +15,8 @@ from emolab.corpora.corpus import Corpus
 from emolab.evaluation import evaluate
 from emolab.explain import METHODS, explain
 from emolab.explain.planted import shuffled_labels
-from emolab.explain.scorecard import SAID_AT_CHANCE, scorecard, wide
+from emolab.explain.profiles import over_time, top_words
+from emolab.explain.scorecard import SAID_AT_CHANCE, most_faithful, scorecard, wide
 from emolab.ledger import EXPLANATIONS, device, versions
 from emolab.recipes import Preset, fit_or_load, recipe
 from emolab.recognizer import Recognizer
@@ -23,6 +24,7 @@ from emolab.splits import Fold
 from emolab.storage import results_root, written_whole
 
 N_UTTERANCES = 200  # the same for every model
+N_READ = 2_000  # texts whose words are counted, at most
 FIELDS = ("corpus", "view", "fold", "recipe", "preset", "modality", "n", "ua", "scores", "device", "date", "command")
 SHOWN: Sequence[str] = (
     *("comprehensiveness", "sufficiency", "infidelity", "gap", "sensitivity", "other seed", "random labels"),
@@ -113,11 +115,32 @@ def entry_of(
         "speakers": int(some.table["speaker"].nunique()),
         "ua": evaluate(recognizer, fold.test).metrics["ua"]._asdict(),
         "scores": kept.where(kept.notna(), None).to_dict(orient="records"),
+        **_profile(recognizer, some, fold, modality, scores),
         "versions": versions(),
         "device": device(),
         "date": datetime.now(UTC).date().isoformat(),
         "command": command,
     }
+
+
+def _profile(recognizer: Recognizer, some: Corpus, fold: Fold, modality: str, scores: pd.DataFrame) -> dict[str, Any]:
+    """Say what the most faithful explanations have in common: relevance over time, or words of each emotion."""
+    if modality not in ("audio", "text"):
+        return {}
+    part = some if modality == "audio" else few_of(fold.test, N_READ)
+    method = most_faithful(wide(scores))
+    explained = explain(recognizer, part, method, modality=modality, background=fold.train)
+    if modality == "text":
+        return {"words": {"method": method, "n": len(part), "rows": top_words(explained).to_dict(orient="records")}}
+    curves = {
+        emotion: {
+            name: [[None if np.isnan(x) else round(x, 3) for x in point] for point in track]
+            for name, track in own.items()
+        }
+        for emotion, own in over_time(explained, part).items()
+    }
+    counts = {emotion: sum(item.emotion == emotion for item in explained) for emotion in curves}
+    return {"over_time": {"method": method, "n": counts, "curves": curves}}
 
 
 def record(entry: Mapping[str, Any]) -> Path:

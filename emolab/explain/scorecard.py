@@ -26,6 +26,7 @@ P_STAYS = 0.7  # of a unit in these
 NOISE_DB = 30.0  # of the noise that a stable explanation does not mind, below the voice
 N_WEIGHTINGS = 2_000  # of the degree of explainability, drawn
 SAID_AT_CHANCE = "random"
+NO_EXPLANATION = ("attention",)  # is scored beside the others, and never taken for one
 
 Truth = NDArray[np.bool_] | None  # (n_units,) which units were planted; None where nothing is known
 
@@ -349,6 +350,12 @@ def wide(scores: pd.DataFrame, measures_shown: Sequence[str] = tuple(MEASURES)) 
     return table[[name for name in measures_shown if name in table]]
 
 
+def most_faithful(table: pd.DataFrame) -> str:
+    """Name the explainer of a `wide` table of one model with the most comprehensiveness less sufficiency."""
+    methods = table.drop(index=[SAID_AT_CHANCE, *NO_EXPLANATION], level="method", errors="ignore")
+    return str((methods["comprehensiveness"] - methods["sufficiency"]).idxmax()[2])
+
+
 def degree(
     scores: pd.DataFrame, columns: Sequence[str] = tuple(DEGREE), weights: ArrayLike | None = None
 ) -> pd.DataFrame:
@@ -370,10 +377,9 @@ def degree(
     table = wide(scores)
     chosen = {}
     for key, own in table.groupby(level=["recognizer", "modality"], sort=False):
-        methods = own.drop(index=SAID_AT_CHANCE, level="method")
-        best = (methods["comprehensiveness"] - methods["sufficiency"]).idxmax()
         chance = own.xs(SAID_AT_CHANCE, level="method").iloc[0]
-        chosen[key] = {"method": best[2], **_anchored(own.loc[best], chance, columns)}
+        method = most_faithful(own)
+        chosen[key] = {"method": method, **_anchored(own.xs(method, level="method").iloc[0], chance, columns)}
     found = pd.DataFrame.from_dict(chosen, orient="index")
     measured = [name for name in columns if name in found and found[name].notna().all()]
     shares = found[measured].to_numpy(np.float64)
