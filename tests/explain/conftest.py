@@ -1,0 +1,181 @@
+"""Corpora held in memory, and recognizers trained on them in a moment: what the tests of explanations share."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from emolab.corpora import Corpus
+from emolab.explain.planted import planted_pitch, planted_words
+from emolab.features.front import Front, SoundFrames, SoundVector, WordCounts, WordTokens
+from emolab.features.video import FaceFrames
+from emolab.late import LateFusion
+from emolab.models import light
+from emolab.recognizer import LightRecognizer, NetworkRecognizer
+from emolab.splits import Fold
+from emolab.training import TrainingConfig
+
+EMOTIONS = ("angry", "happy", "sad")
+SPEAKERS = "abcdefgh"
+FILLERS = [
+    "so",
+    "we",
+    "went",
+    "home",
+    "and",
+    "then",
+    "it",
+    "was",
+    "late",
+    "but",
+    "they",
+    "came",
+    "over",
+    "with",
+    "some",
+    "of",
+    "the",
+    "old",
+    "things",
+    "again",
+    "today",
+]
+PICTURES = (24, 24, 3)
+SENTENCE = {"kind": "word-lstm", "n_embedding": 16, "n_hidden": 8, "n_layers": 1, "n_dense": 8}
+EARS = {"kind": "cnn-bilstm", "channels": (16, 16, 24, 24), "strides": (2, 2, 1, 2), "n_hidden": 16, "n_layers": 1}
+EARS |= {"n_dense": 16}
+EYES = {"kind": "face-cnn", "channels": (4, 6), "n_frame": 8}
+
+
+def talk(n: int, *, seed: int = 0, longest_s: float = 1.4) -> Corpus:
+    """Utterances of chance words with silence to hear and grey pictures to see: things are planted in them later."""
+    rng, rows = np.random.default_rng(seed), []
+    sounds, faces = {}, {}
+    for number in range(n):
+        name, words = f"u{number:03}", rng.choice(FILLERS, rng.integers(3, 9))
+        rows.append({"utterance_id": name, "speaker": SPEAKERS[number * len(SPEAKERS) // n], "text": " ".join(words)})
+        rows[-1]["emotion"] = EMOTIONS[number % 3]
+        sounds[name] = np.zeros(int(16_000 * rng.uniform(0.8, longest_s)), np.float32)
+        faces[name] = np.full((int(rng.integers(3, 7)), *PICTURES), 100, np.uint8)
+    corpus = Corpus.from_rows("talk", rows, emotions=EMOTIONS, root=Path("nowhere"))
+    return corpus.holding(audio=sounds, video=faces)
+
+
+def tones_and_faces(corpus: Corpus, *, seed: int = 0) -> Corpus:
+    """Let a tone and the brightness of half of a moving picture tell the emotion as well."""
+    rng, sounds, faces = np.random.default_rng(seed), {}, {}
+    for name, emotion in zip(corpus.table["utterance_id"], corpus.targets(), strict=True):
+        n = len(corpus.held["audio"][name].content)
+        tone = 0.1 * np.sin(2 * np.pi * (150, 450, 1_350)[emotion] * np.arange(n) / 16_000)
+        sounds[name] = (tone + rng.normal(0, 0.005, n)).astype(np.float32)
+        shape = corpus.held["video"][name].content.shape
+        pictures = rng.integers(80, 120, shape)
+        pictures[:, :, 8 * emotion : 8 * emotion + 8] += 20 * np.arange(shape[0])[:, None, None, None]
+        faces[name] = pictures.astype(np.uint8)
+    return corpus.holding(audio=sounds, video=faces)
+
+
+def parted(corpus: Corpus, n_valid: int = 2, n_test: int = 2) -> Fold:
+    """Part speakers: the last ones are tested, those before them are chosen by."""
+    place = corpus.table["speaker"].map(SPEAKERS.index).to_numpy()
+    edges = (len(SPEAKERS) - n_valid - n_test, len(SPEAKERS) - n_test)
+    masks = (place < edges[0], (place >= edges[0]) & (place < edges[1]), place >= edges[1])
+    return Fold("by-hand/1", *(corpus.select(mask) for mask in masks))
+
+
+def config(n_epochs: int, rate: float = 0.01) -> TrainingConfig:
+    return TrainingConfig(n_epochs=n_epochs, batch_size=16, learning_rate=rate, patience=None)
+
+
+def network(name: str, front: Front, spec: dict[str, Any], n_epochs: int, **how: Any) -> NetworkRecognizer:
+    return NetworkRecognizer(name, [front], spec, config(n_epochs), seed=how.pop("seed", 1), **how)
+
+
+def fitted(recognizer: Any, fold: Fold) -> Any:
+    recognizer.fit(fold.train, fold.valid)
+    return recognizer
+
+
+def light_reader(model: Any, **options: Any) -> LightRecognizer:
+    return LightRecognizer("text/light", [WordCounts(min_count=1, **options)], lambda: [model])
+
+
+def correct(recognizer: Any, corpus: Corpus) -> Corpus:
+    """Keep the utterances that a recognizer answers rightly."""
+    return corpus.select(np.array(recognizer.predict(corpus)) == corpus.table["emotion"])
+
+
+def truths(explanation: Any, corpus: Corpus) -> list[np.ndarray]:
+    """Mark the planted units of each utterance."""
+    marked = []
+    for item, row in zip(explanation, corpus.table.to_dict("records"), strict=True):
+        middles = item.spans.mean(axis=1)
+        if "cue_start" in row:
+            marked.append((middles > row["cue_start"]) & (middles < row["cue_end"]))
+        else:
+            marked.append(np.isin(np.arange(len(item)), list(row["cue_words"])))
+    return marked
+
+
+@pytest.fixture(scope="session")
+def words_fold() -> Fold:
+    """A code word alone tells the emotion."""
+    return parted(planted_words(talk(160)))
+
+
+@pytest.fixture(scope="session")
+def senses_fold() -> Fold:
+    """A word, a tone and a face tell the emotion, each alone."""
+    return parted(tones_and_faces(planted_words(talk(96, longest_s=1.0))))
+
+
+@pytest.fixture(scope="session")
+def hums_fold() -> Fold:
+    """A move of the pitch alone tells the emotion."""
+    return parted(planted_pitch(talk(240, longest_s=2.0)), 1, 1)
+
+
+@pytest.fixture(scope="session")
+def svm(words_fold: Fold) -> LightRecognizer:
+    return fitted(light_reader(light.linear_svm(1)), words_fold)
+
+
+@pytest.fixture(scope="session")
+def reader(words_fold: Fold) -> NetworkRecognizer:
+    return fitted(network("text/tiny", WordTokens(min_count=1), SENTENCE, 40), words_fold)
+
+
+@pytest.fixture(scope="session")
+def listener(hums_fold: Fold) -> NetworkRecognizer:
+    return fitted(network("audio/tiny", SoundFrames("mfcc"), EARS, 40), hums_fold)
+
+
+@pytest.fixture(scope="session")
+def tones_mlp(senses_fold: Fold) -> NetworkRecognizer:
+    """Dense layers on statistics of the sound."""
+    spec = {"kind": "mlp", "n_hidden": (8,)}
+    return fitted(network("audio/mlp", SoundVector("classical8"), spec, 20), senses_fold)
+
+
+@pytest.fixture(scope="session")
+def watcher(senses_fold: Fold) -> NetworkRecognizer:
+    return fitted(network("video/tiny", FaceFrames(size=PICTURES[0], fps=5.0), EYES, 15), senses_fold)
+
+
+@pytest.fixture(scope="session")
+def senses(senses_fold: Fold, tones_mlp: NetworkRecognizer, watcher: NetworkRecognizer) -> LateFusion:
+    """Hears, reads and sees, each sense for itself."""
+    made = LateFusion("fusion/tiny", [tones_mlp, light_reader(light.linear_svm(1)), watcher], "product")
+    return fitted(made, senses_fold)
+
+
+@pytest.fixture(scope="session")
+def joined(senses_fold: Fold) -> NetworkRecognizer:
+    """Hears and reads in one network."""
+    encoders = [{**EARS, "channels": (8, 8), "strides": (2, 2), "n_hidden": 8}, SENTENCE]
+    spec = {"kind": "fusion", "join": "gated", "n_joined": 8, "n_dense": 8, "encoders": encoders}
+    fronts: list[Front] = [SoundFrames("log-mel", n_mels=16), WordTokens(min_count=1)]
+    return fitted(NetworkRecognizer("fusion/joined", fronts, spec, config(10), seed=1), senses_fold)

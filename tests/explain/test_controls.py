@@ -1,0 +1,220 @@
+"""Controls that explanations must pass: what was planted is found, what says nothing gets nothing."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+
+from emolab.corpora import Corpus, load_corpus
+from emolab.explain import Explanation, explain, measures
+from emolab.explain.planted import noise_for_sound, planted_words
+from emolab.explain.scorecard import randomised
+from emolab.features.front import SoundFrames, SoundVector, WordTokens
+from emolab.late import LateFusion
+from emolab.models import light
+from emolab.recognizer import LightRecognizer, NetworkRecognizer, Recognizer
+from emolab.splits import Fold
+from tests.explain.conftest import (
+    EARS,
+    SENTENCE,
+    config,
+    correct,
+    fitted,
+    light_reader,
+    network,
+    parted,
+    talk,
+    truths,
+)
+
+GOOD = 0.9  # of the answers that are right, how often a good explainer puts a planted unit first
+COMPLETE = 0.01  # of the difference, how far a sum may miss it
+
+
+def hits(explanation: Explanation, corpus: Corpus) -> list[float]:
+    return [
+        measures.top_hit(item.values, truth)
+        for item, truth in zip(explanation, truths(explanation, corpus), strict=True)
+    ]
+
+
+@pytest.mark.parametrize("method", ["shap-linear", "ablation"])
+def test_the_planted_word_of_a_light_model_is_found(method: str, svm: LightRecognizer, words_fold: Fold) -> None:
+    right = correct(svm, words_fold.test)
+    assert len(right) > 0.9 * len(words_fold.test)
+    assert np.mean(hits(explain(svm, right, method), right)) > GOOD
+
+
+@pytest.mark.parametrize("method", ["integrated-gradients", "ablation"])
+def test_the_planted_word_of_a_network_is_found(method: str, reader: NetworkRecognizer, words_fold: Fold) -> None:
+    right = correct(reader, words_fold.test)
+    assert len(right) > 0.9 * len(words_fold.test)
+    assert np.mean(hits(explain(reader, right, method), right)) > GOOD
+
+
+@pytest.mark.parametrize("method", ["integrated-gradients", "occlusion", "kernel-shap"])
+def test_the_planted_pitch_of_a_network_is_found(method: str, listener: NetworkRecognizer, hums_fold: Fold) -> None:
+    right = correct(listener, hums_fold.test)
+    assert len(right) > 0.9 * len(hums_fold.test)
+    assert np.mean(hits(explain(listener, right, method, n_samples=128), right)) > GOOD
+
+
+@pytest.mark.parametrize("planted", ["word", "pitch"])
+def test_random_attribution_scores_at_chance(
+    planted: str, svm: LightRecognizer, listener: NetworkRecognizer, words_fold: Fold, hums_fold: Fold
+) -> None:
+    recognizer, corpus = (svm, words_fold.train) if planted == "word" else (listener, hums_fold.train)
+    scores, expected = [], []
+    for seed in range(4):
+        explanation = explain(recognizer, corpus, "random", "true", seed=seed)
+        for item, truth in zip(explanation, truths(explanation, corpus), strict=True):
+            scores.append((measures.top_hit(item.values, truth), measures.average_precision(item.values, truth)))
+            expected.append((measures.chance_hit(truth), measures.chance_average_precision(truth)))
+    errors = np.std(scores, axis=0) / np.sqrt(len(scores))
+    assert (errors < 0.025).all()  # or the test would let everything pass
+    assert (np.abs(np.mean(scores, axis=0) - np.mean(expected, axis=0)) < 3 * errors).all()
+
+
+def fused(join: str, sound: SoundFrames | SoundVector, ears: dict[str, Any], **how: Any) -> NetworkRecognizer:
+    """A voice and words in one network, which has learned to do without either."""
+    spec = {"kind": "fusion", "join": join, "n_joined": 8, "n_dense": 8, "encoders": [ears, SENTENCE], **how}
+    return NetworkRecognizer(f"fusion/{join}", [sound, WordTokens(min_count=1)], spec, config(30), seed=1)
+
+
+def shares(recognizer: Recognizer, corpus: Corpus) -> tuple[dict[str, measures.Interval], float]:
+    """Return the mean Shapley value of each modality with its interval by speaker, and the mean size of the logit."""
+    explanation = explain(recognizer, corpus, "shapley", modality="modality")
+    speakers = corpus.table["speaker"].tolist()
+    values = zip(explanation[0].names, np.array(explanation.values).T, strict=True)
+    found = {name: measures.clustered_interval(own, speakers) for name, own in values}
+    return found, float(np.mean([abs(item.logit) for item in explanation]))
+
+
+@pytest.fixture(scope="module")
+def noisy_fold() -> Fold:
+    """Words tell the emotion, the sound is noise; four speakers are tested, so that there is an interval."""
+    return parted(noise_for_sound(planted_words(talk(192, longest_s=1.0), seed=3), seed=5), 1, 4)
+
+
+SMALL_EARS = {**EARS, "channels": (8, 8), "strides": (2, 2), "n_hidden": 8}
+
+
+def late(how: str, sound: SoundFrames) -> LateFusion:
+    members = [network("audio/tiny", sound, SMALL_EARS, 10), light_reader(light.linear_svm(1))]
+    return LateFusion(f"fusion/{how}", members, how, calibrated=how != "mean")  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("kind", ["gated", "gated, without practice", "product", "weighted"])
+def test_a_noise_modality_has_a_shapley_value_of_zero_within_the_interval(kind: str, noisy_fold: Fold) -> None:
+    sound = SoundFrames("mfcc", n_mfcc=8)
+    if kind.startswith("gated"):
+        made: Recognizer = fused("gated", sound, SMALL_EARS, modality_dropout=0.3 * (kind == "gated"))
+    else:
+        made = late(kind, sound)
+    found, size = shares(fitted(made, noisy_fold), noisy_fold.test)
+    assert found["audio"].low <= 0 <= found["audio"].high
+    assert abs(found["audio"].value) < 0.05 * size
+    assert found["text"].low > 0.8 * size
+
+
+def test_noise_in_a_plain_mean_of_probabilities_takes_certainty_away_and_its_value_says_so(noisy_fold: Fold) -> None:
+    found, _ = shares(fitted(late("mean", SoundFrames("mfcc", n_mfcc=8)), noisy_fold), noisy_fold.test)
+    assert found["audio"].high < 0 < found["text"].low
+
+
+def ravdess(name: str, request: pytest.FixtureRequest) -> Fold:
+    """Half of the actors are learned, a third is tested; of the real ones, twelve in one repetition."""
+    corpus = load_corpus(name, root=request.getfixturevalue("ravdess_root") if name == "ravdess" else None)
+    corpus = corpus.select(corpus.has("audio"))
+    if name == "ravdess":
+        repetition = corpus.table["utterance_id"].str.split("-").str[4]
+        corpus = corpus.select((corpus.table["speaker"] <= "12") & (repetition == "01"))
+    actors = sorted(corpus.table["speaker"].unique())
+    half, rest = len(actors) // 2, len(actors) // 2 + len(actors) // 6
+    parts = (actors[:half], actors[half:rest], actors[rest:])
+    return Fold("by-hand/1", *(corpus.select(corpus.table["speaker"].isin(part)) for part in parts))
+
+
+@pytest.mark.parametrize("name", ["sample-ravdess", "ravdess"])
+def test_the_text_of_ravdess_has_a_shapley_value_of_zero_within_the_interval(
+    name: str, request: pytest.FixtureRequest
+) -> None:
+    """Two sentences, each said equally often with every emotion, tell none; it is the voice that does."""
+    fold, voice = ravdess(name, request), SoundVector("classical8")
+    heard = LightRecognizer("audio/light", [voice], lambda: [light.logistic_regression(1)])
+    made = LateFusion("fusion/product", [heard, light_reader(light.linear_svm(1))], "product", calibrated=True)
+    found, _ = shares(fitted(made, fold), fold.test)
+    assert found["text"].low <= 0 <= found["text"].high
+    assert found["audio"].low > 0
+
+
+def test_the_text_of_ravdess_hardly_counts_in_a_network_that_weighs_both(request: pytest.FixtureRequest) -> None:
+    """Not 0 within the interval: its gate turns a little to any text, which then speaks for one emotion or another.
+
+    The interval by speaker does not know of that: it is of other speakers, not of networks trained anew.
+    """
+    fold = ravdess("sample-ravdess", request)
+    made = fused("gated", SoundVector("classical8"), {"kind": "mlp", "n_hidden": (16,)}, modality_dropout=0.3)
+    found, size = shares(fitted(made, fold), fold.test)
+    assert abs(found["text"].value) < 0.05 * size
+    assert found["audio"].low > 0.8 * size
+
+
+def likeness(one: Explanation, other: Explanation) -> float:
+    return float(np.nanmean([measures.spearman(a.values, b.values) for a, b in zip(one, other, strict=True)]))
+
+
+@pytest.mark.parametrize("kind", ["reader", "listener"])
+def test_after_drawing_all_weights_anew_nothing_is_left_of_the_explanation(
+    kind: str, words_fold: Fold, hums_fold: Fold, request: pytest.FixtureRequest
+) -> None:
+    recognizer, corpus = request.getfixturevalue(kind), (words_fold if kind == "reader" else hums_fold).test
+    before = explain(recognizer, corpus, "integrated-gradients", "true")
+    rhos = []
+    for seed in range(5):
+        other = randomised(recognizer, seed)
+        assert other is not None
+        rhos.append(likeness(before, explain(other, corpus, "integrated-gradients", "true")))
+    assert abs(np.mean(rhos)) < 0.25
+    again = explain(recognizer, corpus, "integrated-gradients", "true")
+    assert likeness(before, again) == pytest.approx(1)  # the recognizer itself was not touched
+
+
+def test_the_more_layers_are_drawn_anew_the_less_is_left(reader: NetworkRecognizer, words_fold: Fold) -> None:
+    before = explain(reader, words_fold.test, "integrated-gradients", "true")
+    left = []
+    for share in (0.0, 0.25, 1.0):
+        others = [randomised(reader, seed, share=share) for seed in range(8)]
+        after = [explain(other, words_fold.test, "integrated-gradients", "true") for other in others if other]
+        left.append(float(np.mean([abs(likeness(before, each)) for each in after])))
+    assert left[0] == pytest.approx(1)
+    assert left[0] > left[1] > left[2]
+
+
+@pytest.mark.parametrize("method", ["kernel-shap", "shap-partition", "shapley", "integrated-gradients"])
+def test_values_of_words_sum_to_the_difference_of_the_logits(
+    method: str, reader: NetworkRecognizer, words_fold: Fold
+) -> None:
+    few = words_fold.test.select(np.arange(len(words_fold.test)) < 6)
+    explanation = explain(reader, few, method, n_steps=128)
+    assert explanation.relative_gap < COMPLETE
+    assert max(abs(item.gap / (item.logit - item.reference)) for item in explanation) < COMPLETE
+
+
+@pytest.mark.parametrize("method", ["deep-lift", "integrated-gradients"])
+def test_values_of_features_of_an_mlp_sum_to_the_difference_of_the_logits(
+    method: str, tones_mlp: NetworkRecognizer, senses_fold: Fold
+) -> None:
+    assert explain(tones_mlp, senses_fold.test, method, n_steps=128).relative_gap < COMPLETE
+
+
+def test_values_of_a_linear_model_sum_to_its_logit(svm: LightRecognizer, words_fold: Fold) -> None:
+    explanation = explain(svm, words_fold.test, "shap-linear")
+    assert explanation.relative_gap < 1e-9
+
+
+@pytest.mark.parametrize("method", ["shapley", "kernel-shap"])
+def test_values_of_modalities_sum_to_the_logit(method: str, senses: LateFusion, senses_fold: Fold) -> None:
+    assert explain(senses, senses_fold.test, method, n_samples=32).relative_gap < COMPLETE
