@@ -72,15 +72,19 @@ def _linear(
     shap = import_shap()
 
     weights = linear_weights(recognizer.model) * _scale(recognizer.model)
-    weights = weights - weights.mean(axis=0)
+    intercept = _intercept(recognizer.model) * _scale(recognizer.model)
     logits = recognizer.logits(corpus)
     logits = logits - logits.mean(axis=1, keepdims=True)
-    nothing = np.zeros((1, rows.shape[1]))
-    intercept = (logits - rows @ weights.T).mean(axis=0)
-    explainer = shap.LinearExplainer((weights, intercept), shap.maskers.Independent(nothing))
+    centred = (weights - weights.mean(axis=0), intercept - intercept.mean())
+    explainer = shap.LinearExplainer(centred, shap.maskers.Independent(np.zeros((1, rows.shape[1]))))
     values = explainer.shap_values(rows)  # (n, n_features, n_emotions)
     each = np.arange(len(rows))
     return values[each, :, targets], logits[each, targets], np.asarray(explainer.expected_value)[targets]
+
+
+def _intercept(model: Any) -> NDArray[np.float64]:
+    own = np.ravel(getattr(model[-1], "machine_", model[-1]).intercept_)
+    return own if len(own) > 1 else np.concatenate([-own, own])  # of two emotions scikit-learn keeps one
 
 
 def _scale(model: Any) -> float:
@@ -100,7 +104,13 @@ def _trees(
     shap = import_shap()
 
     explainer = shap.TreeExplainer(recognizer.model[-1])
-    values = explainer.shap_values(rows.astype(np.float32))  # the forest sees float32 as well
+    try:
+        values = explainer.shap_values(rows.astype(np.float32))  # the forest sees float32 as well
+    except Exception as error:  # shap has a kind of its own: in deep trees its sums lose all their digits
+        raise ValueError(
+            f"shap's sums over the trees of {recognizer.name} do not give its votes: some trees are too deep for them. "
+            "Expected trees of at most some 40 splits above each other. Take ablation, kernel-shap or shap-partition."
+        ) from error
     each, said = np.arange(len(rows)), recognizer.predict_proba(corpus)
     return values[each, :, targets], said[each, targets], np.asarray(explainer.expected_value)[targets]
 
