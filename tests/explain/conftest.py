@@ -20,12 +20,11 @@ from emolab.training import TrainingConfig
 
 EMOTIONS = ("angry", "happy", "sad")
 SPEAKERS = "abcdefgh"
-FILLERS = [
+FILLERS = (
     "so",
     "we",
     "went",
     "home",
-    "and",
     "then",
     "it",
     "was",
@@ -34,15 +33,10 @@ FILLERS = [
     "they",
     "came",
     "over",
-    "with",
     "some",
-    "of",
-    "the",
     "old",
     "things",
-    "again",
-    "today",
-]
+)
 PICTURES = (24, 24, 3)
 SENTENCE = {"kind": "word-lstm", "n_embedding": 16, "n_hidden": 8, "n_layers": 1, "n_dense": 8}
 EARS = {"kind": "cnn-bilstm", "channels": (16, 16, 24, 24), "strides": (2, 2, 1, 2), "n_hidden": 16, "n_layers": 1}
