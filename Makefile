@@ -25,6 +25,10 @@ TALK_MELD = conversation/alone/minilm conversation/causal/minilm conversation/fu
 LIGHT_RAVDESS = audio/classical-logistic-regression audio/classical-random-forest audio/logistic-regression \
 	audio/random-forest audio/svm audio/discriminant audio/mlp audio/ensemble video/action-units-svm video/action-units-mlp
 LIGHT_MELD = text/logistic-regression text/random-forest text/svm text/characters text/lstm text/bilstm
+SCORED_TEXT = text/svm text/random-forest text/bilstm text/bert
+SCORED_AUDIO = audio/logistic-regression audio/cnn-bilstm audio/wav2vec2
+SCORED_VIDEO = video/discriminant video/cnn
+SCORED_MODALITY = fusion/product/ensembles+faces fusion/gated/statistics+words+faces
 
 help:  ## list the commands
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -74,6 +78,12 @@ results: setup  ## measure the results tables again, RAVDESS and MELD included (
 	@$(BIN)/emolab fit $(FUSED_RAVDESS) --corpus ravdess --preset full --seeds 7 8 9 --record
 	@$(BIN)/emolab fit text/minilm-frozen text/minilm $(TALK_MELD) --corpus meld --preset full --seeds 7 8 9 --record
 	@$(BIN)/emolab fit $(SAMPLE_RECIPES) --corpus sample --seeds 7 --record
+	@$(BIN)/emolab explain $(SCORED_TEXT) --modality text --utterances 60 --record
+	@$(BIN)/emolab explain $(SCORED_AUDIO) --modality audio --utterances 60 --record
+	@$(BIN)/emolab explain $(SCORED_VIDEO) --modality video --utterances 60 --record
+	@$(BIN)/emolab explain $(SCORED_MODALITY) --modality modality --utterances 60 --record
+	@$(BIN)/emolab explain audio/cnn-bilstm-mel --corpus ravdess --preset full --modality audio --record
+	@$(BIN)/emolab explain text/svm text/bilstm text/minilm --corpus meld --preset full --modality text --record
 	@$(BIN)/emolab refresh
 
 figures: setup  ## draw docs/figures again from the executed chapters

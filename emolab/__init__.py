@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from emolab.corpora import Corpus, load_corpus
     from emolab.evaluation import Report, compare, evaluate
+    from emolab.explain import Explanation
     from emolab.recipes import fit_or_load, recipe
     from emolab.recognizer import Recognizer
     from emolab.splits import Fold, actor_folds, folds_of, session_folds, speaker_folds
@@ -24,9 +25,11 @@ _HOMES = {  # public name: module; imported on first use, so that `import emolab
     "Report": "emolab.evaluation",
     "evaluate": "emolab.evaluation",
     "compare": "emolab.evaluation",
+    "Explanation": "emolab.explain",
 }
 __all__ = [
     "Corpus",
+    "Explanation",
     "Fold",
     "Recognizer",
     "Report",

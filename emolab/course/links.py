@@ -29,7 +29,17 @@ ADDRESS = re.compile(r"(git clone |git\+|repository-code: \"?)https://github\.co
 COLAB_PAGE = re.compile(rf"{re.escape(COLAB)}/github/[\w.-]+/[\w.-]+/blob/[\w.-]+/")
 MEASURED = re.compile(r"(?<=sample corpus, quick preset: )\S+ s, \S+ MB")
 MEASURED_FILE = "chapters.json"  # in the results folder, beside the ledger
+
+
+def explanations_table(corpus: str) -> str:
+    """Write the scorecards of a corpus; what they are made by is imported only here."""
+    from emolab.explain.record import scores_table
+
+    return scores_table(corpus)
+
+
 MAKERS = {"results": results_table, "sizes": sizes_table, "neighbours": neighbours_table, "pairs": pairs_table}
+MAKERS |= {"explanations": explanations_table}
 KINDS = rf"chapters|({'|'.join(MAKERS)}) ([\w-]+)"
 TABLES = re.compile(rf"(<!-- (?:{KINDS}) -->\n)(?:(?!<!--).)*(<!-- end -->)", re.DOTALL)
 FIGURE_TAG = "figure-"

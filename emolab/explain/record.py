@@ -39,10 +39,13 @@ def few_of(part: Corpus, n: int = N_UTTERANCES) -> Corpus:
 
 
 def suitable(recognizer: Recognizer, part: Corpus, modality: str) -> list[str]:
-    """Name the methods that can explain a recognizer's units, found by trying each on one utterance."""
+    """Name the methods that can explain a recognizer's units, found by trying each on one utterance.
+
+    Those that ask hundreds of times an utterance are left out for sound and faces, which are slow to look at.
+    """
     one, found = part.select(np.arange(len(part)) == 0), []
-    exact = "shapley" if modality != "modality" else ""  # of more units than a few it would take for ever
-    for method in (name for name in METHODS if name not in (exact, SAID_AT_CHANCE)):
+    slow = {"modality": (), "text": ("shapley",)}.get(modality, ("shapley", "kernel-shap", "shap-partition"))
+    for method in (name for name in METHODS if name not in (*slow, SAID_AT_CHANCE)):
         try:
             item = explain(recognizer, one, method, modality=modality, background=one, n_samples=8)
         except ValueError:
