@@ -243,8 +243,8 @@ def grad_cam(batch: Batch) -> Tensor:
     values = torch.zeros_like(batch.entered)
     for row, length in enumerate(batch.lengths.tolist()):
         n_left = -(-length * maps.shape[2] // batch.entered.shape[1])
-        own = maps[row : row + 1, :, :n_left]  # (1, 1, steps) or (1, 1, steps, bands)
-        own = own if own.ndim > 3 else own[..., None]
+        own = maps[row : row + 1, :, :n_left] * (maps.shape[2] / n_left)  # the mean gradient is over padding as well
+        own = own if own.ndim > 3 else own[..., None]  # (1, 1, steps, bands)
         shape = (length, batch.entered.shape[2])
         values[row, :length] = nn.functional.interpolate(own, shape, mode="bilinear", align_corners=False)[0, 0]
     return values

@@ -57,7 +57,8 @@ def ablation(asked: Asked) -> Values:
     """Take each unit away alone: by how much the logit falls. Source: Zeiler and Fergus 2014; Li et al. 2016."""
     from captum.attr import FeatureAblation
 
-    return _over_masks(asked, FeatureAblation, perturbations_per_eval=_most(asked))
+    most = max(1, *map(len, asked.game.names))
+    return _over_masks(asked, range(len(asked.targets)), FeatureAblation, perturbations_per_eval=most)
 
 
 def occlusion(asked: Asked) -> Values:
@@ -67,25 +68,33 @@ def occlusion(asked: Asked) -> Values:
     """
     from captum.attr import Occlusion
 
-    width = min(WINDOW, _most(asked))
-    return _over_masks(asked, Occlusion, sliding_window_shapes=(width,), perturbations_per_eval=_most(asked))
+    sizes = [len(names) for names in asked.game.names]
+    asked.game.logits([_without_windows(n) for n in sizes])  # all at once: what is asked again is remembered
+    values = {row: np.zeros(0) for row, n in enumerate(sizes) if not n}
+    for n in {*sizes} - {0}:  # beside longer ones, windows would run over the end
+        rows = [row for row, size in enumerate(sizes) if size == n]
+        found = _over_masks(asked, rows, Occlusion, sliding_window_shapes=(min(WINDOW, n),), perturbations_per_eval=n)
+        values |= dict(zip(rows, found, strict=True))
+    return [values[row] for row in range(len(sizes))]
 
 
-def _most(asked: Asked) -> int:
-    return max(map(len, asked.game.names))
+def _without_windows(n: int) -> NDArray[np.bool_]:
+    """Return the masks (n_windows, n) that hide neighbours."""
+    starts, places = np.arange(max(1, n - WINDOW + 1))[:, None], np.arange(n)
+    return (places < starts) | (places >= starts + WINDOW)
 
 
-def _over_masks(asked: Asked, engine: Any, **options: Any) -> Values:
-    """Let Captum take units away from all utterances at once: its input is (n_utterances, most units) of ones."""
+def _over_masks(asked: Asked, rows: Sequence[int], engine: Any, **options: Any) -> Values:
+    """Let Captum take units away from all these utterances at once: its input is (n_utterances, most units) of ones."""
     import torch
 
     def say(masks: torch.Tensor, rows: torch.Tensor) -> torch.Tensor:
         return torch.from_numpy(asked.values(masks.numpy() > 0, rows.numpy()))
 
-    rows = torch.arange(len(asked.targets))
-    whole = torch.ones(len(rows), _most(asked), dtype=torch.float64)
-    found = engine(say).attribute(whole, baselines=0.0, additional_forward_args=(rows,), **options)
-    return [own[: len(names)] for own, names in zip(found.numpy(), asked.game.names, strict=True)]
+    sizes = [len(asked.game.names[row]) for row in rows]
+    whole, numbers = torch.ones(len(rows), max(sizes), dtype=torch.float64), torch.tensor(rows)
+    found = engine(say).attribute(whole, baselines=0.0, additional_forward_args=(numbers,), **options)
+    return [own[:n].astype(np.float64) for own, n in zip(found.numpy(), sizes, strict=True)]
 
 
 def kernel_shap(asked: Asked) -> Values:
@@ -133,9 +142,9 @@ def _coalitions(names: Sequence[str], asked: Asked) -> list[NDArray[np.bool_]]:
 
 def _owen(names: Sequence[str], asked: Asked, say: Callable[[Any], NDArray[np.float64]]) -> NDArray[np.float64]:
     """Return the Owen values (n_units,) of what is said of masks (n, n_units)."""
-    if len(names) == 1:
-        whole = say(np.array([[True], [False]]))
-        return np.array([whole[0] - whole[1]])
+    if len(names) < 2:
+        whole = say(np.array([[True] * len(names), [False] * len(names)]))
+        return np.array([whole[0] - whole[1]])[: len(names)]
     explainer = import_shap().PartitionExplainer(say, _Units(len(names)))
     n, one = asked.n_samples, np.ones((1, len(names)))
     return np.asarray(explainer(one, max_evals=n, batch_size=n, silent=True).values, np.float64)[0]

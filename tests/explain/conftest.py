@@ -20,23 +20,7 @@ from emolab.training import TrainingConfig
 
 EMOTIONS = ("angry", "happy", "sad")
 SPEAKERS = "abcdefgh"
-FILLERS = (
-    "so",
-    "we",
-    "went",
-    "home",
-    "then",
-    "it",
-    "was",
-    "late",
-    "but",
-    "they",
-    "came",
-    "over",
-    "some",
-    "old",
-    "things",
-)
+FILLERS = tuple("so we went home then it was late but they came over some old things".split())  # noqa: SIM905
 PICTURES = (24, 24, 3)
 SENTENCE = {"kind": "word-lstm", "n_embedding": 16, "n_hidden": 8, "n_layers": 1, "n_dense": 8}
 EARS = {"kind": "cnn-bilstm", "channels": (16, 16, 24, 24), "strides": (2, 2, 1, 2), "n_hidden": 16, "n_layers": 1}

@@ -274,13 +274,9 @@ def test_games_say_what_they_cannot_play(
     svm: LightRecognizer, listener: NetworkRecognizer, words_fold: Fold, senses_fold: Fold
 ) -> None:
     test = some(words_fold.test)
-    with pytest.raises(
-        ValueError, match=r"text/light has no units of 'audio'; expected one of text, modality\. Correct"
-    ):
+    with pytest.raises(ValueError, match=r"text/light has no units of 'audio'; expected one of text, modality\."):
         game(svm, test, "audio")
-    with pytest.raises(
-        ValueError, match=r"cannot do without any of text; expected a recognizer of several.*Explain the"
-    ):
+    with pytest.raises(ValueError, match=r"cannot do without any of text; expected a recognizer of.*Explain the"):
         game(svm, test, "modality")
     with pytest.raises(ValueError, match=r"no baseline 'grey' here; expected one of silence, noise\. Correct the name"):
         game(listener, some(senses_fold.test), "audio", "grey")
@@ -304,7 +300,5 @@ def test_words_of_a_recognizer_of_conversations_cannot_be_asked_for(words_fold: 
 
 
 def test_modality_games_need_a_recognizer_that_can_do_without(listener: NetworkRecognizer, hums_fold: Fold) -> None:
-    with pytest.raises(
-        ValueError, match=r"audio/tiny cannot do without any of audio; expected a recognizer of several"
-    ):
+    with pytest.raises(ValueError, match=r"audio/tiny cannot do without any of audio; expected a recognizer of"):
         ModalityGame(listener, some(hums_fold.test))
