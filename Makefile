@@ -82,8 +82,8 @@ results: setup  ## measure the results tables again, RAVDESS and MELD included (
 	@$(BIN)/emolab explain $(SCORED_AUDIO) --modality audio --utterances 60 --record
 	@$(BIN)/emolab explain $(SCORED_VIDEO) --modality video --utterances 60 --record
 	@$(BIN)/emolab explain $(SCORED_MODALITY) --modality modality --utterances 60 --record
-	@$(BIN)/emolab explain audio/cnn-bilstm-mel --corpus ravdess --preset full --modality audio --record
-	@$(BIN)/emolab explain text/svm text/bilstm text/minilm --corpus meld --preset full --modality text --record
+	@$(BIN)/emolab explain audio/cnn-bilstm --corpus ravdess --preset full --modality audio --record
+	@$(BIN)/emolab explain text/svm text/bilstm text/minilm --corpus meld --preset full --modality text --alone --record
 	@$(BIN)/emolab refresh
 
 figures: setup  ## draw docs/figures again from the executed chapters

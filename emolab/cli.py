@@ -86,6 +86,7 @@ def _add_explain_options(explain: argparse.ArgumentParser) -> None:
     explain.add_argument("--preset", choices=("quick", "full"), default="quick", help="(default quick)")
     explain.add_argument("--seed", type=int, default=7, help="the next one is trained as well (default 7)")
     explain.add_argument("--utterances", type=int, default=200, metavar="N", help="of the first fold (default 200)")
+    explain.add_argument("--alone", action="store_true", help="neither another seed nor shuffled labels: trained once")
     explain.add_argument("--record", action="store_true", help="write each scorecard to the ledger, data/results/")
 
 
@@ -158,7 +159,8 @@ def _explain(options: argparse.Namespace) -> int:
     from emolab.splits import folds_of
 
     fold = folds_of(load_corpus(options.corpus).view())[0]
-    how = {"modality": options.modality, "preset": options.preset, "seed": options.seed, "methods": options.methods}
+    how = {"modality": options.modality, "preset": options.preset, "seed": options.seed}
+    how |= {"methods": options.methods, "alone": options.alone}
     for name in options.recipes:
         typed = [word for word in options.typed if word == name or word not in options.recipes]
         entry = record.measure(name, fold, n=options.utterances, command=shlex.join(typed), **how)

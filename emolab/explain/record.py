@@ -64,6 +64,7 @@ def measure(
     seed: int = 7,
     n: int = N_UTTERANCES,
     methods: Sequence[str] = (),
+    alone: bool = False,
     command: str = "",
 ) -> dict[str, Any]:
     """Train a recipe, once more from the next seed and once on shuffled labels, and score its explanations.
@@ -76,18 +77,18 @@ def measure(
         seed: The first of two.
         n: Utterances, spread evenly over the test part.
         methods: Keys of `METHODS`; none takes all that suit.
+        alone: Train it once only; what the others are for is not measured.
         command: The one line that measures it again.
     """
-    first, second = (fit_or_load(name, fold, preset=preset, seed=each) for each in (seed, seed + 1))
-    by_chance = recipe(name, preset=preset, seed=seed)
-    by_chance.fit(shuffled_labels(fold.train, seed=seed), fold.valid)
-    return entry_of(
-        (first, second, by_chance), fold, modality=modality, preset=preset, n=n, methods=methods, command=command
-    )
+    trained = [fit_or_load(name, fold, preset=preset, seed=each) for each in ((seed,) if alone else (seed, seed + 1))]
+    if not alone:
+        trained.append(recipe(name, preset=preset, seed=seed))
+        trained[-1].fit(shuffled_labels(fold.train, seed=seed), fold.valid)
+    return entry_of(trained, fold, modality=modality, preset=preset, n=n, methods=methods, command=command)
 
 
 def entry_of(
-    trained: tuple[Recognizer, Recognizer, Recognizer],
+    trained: Sequence[Recognizer],
     fold: Fold,
     *,
     modality: str,
@@ -96,8 +97,12 @@ def entry_of(
     methods: Sequence[str] = (),
     command: str = "",
 ) -> dict[str, Any]:
-    """Score the explanations of a recognizer beside another seed's and one of shuffled labels, in the ledger's form."""
-    recognizer, other, by_chance = trained
+    """Score the explanations of the first recognizer, in the ledger's form.
+
+    Where there are others, the second was trained from another seed, the third on shuffled labels.
+    """
+    recognizer, other, by_chance = [*trained, None, None][:3]
+    assert recognizer is not None  # for type checkers: there is one at least
     some = few_of(fold.test, n)
     methods = methods or suitable(recognizer, some, modality)
     how = {"background": fold.train, "other_seed": other, "random_labels": by_chance}
