@@ -23,6 +23,7 @@ from emolab.recognizer import NetworkRecognizer, Recognizer
 
 N_REMOVALS = 20  # random removals of an utterance, for infidelity
 P_STAYS = 0.7  # of a unit in these
+N_CHANGES = 2  # small ones, for sensitivity
 NOISE_DB = 30.0  # of the noise that a stable explanation does not mind, below the voice
 N_WEIGHTINGS = 2_000  # of the degree of explainability, drawn
 SAID_AT_CHANCE = "random"
@@ -246,16 +247,28 @@ def _agreement(name: str, found: Mapping[str, Explanation]) -> list[float]:
 def _sensitivity(
     explanation: Explanation, recognizer: Recognizer, corpus: Corpus, how: Mapping[str, Any]
 ) -> list[float]:
-    """Explain slightly changed utterances: |change| / |values| of the units that are the same. Yeh et al. 2019."""
+    """Explain utterances changed slightly, each time in another way: the largest |change| / |values| of what stayed.
+
+    Source: sensitivity, Yeh et al. 2019.
+    """
     if explanation.method == SAID_AT_CHANCE or explanation.modality == "modality":
         return [np.nan] * len(explanation)
-    changed, same = slightly_changed(corpus, explanation.modality, seed=how["seed"])
+    return np.nanmax(
+        [_change(explanation, recognizer, corpus, how, draw) for draw in range(N_CHANGES)], axis=0
+    ).tolist()
+
+
+def _change(
+    explanation: Explanation, recognizer: Recognizer, corpus: Corpus, how: Mapping[str, Any], draw: int
+) -> list[float]:
+    """Return for each utterance the relative change of the values after one small change of it."""
+    changed, same = slightly_changed(corpus, explanation.modality, seed=how["seed"] + draw)
     again = explain(recognizer, changed, explanation.method, [item.emotion for item in explanation], **how)
     sizes = []
     for item, other, kept in zip(explanation, again, same, strict=True):
         kept = np.ones(len(item), bool) if kept is None else kept
         size = np.linalg.norm(item.values[kept])
-        sizes.append(float(np.linalg.norm((other.values - item.values)[kept]) / size) if size else np.nan)
+        sizes.append(float(np.linalg.norm((other.values - item.values)[kept]) / size) if size else 0.0)
     return sizes
 
 
