@@ -79,7 +79,9 @@ def explain(
     began, targets = time.perf_counter(), targets_of(recognizer, utterances, target)
     modality = modality or _only_modality(recognizer, method)
     drawn = {"n_steps": n_steps, "n_samples": n_samples, "background": background, "seed": seed}
-    items, taken = _explained(recognizer, utterances, method, targets, modality, baseline, drawn)
+    items, taken = list[Explained](), baseline or "none"
+    if len(utterances):
+        items, taken = _explained(recognizer, utterances, method, targets, modality, baseline, drawn)
     seconds = time.perf_counter() - began
     facts = {"stand_in": recognizer.stand_in, "synthetic": utterances.synthetic}
     return Explanation(recognizer.name, method, modality, taken, tuple(items), seconds, **facts)

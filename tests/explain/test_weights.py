@@ -1,0 +1,199 @@
+"""Light models: weights times features by hand, votes of trees, and terms that are shared among words."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from emolab.corpora import Corpus
+from emolab.explain import explain
+from emolab.explain.weights import on_words, reads_words, terms_of
+from emolab.features.front import SoundVector, WordCounts
+from emolab.models import light
+from emolab.models.light import last_features, linear_weights
+from emolab.recognizer import LightRecognizer, NetworkRecognizer, Recognizer
+from emolab.splits import Fold
+from tests.explain.conftest import fitted, light_reader
+
+LINEAR = {
+    "logistic regression": lambda: light.logistic_regression(1, c=1.0),
+    "discriminant": lambda: light.discriminant(1),
+    "linear svm": lambda: light.linear_svm(1),
+}
+
+
+def some(corpus: Corpus, n: int = 6) -> Corpus:
+    return corpus.select(np.arange(len(corpus)) < n)
+
+
+def centred(logits: np.ndarray) -> np.ndarray:
+    return logits - logits.mean(axis=1, keepdims=True)
+
+
+def two_emotions(fold: Fold) -> Fold:
+    """Of two emotions scikit-learn keeps one row of weights."""
+    kept = [part.select(part.table["emotion"] != "happy") for part in (fold.train, fold.valid, fold.test)]
+    return Fold("by-hand/2", *(replace(part, emotions=("angry", "sad")) for part in kept))
+
+
+@pytest.mark.parametrize("n_emotions", [2, 3])
+@pytest.mark.parametrize("kind", LINEAR)
+def test_values_are_weights_times_features(kind: str, n_emotions: int, senses_fold: Fold) -> None:
+    fold = senses_fold if n_emotions == 3 else two_emotions(senses_fold)
+    recognizer = LightRecognizer("audio/light", [SoundVector("classical8")], lambda: [LINEAR[kind]()])
+    fitted(recognizer, fold)
+    corpus = some(fold.test)
+    logits = centred(np.asarray(recognizer.logits(corpus)))
+    for target in range(n_emotions):
+        explanation = explain(recognizer, corpus, "shap-linear", recognizer.emotions[target])
+        features = last_features(recognizer.model, recognizer.features(corpus))
+        scores = linear_weights(recognizer.model)
+        weights = scores[target] - scores.mean(axis=0)
+        found = np.array(explanation.values)
+        by_hand = weights * features
+        scale = (found * by_hand).sum() / (by_hand**2).sum()  # a machine's margins become logits by its sharpness
+        np.testing.assert_allclose(found, scale * by_hand, atol=1e-5)
+        np.testing.assert_allclose([item.logit for item in explanation], logits[:, target], atol=1e-5)
+        assert explanation.relative_gap < 1e-5
+        sharpness = getattr(recognizer.model[-1], "sharpness_", 1.0)
+        assert scale == pytest.approx(sharpness if n_emotions == 3 or kind == "linear svm" else 0.5)
+        np.testing.assert_allclose([item.native for item in explanation], found, rtol=1e-5)
+
+
+def test_reference_is_the_logit_of_a_voice_as_the_mean_of_training(senses_fold: Fold) -> None:
+    recognizer = LightRecognizer("audio/light", [SoundVector("classical8")], lambda: [light.logistic_regression(1)])
+    fitted(recognizer, senses_fold)
+    explanation = explain(recognizer, some(senses_fold.test), "shap-linear", "sad")
+    intercepts = recognizer.model[-1].intercept_
+    for item in explanation:
+        assert item.reference == pytest.approx(intercepts[2] - intercepts.mean())
+
+
+@pytest.mark.parametrize("characters", [None, (2, 3)])
+def test_terms_are_shared_among_the_words_that_make_them(characters: Any, words_fold: Fold) -> None:
+    recognizer = fitted(light_reader(light.linear_svm(1), characters=characters), words_fold)
+    corpus = some(words_fold.test)
+    for item, text in zip(explain(recognizer, corpus, "shap-linear"), corpus.texts(), strict=True):
+        assert item.names == tuple(text.split())
+        assert item.values.sum() == pytest.approx(float(item.native.sum()), rel=1e-4)  # no term is lost
+        assert item.native_names == tuple(recognizer.feature_names)
+        assert item.gap == pytest.approx(0, abs=1e-6)
+
+
+class Terms(WordCounts):
+    def __init__(self, *terms: str, characters: Any = None) -> None:
+        super().__init__(characters=characters, min_count=1)
+        self.terms = terms
+
+
+def test_on_words_by_hand() -> None:
+    front = Terms("so", "so sad", "sad", "gone")
+    shared = on_words([front], "So sad, so -- sad!", np.array([4.0, 6.0, 1.0, 9.0]))
+    np.testing.assert_allclose(shared, [2 + 1.5, 0.5 + 1.5, 2 + 1.5, 0, 0.5 + 1.5])
+    assert on_words([front], "... --", np.ones(4)).tolist() == [0, 0]
+    two = on_words([Terms("so"), Terms("so", "sad")], "so sad", np.array([1.0, 10.0, 100.0]))
+    assert two.tolist() == [11, 100]
+
+
+def test_pairs_reach_over_signs_and_apostrophes_stay() -> None:
+    found = list(terms_of(Terms(), "I can't... go"))
+    assert found == [
+        ("i", [0]),
+        ("can't", [1]),
+        ("…", [1]),
+        ("go", [2]),
+        ("i can't", [0, 1]),
+        ("can't …", [1, 1]),
+        ("… go", [1, 2]),
+    ]
+
+
+@given(text=st.text(st.sampled_from("ab'. !\n"), max_size=20), characters=st.sampled_from([None, (2, 3)]))
+def test_terms_are_those_that_the_front_end_counts(text: str, characters: Any) -> None:
+    front = WordCounts(min_count=1, characters=characters)
+    rows = [{"utterance_id": "u", "speaker": "a", "emotion": "sad", "text": text}]
+    rows.append({"utterance_id": "v", "speaker": "a", "emotion": "sad", "text": "a b"})
+    corpus = Corpus.from_rows("toy", rows, emotions=("sad",), root=Path("nowhere"))
+    front.fit(corpus)
+    seen = front.transform(corpus)[0].nonzero()[1]
+    assert {term for term, _ in terms_of(front, text)} == {front.terms[place] for place in seen}
+    for _, owners in terms_of(front, text):
+        assert max(owners) < len(text.split())
+
+
+@pytest.fixture(scope="module")
+def forest(words_fold: Fold) -> LightRecognizer:
+    model = light.random_forest(1)
+    model[-1].set_params(n_estimators=20)
+    return fitted(light_reader(model), words_fold)
+
+
+def test_values_of_trees_sum_to_their_votes(forest: LightRecognizer, words_fold: Fold) -> None:
+    corpus = some(words_fold.test)
+    explanation = explain(forest, corpus, "shap-tree", "happy")
+    votes = forest.predict_proba(corpus)[:, 1]
+    for row, item in enumerate(explanation):
+        assert item.logit == pytest.approx(votes[row])
+        assert item.native.sum() + item.reference == pytest.approx(votes[row], abs=1e-4)
+        assert item.names == tuple(corpus.texts()[row].split())
+    assert explanation[0].reference == pytest.approx(1 / 3, abs=0.1)  # what the trees say of training on average
+
+
+def test_words_that_are_not_there_belong_to_none_and_the_gap_says_so(forest: LightRecognizer, words_fold: Fold) -> None:
+    corpus = some(words_fold.test)
+    for item, text in zip(explain(forest, corpus, "shap-tree"), corpus.texts(), strict=True):
+        here = np.isin(item.native_names, [term for term, _ in terms_of(forest.fronts[0], text)])  # type: ignore[arg-type]
+        assert item.values.sum() == pytest.approx(float(item.native[here].sum()), abs=1e-5)
+        assert item.gap == pytest.approx(-float(item.native[~here].sum()), abs=1e-4)
+
+
+def test_trees_of_sound_sum_up_exactly(senses_fold: Fold) -> None:
+    model = light.random_forest(1)
+    model[-1].set_params(n_estimators=20)
+    recognizer = fitted(LightRecognizer("audio/forest", [SoundVector("classical8")], lambda: [model]), senses_fold)
+    assert explain(recognizer, some(senses_fold.test), "shap-tree").relative_gap < 1e-4
+
+
+def test_reads_words_is_said_of_what_counts_words_alone(svm: LightRecognizer, reader: NetworkRecognizer) -> None:
+    assert reads_words(svm)
+    assert not reads_words(reader)
+    assert reads_words(LightRecognizer("text/two", [WordCounts(), WordCounts(characters=(2, 3))]))
+    assert not reads_words(LightRecognizer("light/both", [WordCounts(), SoundVector("classical8")]))
+
+
+def test_two_ways_of_counting_words_are_explained_together(words_fold: Fold) -> None:
+    fronts = [WordCounts(min_count=1), WordCounts(min_count=1, characters=(2, 3))]
+    recognizer = LightRecognizer("text/two", fronts, lambda: [light.linear_svm(1)])
+    explanation = explain(fitted(recognizer, words_fold), some(words_fold.test), "shap-linear")
+    assert explanation.modality == "text"
+    assert explanation.relative_gap < 1e-9
+
+
+@pytest.mark.parametrize(("method", "like"), [("shap-linear", "text/svm"), ("shap-tree", "text/random-forest")])
+def test_models_that_do_not_suit_are_named(
+    method: str, like: str, reader: Recognizer, svm: Recognizer, forest: Recognizer, words_fold: Fold
+) -> None:
+    kind = "linear model" if method == "shap-linear" else "forest"
+    other = forest if method == "shap-linear" else svm
+    for recognizer in (reader, other):
+        with pytest.raises(ValueError, match=rf"is no {kind} of emolab; {method} expects one, such as {like}\. Take"):
+            explain(recognizer, some(words_fold.test), method)
+
+
+def test_a_machine_of_kernels_has_no_weights(senses_fold: Fold) -> None:
+    recognizer = LightRecognizer("audio/svm", [SoundVector("classical8")], lambda: [light.svm(1)])
+    with pytest.raises(ValueError, match=r"audio/svm is no linear model of emolab"):
+        explain(fitted(recognizer, senses_fold), some(senses_fold.test), "shap-linear")
+
+
+def test_unknown_words_add_nothing(svm: LightRecognizer, words_fold: Fold) -> None:
+    table = some(words_fold.test, 1).table.assign(text=pd.array(["zzz so qqq"], dtype="string"))
+    (item,) = explain(svm, replace(words_fold.test, table=table), "shap-linear")
+    assert item.values[[0, 2]].tolist() == [0, 0]
