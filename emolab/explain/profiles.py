@@ -19,6 +19,7 @@ from emolab.features.audio import SPEECH_RANGE_DB
 from emolab.features.text import words
 
 N_POINTS = 20  # of relative time, from the beginning of speech to its end
+SIGNS = "!?…"
 FEWEST = 5  # utterances that a word must be heard in, and points must be known of
 
 
@@ -78,11 +79,11 @@ def top_words(explanation: Explanation, *, top: int = 10, fewest: int = FEWEST) 
         fewest: Occurrences, among the utterances of an emotion, that a word must have.
 
     Returns:
-        One row a word: emotion, word (as `features.text.words` cuts it), mean value, n occurrences, and whether it is
+        One row a word: emotion, word (as `features.text.words` cuts it, without signs), mean value, n occurrences, and whether it is
         one of our words for this emotion.
     """
     rows = [
-        (item.emotion, " ".join(words(name)), value)
+        (item.emotion, _plain(name), value)
         for item in explanation
         for name, value in zip(item.names, item.values, strict=True)
         if words(name)
@@ -97,3 +98,9 @@ def top_words(explanation: Explanation, *, top: int = 10, fewest: int = FEWEST) 
         for emotion, word in zip(best["emotion"], best["word"], strict=True)
     ]
     return best.sort_values(["emotion", "value"], ascending=[True, False], kind="stable").reset_index(drop=True)
+
+
+def _plain(name: str) -> str:
+    """Return a word in small letters and without signs; signs that stand alone stay."""
+    parts = words(name)
+    return " ".join([part for part in parts if part not in SIGNS] or parts)
