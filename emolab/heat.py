@@ -202,7 +202,7 @@ def words(
         _grow(ax, float(needed[-1]) - height)
     n_fitting = len(items) if own else max(1, int(np.sum(needed[1:] <= height)))
     limit = _limit(item.values for item in items)
-    _key_line(ax, limit, width)
+    _key_line(ax, limit, width, signed=explanation.method != "attention")
     for item, block, top, (emotion, cues) in list(zip(items, blocks, needed, truth, strict=False))[:n_fitting]:
         _write(ax, _cut(_header(item, emotion), HEADER_SIZE, width), 0, top + HEADER_SIZE, HEADER_SIZE, GREY)
         _write_words(ax, item, block, float(top) + HEADER, cues, limit)
@@ -284,17 +284,22 @@ def _readable(colour: str) -> str:
     return "black" if linear @ (0.2126, 0.7152, 0.0722) > 0.179 else "white"
 
 
-def _key_line(ax: Axes, limit: float, room: float) -> None:
-    """Draw the bar of colours along the upper edge, with the names of its ends beside it, in `room` points."""
+def _key_line(ax: Axes, limit: float, room: float, *, signed: bool = True) -> None:
+    """Draw the bar of colours along the upper edge, with the names of its ends beside it, in `room` points.
+
+    What has no sign, such as attention, speaks neither for nor against: its bar begins at nothing.
+    """
     against, for_it, (wide, high) = f"against {_signed(-limit)}", f"{_signed(limit)} for", KEY_SIZE
+    if not signed:
+        against, for_it = "no attention", f"{limit:.2f} of it, which explains no emotion"
     left = _text_width(against, HEADER_SIZE) + 6
     wide = max(wide / 3, min(wide, room - left - _text_width(for_it, HEADER_SIZE) - 6))
     long = f"{for_it} the emotion explained"
-    for_it = long if _text_width(long, HEADER_SIZE) + left + wide + 6 < room else for_it
+    for_it = long if signed and _text_width(long, HEADER_SIZE) + left + wide + 6 < room else for_it
     _write(ax, against, 0, high, HEADER_SIZE, INK)
     _write(ax, for_it, left + wide + 6, high, HEADER_SIZE, INK)
     bar = ax.inset_axes((left, -high, wide, high), transform=_points(ax))
-    bar.imshow(np.linspace(-1, 1, 256)[None], cmap=HEAT, aspect="auto")
+    bar.imshow(np.linspace(-1 if signed else 0, 1, 256)[None], cmap=HEAT, vmin=-1, vmax=1, aspect="auto")
     bar.set(xticks=[], yticks=[])
     bar.spines[:].set(visible=True, color=GREY)
 

@@ -16,7 +16,7 @@ from emolab.corpora.corpus import MODALITIES, Corpus
 from emolab.corpora.degraded import pink_noise
 from emolab.explain.units import NO_TIME, Masks, parts_of, sound_spans
 from emolab.features.turns import Turns
-from emolab.features.video import FaceFrames, faces
+from emolab.features.video import ActionUnits, FaceFrames, faces
 from emolab.late import LateFusion
 from emolab.media import SAMPLE_RATE
 from emolab.recognizer import UNLIKELY, Recognizer, softmax
@@ -159,13 +159,7 @@ class FrameGame(Game):
     baselines = ("mean", "grey")
 
     def _units(self) -> tuple[list[tuple[str, ...]], list[NDArray[np.float64]]]:
-        fronts = [front for front in parts_of(self.recognizer) if isinstance(front, FaceFrames)]
-        if not fronts:
-            raise ValueError(
-                f"{self.recognizer.name} sees no frames of faces; expected a recognizer that does, such as video/cnn. "
-                'Explain it by method="shapley" over modalities, or by its features.'
-            )
-        front = max(fronts, key=lambda front: front.options["size"])
+        front = face_front(self.recognizer)
         self.pictures = [face.pictures for face in faces(self.corpus, **front.options)]
         starts = [np.arange(len(own)) * front.hop_s for own in self.pictures]
         spans = [np.stack([own, own + front.hop_s], axis=1) for own in starts]
@@ -273,12 +267,32 @@ def game(recognizer: Recognizer, corpus: Corpus, modality: str, baseline: str | 
             f"{recognizer.name} judges turns by their dialogue, so a copy without a word is no turn of it; expected "
             'modality="modality". Explain the recognizer of single turns, conversation/alone/….'
         )
+    if modality != "modality" and any(isinstance(front, ActionUnits) for front in parts_of(recognizer)):
+        raise ValueError(
+            f"{recognizer.name} reads action units, which a table gives for recordings by name, and a changed copy has "
+            f"none; expected a recognizer without. Explain its member that reads {modality} alone, or the modalities."
+        )
     return kinds[modality](recognizer, corpus, baseline)
 
 
 def _centred_logs(probabilities: Logits) -> Logits:
     logs = np.log(np.maximum(probabilities, UNLIKELY))
     return logs - logs.mean(axis=1, keepdims=True)
+
+
+def face_front(recognizer: Recognizer) -> FaceFrames:
+    """Return the front end by which a recognizer sees frames of faces, of several the one with the largest.
+
+    Raises:
+        ValueError: If it has none.
+    """
+    fronts = [front for front in parts_of(recognizer) if isinstance(front, FaceFrames)]
+    if not fronts:
+        raise ValueError(
+            f"{recognizer.name} sees no frames of faces; expected a recognizer that does, such as video/cnn. "
+            'Explain it by method="shapley" over modalities, or by its features.'
+        )
+    return max(fronts, key=lambda front: front.options["size"])
 
 
 def checked_baseline(baseline: str | None, known: Sequence[str]) -> str:

@@ -79,8 +79,8 @@ def top_words(explanation: Explanation, *, top: int = 10, fewest: int = FEWEST) 
         fewest: Occurrences, among the utterances of an emotion, that a word must have.
 
     Returns:
-        One row a word: emotion, word (as `features.text.words` cuts it, without signs), mean value, n occurrences, and whether it is
-        one of our words for this emotion.
+        One row a word: emotion, word (as `features.text.words` cuts it, without signs), mean value, n occurrences, and
+        whether it is one of our words for this emotion.
     """
     rows = [
         (item.emotion, _plain(name), value)

@@ -16,7 +16,7 @@ from emolab.corpora.corpus import MODALITIES, Corpus
 from emolab.corpora.degraded import with_noise
 from emolab.explain import explain, measures
 from emolab.explain.explanation import Explained, Explanation, Floats
-from emolab.explain.games import Game, game
+from emolab.explain.games import Game, face_front, game
 from emolab.explain.lexicon import marks
 from emolab.features.audio import HOP_S, f0, rms_level
 from emolab.recognizer import NetworkRecognizer, Recognizer
@@ -262,7 +262,8 @@ def _change(
     explanation: Explanation, recognizer: Recognizer, corpus: Corpus, how: Mapping[str, Any], draw: int
 ) -> list[float]:
     """Return for each utterance the relative change of the values after one small change of it."""
-    changed, same = slightly_changed(corpus, explanation.modality, seed=how["seed"] + draw)
+    seen = face_front(recognizer).options if explanation.modality == "video" else {}
+    changed, same = slightly_changed(corpus, explanation.modality, seed=how["seed"] + draw, **seen)
     again = explain(recognizer, changed, explanation.method, [item.emotion for item in explanation], **how)
     sizes = []
     for item, other, kept in zip(explanation, again, same, strict=True):
@@ -272,10 +273,11 @@ def _change(
     return sizes
 
 
-def slightly_changed(corpus: Corpus, modality: str, *, seed: int = 0) -> tuple[Corpus, list[Truth]]:
+def slightly_changed(corpus: Corpus, modality: str, *, seed: int = 0, **seen: Any) -> tuple[Corpus, list[Truth]]:
     """Change utterances so little that a person would give the same reason, and say which units are the same.
 
     Sound gets noise 30 dB below it; of a text, one word becomes another of the corpus; faces flicker by 2 of 255.
+    `seen` are the size of the faces and the pictures a second, fps, that the model sees.
     """
     rng, names = np.random.default_rng(seed), corpus.table["utterance_id"]
     if modality == "audio":
@@ -283,7 +285,7 @@ def slightly_changed(corpus: Corpus, modality: str, *, seed: int = 0) -> tuple[C
         noisy = {name: with_noise(wave, NOISE_DB, rng) for name, wave in zip(names, waves, strict=True)}
         return corpus.holding(audio=noisy), [None] * len(corpus)
     if modality == "video":
-        return _flickering(corpus, rng), [None] * len(corpus)
+        return _flickering(corpus, rng, seen), [None] * len(corpus)
     texts = [text.split() for text in corpus.texts()]
     others, same = [word for words in texts for word in words], list[Truth]()
     for words in texts:
@@ -294,11 +296,11 @@ def slightly_changed(corpus: Corpus, modality: str, *, seed: int = 0) -> tuple[C
     return replace(corpus, table=corpus.table.assign(text=spoken)), same
 
 
-def _flickering(corpus: Corpus, rng: np.random.Generator) -> Corpus:
+def _flickering(corpus: Corpus, rng: np.random.Generator, seen: Mapping[str, Any]) -> Corpus:
     from emolab.features.video import faces
 
     shown = {}
-    for name, face in zip(corpus.table["utterance_id"], faces(corpus), strict=True):
+    for name, face in zip(corpus.table["utterance_id"], faces(corpus, **seen), strict=True):
         change = rng.integers(-2, 3, face.pictures.shape)
         shown[name] = np.clip(face.pictures.astype(np.int64) + change, 0, 255).astype(np.uint8)
     return corpus.holding(video=shown)
