@@ -1,0 +1,303 @@
+"""The scorecard: its rows, known cases, what is changed a little, and the degree that is derived in the open."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from emolab.corpora import Corpus
+from emolab.explain.games import game
+from emolab.explain.planted import shuffled_labels
+from emolab.explain.scorecard import (
+    DEGREE,
+    MEASURES,
+    degree,
+    randomised,
+    scorecard,
+    slightly_changed,
+    sound_cues,
+    truth_of,
+    wide,
+)
+from emolab.explain.units import sound_spans
+from emolab.features.front import SoundFrames, SoundVector, WordTokens
+from emolab.late import LateFusion
+from emolab.models import light
+from emolab.recognizer import LightRecognizer, NetworkRecognizer
+from emolab.splits import Fold
+from tests.explain.conftest import EARS, SENTENCE, fitted, light_reader, network
+from tests.features.test_video import corpus_of, drawn, write
+
+COLUMNS = ["recognizer", "stand_in", "modality", "method", "baseline", "measure", "value", "low", "high", "n"]
+
+
+def some(corpus: Corpus, n: int = 16) -> Corpus:
+    """Take utterances of all speakers alike."""
+    return corpus.select(np.isin(np.arange(len(corpus)), np.linspace(0, len(corpus) - 1, n).round()))
+
+
+@pytest.fixture(scope="module")
+def of_words(svm: LightRecognizer, words_fold: Fold) -> pd.DataFrame:
+    """A model that is linear in single words, nearly: explained by its weights, and by chance."""
+    other = fitted(light_reader(light.linear_svm(2, c=0.2)), words_fold)
+    mixed = Fold("mixed", *(shuffled_labels(part) for part in (words_fold.train, words_fold.valid, words_fold.test)))
+    rivals: dict[str, Any] = {"other_seed": other, "random_labels": fitted(light_reader(light.linear_svm(1)), mixed)}
+    return scorecard(svm, some(words_fold.test), ["shap-linear", "ablation"], modality="text", **rivals)
+
+
+def test_a_scorecard_has_a_row_for_each_method_and_measure(of_words: pd.DataFrame) -> None:
+    assert list(of_words) == COLUMNS
+    assert {*of_words["method"]} == {"random", "shap-linear", "ablation"}
+    assert {*of_words["measure"]} <= {*MEASURES}
+    assert not of_words.duplicated(["method", "measure"]).any()
+    assert (of_words["recognizer"] == "text/light").all()
+    known = of_words.dropna(subset=["low"])
+    assert (known["low"] <= known["value"] + 1e-9).all()
+    assert (known["value"] <= known["high"] + 1e-9).all()
+    assert (of_words["n"] <= 16).all()
+    of_light = set(of_words["measure"])
+    assert "random weights" not in of_light  # a light model has none to draw anew
+    assert {"energy", "f0"}.isdisjoint(of_light)  # of sound alone
+    assert {"hit", "other seed", "random labels", "sensitivity", "agreement", "emotion words"} - of_light <= {
+        "emotion words"
+    }
+
+
+def test_a_right_explanation_of_a_linear_model_scores_as_well_as_can_be(of_words: pd.DataFrame) -> None:
+    table = wide(of_words).droplevel(["recognizer", "modality"])
+    right, chance = table.loc["shap-linear"], table.loc["random"]
+    assert right["comprehensiveness"] == pytest.approx(1, abs=0.15)
+    assert right["sufficiency"] < 0.15
+    assert right["infidelity"] < chance["infidelity"] - 0.3  # not 0: the counts of a text are brought to one length
+    assert right["gap"] < 1e-6
+    assert right["hit"] == 1
+    assert right["precision"] == 1
+    assert right["deletion"] < 0.15
+    assert right["other seed"] > 0.6
+    assert chance["comprehensiveness"] < right["comprehensiveness"] - 0.3
+    assert chance["hit"] < 0.5
+    assert right["hit by chance"] == pytest.approx(chance["hit by chance"])
+    assert chance[["gap", "sensitivity", "other seed", "random labels"]].isna().all()  # chance promises nothing
+
+
+def test_shares_of_members_whose_logits_are_added_foretell_everything(senses_fold: Fold) -> None:
+    heard = LightRecognizer("audio/light", [SoundVector("classical8")], lambda: [light.logistic_regression(1)])
+    read = light_reader(light.logistic_regression(1, c=0.1, scale=False))  # no probability is cut off at the least
+    added = fitted(LateFusion("fusion/added", [heard, read], "product"), senses_fold)
+    scores = scorecard(added, some(senses_fold.test), ["shapley", "ablation"], modality="modality")
+    table = wide(scores).droplevel(["recognizer", "modality"])
+    for method in ("shapley", "ablation"):
+        assert table.loc[method, "infidelity"] < 1e-6
+        assert table.loc[method, "agreement"] == 1
+    assert table.loc["random", "infidelity"] > 0.3
+    assert table.loc["shapley", "gap"] < 1e-6
+    assert table.loc["shapley", "comprehensiveness"] > table.loc["random", "comprehensiveness"]
+
+
+def test_wide_has_the_measures_in_order(of_words: pd.DataFrame) -> None:
+    table = wide(of_words)
+    assert list(table) == [name for name in MEASURES if name in {*of_words["measure"]}]
+    assert table.index.names == ["recognizer", "modality", "method"]
+    assert list(wide(of_words, ["hit", "gini"])) == ["hit", "gini"]
+
+
+def test_a_scorecard_of_a_network_draws_its_weights_anew(listener: NetworkRecognizer, hums_fold: Fold) -> None:
+    scores = scorecard(listener, some(hums_fold.test, 6), ["integrated-gradients"], modality="audio", n_steps=8)
+    table = wide(scores).droplevel(["recognizer", "modality"])
+    assert {"random weights", "energy", "f0", "gap", "sensitivity", "hit"} <= {*table}
+    assert abs(table.loc["integrated-gradients", "random weights"]) < 0.6
+    assert table.loc["integrated-gradients", "hit"] == 1
+    assert scores.set_index("method").loc["integrated-gradients", "baseline"].iloc[0] == "silence"
+    speakers = hums_fold.test.table["speaker"].nunique()
+    assert speakers == 1
+    assert scores[scores["measure"] == "hit"][["low", "high"]].isna().all(axis=None)  # one speaker tells of no other
+
+
+@pytest.mark.parametrize("modality", ["video", "modality"])
+def test_scorecards_of_faces_and_modalities(
+    modality: str, watcher: NetworkRecognizer, senses: LateFusion, senses_fold: Fold
+) -> None:
+    recognizer = watcher if modality == "video" else senses
+    scores = scorecard(recognizer, some(senses_fold.test, 6), ["ablation"], modality=modality, n_samples=16)
+    table = wide(scores)
+    assert {"comprehensiveness", "infidelity", "gini", "seconds"} <= {*table}
+    assert ("sensitivity" in table) == (modality == "video")
+    assert "hit" not in table or modality == "modality"
+
+
+def test_scorecards_depend_on_the_seed_alone(svm: LightRecognizer, words_fold: Fold) -> None:
+    how: dict[str, Any] = {"modality": "text", "seed": 3}
+    first, again = (scorecard(svm, some(words_fold.test, 6), ["ablation"], **how) for _ in range(2))
+    steady = first["measure"] != "seconds"
+    pd.testing.assert_frame_equal(first[steady], again[steady])
+
+
+def test_truth_is_known_where_the_modality_shows_the_explained_emotion(
+    svm: LightRecognizer, listener: NetworkRecognizer, words_fold: Fold, hums_fold: Fold
+) -> None:
+    corpus = some(words_fold.test, 6)
+    emotions = corpus.table["emotion"].tolist()
+    played = game(svm, corpus, "text")
+    truths = truth_of(corpus, played, emotions)
+    for truth, cue in zip(truths, corpus.table["cue_words"], strict=True):
+        assert np.flatnonzero(truth).tolist() == list(cue)
+    wrong = ["sad" if emotion != "sad" else "happy" for emotion in emotions]
+    assert truth_of(corpus, played, wrong) == [None] * 6
+    heard = some(hums_fold.test, 4)
+    truths = truth_of(heard, game(listener, heard, "audio"), heard.table["emotion"].tolist())
+    for truth, start in zip(truths, heard.table["cue_start"], strict=True):
+        assert np.flatnonzero(truth).tolist() == [round(10 * start) + step for step in range(4)]
+
+
+def test_truth_of_modalities_is_who_shows_the_emotion(senses: LateFusion, senses_fold: Fold) -> None:
+    corpus = some(senses_fold.test, 2)
+    played = game(senses, corpus, "modality")
+    assert truth_of(corpus, played, ["sad", "sad"]) == [None, None]  # nobody knows what the faces show
+    shown = {"shown_audio": ["sad", "happy"], "shown_text": ["sad", "sad"], "shown_video": ["angry", "sad"]}
+    known = replace(corpus, table=corpus.table.assign(**{k: pd.array(v, dtype="string") for k, v in shown.items()}))
+    first, second = truth_of(known, played, ["sad", "sad"])
+    assert first is not None
+    assert second is not None
+    assert (first.tolist(), second.tolist()) == ([True, True, False], [False, True, True])
+
+
+def test_slightly_changed_texts_have_one_other_word_and_say_which(words_fold: Fold) -> None:
+    corpus = some(words_fold.test)
+    changed, same = slightly_changed(corpus, "text", seed=1)
+    for before, after, kept in zip(corpus.texts(), changed.texts(), same, strict=True):
+        assert kept is not None
+        assert (~kept).sum() == 1
+        assert np.array(before.split())[kept].tolist() == np.array(after.split())[kept].tolist()
+    again, _ = slightly_changed(corpus, "text", seed=1)
+    assert changed.texts() == again.texts() != corpus.texts()
+
+
+def test_slightly_changed_sounds_and_faces_are_close(hums_fold: Fold, senses_fold: Fold) -> None:
+    corpus = some(hums_fold.test, 3)
+    changed, same = slightly_changed(corpus, "audio")
+    assert same == [None] * 3
+    for before, after in zip(corpus.audio_paths(), changed.audio_paths(), strict=True):
+        ratio = np.square(after.content - before.content).mean() / np.square(before.content).mean()
+        assert 10 * np.log10(ratio) == pytest.approx(-30, abs=0.1)
+    seen = some(senses_fold.test, 3)
+    flickering, _ = slightly_changed(seen, "video", size=24, fps=10.0)
+    for before, after in zip(seen.video_paths(), flickering.video_paths(), strict=True):
+        change = np.abs(after.content.astype(int) - before.content.astype(int))
+        assert 0 < change.max() <= 2
+
+
+def test_films_flicker_at_the_size_and_pace_that_the_model_sees(tmp_path: Path) -> None:
+    write(tmp_path / "a.mp4", drawn())
+    films = corpus_of(tmp_path, {"video_path": "a.mp4"})
+    for size, fps, n_frames in ((16, 10.0, 20), (24, 5.0, 10)):
+        changed, _ = slightly_changed(films, "video", size=size, fps=fps)
+        assert changed.video_paths()[0].content.shape == (n_frames, size, size, 3)
+
+
+def test_sound_cues_hear_level_and_pitch() -> None:
+    seconds = np.arange(16_000) / 16_000
+    wave = (np.where(seconds < 0.5, 0.01, 0.3) * np.sign(np.sin(2 * np.pi * 200 * seconds))).astype(np.float32)
+    level, hertz = sound_cues(wave, sound_spans(1.0))
+    assert level.shape == hertz.shape == (10,)
+    assert level[7] - level[2] == pytest.approx(20 * np.log10(30), abs=1)
+    np.testing.assert_allclose(hertz[6:9], 200, rtol=0.03)
+
+
+def test_randomised_draws_layers_from_the_output_on(reader: NetworkRecognizer, svm: LightRecognizer) -> None:
+    assert randomised(svm) is None
+    before = {name: weights.clone() for name, weights in reader.network.state_dict().items()}
+
+    def changed(share: float, seed: int = 0) -> set[str]:
+        drawn = randomised(reader, seed, share=share)
+        assert isinstance(drawn, NetworkRecognizer)
+        after = drawn.network.state_dict()
+        return {name.split(".")[0] for name in before if not before[name].equal(after[name])}
+
+    assert changed(0) == set()
+    assert changed(0.25) == {"out"}
+    assert changed(0.5) == {"out", "dense"}
+    assert changed(1) == {"out", "dense", "lstm", "embedding"}
+    assert all(before[name].equal(weights) for name, weights in reader.network.state_dict().items())
+    one, same, other = (randomised(reader, seed) for seed in (1, 1, 2))
+    assert one is not None
+    assert same is not None
+    assert other is not None
+    first, again, another = (drawn.network.out.weight for drawn in (one, same, other))  # type: ignore[attr-defined]
+    assert first.equal(again)
+    assert not first.equal(another)
+
+
+@pytest.mark.parametrize("kind", ["sound", "words"])
+def test_randomised_networks_leave_nothing_as_it_was(kind: str, senses_fold: Fold) -> None:
+    front = SoundFrames("log-mel", n_mels=16) if kind == "sound" else WordTokens(min_count=1)
+    small = {**EARS, "channels": (4, 4), "strides": (2, 2), "normalization": "batch", "summary": "attention"}
+    recognizer = fitted(network(kind, front, small if kind == "sound" else SENTENCE, 1), senses_fold)
+    drawn = randomised(recognizer)
+    assert isinstance(drawn, NetworkRecognizer)
+    after = dict(drawn.network.named_parameters())
+    same = [name for name, weights in recognizer.network.named_parameters() if weights.equal(after[name])]
+    assert same == []
+
+
+def made_scores(**changes: float) -> pd.DataFrame:
+    """Two models whose better explainer is known; numbers by hand."""
+    rows = []
+    values = {  # model, method: comprehensiveness, sufficiency, infidelity, sensitivity
+        ("small", "random"): (0.2, 0.6, 0.9, np.nan),
+        ("small", "good"): (1.0, 0.0, 0.0, 0.0),
+        ("small", "bad"): (0.3, 0.5, 0.8, 0.9),
+        ("large", "random"): (0.2, 0.6, 0.9, np.nan),
+        ("large", "good"): (0.6, 0.3, 0.5, 0.5),
+    }
+    for (model, method), row in values.items():
+        for measure, value in zip(("comprehensiveness", "sufficiency", "infidelity", "sensitivity"), row, strict=True):
+            value = changes.get(f"{model} {method} {measure}", value)
+            rows.append({"recognizer": model, "modality": "text", "method": method, "measure": measure, "value": value})
+    return pd.DataFrame(rows)
+
+
+def test_degree_takes_the_most_faithful_explainer_and_anchors_by_hand() -> None:
+    table = degree(made_scores())
+    assert table.index.tolist() == [("small", "text"), ("large", "text")]
+    assert table["method"].tolist() == ["good", "good"]
+    measured = ["comprehensiveness", "sufficiency", "infidelity", "sensitivity"]
+    assert list(table) == ["method", *measured, "degree", "low", "high"]
+    np.testing.assert_allclose(table.loc[("small", "text"), measured].astype(float), 1)
+    np.testing.assert_allclose(table.loc[("large", "text"), measured].astype(float), [0.5, 0.5, 0.5, 0.5])
+    assert table["degree"].tolist() == pytest.approx([1.0, 0.5])
+    assert (table["low"] <= table["degree"] + 1e-9).all()
+    assert (table["degree"] <= table["high"] + 1e-9).all()
+
+
+def test_degree_is_a_weighted_mean_of_named_columns() -> None:
+    scores = made_scores(**{"large good infidelity": 0.1, "large good sensitivity": 2.0})
+    four = ["comprehensiveness", "sufficiency", "infidelity", "sensitivity"]
+    one = degree(scores, four, weights=[0, 0, 5, 0])
+    assert one.loc[("large", "text"), "degree"] == pytest.approx(0.9)
+    half = degree(scores, four, weights=[0, 0, 2, 2])  # weights need not sum to 1
+    assert half.loc[("large", "text"), "degree"] == pytest.approx(0.45)
+    assert half.loc[("large", "text"), "sensitivity"] == 0  # worse than its control is as bad as it
+    assert one.loc[("large", "text"), "low"] < 0.5 < one.loc[("large", "text"), "high"]
+    few = degree(scores, ["infidelity"])
+    assert list(few) == ["method", "infidelity", "degree", "low", "high"]
+    assert few["low"].tolist() == pytest.approx(few["high"].tolist())
+
+
+def test_columns_that_a_model_lacks_are_left_out_for_all() -> None:
+    table = degree(made_scores(**{"large good sensitivity": np.nan}))
+    assert "sensitivity" not in table
+    assert "infidelity" in table
+
+
+def test_degree_of_a_real_scorecard(of_words: pd.DataFrame) -> None:
+    table = degree(of_words)
+    (row,) = table.to_dict("records")
+    assert row["method"] in ("shap-linear", "ablation")
+    assert 0 <= row["low"] <= row["degree"] <= row["high"] <= 1
+    assert {*table} - {"method", "degree", "low", "high"} <= {*DEGREE}
+    assert row["hit"] == 1
