@@ -2,10 +2,12 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 import pytest
 
 from emolab.corpora.corpus import SCHEMA, Corpus, complete_table
+from emolab.media import Held
 
 ROWS = [
     {"utterance_id": "a", "speaker": "ann", "emotion": "happy", "text": "Hello", "audio_path": "a.wav"},
@@ -57,6 +59,44 @@ def test_select_keeps_the_marked_rows_in_order(corpus: Corpus) -> None:
 def test_paths_lie_below_the_root_and_modalities_are_what_is_there(corpus: Corpus) -> None:
     assert corpus.select([True, False, False]).audio_paths() == [Path("/data/a.wav")]
     assert corpus.modalities == ("audio", "text")
+
+
+def test_holding_takes_sound_and_faces_from_memory(corpus: Corpus) -> None:
+    wave, pictures = np.ones(8, np.float32), np.zeros((2, 4, 4, 3), np.uint8)
+    held = corpus.holding(audio={"b": wave}, video={"c": pictures})
+    assert held.modalities == ("audio", "text", "video")
+    assert held.has("audio").tolist() == [True, True, False]
+    assert held.has("video").tolist() == [False, False, True]
+    first, second = held.select([True, True, False]).audio_paths()
+    assert first == Path("/data/a.wav")
+    assert second.content is wave
+    assert held.select([False, False, True]).video_paths()[0].content is pictures
+    assert corpus.modalities == ("audio", "text")  # what was given stays as it is
+    with pytest.raises(ValueError, match=r"1 of 3 utterances .* no audio_path: c\. "):
+        held.audio_paths()
+
+
+def test_what_is_held_last_counts_and_the_other_modality_stays(corpus: Corpus) -> None:
+    once = corpus.holding(audio={"a": np.zeros(1, np.float32), "b": np.zeros(2, np.float32)})
+    twice = once.holding(video={"a": np.zeros((1, 4, 4, 3), np.uint8)}).holding(audio={"a": np.zeros(3, np.float32)})
+    assert [*twice.held] == ["audio", "video"]
+    assert len(twice.select([True, False, False]).audio_paths()[0].content) == 3
+    assert twice.has("audio").tolist() == [True, False, False]  # a new set of sounds, not a change of the old one
+
+
+def test_what_is_held_is_hidden_like_files_and_follows_selections_and_views(corpus: Corpus) -> None:
+    held = corpus.holding(audio={"b": np.ones(8, np.float32)})
+    assert held.without("audio").modalities == ("text",)
+    assert not held.without("audio").has("audio").any()
+    assert held.view().has("audio").tolist() == [True, True]
+    assert "held" not in repr(held)
+
+
+def test_held_sound_is_equal_to_nothing_but_itself() -> None:
+    one, other = Held(np.zeros(2, np.float32)), Held(np.zeros(2, np.float32))
+    assert one == one
+    assert one != other
+    assert len({one, other}) == 2
 
 
 def test_paths_and_texts_name_the_utterances_that_have_none(corpus: Corpus) -> None:

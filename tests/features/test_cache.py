@@ -12,6 +12,7 @@ import pytest
 
 from emolab.features import cache
 from emolab.features.cache import Memory, Part, cached_features
+from emolab.media import Held
 from emolab.storage import cache_root
 
 
@@ -212,3 +213,27 @@ def test_cached_features_keeps_the_parts_of_a_file_apart(files: list[Path]) -> N
     assert sorted(map(str, asked)) == sorted(map(str, parts))
     with pytest.raises(FileNotFoundError, match=r"1 of 1 files are missing: .*gone\.avi\. Expected"):
         cached_features("bytes", [Part(Path("gone.avi"), 0.0, 1.0), Part(Path("gone.avi"), 1.0, 2.0)], compute)
+
+
+@pytest.mark.parametrize("parted", [True, False])
+def test_what_is_held_in_memory_is_computed_each_time_and_never_kept(files: list[Path], parted: bool) -> None:
+    held = [Held(np.arange(number, dtype=np.float32)) for number in range(1, 4)]
+    asked: list[int] = []
+
+    def compute(source: Held | Part) -> np.ndarray:
+        content = (source.path if isinstance(source, Part) else source).content
+        asked.append(len(content))
+        return content * 2
+
+    sources = [Part(each) for each in held] if parted else held
+    for _ in range(2):
+        arrays = cached_features("bytes", sources, compute)  # type: ignore[type-var]
+        assert [array.tolist() for array in arrays] == [[0], [0, 2], [0, 2, 4]]
+    assert sorted(asked) == [1, 1, 2, 2, 3, 3]
+    assert not (cache_root() / "features" / "bytes").exists()
+
+
+def test_files_beside_what_is_held_are_computed_as_well(files: list[Path]) -> None:
+    held = Held(np.zeros(3, np.float32))
+    found = cached_features("bytes", [files[0], held], lambda source: np.ones(2) if source is held else np.zeros(1))
+    assert [array.tolist() for array in found] == [[0], [1, 1]]

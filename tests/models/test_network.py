@@ -71,6 +71,33 @@ def test_states_have_their_lengths_and_ignore_padding(
     assert not torch.allclose(states[0, 0], states[1, 0])
 
 
+@pytest.mark.parametrize(("spec", "shape", "n_short", "lengths", "n_states"), KINDS)
+def test_what_was_entered_takes_the_place_of_the_values(
+    spec: dict[str, Any], shape: tuple[int, ...], n_short: int, lengths: tuple[int, int], n_states: int
+) -> None:
+    torch.manual_seed(1)
+    network = build(spec).eval()
+    values, given = drawn(spec["kind"], shape), torch.tensor([shape[0], n_short])
+    with torch.no_grad():
+        entered, left = network.enter(values, given)
+    assert entered.is_floating_point()
+    assert len(left) == 2
+    assert (left <= entered.shape[1]).all()
+    again, same = network.enter(entered, left)
+    assert again is entered
+    assert same is left
+    entered.requires_grad_()
+    judged = network(entered, left)
+    with torch.no_grad():
+        torch.testing.assert_close(judged, network(values, given), rtol=1e-4, atol=1e-5)
+        torch.testing.assert_close(network.encode(entered, left), network.encode(values, given), rtol=1e-4, atol=1e-5)
+    judged.sum().backward()
+    assert entered.grad is not None
+    assert entered.grad.isfinite().all()
+    assert entered.grad.any()  # a gradient reaches it
+    assert not entered.grad[1, int(left[1]) :].any()  # and never its padding
+
+
 def test_a_network_that_cannot_sum_up_is_none() -> None:
     with pytest.raises(TypeError, match="abstract"):
         Network(None)  # type: ignore[abstract]

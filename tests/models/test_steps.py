@@ -34,6 +34,20 @@ def test_attention_without_preference_is_the_mean() -> None:
     torch.testing.assert_close(summary(states, LENGTHS), SummaryOverTime("mean", 4)(states, LENGTHS))
 
 
+@pytest.mark.parametrize("kind", ["mean", "mean+std", "attention"])
+def test_weights_of_a_summary_sum_to_one_and_padding_has_none(kind: str) -> None:
+    summary = SummaryOverTime(kind, 4)  # type: ignore[arg-type]
+    states = torch.randn(2, 5, 4)
+    weights = summary.weights(states, LENGTHS)
+    assert weights.shape == (2, 5, 1)
+    assert (weights >= 0).all()
+    torch.testing.assert_close(weights.sum(dim=1), torch.ones(2, 1))
+    assert not weights[~real_steps(LENGTHS, 5)].any()
+    torch.testing.assert_close((weights * states).sum(dim=1), summary(states, LENGTHS)[:, :4])
+    if kind != "attention":
+        assert weights[0, :2, 0].tolist() == [0.5, 0.5]
+
+
 @pytest.mark.parametrize("both_ways", [True, False])
 def test_run_lstm_equals_torch_on_packed_steps(both_ways: bool) -> None:
     lstm = nn.LSTM(3, 2, 2, batch_first=True, bidirectional=both_ways)
