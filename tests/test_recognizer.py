@@ -17,9 +17,9 @@ from emolab import recipes
 from emolab.corpora import Corpus
 from emolab.examples import SoundChanges
 from emolab.features.front import Front, SoundFrames, SoundVector, WordCounts, WordTokens, front_from_state
-from emolab.late import HOWS, How, LateFusion
+from emolab.late import HOWS, How, LateFusion, Posteriors
 from emolab.recipes import RECIPES, fit_or_load, kept_in, recipe
-from emolab.recognizer import CARD, LightRecognizer, NetworkRecognizer, Recognizer, _starts, softmax
+from emolab.recognizer import CARD, UNLIKELY, LightRecognizer, NetworkRecognizer, Recognizer, _starts, softmax
 from emolab.splits import Fold
 from emolab.training import TrainingConfig, _Run
 
@@ -116,6 +116,58 @@ def test_every_kind_learns_saves_and_loads(kind: str, fold: Fold, tmp_path: Path
     np.testing.assert_allclose(loaded.predict_proba(fold.test), probabilities, rtol=1e-5)
     assert (loaded.name, loaded.emotions, loaded.modalities) == (recognizer.name, EMOTIONS, recognizer.modalities)
     assert loaded.history == recognizer.history
+
+
+def of_model(make: Any, *front: Front) -> LightRecognizer:
+    return LightRecognizer("light/tiny", front, lambda: [make(1)])
+
+
+def judges() -> dict[str, Any]:
+    from emolab.models import light as models
+
+    voice = SoundVector("classical8")
+    return {
+        "discriminant": lambda: of_model(models.discriminant, voice),
+        "logistic regression, scaled": lambda: of_model(models.logistic_regression, voice),
+        "forest": lambda: of_model(models.random_forest, WordCounts(min_count=1)),
+        "linear svm": lambda: of_model(models.linear_svm, WordCounts(min_count=1)),
+        "svm of kernels": lambda: of_model(models.svm, voice),
+        "svm of steps": lambda: of_model(models.svm_of_steps, voice),
+        **{kind: KINDS[kind] for kind in ("light text", "network audio", "network audio in segments", "hybrid fusion")},
+        **{kind: KINDS[kind] for kind in KINDS if kind.startswith("late fusion")},
+    }
+
+
+@pytest.mark.parametrize("n_emotions", [2, 3])
+@pytest.mark.parametrize("kind", judges())
+def test_logits_are_numbers_whose_softmax_is_what_is_predicted(kind: str, n_emotions: int, fold: Fold) -> None:
+    parts = [fold.train, fold.valid, fold.test]
+    if n_emotions == 3:  # scikit-learn keeps of two emotions one column, of three each
+        for place, part in enumerate(parts):
+            third = part.table["emotion"].mask(np.arange(len(part)) % 3 == 2, "third").astype("string")
+            parts[place] = replace(part, table=part.table.assign(emotion=third), emotions=(*EMOTIONS, "third"))
+    recognizer = judges()[kind]()
+    for member in [recognizer, *getattr(recognizer, "members", [])]:
+        member.config = replace(QUICK, n_epochs=2)
+    recognizer.fit(parts[0], parts[1])
+    logits, probabilities = recognizer.logits(parts[2]), recognizer.predict_proba(parts[2])
+    assert logits.shape == probabilities.shape == (16, n_emotions)
+    np.testing.assert_allclose(softmax(logits), probabilities, atol=1e-5)
+    nothing = parts[2].select(np.zeros(16, bool))
+    assert recognizer.logits(nothing).shape == (0, n_emotions)
+
+
+def test_no_logit_is_infinite_where_somebody_is_sure(fold: Fold) -> None:
+    names = fold.test.table["utterance_id"]
+    table = pd.DataFrame({"angry": [1.0, 0.0] * 8, "sad": [0.0, 1.0] * 8}, index=names)
+    sure = Posteriors("outside", table)
+    with pytest.raises(ValueError, match="outside is not fitted"):
+        sure.logits(fold.test)
+    sure.fit(fold.train, fold.valid)
+    logits = sure.logits(fold.test)
+    half = -np.log(UNLIKELY) / 2
+    np.testing.assert_allclose(logits, np.where(table == 1, half, -half))
+    np.testing.assert_allclose(softmax(logits), table, atol=2 * UNLIKELY)
 
 
 @pytest.mark.parametrize("make", [tiny_network, tiny_reader, tiny_fusion])

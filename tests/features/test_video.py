@@ -124,6 +124,32 @@ def test_faces_are_decoded_once_for_each_size_rate_and_place(tmp_path: Path, mon
     assert len(read) == 6
 
 
+def test_faces_that_are_held_in_memory_are_given_as_they_are(tmp_path: Path) -> None:
+    write(tmp_path / "a.mp4", drawn())
+    pictures = np.random.default_rng(0).integers(0, 256, (7, 24, 24, 3), np.uint8)
+    corpus = corpus_of(tmp_path, {"video_path": "a.mp4"}, {}).holding(video={"u1": pictures})
+    filmed, held = faces(corpus, size=24)
+    assert filmed.pictures.shape == (10, 24, 24, 3)
+    assert filmed.found_by != "given"
+    np.testing.assert_array_equal(held.pictures, pictures)
+    assert (held.left, held.top, held.width, held.found_by) == (0, 0, 24, "given")
+    (smaller,) = faces(corpus.select([False, True]), size=12)
+    assert smaller.pictures.shape == (7, 12, 12, 3)
+    np.testing.assert_allclose(smaller.pictures.mean(), pictures.mean(), atol=2)
+    assert FaceFrames(size=24).found_by(corpus.select([False, True])) == Counter(given=1)
+    assert clips_of(corpus)[1].path.content is pictures
+
+
+def test_numbers_of_held_faces_are_those_of_the_film_they_were_cut_from(tmp_path: Path) -> None:
+    write(tmp_path / "a.mp4", drawn())
+    corpus = corpus_of(tmp_path, {"video_path": "a.mp4"}, {"video_path": "a.mp4"})
+    front = FaceNumbers(size=24)
+    front.fit(corpus)
+    held = corpus.holding(video={"u0": faces(corpus, size=24)[0].pictures})
+    np.testing.assert_allclose(front.transform(held)[0], front.transform(corpus)[0], atol=1e-5)
+    np.testing.assert_allclose(front.transform(held)[1], front.transform(corpus)[1], atol=1e-5)
+
+
 def test_faces_say_which_films_fail_and_why(tmp_path: Path) -> None:
     write(tmp_path / "good.mp4", drawn())
     content = write(tmp_path / "short.avi", drawn()).read_bytes()
