@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import warnings
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
@@ -347,7 +348,16 @@ def entrance(recognizer: Recognizer, modality: str, method: str) -> tuple[Networ
         raise ValueError(
             f"{recognizer.name} takes in {', '.join(inputs)}, where {method} expects {modality} step by step. {remedy}"
         )
-    return recognizer, inputs.index(modality)
+    return _on_cpu(recognizer), inputs.index(modality)
+
+
+def _on_cpu(network: NetworkRecognizer) -> NetworkRecognizer:
+    """Return a recognizer whose network is on the CPU: those of a GPU refuse gradients through an LSTM in use."""
+    if next(network.network.parameters()).device.type == "cpu":
+        return network
+    moved = copy.copy(network)
+    moved.network = copy.deepcopy(network.network).cpu()
+    return moved
 
 
 def only_features(recognizer: Recognizer) -> bool:
