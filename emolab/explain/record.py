@@ -118,7 +118,7 @@ def entry_of(
         "pretrained": recognizer.pretrained,
         "stand_in": recognizer.stand_in,
         "synthetic": fold.test.synthetic,
-        "parameters": recognizer.n_parameters,
+        "parameters": int(recognizer.n_parameters),
         "n": len(some),
         "speakers": int(some.table["speaker"].nunique()),
         "ua": evaluate(recognizer, fold.test).metrics["ua"]._asdict(),

@@ -52,7 +52,9 @@ MEASURES: Mapping[str, Measure] = {
     "deletion": Measure("faithfulness", True, "area under the logit while units are removed, what adds most first"),
     "infidelity": Measure("faithfulness", True, "how badly the values foretell random removals; 1 is saying nothing"),
     "gap": Measure("completeness", True, "how far the values miss the difference that they should sum to"),
-    "sensitivity": Measure("stability", True, "largest relative change under noise 30 dB below, or one other word"),
+    "sensitivity": Measure(
+        "stability", True, "largest change under faint noise, or of one word, over the size of the values"
+    ),
     "other seed": Measure("stability", False, "rank correlation with a model trained from another seed"),
     "random weights": Measure("randomisation", True, "rank correlation after all weights are drawn anew; 0 is best"),
     "random labels": Measure("randomisation", True, "rank correlation with a model of shuffled labels; 0 is best"),
@@ -69,7 +71,11 @@ MEASURES: Mapping[str, Measure] = {
     "mass": Measure("planted truth", False, "share of what speaks for it that lies on planted units"),
     "seconds": Measure("cost", True, "to explain one utterance, all explained at once"),
 }
-OVER_DROP = ("comprehensiveness", "sufficiency", "deletion")  # divided by what all units together add
+OVER = {  # measures that are ratios of means, and what they are divided by
+    **dict.fromkeys(("comprehensiveness", "sufficiency", "deletion"), "drop"),  # what all units together add
+    "gap": "size",
+    "sensitivity": "norm",
+}
 DEGREE: Mapping[str, tuple[float | str, float]] = {  # column: what counts as 0 (a column, or a number), what as 1
     "comprehensiveness": ("random", 1.0),
     "sufficiency": ("random", 0.0),
@@ -179,6 +185,7 @@ def _of_each(
                 "infidelity": measures.infidelity(item.values, drawn[number], whole, after),
                 "size": abs(item.logit - item.reference),
                 "gap": abs(item.gap),
+                "norm": float(np.linalg.norm(item.values)),
                 "gini": measures.gini(item.values),
                 "units to 80 %": measures.units_to(item.values),
                 **_beside_truth(item, truths[number]),
@@ -247,29 +254,28 @@ def _agreement(name: str, found: Mapping[str, Explanation]) -> list[float]:
 def _sensitivity(
     explanation: Explanation, recognizer: Recognizer, corpus: Corpus, how: Mapping[str, Any]
 ) -> list[float]:
-    """Explain utterances changed slightly, each time in another way: the largest |change| / |values| of what stayed.
+    """Explain utterances changed slightly, each time in another way: the largest |change| of the units that stayed.
 
-    Source: sensitivity, Yeh et al. 2019.
+    Source: sensitivity, Yeh et al. 2019; there it is divided by |values| in each utterance, here on average, since
+    values near 0 would drown all others.
     """
     if explanation.method == SAID_AT_CHANCE or explanation.modality == "modality":
         return [np.nan] * len(explanation)
-    return np.nanmax(
-        [_change(explanation, recognizer, corpus, how, draw) for draw in range(N_CHANGES)], axis=0
-    ).tolist()
+    changes = [_change(explanation, recognizer, corpus, how, draw) for draw in range(N_CHANGES)]
+    return np.max(changes, axis=0).tolist()
 
 
 def _change(
     explanation: Explanation, recognizer: Recognizer, corpus: Corpus, how: Mapping[str, Any], draw: int
 ) -> list[float]:
-    """Return for each utterance the relative change of the values after one small change of it."""
+    """Return for each utterance how far the values move, as one vector, after one small change of it."""
     seen = face_front(recognizer).options if explanation.modality == "video" else {}
     changed, same = slightly_changed(corpus, explanation.modality, seed=how["seed"] + draw, **seen)
     again = explain(recognizer, changed, explanation.method, [item.emotion for item in explanation], **how)
     sizes = []
     for item, other, kept in zip(explanation, again, same, strict=True):
         kept = np.ones(len(item), bool) if kept is None else kept
-        size = np.linalg.norm(item.values[kept])
-        sizes.append(float(np.linalg.norm((other.values - item.values)[kept]) / size) if size else 0.0)
+        sizes.append(float(np.linalg.norm((other.values - item.values)[kept])))
     return sizes
 
 
@@ -350,10 +356,8 @@ def _rows(table: pd.DataFrame, explanation: Explanation, recognizer: Recognizer,
             yield {**facts, "measure": name, "value": seconds, "low": np.nan, "high": np.nan, "n": len(explanation)}
         elif name in table and table[name].notna().any():
             column = table[name]
-            if name in OVER_DROP:
-                interval = measures.clustered_ratio(column, table["drop"], speakers)
-            elif name == "gap":
-                interval = measures.clustered_ratio(column, table["size"], speakers)
+            if name in OVER:
+                interval = measures.clustered_ratio(column, table[OVER[name]], speakers)
             else:
                 interval = measures.clustered_interval(column, speakers)
             yield {**facts, "measure": name, **interval._asdict(), "n": int(column.notna().sum())}
