@@ -23,7 +23,6 @@ from tests.explain.conftest import (
     correct,
     fitted,
     light_reader,
-    network,
     parted,
     talk,
     truths,
@@ -77,6 +76,9 @@ def test_random_attribution_scores_at_chance(
     assert (np.abs(np.mean(scores, axis=0) - np.mean(expected, axis=0)) < 3 * errors).all()
 
 
+SMALL_EARS = {**EARS, "channels": (8, 8), "strides": (2, 2), "n_hidden": 8}
+
+
 def fused(join: str, sound: SoundFrames | SoundVector, ears: dict[str, Any], **how: Any) -> NetworkRecognizer:
     """A voice and words in one network, which has learned to do without either."""
     spec = {"kind": "fusion", "join": join, "n_joined": 8, "n_dense": 8, "encoders": [ears, SENTENCE], **how}
@@ -92,35 +94,41 @@ def shares(recognizer: Recognizer, corpus: Corpus) -> tuple[dict[str, measures.I
     return found, float(np.mean([abs(item.logit) for item in explanation]))
 
 
-@pytest.fixture(scope="module")
-def noisy_fold() -> Fold:
-    """Words tell the emotion, the sound is noise; four speakers are tested, so that there is an interval."""
-    return parted(noise_for_sound(planted_words(talk(192, longest_s=1.0), seed=3), seed=5), 1, 4)
+def noisy_fold(draw: int) -> Fold:
+    """Words tell the emotion, the sound is noise; another corpus with each draw."""
+    return parted(noise_for_sound(planted_words(talk(96, seed=draw, longest_s=1.0), seed=draw), seed=draw))
 
 
-SMALL_EARS = {**EARS, "channels": (8, 8), "strides": (2, 2), "n_hidden": 8}
+def late(how: str, words: Any) -> LateFusion:
+    heard = LightRecognizer("audio/light", [SoundVector("classical8")], lambda: [light.logistic_regression(1)])
+    return LateFusion(f"fusion/{how}", [heard, light_reader(words)], how, calibrated=how != "mean")  # type: ignore[arg-type]
 
 
-def late(how: str, sound: SoundFrames) -> LateFusion:
-    members = [network("audio/tiny", sound, SMALL_EARS, 10), light_reader(light.linear_svm(1))]
-    return LateFusion(f"fusion/{how}", members, how, calibrated=how != "mean")  # type: ignore[arg-type]
+@pytest.mark.parametrize(("kind", "n_draws"), [("gated", 4), ("product", 8)])
+def test_a_noise_modality_has_a_shapley_value_of_zero_within_the_interval(kind: str, n_draws: int) -> None:
+    """The interval is over corpora and trainings: one network has by chance a faint liking for an emotion.
+
+    The network has practice in doing without a modality; else it is the missing one that upsets it, whatever it said.
+    """
+    values, draws = list[float](), list[str]()
+    for draw in range(n_draws):
+        unsure = light.logistic_regression(1, c=0.1, scale=False)  # no probability is cut off at the least
+        made: Recognizer = late(kind, unsure)
+        if kind == "gated":
+            made = fused("gated", SoundFrames("mfcc", n_mfcc=8), SMALL_EARS, modality_dropout=0.3)
+        fold = noisy_fold(draw)
+        explanation = explain(fitted(made, fold), fold.test, "shapley", modality="modality")
+        noise, words = np.mean(explanation.values, axis=0)
+        assert abs(noise) < 0.05 * words
+        values += [item.values[0] for item in explanation]
+        draws += [str(draw)] * len(explanation)
+    found = measures.clustered_interval(values, draws)
+    assert found.low <= 0 <= found.high
 
 
-@pytest.mark.parametrize("kind", ["gated", "gated, without practice", "product", "weighted"])
-def test_a_noise_modality_has_a_shapley_value_of_zero_within_the_interval(kind: str, noisy_fold: Fold) -> None:
-    sound = SoundFrames("mfcc", n_mfcc=8)
-    if kind.startswith("gated"):
-        made: Recognizer = fused("gated", sound, SMALL_EARS, modality_dropout=0.3 * (kind == "gated"))
-    else:
-        made = late(kind, sound)
-    found, size = shares(fitted(made, noisy_fold), noisy_fold.test)
-    assert found["audio"].low <= 0 <= found["audio"].high
-    assert abs(found["audio"].value) < 0.05 * size
-    assert found["text"].low > 0.8 * size
-
-
-def test_noise_in_a_plain_mean_of_probabilities_takes_certainty_away_and_its_value_says_so(noisy_fold: Fold) -> None:
-    found, _ = shares(fitted(late("mean", SoundFrames("mfcc", n_mfcc=8)), noisy_fold), noisy_fold.test)
+def test_noise_in_a_plain_mean_of_probabilities_takes_certainty_away_and_its_value_says_so() -> None:
+    fold, sure = noisy_fold(0), light.linear_svm(1)
+    found, _ = shares(fitted(late("mean", sure), fold), fold.test)
     assert found["audio"].high < 0 < found["text"].low
 
 
@@ -142,11 +150,10 @@ def test_the_text_of_ravdess_has_a_shapley_value_of_zero_within_the_interval(
     name: str, request: pytest.FixtureRequest
 ) -> None:
     """Two sentences, each said equally often with every emotion, tell none; it is the voice that does."""
-    fold, voice = ravdess(name, request), SoundVector("classical8")
-    heard = LightRecognizer("audio/light", [voice], lambda: [light.logistic_regression(1)])
-    made = LateFusion("fusion/product", [heard, light_reader(light.linear_svm(1))], "product", calibrated=True)
-    found, _ = shares(fitted(made, fold), fold.test)
+    fold, made = ravdess(name, request), late("product", light.linear_svm(1))
+    found, size = shares(fitted(made, fold), fold.test)
     assert found["text"].low <= 0 <= found["text"].high
+    assert abs(found["text"].value) < 0.05 * size
     assert found["audio"].low > 0
 
 
