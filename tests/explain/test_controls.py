@@ -113,9 +113,8 @@ def test_a_noise_modality_has_a_shapley_value_of_zero_within_the_interval(kind: 
     values, draws = list[float](), list[str]()
     for draw in range(n_draws):
         unsure = light.logistic_regression(1, c=0.1, scale=False)  # no probability is cut off at the least
-        made: Recognizer = late(kind, unsure)
-        if kind == "gated":
-            made = fused("gated", SoundFrames("mfcc", n_mfcc=8), SMALL_EARS, modality_dropout=0.3)
+        ears = (SoundFrames("mfcc", n_mfcc=8), SMALL_EARS)
+        made = fused("gated", *ears, modality_dropout=0.3) if kind == "gated" else late(kind, unsure)
         fold = noisy_fold(draw)
         explanation = explain(fitted(made, fold), fold.test, "shapley", modality="modality")
         noise, words = np.mean(explanation.values, axis=0)
