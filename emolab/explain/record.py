@@ -24,7 +24,7 @@ from emolab.splits import Fold
 from emolab.storage import results_root, written_whole
 
 N_UTTERANCES = 200  # the same for every model
-N_READ = 2_000  # texts whose words are counted, at most
+N_READ = 600  # texts whose words are counted, at most
 FIELDS = ("corpus", "view", "fold", "recipe", "preset", "modality", "n", "ua", "scores", "device", "date", "command")
 SHOWN: Sequence[str] = (
     *("comprehensiveness", "sufficiency", "infidelity", "gap", "sensitivity", "other seed", "random labels"),
