@@ -36,8 +36,17 @@ def tagged(chapter: Path, tag: str) -> list[NotebookNode]:
     return [cell for cell in read(chapter).cells if tag in cell.metadata.get("tags", [])]
 
 
+@pytest.fixture(scope="session")
+def course_cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """One cache for all chapters, as when they run one after the other: later ones find what earlier ones trained."""
+    return tmp_path_factory.mktemp("course") / "cache"
+
+
 @every_chapter
-def test_chapter_runs_clean_on_the_sample(chapter: Path, tmp_path: Path) -> None:
+def test_chapter_runs_clean_on_the_sample(
+    chapter: Path, tmp_path: Path, course_cache: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("EMOLAB_CACHE", str(course_cache))
     run = run_chapter(chapter, parameters={"corpus": "sample", "preset": "quick"}, build=tmp_path)
     assert run.error is None
     assert run.warnings == []
