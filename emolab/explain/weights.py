@@ -26,7 +26,7 @@ def explain_light(
     """Explain utterances by what a light model is made of; see `emolab.explain.explain`.
 
     Raises:
-        ValueError: If the recognizer is no such model.
+        ValueError: If the recognizer is no such model, or its features are not the units that are asked for.
     """
     kind = "linear model" if method == "shap-linear" else "forest"
     if not isinstance(recognizer, LightRecognizer) or not _suits(method, recognizer.model):
@@ -34,6 +34,11 @@ def explain_light(
             f"{recognizer.name} is no {kind} of emolab; {method} expects one, such as "
             f"{'text/svm' if kind == 'linear model' else 'text/random-forest'}. Take ablation or kernel-shap, which "
             "ask any recognizer."
+        )
+    if modality != "features" and not (modality == "text" and reads_words(recognizer)):
+        raise ValueError(
+            f"{method} knows the features of {recognizer.name}, not its units of {modality!r}; expected "
+            'modality="features". For units take ablation, occlusion or kernel-shap, which ask.'
         )
     rows = last_features(recognizer.model, recognizer.features(corpus))
     rows = np.asarray(rows.toarray() if hasattr(rows, "toarray") else rows, np.float64)

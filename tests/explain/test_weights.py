@@ -197,3 +197,11 @@ def test_unknown_words_add_nothing(svm: LightRecognizer, words_fold: Fold) -> No
     table = some(words_fold.test, 1).table.assign(text=pd.array(["zzz so qqq"], dtype="string"))
     (item,) = explain(svm, replace(words_fold.test, table=table), "shap-linear")
     assert item.values[[0, 2]].tolist() == [0, 0]
+
+
+def test_weights_know_features_and_no_units_of_sound(senses_fold: Fold) -> None:
+    made = LightRecognizer("audio/light", [SoundVector("classical8")], lambda: [light.logistic_regression(1)])
+    fitted(made, senses_fold)
+    assert explain(made, senses_fold.test, "shap-linear").modality == "features"
+    with pytest.raises(ValueError, match=r"knows the features of audio/light, not its units of 'audio'"):
+        explain(made, senses_fold.test, "shap-linear", modality="audio")
