@@ -202,5 +202,14 @@ def scores_table(corpus: str) -> str:
     scores = read_scores(corpus)
     if scores.empty:
         return ""
-    table = wide(scores, SHOWN).map(lambda value: "" if pd.isna(value) else f"{value:.2f}")
-    return markdown(table.reset_index().drop(columns="modality"))
+    said = scores.assign(value=[_cell(*row) for row in scores[["measure", "value", "low", "high"]].to_numpy(object)])
+    said["recognizer"] += np.where(said["stand_in"], " (stand-in)", "")
+    table = said.pivot_table("value", ["recognizer", "method"], "measure", aggfunc="first", sort=False).fillna("")
+    table = table[[name for name in SHOWN if name in table]].reset_index("method")
+    return markdown(table.rename(columns={"method": "explainer"}))
+
+
+def _cell(measure: str, value: float, low: float, high: float) -> str:
+    """Write a score with its interval, as far as it has one."""
+    digits = 3 if measure == "seconds" else 2
+    return f"{value:.{digits}f}" + f" [{low:.2f}, {high:.2f}]" * (not np.isnan(low))

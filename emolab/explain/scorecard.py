@@ -26,6 +26,7 @@ P_STAYS = 0.7  # of a unit in these
 N_CHANGES = 2  # small ones, for sensitivity
 NOISE_DB = 30.0  # of the noise that a stable explanation does not mind, below the voice
 N_WEIGHTINGS = 2_000  # of the degree of explainability, drawn
+CLOSEST = 0.1  # a control that is as good as can be leaves no scale
 SAID_AT_CHANCE = "random"
 NO_EXPLANATION = ("attention",)  # is scored beside the others, and never taken for one
 
@@ -71,7 +72,7 @@ MEASURES: Mapping[str, Measure] = {
     "mass": Measure("planted truth", False, "share of what speaks for it that lies on planted units"),
     "seconds": Measure("cost", True, "to explain one utterance, all explained at once"),
 }
-OVER = {  # measures that are ratios of means, and what they are divided by
+OVER = {  # measures that are ratios of means, and what they are divided by, the size of it
     **dict.fromkeys(("comprehensiveness", "sufficiency", "deletion"), "drop"),  # what all units together add
     "gap": "size",
     "sensitivity": "norm",
@@ -355,12 +356,16 @@ def _rows(table: pd.DataFrame, explanation: Explanation, recognizer: Recognizer,
             seconds = explanation.seconds / len(explanation)
             yield {**facts, "measure": name, "value": seconds, "low": np.nan, "high": np.nan, "n": len(explanation)}
         elif name in table and table[name].notna().any():
-            column = table[name]
-            if name in OVER:
-                interval = measures.clustered_ratio(column, table[OVER[name]], speakers)
-            else:
-                interval = measures.clustered_interval(column, speakers)
-            yield {**facts, "measure": name, **interval._asdict(), "n": int(column.notna().sum())}
+            yield {**facts, "measure": name, **_mean(table, name, speakers), "n": int(table[name].notna().sum())}
+
+
+def _mean(table: pd.DataFrame, name: str, speakers: Sequence[str]) -> dict[str, float]:
+    """Return value, low and high of a measure over the utterances of a table."""
+    if name not in OVER:
+        return measures.clustered_interval(table[name], speakers)._asdict()
+    whole = table[OVER[name]]
+    size = whole * (np.sign(whole.sum()) or 1)  # silence may speak for an emotion more than the voice does
+    return measures.clustered_ratio(table[name], size, speakers)._asdict()
 
 
 def wide(scores: pd.DataFrame, measures_shown: Sequence[str] = tuple(MEASURES)) -> pd.DataFrame:
@@ -414,14 +419,11 @@ def _anchored(own: pd.Series, chance: pd.Series, columns: Sequence[str]) -> dict
     """Bring the columns of one method to 0, as bad as the control, to 1."""
     brought = {}
     for name in columns:
-        nothing, best = DEGREE[name]
+        control, best = DEGREE[name]
         value = own.get(name, np.nan)
         value = abs(value) if MEASURES[name].block == "randomisation" else value
-        if isinstance(nothing, str):
-            nothing = float(
-                (chance if nothing == SAID_AT_CHANCE else own).get(
-                    name if nothing == SAID_AT_CHANCE else nothing, np.nan
-                )
-            )
-        brought[name] = float(np.clip((value - nothing) / (best - nothing), 0, 1))
+        if isinstance(control, str):
+            control = float(chance.get(name, np.nan) if control == SAID_AT_CHANCE else own.get(control, np.nan))
+        better = control - value if MEASURES[name].low else value - control
+        brought[name] = float(np.clip(better / max(abs(best - control), CLOSEST), 0, 1))
     return brought

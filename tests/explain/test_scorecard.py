@@ -16,6 +16,7 @@ from emolab.explain.planted import shuffled_labels
 from emolab.explain.scorecard import (
     DEGREE,
     MEASURES,
+    _mean,
     degree,
     randomised,
     scorecard,
@@ -301,3 +302,10 @@ def test_degree_of_a_real_scorecard(of_words: pd.DataFrame) -> None:
     assert 0 <= row["low"] <= row["degree"] <= row["high"] <= 1
     assert {*table} - {"method", "degree", "low", "high"} <= {*DEGREE}
     assert row["hit"] == 1
+
+
+@pytest.mark.parametrize("sign", [1, -1])
+def test_falls_are_told_in_shares_of_the_size_of_the_whole(sign: int) -> None:
+    """Where nothing at all speaks for the emotion more than the utterance does, a fall stays a fall."""
+    table = pd.DataFrame({"comprehensiveness": [1.0, 2.0, 3.0], "drop": np.array([4.0, 4.0, 4.0]) * sign})
+    assert _mean(table, "comprehensiveness", ["a", "b", "c"])["value"] == pytest.approx(0.5)
