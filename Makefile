@@ -28,7 +28,7 @@ LIGHT_MELD = text/logistic-regression text/random-forest text/svm text/character
 SCORED_TEXT = text/svm text/random-forest text/bilstm text/bert
 SCORED_AUDIO = audio/logistic-regression audio/cnn-bilstm audio/wav2vec2
 SCORED_VIDEO = video/discriminant video/cnn
-FELT = integrated-gradients gradient-x-input saliency shap-gradient attention
+FELT = integrated-gradients gradient-x-input saliency attention
 ASKED = ablation occlusion shap-partition
 SCORED_MODALITY = fusion/product/ensembles+faces fusion/gated/statistics+words+faces
 
@@ -85,8 +85,9 @@ results: setup  ## measure the results tables again, RAVDESS and MELD included (
 	@$(BIN)/emolab explain $(SCORED_VIDEO) --modality video --utterances 60 --record
 	@$(BIN)/emolab explain $(SCORED_MODALITY) --modality modality --utterances 60 --record
 	@$(BIN)/emolab explain audio/cnn-bilstm --corpus ravdess --preset full --modality audio --record
-	@$(BIN)/emolab explain text/svm --corpus meld --preset full --modality text --methods shap-linear $(ASKED) --alone --record
-	@$(BIN)/emolab explain text/bilstm text/minilm --corpus meld --preset full --modality text --methods $(FELT) $(ASKED) --alone --record
+	@$(BIN)/emolab explain text/svm --corpus meld --preset full --modality text --methods shap-linear $(ASKED) --utterances 200 --alone --record
+	@$(BIN)/emolab explain text/bilstm --corpus meld --preset full --modality text --methods $(FELT) $(ASKED) --utterances 200 --alone --record
+	@$(BIN)/emolab explain text/minilm --corpus meld --preset full --modality text --methods integrated-gradients ablation attention --utterances 100 --alone --record
 	@$(BIN)/emolab refresh
 
 figures: setup  ## draw docs/figures again from the executed chapters
