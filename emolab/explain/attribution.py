@@ -44,7 +44,7 @@ BASELINES = {  # of the inputs of a network, the first one is taken where none i
 }
 PAD_MARKS = ("[PAD]", "<pad>")
 AROUND = ("[CLS]", "[SEP]", "<s>", "</s>")  # marks that a tokenizer sets around a text
-N_ROWS = 256  # of a batch that the network sees at once, at most
+N_ROWS = 128  # of a batch that the network sees at once, at most; more is slower on two cores
 N_NUMBERS = 4_000_000  # of such a batch; what lies in between takes a multiple of that
 N_UTTERANCES = 16  # explained together
 N_BACKGROUND = 16  # utterances that expected gradients start from
