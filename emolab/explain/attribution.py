@@ -19,7 +19,9 @@ from emolab.explain.explanation import Explained
 from emolab.explain.games import GREY, MASK_MARKS, checked_baseline
 from emolab.explain.units import (
     NO_TIME,
+    frame_spans,
     import_shap,
+    names_in_time,
     owners_in_time,
     owners_of_pieces,
     owners_of_words,
@@ -47,6 +49,7 @@ AROUND = ("[CLS]", "[SEP]", "<s>", "</s>")  # marks that a tokenizer sets around
 N_ROWS = 128  # of a batch that the network sees at once, at most; more is slower on two cores
 N_NUMBERS = 4_000_000  # of such a batch; what lies in between takes a multiple of that
 N_UTTERANCES = 16  # explained together
+COSTLIER = 4  # a way of expected gradients against a coalition: a quarter as many are drawn
 N_BACKGROUND = 16  # utterances that expected gradients start from
 
 Floats = NDArray[np.floating]
@@ -199,7 +202,7 @@ def expected_gradients(batch: Batch) -> Tensor:
         alone = _Alone(batch.model, target, batch.lengths[row], [part[row] for part in batch.others])
         fitting = torch.stack([_as_long(part, n_steps) if stepwise else part for part in batch.background])
         explainer = shap.GradientExplainer(alone, fitting)
-        drawn = explainer.shap_values(own, nsamples=batch.request.n_samples // 4, rseed=batch.request.seed)
+        drawn = explainer.shap_values(own, nsamples=batch.request.n_samples // COSTLIER, rseed=batch.request.seed)
         values[row, :n_steps] = torch.from_numpy(np.asarray(drawn)[0, ..., 0])
     return values
 
@@ -402,9 +405,8 @@ def _units(front: Any, modality: str, corpus: Corpus) -> list[_Units]:
     if modality == "audio":
         spans = [sound_spans(len(read_audio(path)) / SAMPLE_RATE) for path in corpus.audio_paths()]
     else:
-        starts = [np.arange(len(array)) * front.hop_s for array in front.transform(corpus)]
-        spans = [np.stack([own, own + front.hop_s], axis=1) for own in starts]
-    return [_Units(tuple(f"{start:.1f} s" for start in own[:, 0]), own, hop_s=front.hop_s) for own in spans]
+        spans = [frame_spans(len(array), front.hop_s) for array in front.transform(corpus)]
+    return [_Units(names_in_time(own), own, hop_s=front.hop_s) for own in spans]
 
 
 def _words_of(front: Any, text: str) -> _Units:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,7 +14,7 @@ from scipy.ndimage import uniform_filter1d
 from emolab import media
 from emolab.corpora.corpus import MODALITIES, Corpus
 from emolab.corpora.degraded import pink_noise
-from emolab.explain.units import NO_TIME, Masks, parts_of, sound_spans
+from emolab.explain.units import NO_TIME, Masks, frame_spans, names_in_time, parts_of, sound_spans
 from emolab.features.turns import Turns
 from emolab.features.video import ActionUnits, FaceFrames, faces
 from emolab.late import LateFusion
@@ -48,9 +48,9 @@ class Game(ABC):
         self.recognizer, self.corpus = recognizer, corpus
         self.baseline = checked_baseline(baseline, self.baselines)
         self.n_judged = 0
-        self._known: list[dict[bytes, NDArray[np.float64]]] = [{} for _ in range(len(corpus))]
         self.names, self.spans = self._units()
 
+    @abstractmethod
     def logits(self, masks: Masks) -> list[Logits]:
         """Judge each utterance with some units left.
 
@@ -61,6 +61,27 @@ class Game(ABC):
             For each utterance (n_coalitions, n_emotions) float64: logits less their mean, which no probability
             depends on.
         """
+
+    def ends(self) -> tuple[Logits, Logits]:
+        """Return (n_utterances, n_emotions) logits of the whole utterances, and of what is left without any unit."""
+        sizes = [len(names) for names in self.names]
+        both = self.logits([np.stack([np.ones(n, bool), np.zeros(n, bool)]) for n in sizes])
+        return np.array([own[0] for own in both]), np.array([own[1] for own in both])
+
+    @abstractmethod
+    def _units(self) -> tuple[list[tuple[str, ...]], list[NDArray[np.float64]]]:
+        """Name the units of each utterance, and say when they are."""
+
+
+class CopyGame(Game):
+    """A game in which utterances are copied, and changed where a unit is gone; what was asked before is remembered."""
+
+    def __init__(self, recognizer: Recognizer, corpus: Corpus, baseline: str | None = None) -> None:
+        super().__init__(recognizer, corpus, baseline)
+        self._known: list[dict[bytes, NDArray[np.float64]]] = [{} for _ in range(len(corpus))]
+
+    def logits(self, masks: Masks) -> list[Logits]:
+        """Judge the copies that nobody has asked for yet, `N_ROWS` at a time; see `Game.logits`."""
         asked = [(row, mask) for row, own in enumerate(masks) for mask in np.asarray(own, bool)]
         new = {(row, mask.tobytes()): mask for row, mask in asked if mask.tobytes() not in self._known[row]}
         todo = [(row, mask) for (row, _), mask in new.items()]
@@ -72,16 +93,6 @@ class Game(ABC):
         n_emotions = len(self.recognizer.emotions)
         said = [[self._known[row][mask.tobytes()] for mask in np.asarray(own, bool)] for row, own in enumerate(masks)]
         return [np.array(own).reshape(len(own), n_emotions) for own in said]
-
-    def ends(self) -> tuple[Logits, Logits]:
-        """Return (n_utterances, n_emotions) logits of the whole utterances, and of what is left without any unit."""
-        sizes = [len(names) for names in self.names]
-        both = self.logits([np.stack([np.ones(n, bool), np.zeros(n, bool)]) for n in sizes])
-        return np.array([own[0] for own in both]), np.array([own[1] for own in both])
-
-    @abstractmethod
-    def _units(self) -> tuple[list[tuple[str, ...]], list[NDArray[np.float64]]]:
-        """Name the units of each utterance, and say when they are."""
 
     @abstractmethod
     def _judge(self, asked: Sequence[tuple[int, NDArray[np.bool_]]]) -> NDArray[np.floating]:
@@ -103,7 +114,7 @@ class Game(ABC):
         return replace(self.corpus, table=table.astype({"utterance_id": "string"}), held=held), names
 
 
-class WordGame(Game):
+class WordGame(CopyGame):
     """Words of a text, as blanks part them; taken away, or replaced by a word or mark that stands for none."""
 
     baselines = ("leave out", "mask")
@@ -123,20 +134,30 @@ class WordGame(Game):
         return self.recognizer.logits(replace(corpus, table=table))
 
 
-class SoundGame(Game):
+class SensedGame(CopyGame):
+    """Sound or faces, of which what is left is held in memory."""
+
+    sense: ClassVar[Literal["audio", "video"]]
+
+    def _judge(self, asked: Sequence[tuple[int, NDArray[np.bool_]]]) -> NDArray[np.floating]:
+        corpus, names = self._copies(asked)
+        left = {name: self.left(row, mask) for name, (row, mask) in zip(names, asked, strict=True)}
+        return self.recognizer.logits(corpus.holding(**{self.sense: left}))
+
+    @abstractmethod
+    def left(self, row: int, mask: NDArray[np.bool_]) -> NDArray[Any]:
+        """Return the sound or the pictures of an utterance of which only some units stay."""
+
+
+class SoundGame(SensedGame):
     """Stretches of 100 ms of a sound; silenced, or replaced by noise as loud as the whole utterance."""
 
-    baselines = ("silence", "noise")
+    baselines, sense = ("silence", "noise"), "audio"
 
     def _units(self) -> tuple[list[tuple[str, ...]], list[NDArray[np.float64]]]:
         self.waves = [media.read_audio(path) for path in self.corpus.audio_paths()]
         spans = [sound_spans(len(wave) / SAMPLE_RATE) for wave in self.waves]
-        return [tuple(f"{start:.1f} s" for start in own[:, 0]) for own in spans], spans
-
-    def _judge(self, asked: Sequence[tuple[int, NDArray[np.bool_]]]) -> NDArray[np.floating]:
-        corpus, names = self._copies(asked)
-        waves = [self.left(row, mask) for row, mask in asked]
-        return self.recognizer.logits(corpus.holding(audio=dict(zip(names, waves, strict=True))))
+        return [names_in_time(own) for own in spans], spans
 
     def left(self, row: int, mask: NDArray[np.bool_]) -> NDArray[np.float32]:
         """Return the sound (samples,) of an utterance of which only some stretches stay."""
@@ -153,22 +174,16 @@ class SoundGame(Game):
         return (wave * gain + noise * (1 - gain)).astype(np.float32)
 
 
-class FrameGame(Game):
+class FrameGame(SensedGame):
     """Frames of a face, at the pace at which the model sees them; replaced by the clip's mean frame, or by grey."""
 
-    baselines = ("mean", "grey")
+    baselines, sense = ("mean", "grey"), "video"
 
     def _units(self) -> tuple[list[tuple[str, ...]], list[NDArray[np.float64]]]:
         front = face_front(self.recognizer)
         self.pictures = [face.pictures for face in faces(self.corpus, **front.options)]
-        starts = [np.arange(len(own)) * front.hop_s for own in self.pictures]
-        spans = [np.stack([own, own + front.hop_s], axis=1) for own in starts]
-        return [tuple(f"{start:.1f} s" for start in own) for own in starts], spans
-
-    def _judge(self, asked: Sequence[tuple[int, NDArray[np.bool_]]]) -> NDArray[np.floating]:
-        corpus, names = self._copies(asked)
-        shown = [self.left(row, mask) for row, mask in asked]
-        return self.recognizer.logits(corpus.holding(video=dict(zip(names, shown, strict=True))))
+        spans = [frame_spans(len(own), front.hop_s) for own in self.pictures]
+        return [names_in_time(own) for own in spans], spans
 
     def left(self, row: int, mask: NDArray[np.bool_]) -> NDArray[np.uint8]:
         """Return the pictures (frames, size, size, 3) of an utterance of which only some frames stay."""
@@ -239,9 +254,6 @@ class ModalityGame(Game):
         spread = np.zeros((len(self.corpus), len(self.recognizer.emotions)))
         spread[heard] = logits
         return spread
-
-    def _judge(self, asked: Sequence[tuple[int, NDArray[np.bool_]]]) -> NDArray[np.floating]:
-        raise NotImplementedError  # `logits` asks for whole corpora
 
 
 def game(recognizer: Recognizer, corpus: Corpus, modality: str, baseline: str | None = None) -> Game:

@@ -214,7 +214,10 @@ def _plausible(explanation: Explanation, corpus: Corpus) -> dict[str, list[float
         return {"emotion words": [measures.mass_inside(item.values, marks(text, item.emotion)) for item, text in own]}
     if explanation.modality != "audio":
         return {}
-    cues = [sound_cues(media.read_audio(path), item.spans) for item, path in _heard(explanation, corpus)]
+    cues = [
+        sound_cues(media.read_audio(path), item.spans)
+        for item, path in zip(explanation, corpus.audio_paths(), strict=True)
+    ]
     pairs = list(zip(explanation, cues, strict=True))
     energy = [measures.spearman(item.values, level) for item, (level, _) in pairs]
     pitch = []
@@ -222,10 +225,6 @@ def _plausible(explanation: Explanation, corpus: Corpus) -> dict[str, list[float
         known = ~np.isnan(hertz)
         pitch.append(measures.spearman(item.values[known], hertz[known]) if known.sum() > 1 else np.nan)
     return {"energy": energy, "f0": pitch}
-
-
-def _heard(explanation: Explanation, corpus: Corpus) -> Any:
-    return zip(explanation, corpus.audio_paths(), strict=True)
 
 
 def sound_cues(wave: NDArray[np.float32], spans: Floats) -> tuple[Floats, Floats]:

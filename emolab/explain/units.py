@@ -52,6 +52,17 @@ def sound_spans(seconds: float) -> NDArray[np.float64]:
     return np.stack([edges[:-1], edges[1:]], axis=1)
 
 
+def frame_spans(n_frames: int, hop_s: float) -> NDArray[np.float64]:
+    """Return (n_frames, 2) seconds from and to: each frame lasts until the next."""
+    starts = np.arange(n_frames) * hop_s
+    return np.stack([starts, starts + hop_s], axis=1)
+
+
+def names_in_time(spans: NDArray[np.float64]) -> tuple[str, ...]:
+    """Name stretches and frames by when they begin, such as "0.3 s"."""
+    return tuple(f"{start:.1f} s" for start in spans[:, 0])
+
+
 def owners_in_time(n_steps: int, hop_s: float, spans: NDArray[np.float64]) -> NDArray[np.int64]:
     """Say in which span each of some steps lies, (n_steps,): step k is at k * hop_s seconds."""
     places = np.searchsorted(spans[:, 0], np.arange(n_steps) * hop_s + 1e-9, side="right") - 1

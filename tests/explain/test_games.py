@@ -239,7 +239,7 @@ class Slow(Recognizer):
 
     @classmethod
     def _load(cls, folder: Path, card: object) -> Slow:
-        raise NotImplementedError
+        pytest.fail("no test loads it")
 
 
 @pytest.mark.parametrize("how", HOWS)
