@@ -75,12 +75,17 @@ def add_noise(corpus: Corpus, snr_db: float, *, seed: int = 0) -> Corpus:
         The corpus with absolute paths of the noisy files, mono, 16 kHz.
 
     Raises:
-        ValueError: If the ratio is out of range, no utterance has sound, or a sound cannot be read.
+        ValueError: If the ratio is out of range, no utterance has sound, sound is held in memory, or cannot be read.
         FileNotFoundError: If a sound is missing.
     """
     if not SNR_RANGE[0] <= snr_db <= SNR_RANGE[1]:
         raise ValueError(f"snr_db={snr_db}; expected {SNR_RANGE[0]:g} to {SNR_RANGE[1]:g} dB. Correct the number.")
     _check_has(corpus, "audio")
+    if corpus.held.get("audio"):
+        raise ValueError(
+            f"corpus {corpus.name!r} holds sound in memory, and noise is added to files; expected files alone. Hold "
+            "sound that has its noise already: corpus.holding(audio={name: with_noise(wave, snr_db, rng)})."
+        )
     rows = corpus.table["audio_path"].notna()
     heard = corpus.select(rows)
     sounds = heard.audio_paths()

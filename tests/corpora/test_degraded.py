@@ -243,3 +243,9 @@ def test_the_sample_can_be_made_worse() -> None:
     few = corpus.select(np.arange(len(corpus)) < 3)
     assert len(add_noise(few, 10).audio_paths()) == 3
     assert drop(few, "video", 1.0).modalities == ("audio", "text")
+
+
+def test_noise_is_not_added_to_sound_in_memory(tmp_path: Path) -> None:
+    held = sounding(tmp_path, tone()).holding(audio={"u0": tone()})
+    with pytest.raises(ValueError, match=r"holds sound in memory, and noise is added to files; expected files alone"):
+        add_noise(held, 20.0)
