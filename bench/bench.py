@@ -60,7 +60,7 @@ def import_time() -> Iterator[Row]:
 
 def sample() -> Iterator[Row]:
     """Build the sample corpora into a folder that is thrown away."""
-    from emolab.corpora.sample.build import build
+    from emolab.sample.build import build
 
     with tempfile.TemporaryDirectory() as folder:
         yield Row("sample corpora", seconds(lambda: build(Path(folder) / "sample")), 40, "s")

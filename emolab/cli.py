@@ -99,7 +99,7 @@ def _doctor(_: argparse.Namespace) -> int:
 
 
 def _sample(options: argparse.Namespace) -> int:
-    from emolab.corpora.sample import ensure
+    from emolab.sample import ensure
 
     began = time.perf_counter()
     print(f"sample corpora: {ensure(force=options.force)} ({time.perf_counter() - began:.0f} s)")

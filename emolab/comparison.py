@@ -12,7 +12,7 @@ import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 
 from emolab.evaluation import Interval
-from emolab.ledger import ABOUT, HEADLINES, SAME, compare_entries, hears_later_turns, notes, read_entries, read_ledger
+from emolab.ledger import ABOUT, HEADLINES, SAME, compare_entries, notes, read_entries, read_ledger, uses_future_context
 
 SIZES: Mapping[str, str] = {  # class: the rule; an average of several is as large as its largest part
     "light": "no network",
@@ -97,7 +97,7 @@ def qualities(entries: pd.DataFrame) -> pd.DataFrame:
     return table
 
 
-def neighbours(entries: Sequence[Mapping[str, Any]], *, cost: str = "parameters") -> pd.DataFrame:
+def pairwise_comparisons(entries: Sequence[Mapping[str, Any]], *, cost: str = "parameters") -> pd.DataFrame:
     """Test each recognizer against the next larger one of the same modalities, view, protocol and preset.
 
     Differences are larger minus smaller, of the means over the seeds, with a paired bootstrap over speakers; McNemar's
@@ -114,7 +114,7 @@ def neighbours(entries: Sequence[Mapping[str, Any]], *, cost: str = "parameters"
     Returns:
         A row a pair, by modalities and then cost.
     """
-    entries = [entry for entry in entries if not hears_later_turns(entry["recipe"])]
+    entries = [entry for entry in entries if not uses_future_context(entry["recipe"])]
     usable = [entry for entry in entries if _is_testable(entry, cost)]
     groups: dict[tuple[Any, ...], list[Mapping[str, Any]]] = {}
     for entry in sorted(usable, key=lambda entry: (len(entry["modalities"]), entry["modalities"], entry["cost"][cost])):
@@ -135,7 +135,7 @@ def _is_testable(entry: Mapping[str, Any], cost: str) -> bool:
 
 
 def _tested(smaller: Mapping[str, Any], larger: Mapping[str, Any]) -> tuple[Any, ...]:
-    """Compare two entries, as a row of `neighbours`."""
+    """Compare two entries, as a row of `pairwise_comparisons`."""
     found = compare_entries(larger, smaller)
     gains = [found.difference[name] for name in ("weighted_f1", "ua")]
     low, high, surplus = gains[0].low, gains[0].high, found.only_a - found.only_b
@@ -196,9 +196,9 @@ def sizes_table(corpus: str) -> str:
     return "\n\n".join([markdown(costs(entries)), markdown(qualities(entries)), " ".join([*about, _shared(entries)])])
 
 
-def neighbours_table(corpus: str) -> str:
-    """Write `neighbours` of a corpus's ledger in markdown."""
-    table = neighbours(read_entries(corpus))
+def pairwise_comparisons_table(corpus: str) -> str:
+    """Write `pairwise_comparisons` of a corpus's ledger in markdown."""
+    table = pairwise_comparisons(read_entries(corpus))
     left_out = "Without answers in the ledger, so left out until measured again: "
     left_out = left_out + f"{', '.join(table.attrs['left_out'])}." if table.attrs["left_out"] else ""
     if table.empty:
@@ -234,7 +234,7 @@ def markdown(table: pd.DataFrame) -> str:
 
 def _ordered(entries: pd.DataFrame) -> pd.DataFrame:
     """Sort rows by number of modalities, modalities and parameters, tell their sizes; leave later turns to others."""
-    entries = entries[~entries["recipe"].map(hears_later_turns).astype(bool)]
+    entries = entries[~entries["recipe"].map(uses_future_context).astype(bool)]
     sizes = [size_class(entry) for entry in entries.to_dict(orient="records")]
     joined = entries["modalities"].map(" + ".join)
     ordered = entries.assign(size=sizes, n_modalities=entries["modalities"].map(len), modalities=joined)

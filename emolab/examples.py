@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.utils.data import Sampler
 
-from emolab.models.steps import real_steps
+from emolab.models.steps import sequence_mask
 
 N_POOLED = 16  # batches whose utterances are sorted by length together: little padding, yet no fixed order
 N_NAMED = 5  # an error names this many offenders
@@ -112,7 +112,7 @@ class LengthBuckets(Sampler[list[int]]):
 
 
 @dataclass(frozen=True)
-class SoundChanges:
+class AudioAugmentation:
     """Small changes of a training batch's sound that leave its emotion alone: an `augment` for `fit`.
 
     Sound is the first modality, (batch, frames, bands), standardised, so that 0 is an ordinary level. Gain, noise and
@@ -133,7 +133,7 @@ class SoundChanges:
     mean: tuple[float, ...] = ()  # dB, of each band in training
     deviation: tuple[float, ...] = ()
 
-    def on_scale(self, mean: NDArray[np.floating], deviation: NDArray[np.floating]) -> SoundChanges:
+    def on_scale(self, mean: NDArray[np.floating], deviation: NDArray[np.floating]) -> AudioAugmentation:
         """Return the same changes for log-mel that was standardised with these, (bands,) each."""
         return replace(self, mean=tuple(map(float, mean)), deviation=tuple(map(float, deviation)))
 
@@ -177,7 +177,7 @@ class SoundChanges:
             )
         mean, deviation = (sound.new_tensor(values) for values in (self.mean, self.deviation))
         power = 10 ** ((sound * deviation + mean) / 10)  # (batch, frames, bands)
-        real = real_steps(lengths, sound.shape[1])[..., None]
+        real = sequence_mask(lengths, sound.shape[1])[..., None]
         voice = (power * real).sum(dim=(1, 2), keepdim=True) / (lengths.clamp(min=1)[:, None, None] * sound.shape[2])
         added = torch.zeros_like(power)
         if self.noise_db is not None:
@@ -197,7 +197,7 @@ class SoundChanges:
 
 
 @dataclass(frozen=True)
-class FaceChanges:
+class FaceAugmentation:
     """Small changes of a training batch's faces that leave their emotion alone: an `augment` for `fit`.
 
     Faces are the first modality, (batch, frames, size, size, 3) uint8; all frames of a clip are changed alike.

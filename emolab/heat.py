@@ -28,7 +28,7 @@ from scipy.ndimage import gaussian_filter
 
 from emolab.corpora.corpus import Corpus
 from emolab.evaluation import cluster_draws, interval_of
-from emolab.explain.explanation import Explained, Explanation
+from emolab.explain.explanation import Attribution, Explanation
 from emolab.media import SAMPLE_RATE
 from emolab.plots import (
     DYNAMIC_RANGE_DB,
@@ -156,7 +156,7 @@ def _cut(text: str, size: float, width: float) -> str:
     return text
 
 
-def _missing(explained: Explained, what: str, expected: str) -> ValueError:
+def _missing(explained: Attribution, what: str, expected: str) -> ValueError:
     return ValueError(f"{what} of {explained.utterance_id!r}; expected {expected}.")
 
 
@@ -210,7 +210,7 @@ def words(
     return titled(ax, ax.get_title("left"), *cited, f"no room for {left_out} more") if left_out else ax
 
 
-def _truth(corpus: Corpus | None, items: Sequence[Explained]) -> list[tuple[str, frozenset[int]]]:
+def _truth(corpus: Corpus | None, items: Sequence[Attribution]) -> list[tuple[str, frozenset[int]]]:
     """Return the true emotion of each utterance and the places of its planted words; "" and none, if not known."""
     if corpus is None:
         return [("", frozenset())] * len(items)
@@ -227,14 +227,14 @@ def _truth(corpus: Corpus | None, items: Sequence[Explained]) -> list[tuple[str,
     ]
 
 
-def _words_message(items: Sequence[Explained], truth: Sequence[tuple[str, frozenset[int]]]) -> str:
+def _words_message(items: Sequence[Attribution], truth: Sequence[tuple[str, frozenset[int]]]) -> str:
     hits = [bool(cues & {int(item.order[0])}) for item, (_, cues) in zip(items, truth, strict=True) if cues]
     if len(hits) == 1:
         return f"{'A planted' if hits[0] else 'Not a planted'} word adds most"
     return f"A planted word adds most in {sum(hits)} of {len(hits)} texts" if hits else "What each word adds"
 
 
-def _header(item: Explained, emotion: str) -> str:
+def _header(item: Attribution, emotion: str) -> str:
     logit = "" if np.isnan(item.logit) else f", logit {_signed(item.logit)}"
     return f"{item.utterance_id} · explained: {item.emotion}{logit}" + f" · in the corpus: {emotion}" * bool(emotion)
 
@@ -258,7 +258,7 @@ def _write(ax: Axes, text: str, x: float, y: float, size: float, colour: str) ->
 
 
 def _write_words(
-    ax: Axes, item: Explained, boxes: NDArray[np.float64], top: float, cues: frozenset[int], limit: float
+    ax: Axes, item: Attribution, boxes: NDArray[np.float64], top: float, cues: frozenset[int], limit: float
 ) -> None:
     """Write the words of an utterance in their boxes, `top` points below the upper edge of the axes."""
     strongest = np.argsort(-np.abs(item.values), kind="stable")[:N_MARKED]
@@ -309,7 +309,7 @@ def _key_line(ax: Axes, limit: float, room: float, *, signed: bool = True) -> No
 
 @style()
 def sound(
-    explained: Explained,
+    explained: Attribution,
     wave: ArrayLike,
     *,
     f0: ArrayLike | None = None,
@@ -370,7 +370,7 @@ def _frame(panels: Iterable[Axes], cue: Span) -> None:
         panel.add_patch(Rectangle((cue[0], 0), cue[1] - cue[0], 1, transform=panel.get_xaxis_transform(), **look))
 
 
-def _strongest(explained: Explained) -> str:
+def _strongest(explained: Attribution) -> str:
     """Name the unit that adds most."""
     if not np.nanmax(explained.values, initial=0) > 0:
         return f"Nothing speaks for {explained.emotion}"
@@ -391,7 +391,7 @@ def _below(ax: Axes) -> Axes:
 
 
 def _heat_over_mel(
-    ax: Axes, explained: Explained, wave: NDArray[np.float32], known: NDArray[np.bool_]
+    ax: Axes, explained: Attribution, wave: NDArray[np.float32], known: NDArray[np.bool_]
 ) -> tuple[float, bool]:
     """Draw the spectrogram in greys and the heat over it; return the scale's end, and whether the heat is of bands."""
     from emolab.features.audio import N_MELS, log_mel
@@ -414,7 +414,7 @@ def _heat_over_mel(
     return limit, False
 
 
-def _bars(ax: Axes, explained: Explained, known: NDArray[np.bool_]) -> None:
+def _bars(ax: Axes, explained: Attribution, known: NDArray[np.bool_]) -> None:
     """Draw the units' values over their spans."""
     (starts, ends), values = explained.spans[known].T, explained.values[known]
     colours = np.where(values < 0, AGAINST, FOR)
@@ -464,7 +464,7 @@ def _lines_of(words: Iterable[tuple[str, float]], scale: float, width: float) ->
 
 
 @style()
-def faces(explained: Explained, pictures: ArrayLike, *, note: str = "", ax: Axes | None = None) -> Axes:
+def faces(explained: Attribution, pictures: ArrayLike, *, note: str = "", ax: Axes | None = None) -> Axes:
     """Draw six frames of a face, the strongest among them, with the heat over them or a coloured bar below each.
 
     Args:
@@ -529,7 +529,7 @@ def _smooth(heat: NDArray[np.float32]) -> NDArray[np.float64]:
     return gaussian_filter(np.nan_to_num(heat.astype(float)), FACE_SMOOTHING * heat.shape[1])
 
 
-def _time_of(explained: Explained, place: int) -> str:
+def _time_of(explained: Attribution, place: int) -> str:
     start = explained.spans[place, 0]
     when = explained.names[place] if np.isnan(start) else f"{start:.2f} s"
     return f"{when}\n{_signed(float(explained.values[place]))}"

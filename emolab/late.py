@@ -56,7 +56,7 @@ class LateFusion(Recognizer):
             raise ValueError(f"how={how!r} of {len(members)} members; expected one of {', '.join(HOWS)} and some.")
         self.members, self.how, self.calibrated = list(members), how, calibrated
         self.partial = len({member.modalities for member in members}) > 1
-        self.sharpness = np.ones(len(members))
+        self.inverse_temperature = np.ones(len(members))
         self.weights = np.full(len(members), 1 / len(members))
         self.stack: dict[str, NDArray[np.float64]] = {}  # coef (n_emotions, n_members * n_emotions), intercept
 
@@ -117,7 +117,7 @@ class LateFusion(Recognizer):
 
     def _logs(self, said: NDArray[np.float64]) -> NDArray[np.float64]:
         """Return calibrated log-probabilities, in the shape of `said`."""
-        logs = np.log(np.maximum(said, LEAST)) * self.sharpness[:, None, None]
+        logs = np.log(np.maximum(said, LEAST)) * self.inverse_temperature[:, None, None]
         return logs - np.log(np.exp(logs).sum(axis=2, keepdims=True))
 
     @staticmethod
@@ -145,7 +145,7 @@ class LateFusion(Recognizer):
 
     def _fit_join(self, said: Sequence[Probabilities], valid: Corpus) -> None:
         """Choose sharpness, then weights or the second model, by what members say of a part that they did not learn."""
-        from emolab.models.light import fit_sharpness
+        from emolab.models.light import fit_inverse_temperature
 
         targets, whole = valid.targets(), []
         for place, (member, own) in enumerate(zip(self.members, said, strict=True)):
@@ -156,7 +156,9 @@ class LateFusion(Recognizer):
                     f'to choose by. Give its answers to them too, or take plain how="mean".'
                 )
             if self.calibrated:
-                self.sharpness[place] = fit_sharpness(np.log(np.maximum(own, LEAST)), targets[there])
+                self.inverse_temperature[place] = fit_inverse_temperature(
+                    np.log(np.maximum(own, LEAST)), targets[there]
+                )
             whole.append(np.full((len(valid), own.shape[1]), np.nan))
             whole[-1][there] = own
         logs = self._logs(np.array(whole))
@@ -175,7 +177,7 @@ class LateFusion(Recognizer):
         for number, member in enumerate(self.members):
             member.save(folder / f"member-{number}")
         stack = {name: part.tolist() for name, part in self.stack.items()}
-        fitted = {"sharpness": self.sharpness.tolist(), "weights": self.weights.tolist(), "stack": stack}
+        fitted = {"inverse_temperature": self.inverse_temperature.tolist(), "weights": self.weights.tolist(), "stack": stack}
         return {"n_members": len(self.members), "how": self.how, "calibrated": self.calibrated, **fitted}
 
     @classmethod
@@ -183,7 +185,7 @@ class LateFusion(Recognizer):
         body = card["body"]
         members = [Recognizer.load(folder / f"member-{number}") for number in range(body["n_members"])]
         made = cls(card["name"], members, body["how"], calibrated=body["calibrated"])
-        made.sharpness, made.weights = np.array(body["sharpness"]), np.array(body["weights"])
+        made.inverse_temperature, made.weights = np.array(body["inverse_temperature"]), np.array(body["weights"])
         made.stack = {name: np.array(part) for name, part in body["stack"].items()}
         return made
 
@@ -297,8 +299,8 @@ def likeliest_weights(probabilities: NDArray[np.float64], targets: NDArray[np.in
     for _ in range(N_STEPS):
         merits = weights[:, None] * true
         shares = merits / np.maximum(merits.sum(axis=0), TINY)
-        held = there / np.maximum((weights[:, None] * there).sum(axis=0), TINY)  # 1 where everybody judges
-        weights = (shares.sum(axis=1) + TINY) / (held.sum(axis=1) + TINY)
+        in_memory = there / np.maximum((weights[:, None] * there).sum(axis=0), TINY)  # 1 where everybody judges
+        weights = (shares.sum(axis=1) + TINY) / (in_memory.sum(axis=1) + TINY)
         weights /= weights.sum()
     return weights
 
@@ -331,11 +333,11 @@ def _validation_held_back(recognizer: Recognizer) -> Iterator[bool]:
     parts = [recognizer]
     for part in parts:  # grows as it goes
         parts += getattr(part, "members", [])
-    before = [part.all_parts for part in parts]
+    before = [part.train_on_validation for part in parts]
     try:
         for part in parts:
-            part.all_parts = False
+            part.train_on_validation = False
         yield any(before)
     finally:
         for part, learned in zip(parts, before, strict=True):
-            part.all_parts = learned
+            part.train_on_validation = learned

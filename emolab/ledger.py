@@ -19,7 +19,7 @@ import numpy as np
 import pandas as pd
 
 from emolab.evaluation import METRICS, Comparison, CrossValidation, Interval, Report, compare
-from emolab.storage import results_root, written_whole
+from emolab.storage import atomic_write, results_root
 
 FIELDS: dict[str, type | tuple[type, ...]] = {  # what each entry has
     **dict.fromkeys(("corpus", "view", "protocol", "recipe", "preset", "device", "date", "command"), str),
@@ -178,7 +178,7 @@ def record(entry: Mapping[str, Any], *, replace: bool = False) -> Path:
             f"Expected {', '.join(FIELDS)}, all figures finite. Build it with entry_of(cross_validate(…), …)."
         )
     target = place_of(entry, replace=replace)
-    with written_whole(target) as part:
+    with atomic_write(target) as part:
         text = json.dumps(dict(entry), indent=1, ensure_ascii=False, allow_nan=False)
         part.write_text(text + "\n", encoding="utf-8")
     return target
@@ -305,7 +305,7 @@ def results_table(corpus: str) -> str:
     entries = read_ledger(corpus)
     if entries.empty:
         return f"No results on {corpus} yet."
-    later = entries["recipe"].map(hears_later_turns)
+    later = entries["recipe"].map(uses_future_context)
     tables = [_results_rows(entries[~later])] if not later.all() else []
     if later.any():
         tables += ["With the turns that come later, which nobody has in a live conversation:"]
@@ -313,7 +313,7 @@ def results_table(corpus: str) -> str:
     return "\n\n".join([*tables, " ".join(notes(entries))])
 
 
-def hears_later_turns(recipe: str) -> bool:
+def uses_future_context(recipe: str) -> bool:
     """Tell whether a recipe hears turns after the judged one; its figures belong in no column with others'."""
     return recipe.startswith(LATER)
 

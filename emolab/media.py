@@ -25,7 +25,7 @@ SAME_TIME_S = 1e-3  # times of film frames are rounded
 
 
 @dataclass(frozen=True, eq=False)
-class Held:
+class InMemoryMedia:
     """Sound or pictures held in memory, where else a file would be named; equal to nothing but itself.
 
     Attributes:
@@ -35,7 +35,7 @@ class Held:
     content: NDArray[Any]
 
 
-def read_audio(path: str | Path | Held, *, sample_rate: int = SAMPLE_RATE) -> NDArray[np.float32]:
+def read_audio(path: str | Path | InMemoryMedia, *, sample_rate: int = SAMPLE_RATE) -> NDArray[np.float32]:
     """Read a sound file, or the sound of a film, as one channel at one rate.
 
     Channels are averaged; silence and a single sample are sound like any other and come back as they are.
@@ -52,7 +52,7 @@ def read_audio(path: str | Path | Held, *, sample_rate: int = SAMPLE_RATE) -> ND
         ValueError: If the file is empty, corrupt, cut off, without sound, or has samples that are no sound.
         OSError: If the system cannot read the file.
     """
-    if isinstance(path, Held):
+    if isinstance(path, InMemoryMedia):
         return path.content if sample_rate == SAMPLE_RATE else _resample(path.content, SAMPLE_RATE, sample_rate)
     with _readable(path, "sound") as path:
         _check_size(path)

@@ -425,7 +425,7 @@ def _best_message(scores: Mapping[str, Interval], way: Literal["lowest", "highes
 
 
 @style()
-def frontier(
+def pareto_front(
     entries: pd.DataFrame, *, cost: str = "parameters", quality: str = "weighted_f1", ax: Axes | None = None
 ) -> Axes:
     """Draw quality with its interval against cost, for rows of `ledger.read_ledger`; stand-ins are hollow.

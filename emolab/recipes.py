@@ -14,17 +14,17 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from emolab.corpora.ravdess import ACTION_UNITS
 from emolab.features.cache import source_digest
-from emolab.features.front import Front, SoundFrames, SoundVector, WordCounts, WordTokens
-from emolab.features.joined import Beside, OneClock
-from emolab.features.turns import Turns
-from emolab.features.video import ActionUnits, FaceFrames, FaceNumbers, FaceStatistics, PretrainedFaces
+from emolab.features.extractor import FeatureExtractor, SoundFrames, SoundVector, Tfidf, Tokens
+from emolab.features.joined import AlignedFrames, Concatenated
+from emolab.features.turns import DialogueContext
+from emolab.features.video import ActionUnits, FaceEdges, FaceFrames, FaceFunctionals, PretrainedFaces
 from emolab.late import How, LateFusion
 from emolab.recognizer import LightRecognizer, NetworkRecognizer, Recognizer
 from emolab.storage import cache_root
 
 if TYPE_CHECKING:
     from emolab.corpora.corpus import Corpus
-    from emolab.media import Held
+    from emolab.media import InMemoryMedia
     from emolab.splits import Fold
 
 Preset = Literal["quick", "full"]
@@ -73,15 +73,19 @@ def recipe(name: str, *, preset: Preset = "quick", seed: int = 7, weights: str |
 def _with_weights(recognizer: Recognizer, weights: str) -> Recognizer:
     """Put other published weights in the place of those of a recipe's only encoder, else word vectors under words."""
     members = [recognizer, *getattr(recognizer, "members", ())]
-    fronts: list[Any] = [front for member in members for front in member.fronts]
-    fronts = [part for front in fronts for part in getattr(front, "fronts", [front]) if hasattr(part, "weights")]
-    fronts = [front for front in fronts if front.weights] or fronts  # encoders bring their own, word vectors need not
-    if len(fronts) != 1:
+    features: list[Any] = [extractor for member in members for extractor in member.features]
+    features = [
+        part for extractor in features for part in getattr(extractor, "features", [extractor]) if hasattr(part, "weights")
+    ]
+    features = [
+        extractor for extractor in features if extractor.weights
+    ] or features  # encoders bring their own, word vectors need not
+    if len(features) != 1:
         raise ValueError(
-            f"{recognizer.name} has {len(fronts)} pretrained encoders; expected one that takes weights={weights!r}. "
+            f"{recognizer.name} has {len(features)} pretrained encoders; expected one that takes weights={weights!r}. "
             "Take a recipe such as text/bert, or leave the weights out."
         )
-    fronts[0].weights, fronts[0].stand_in = weights, False
+    features[0].weights, features[0].stand_in = weights, False
     for member in members:
         member.stand_in = False
     return recognizer
@@ -147,49 +151,49 @@ def _fingerprint(corpus: Corpus) -> list[str]:
     paths = dict.fromkeys([*corpus.table["audio_path"].dropna(), *corpus.table["video_path"].dropna(), ACTION_UNITS])
     files = [corpus.root / path for path in paths]
     stats = [path.stat() for path in files if path.is_file()]  # recipes that need the others say what is missing
-    held = [digest for kind in sorted(corpus.held) for digest in _digests(corpus.held[kind], corpus)]
-    return [*corpus.emotions, *rows, *(f"{stat.st_size} {stat.st_mtime_ns}" for stat in stats), *held]
+    in_memory = [digest for kind in sorted(corpus.in_memory) for digest in _digests(corpus.in_memory[kind], corpus)]
+    return [*corpus.emotions, *rows, *(f"{stat.st_size} {stat.st_mtime_ns}" for stat in stats), *in_memory]
 
 
-def _digests(held: Mapping[str, Held], corpus: Corpus) -> list[str]:
+def _digests(in_memory: Mapping[str, InMemoryMedia], corpus: Corpus) -> list[str]:
     """Name what is held in memory for the utterances of a part."""
-    names = [name for name in corpus.table["utterance_id"] if name in held]
-    return [f"{name} {hashlib.sha256(held[name].content.tobytes()).hexdigest()}" for name in names]
+    names = [name for name in corpus.table["utterance_id"] if name in in_memory]
+    return [f"{name} {hashlib.sha256(in_memory[name].content.tobytes()).hexdigest()}" for name in names]
 
 
 Build = Callable[[str, Preset, int], Recognizer]
-Fronts = Callable[[], list[Front]]
+Fronts = Callable[[], list[FeatureExtractor]]
 
 
-def _light(fronts: Fronts, model: str) -> Build:
+def _light(features: Fronts, model: str) -> Build:
     def build(name: str, preset: Preset, seed: int) -> Recognizer:
         from emolab.models import light
 
-        return LightRecognizer(name, fronts(), lambda: light.CANDIDATES[model](seed))
+        return LightRecognizer(name, features(), lambda: light.GRIDS[model](seed))
 
     return build
 
 
 def _network(
-    fronts: Fronts, spec: Mapping[str, Any], *, quick: int, full: int, augment: bool = False, **how: Any
+    features: Fronts, spec: Mapping[str, Any], *, quick: int, full: int, augment: bool = False, **how: Any
 ) -> Build:
     """Make a recipe of a network; `quick` and `full` are the epochs of either preset, `how` changes `TRAINING`."""
 
     def build(name: str, preset: Preset, seed: int) -> Recognizer:
-        from emolab.examples import SoundChanges
+        from emolab.examples import AudioAugmentation
         from emolab.training import TrainingConfig
 
         config = TrainingConfig(n_epochs=quick if preset == "quick" else full, **{**TRAINING, **how})
-        changes = SoundChanges(**CHANGES[preset]) if augment else None
-        return NetworkRecognizer(name, fronts(), spec, config, seed=seed, augment=changes)
+        changes = AudioAugmentation(**CHANGES[preset]) if augment else None
+        return NetworkRecognizer(name, features(), spec, config, seed=seed, augment=changes)
 
     return build
 
 
 def _pretrained(
-    front: str, weights: str, *, quick: int, full: int, spec: Mapping[str, Any] | None = None, **how: Any
+    extractor: str, weights: str, *, quick: int, full: int, spec: Mapping[str, Any] | None = None, **how: Any
 ) -> Build:
-    """Make a recipe of a published encoder: `front` knows it, `quick` trains a stand-in, `how` is for full only."""
+    """Make a recipe of a published encoder: `extractor` knows it, `quick` trains a stand-in, `how` is for full only."""
 
     def build(name: str, preset: Preset, seed: int) -> Recognizer:
         from emolab.features import pretrained, vggish
@@ -197,11 +201,11 @@ def _pretrained(
 
         makers = {"VggishExamples": vggish, **dict.fromkeys(KIND_OF, pretrained)}
         stand_in = preset == "quick"
-        options = {"max_s": LONGEST_S[preset]} if front == "Waves" else {}
-        made = getattr(makers[front], front)(weights, stand_in=stand_in, seed=seed, **options)
-        rates = FROZEN if front.startswith("Frozen") else TUNED_STAND_IN if stand_in else {**TUNED, **how}
+        options = {"max_s": LONGEST_S[preset]} if extractor == "Waveforms" else {}
+        made = getattr(makers[extractor], extractor)(weights, stand_in=stand_in, seed=seed, **options)
+        rates = FROZEN if extractor.startswith("Frozen") else TUNED_STAND_IN if stand_in else {**TUNED, **how}
         config = TrainingConfig(n_epochs=quick if stand_in else full, **{**TRAINING, **rates})
-        parts = {"kind": KIND_OF.get(front, "vggish"), **(spec or {})}
+        parts = {"kind": KIND_OF.get(extractor, "vggish"), **(spec or {})}
         return NetworkRecognizer(name, [made], parts, config, seed=seed, stand_in=stand_in)
 
     return build
@@ -219,27 +223,27 @@ def _faces(
     """Make a recipe of a network that sees faces; with published `weights`, `quick` takes a stand-in that `small`."""
 
     def build(name: str, preset: Preset, seed: int) -> Recognizer:
-        from emolab.examples import FaceChanges
+        from emolab.examples import FaceAugmentation
         from emolab.training import TrainingConfig
 
         stand_in = preset == "quick" and weights is not None
-        front: Front = FaceFrames(**FACES["quick"])
+        extractor: FeatureExtractor = FaceFrames(**FACES["quick"])
         if weights:
-            front = PretrainedFaces(weights, stand_in=stand_in, small=small, **FACES[preset])
+            extractor = PretrainedFaces(weights, stand_in=stand_in, small=small, **FACES[preset])
         rates = TUNED if weights and not stand_in else {}
         config = TrainingConfig(n_epochs=quick if preset == "quick" else full, **{**TRAINING, **rates, **how})
-        augment = FaceChanges() if preset == "full" else None  # pays only when there are epochs enough
-        return NetworkRecognizer(name, [front], spec, config, seed=seed, augment=augment, stand_in=stand_in)
+        augment = FaceAugmentation() if preset == "full" else None  # pays only when there are epochs enough
+        return NetworkRecognizer(name, [extractor], spec, config, seed=seed, augment=augment, stand_in=stand_in)
 
     return build
 
 
-def _all_parts(build: Build) -> Build:
+def _train_on_validation(build: Build) -> Build:
     """Let a recipe in which nothing is chosen learn from the validation part as well."""
 
     def built(name: str, preset: Preset, seed: int) -> Recognizer:
         made = build(name, preset, seed)
-        made.all_parts = True
+        made.train_on_validation = True
         return made
 
     return built
@@ -252,10 +256,10 @@ def _conversation(reach: Mapping[str, int], *, context: str = "recurrent", words
         from emolab.training import TrainingConfig
 
         stand_in = words and preset == "quick"
-        fronts = [_said_words(stand_in, seed)] if words else _dense_sound_and_terms()
+        features = [_said_words(stand_in, seed)] if words else _dense_sound_and_terms()
         spec = {"kind": "conversation", "context": context}
         config = TrainingConfig(n_epochs=12 if preset == "quick" else 20, **{**TRAINING, **TALK})
-        turns = Turns(fronts, before=reach.get("before", 0), after=reach.get("after", 0))
+        turns = DialogueContext(features, before=reach.get("before", 0), after=reach.get("after", 0))
         return NetworkRecognizer(name, [turns], spec, config, seed=seed, stand_in=stand_in)
 
     return build
@@ -278,7 +282,9 @@ def _late(*members: str, how: How = "mean", calibrated: bool = False) -> Build:
     return build
 
 
-def _hybrid(join: str, *members: str | Build, quick: int, full: int, all_parts: bool = False, **how: Any) -> Build:
+def _hybrid(
+    join: str, *members: str | Build, quick: int, full: int, train_on_validation: bool = False, **how: Any
+) -> Build:
     """Make a recipe that joins the encoders of other recipes' networks; `how` changes `JOINED` and `TRAINING`."""
 
     def build(name: str, preset: Preset, seed: int) -> Recognizer:
@@ -293,96 +299,96 @@ def _hybrid(join: str, *members: str | Build, quick: int, full: int, all_parts: 
         config = TrainingConfig(n_epochs=quick if preset == "quick" else full, **rates)
         options = {"augment": made[0].augment, "stand_in": any(member.stand_in for member in made)}
         fused = NetworkRecognizer(
-            name, [f for member in made for f in member.fronts], spec, config, seed=seed, **options
+            name, [f for member in made for f in member.features], spec, config, seed=seed, **options
         )
-        fused.all_parts = all_parts
+        fused.train_on_validation = train_on_validation
         return fused
 
     return build
 
 
-def _functionals() -> list[Front]:
+def _functionals() -> list[FeatureExtractor]:
     return [SoundVector("functionals")]
 
 
-def _functionals_of_more_voices() -> list[Front]:
+def _functionals_of_more_voices() -> list[FeatureExtractor]:
     return [SoundVector("functionals", speeds=SPEEDS)]
 
 
-def _classical() -> list[Front]:
+def _classical() -> list[FeatureExtractor]:
     return [SoundVector("classical8")]
 
 
-def _egemaps() -> list[Front]:
+def _egemaps() -> list[FeatureExtractor]:
     from emolab.features.egemaps import EgemapsVector
 
     return [EgemapsVector()]
 
 
-def _action_units() -> list[Front]:
+def _action_units() -> list[FeatureExtractor]:
     return [ActionUnits()]
 
 
-def _face_statistics() -> list[Front]:
-    return [FaceStatistics()]
+def _face_statistics() -> list[FeatureExtractor]:
+    return [FaceFunctionals()]
 
 
-def _term_weights() -> list[Front]:
-    return [WordCounts()]
+def _term_weights() -> list[FeatureExtractor]:
+    return [Tfidf()]
 
 
-def _term_and_character_weights() -> list[Front]:
-    return [WordCounts(), WordCounts(characters=(2, 4), min_count=3)]
+def _term_and_character_weights() -> list[FeatureExtractor]:
+    return [Tfidf(), Tfidf(characters=(2, 4), min_count=3)]
 
 
-def _said_words(stand_in: bool, seed: int) -> Front:
-    from emolab.features.pretrained import FrozenWords
+def _said_words(stand_in: bool, seed: int) -> FeatureExtractor:
+    from emolab.features.pretrained import TextHiddenStates
 
-    return FrozenWords(MINILM, stand_in=stand_in, seed=seed)
-
-
-def _dense_term_weights() -> list[Front]:
-    return [Beside(_term_weights(), scaled=True, dense=True)]
+    return TextHiddenStates(MINILM, stand_in=stand_in, seed=seed)
 
 
-def _sound_and_terms() -> list[Front]:
-    return [Beside(_functionals() + _term_weights(), scaled=True)]
+def _dense_term_weights() -> list[FeatureExtractor]:
+    return [Concatenated(_term_weights(), scaled=True, dense=True)]
 
 
-def _sound_terms_and_faces() -> list[Front]:
-    return [Beside(_functionals() + _term_weights() + _face_statistics(), scaled=True)]
+def _sound_and_terms() -> list[FeatureExtractor]:
+    return [Concatenated(_functionals() + _term_weights(), scaled=True)]
 
 
-def _sound_and_units() -> list[Front]:
-    return [Beside(_functionals_of_more_voices() + _action_units())]
+def _sound_terms_and_faces() -> list[FeatureExtractor]:
+    return [Concatenated(_functionals() + _term_weights() + _face_statistics(), scaled=True)]
 
 
-def _dense_sound_and_terms() -> list[Front]:
-    return [Beside(_functionals() + _term_weights(), scaled=True, dense=True)]
+def _sound_and_units() -> list[FeatureExtractor]:
+    return [Concatenated(_functionals_of_more_voices() + _action_units())]
 
 
-def _dense_sound_terms_and_faces() -> list[Front]:
-    return [Beside(_functionals() + _term_weights() + _face_statistics(), scaled=True, dense=True)]
+def _dense_sound_and_terms() -> list[FeatureExtractor]:
+    return [Concatenated(_functionals() + _term_weights(), scaled=True, dense=True)]
 
 
-def _mfccs_and_faces() -> list[Front]:
-    return [OneClock([*_mfccs(), FaceNumbers()], hop_s=CLOCK_S)]
+def _dense_sound_terms_and_faces() -> list[FeatureExtractor]:
+    return [Concatenated(_functionals() + _term_weights() + _face_statistics(), scaled=True, dense=True)]
 
 
-def _mfccs() -> list[Front]:
+def _mfccs_and_faces() -> list[FeatureExtractor]:
+    return [AlignedFrames([*_mfccs(), FaceEdges()], hop_s=CLOCK_S)]
+
+
+def _mfccs() -> list[FeatureExtractor]:
     return [SoundFrames("mfcc", hop_s=MFCC_HOP_S)]
 
 
-def _chroma() -> list[Front]:
+def _chroma() -> list[FeatureExtractor]:
     return [SoundFrames("chroma", hop_s=MFCC_HOP_S)]
 
 
-def _log_mels() -> list[Front]:
+def _log_mels() -> list[FeatureExtractor]:
     return [SoundFrames("log-mel", hop_s=MEL_HOP_S)]
 
 
-def _word_tokens() -> list[Front]:
-    return [WordTokens()]
+def _word_tokens() -> list[FeatureExtractor]:
+    return [Tokens()]
 
 
 NEXT_SEED = 1000  # apart, so that neighbouring seeds share no member
@@ -397,8 +403,8 @@ TRAINING: Mapping[str, Any] = {  # few utterances: small steps, a rate that fall
     "choose_by": "ua",
     "patience": None,
 }
-KIND_OF = {"FrozenSound": "layer-head", "FrozenWords": "layer-head"}  # which network is put on which front end
-KIND_OF |= {"Waves": "sound-encoder", "WordPieces": "text-encoder"}
+KIND_OF = {"AudioHiddenStates": "layer-head", "TextHiddenStates": "layer-head"}  # which network is put on which front end
+KIND_OF |= {"Waveforms": "sound-encoder", "Subwords": "text-encoder"}
 LONGEST_S: Mapping[Preset, float] = {"quick": 2.0, "full": 15.0}  # seconds of sound that encoders are fine-tuned on
 FROZEN: Mapping[str, Any] = {"batch_size": 32, "learning_rate": 1e-3}
 TUNED: Mapping[str, Any] = {"batch_size": 32, "learning_rate": 1e-3, "encoder_rate": 0.03}  # so 3e-5 for the encoder
@@ -452,7 +458,7 @@ JOINS: Mapping[str, str] = {  # the names of `emolab.models.fusion.JOINS`, and w
     "cross-attention": "each modality asks the steps of the others",
     "transformer": "a Transformer over the modalities",
 }
-LIGHT_JOIN: Mapping[str, Any] = {"quick": 12, "full": 24, "all_parts": True, **MLP_TRAINING}
+LIGHT_JOIN: Mapping[str, Any] = {"quick": 12, "full": 24, "train_on_validation": True, **MLP_TRAINING}
 SOUND_ENCODER = _network(_functionals_of_more_voices, MLP, quick=8, full=24)
 WORD_ENCODER = _network(_dense_term_weights, WORDS_MLP, quick=8, full=24)
 FACE_ENCODER = _network(_face_statistics, FACES_MLP, quick=8, full=24)
@@ -515,12 +521,12 @@ RECIPES: Mapping[str, Recipe] = {
         Recipe(
             "audio/discriminant",
             "sound statistics of voices at three speeds, linear",
-            _all_parts(_light(_functionals_of_more_voices, "discriminant")),
+            _train_on_validation(_light(_functionals_of_more_voices, "discriminant")),
         ),
         Recipe(
             "audio/mlp",
             "the same statistics, two dense layers",
-            _all_parts(_network(_functionals_of_more_voices, MLP, quick=8, full=24, **MLP_TRAINING)),
+            _train_on_validation(_network(_functionals_of_more_voices, MLP, quick=8, full=24, **MLP_TRAINING)),
         ),
         Recipe("audio/ensemble", "both, averaged", _late("audio/discriminant", "audio/mlp")),
         Recipe("audio/cnn-bilstm", "20 MFCCs, published sizes", _network(_mfccs, CNN_BILSTM, quick=8, full=80)),
@@ -559,22 +565,22 @@ RECIPES: Mapping[str, Recipe] = {
             "word vectors learned on the spot",
             _network(_word_tokens, BILSTM, quick=8, full=5, choose_by="loss", batch_size=32, learning_rate=2e-3),
         ),
-        Recipe("audio/wav2vec2-frozen", "layers averaged", _pretrained("FrozenSound", WAV2VEC2, quick=60, full=40)),
-        Recipe("audio/hubert-frozen", "layers averaged", _pretrained("FrozenSound", HUBERT, quick=60, full=40)),
-        Recipe("audio/wavlm-frozen", "layers averaged", _pretrained("FrozenSound", WAVLM, quick=60, full=40)),
+        Recipe("audio/wav2vec2-frozen", "layers averaged", _pretrained("AudioHiddenStates", WAV2VEC2, quick=60, full=40)),
+        Recipe("audio/hubert-frozen", "layers averaged", _pretrained("AudioHiddenStates", HUBERT, quick=60, full=40)),
+        Recipe("audio/wavlm-frozen", "layers averaged", _pretrained("AudioHiddenStates", WAVLM, quick=60, full=40)),
         Recipe(
             "audio/wav2vec2",
             "last two blocks trained",
-            _pretrained("Waves", WAV2VEC2, quick=4, full=15, spec={"n_trained": 2}),
+            _pretrained("Waveforms", WAV2VEC2, quick=4, full=15, spec={"n_trained": 2}),
         ),
-        Recipe("audio/wav2vec2-all", "all blocks trained", _pretrained("Waves", WAV2VEC2, quick=4, full=15)),
+        Recipe("audio/wav2vec2-all", "all blocks trained", _pretrained("Waveforms", WAV2VEC2, quick=4, full=15)),
         Recipe("audio/vggish", "pictures of 3 s", _pretrained("VggishExamples", VGGISH, quick=5, full=20)),
-        Recipe("text/albert-frozen", "layers averaged", _pretrained("FrozenWords", ALBERT, quick=60, full=30)),
-        Recipe("text/bert-frozen", "layers averaged", _pretrained("FrozenWords", BERT, quick=60, full=30)),
-        Recipe("text/minilm-frozen", "layers averaged", _pretrained("FrozenWords", MINILM, quick=60, full=30)),
-        Recipe("text/albert", "all of it trained", _pretrained("WordPieces", ALBERT, quick=12, full=4)),
-        Recipe("text/bert", "all of it trained", _pretrained("WordPieces", BERT, quick=12, full=4)),
-        Recipe("text/minilm", "all of it trained", _pretrained("WordPieces", MINILM, quick=12, full=3, **SMALL)),
+        Recipe("text/albert-frozen", "layers averaged", _pretrained("TextHiddenStates", ALBERT, quick=60, full=30)),
+        Recipe("text/bert-frozen", "layers averaged", _pretrained("TextHiddenStates", BERT, quick=60, full=30)),
+        Recipe("text/minilm-frozen", "layers averaged", _pretrained("TextHiddenStates", MINILM, quick=60, full=30)),
+        Recipe("text/albert", "all of it trained", _pretrained("Subwords", ALBERT, quick=12, full=4)),
+        Recipe("text/bert", "all of it trained", _pretrained("Subwords", BERT, quick=12, full=4)),
+        Recipe("text/minilm", "all of it trained", _pretrained("Subwords", MINILM, quick=12, full=3, **SMALL)),
         Recipe(
             "video/logistic-regression",
             "changes of the face's edges, linear",
@@ -599,12 +605,12 @@ RECIPES: Mapping[str, Recipe] = {
         Recipe(
             "video/action-units-svm",
             "measured faces, kernel machine",
-            _all_parts(_light(_action_units, "units-svm")),
+            _train_on_validation(_light(_action_units, "units-svm")),
         ),
         Recipe(
             "video/action-units-mlp",
             "measured faces, five networks averaged",
-            _averaged(_all_parts(_network(_action_units, UNITS_MLP, quick=20, full=100, **UNITS)), 5),
+            _averaged(_train_on_validation(_network(_action_units, UNITS_MLP, quick=20, full=100, **UNITS)), 5),
         ),
         Recipe(
             "video/action-units",
@@ -624,17 +630,19 @@ RECIPES: Mapping[str, Recipe] = {
         Recipe(
             "fusion/early/discriminant+action-units",
             "sound statistics at three speeds beside measured faces, linear",
-            _all_parts(_light(_sound_and_units, "discriminant")),
+            _train_on_validation(_light(_sound_and_units, "discriminant")),
         ),
         Recipe(
             "fusion/early/mlp",
             "sound statistics beside TF-IDF, two dense layers",
-            _all_parts(_network(_dense_sound_and_terms, JOINED_MLP, quick=12, full=24, **JOINED_TRAINING)),
+            _train_on_validation(_network(_dense_sound_and_terms, JOINED_MLP, quick=12, full=24, **JOINED_TRAINING)),
         ),
         Recipe(
             "fusion/early/mlp+faces",
             "the same, and changes of the face's edges, two dense layers",
-            _all_parts(_network(_dense_sound_terms_and_faces, JOINED_MLP, quick=12, full=24, **JOINED_TRAINING)),
+            _train_on_validation(
+                _network(_dense_sound_terms_and_faces, JOINED_MLP, quick=12, full=24, **JOINED_TRAINING)
+            ),
         ),
         Recipe(
             "fusion/early/frames",

@@ -20,12 +20,12 @@ from numpy.typing import NDArray
 
 from emolab.corpora.corpus import Corpus
 from emolab.corpora.layout import some
-from emolab.features.front import Front, SoundFrames, front_from_state, of_each
-from emolab.features.joined import Beside
-from emolab.storage import written_whole
+from emolab.features.extractor import FeatureExtractor, SoundFrames, extractor_from_state, of_each
+from emolab.features.joined import Concatenated
+from emolab.storage import atomic_write
 
 if TYPE_CHECKING:
-    from emolab.examples import Examples, FaceChanges, SoundChanges
+    from emolab.examples import AudioAugmentation, Examples, FaceAugmentation
     from emolab.training import History, TrainingConfig
 
 FORMAT = 3  # of a saved recognizer
@@ -56,11 +56,11 @@ class Recognizer(ABC):
         self.name = name
         self.modalities = tuple(dict.fromkeys(modalities))
         self.emotions: tuple[str, ...] = ()
-        self.fronts: list[Front] = []
+        self.features: list[FeatureExtractor] = []
         self.history: History | None = None
         self.train_s = 0.0
         self.stand_in = stand_in
-        self.all_parts = False
+        self.train_on_validation = False
         self.partial = False
 
     def __init_subclass__(cls) -> None:
@@ -79,7 +79,7 @@ class Recognizer(ABC):
         self._check_parts(train, valid)
         self.emotions, began = train.emotions, time.perf_counter()
         try:
-            self._fit(_joined(train, valid) if self.all_parts else train, valid)
+            self._fit(_joined(train, valid) if self.train_on_validation else train, valid)
         except BaseException:  # Ctrl-C too: what is trained by half may not be used or saved
             self.emotions = ()
             raise
@@ -124,7 +124,7 @@ class Recognizer(ABC):
                 f"{folder} holds something else than a recognizer; expected a new folder, or one that save wrote: all "
                 "that is in it is replaced. Give a folder of its own."
             )
-        with written_whole(folder) as part:
+        with atomic_write(folder) as part:
             part.mkdir()
             card = {"format": FORMAT, "kind": type(self).__name__, "name": self.name, "emotions": list(self.emotions)}
             card |= {"modalities": list(self.modalities), "stand_in": self.stand_in, "train_s": self.train_s}
@@ -166,7 +166,7 @@ class Recognizer(ABC):
     @property
     def pretrained(self) -> str | None:
         """Names of the published weights that it starts from; None without."""
-        names = dict.fromkeys(front.pretrained for front in self.fronts if front.pretrained)
+        names = dict.fromkeys(extractor.pretrained for extractor in self.features if extractor.pretrained)
         return " + ".join(names) or None
 
     @abstractmethod
@@ -204,7 +204,7 @@ class Recognizer(ABC):
 
     def covers(self, corpus: Corpus) -> NDArray[np.bool_]:
         """Mask (n_utterances,): true where there is what it needs, at least one modality if it can do with part."""
-        there = np.array([front.has(corpus) for front in self.fronts])
+        there = np.array([extractor.has(corpus) for extractor in self.features])
         return cast(NDArray[np.bool_], there.any(axis=0) if self.partial else there.all(axis=0))
 
     def _check_modalities(self, corpus: Corpus, *, each: bool = False) -> None:
@@ -223,7 +223,7 @@ class Recognizer(ABC):
 
     def _lacking(self, corpus: Corpus) -> list[str]:
         """Name the modalities that are needed and not there in a single utterance."""
-        lacking = [front.modalities for front in self.fronts if not front.has(corpus).any()]
+        lacking = [extractor.modalities for extractor in self.features if not extractor.has(corpus).any()]
         return [modality for modality in self.modalities if modality in {*chain(*lacking)}]
 
 
@@ -235,62 +235,64 @@ class LightRecognizer(Recognizer):
     """
 
     def __init__(
-        self, name: str, fronts: Sequence[Front], candidates: Callable[[], Sequence[Any]] | None = None
+        self, name: str, features: Sequence[FeatureExtractor], candidates: Callable[[], Sequence[Any]] | None = None
     ) -> None:
-        super().__init__(name, [*chain(*(front.modalities for front in fronts))])
-        self.fronts = [Beside(fronts)] if len(fronts) > 1 else list(fronts)
-        self.partial = self.fronts[0].partial
+        super().__init__(name, [*chain(*(extractor.modalities for extractor in features))])
+        self.features = [Concatenated(features)] if len(features) > 1 else list(features)
+        self.partial = self.features[0].partial
         self.candidates = candidates
-        self.model: Any = None
+        self.estimator: Any = None
 
     @property
     def feature_names(self) -> list[str]:
         """Name every column that the model sees."""
-        return self.fronts[0].feature_names
+        return self.features[0].feature_names
 
     @property
     def n_parameters(self) -> int:  # noqa: D102
         from emolab.models.light import count_numbers
 
-        return count_numbers(self.model)
+        return count_numbers(self.estimator)
 
-    def features(self, corpus: Corpus) -> Any:
+    def feature_matrix(self, corpus: Corpus) -> Any:
         """Return what the model sees, (n_utterances, n_features) float64, sparse where words are counted."""
-        return self.fronts[0].transform(corpus)
+        return self.features[0].transform(corpus)
 
     def logits(self, corpus: Corpus) -> NDArray[np.floating]:
         """Return (n_utterances, n_emotions): the scores of a linear model, else logarithms of the probabilities."""
         from emolab.models.light import scores
 
         self._check_ready(corpus)
-        judged = scores(self.model, self.features(corpus)) if len(corpus) else None
+        judged = scores(self.estimator, self.feature_matrix(corpus)) if len(corpus) else None
         return super().logits(corpus) if judged is None else judged
 
     def _fit(self, train: Corpus, valid: Corpus) -> None:
-        from emolab.models.light import choose_on_validation
+        from emolab.models.light import select_on_validation
 
         if self.candidates is None:
             raise ValueError(f"{self.name} was loaded, not built; take recipe({self.name!r}) to fit a new one.")
-        self.fronts[0].fit(train)
-        versions = self.fronts[0].versions(train)
+        self.features[0].fit(train)
+        versions = self.features[0].versions(train)
         rows, targets = _below(versions), np.tile(train.targets(), len(versions))
-        self.model = choose_on_validation(self.candidates(), rows, targets, self.features(valid), valid.targets())
+        self.estimator = select_on_validation(
+            self.candidates(), rows, targets, self.feature_matrix(valid), valid.targets()
+        )
 
     def _predict_proba(self, corpus: Corpus) -> NDArray[np.float64]:
-        return np.asarray(self.model.predict_proba(self.features(corpus)), dtype=np.float64)
+        return np.asarray(self.estimator.predict_proba(self.feature_matrix(corpus)), dtype=np.float64)
 
     def _save(self, folder: Path) -> dict[str, Any]:
         import joblib
 
-        joblib.dump(self.model, folder / PIPELINE, compress=3)
-        return {"fronts": _save_fronts(self.fronts, folder)}
+        joblib.dump(self.estimator, folder / PIPELINE, compress=3)
+        return {"features": _save_features(self.features, folder)}
 
     @classmethod
     def _load(cls, folder: Path, card: Mapping[str, Any]) -> LightRecognizer:
         import joblib
 
-        recognizer = cls(card["name"], _load_fronts(card["body"]["fronts"], folder))
-        recognizer.model = joblib.load(folder / PIPELINE)
+        recognizer = cls(card["name"], _load_features(card["body"]["features"], folder))
+        recognizer.estimator = joblib.load(folder / PIPELINE)
         return recognizer
 
 
@@ -308,25 +310,25 @@ class NetworkRecognizer(Recognizer):
     def __init__(
         self,
         name: str,
-        fronts: Sequence[Front],
+        features: Sequence[FeatureExtractor],
         spec: Mapping[str, Any],
         config: TrainingConfig,
         *,
         seed: int,
-        augment: SoundChanges | FaceChanges | None = None,
+        augment: AudioAugmentation | FaceAugmentation | None = None,
         segment_s: float | None = None,
         folder: Path | None = None,
         stand_in: bool = False,
     ) -> None:
-        super().__init__(name, [*chain(*(front.modalities for front in fronts))], stand_in=stand_in)
-        self.fronts, self.spec, self.config = list(fronts), dict(spec), config
-        self.partial = len(self.fronts) > 1 or self.fronts[0].partial
+        super().__init__(name, [*chain(*(extractor.modalities for extractor in features))], stand_in=stand_in)
+        self.features, self.spec, self.config = list(features), dict(spec), config
+        self.partial = len(self.features) > 1 or self.features[0].partial
         self.seed, self.augment, self.segment_s, self.folder = seed, augment, segment_s, folder
         self.network: Any = None  # a torch module once it is fitted or loaded
 
     @property
     def n_parameters(self) -> int:  # noqa: D102
-        frozen = sum(front.n_parameters for front in self.fronts)
+        frozen = sum(extractor.n_parameters for extractor in self.features)
         return frozen + sum(weights.numel() for weights in self._weights())
 
     @property
@@ -341,7 +343,7 @@ class NetworkRecognizer(Recognizer):
 
         It is empty where the modality is missing.
         """
-        return [of_each(front, corpus)[0] for front in self.fronts]
+        return [of_each(extractor, corpus)[0] for extractor in self.features]
 
     def logits(self, corpus: Corpus) -> NDArray[np.float32]:
         """Return (n_utterances, n_emotions) float32, the network's outputs before the softmax."""
@@ -369,31 +371,39 @@ class NetworkRecognizer(Recognizer):
         arrays = [list(part) for part in inputs]
         if self.segment_s is None:
             return arrays, np.arange(len(arrays[0]))
-        (front,) = self.fronts
-        length = round(self.segment_s / cast(SoundFrames, front).hop_s)
+        (extractor,) = self.features
+        length = round(self.segment_s / cast(SoundFrames, extractor).hop_s)
         pieces = [[array[start : start + length] for start in _starts(len(array), length)] for array in arrays[0]]
         return [[piece for own in pieces for piece in own]], np.repeat(np.arange(len(pieces)), [*map(len, pieces)])
 
     def _fit(self, train: Corpus, valid: Corpus) -> None:
         import torch
 
-        from emolab.examples import SoundChanges
+        from emolab.examples import AudioAugmentation
         from emolab.models import build
         from emolab.training import fit
 
-        for front in self.fronts:
-            front.fit(train.select(front.has(train)))
+        for extractor in self.features:
+            extractor.fit(train.select(extractor.has(train)))
         sizes = {"n_emotions": len(self.emotions)}
-        self.spec = _filled(self.spec, [front.sizes() for front in self.fronts], sizes)
+        self.spec = _filled(self.spec, [extractor.sizes() for extractor in self.features], sizes)
         with torch.random.fork_rng():
             torch.manual_seed(self.seed)
             self.network = build(self.spec)
-            for front, encoder in zip(self.fronts, getattr(self.network, "encoders", [self.network]), strict=True):
-                front.start(encoder)
-        front = self.fronts[0]
-        if isinstance(self.augment, SoundChanges) and isinstance(front, SoundFrames) and front.kind == "log-mel":
-            self.augment = self.augment.on_scale(front.mean, front.deviation)  # of others, decibels would be nonsense
-        heard = [of_each(front, train, versions=True) for front in self.fronts]
+            for extractor, encoder in zip(
+                self.features, getattr(self.network, "encoders", [self.network]), strict=True
+            ):
+                extractor.start(encoder)
+        extractor = self.features[0]
+        if (
+            isinstance(self.augment, AudioAugmentation)
+            and isinstance(extractor, SoundFrames)
+            and extractor.kind == "log-mel"
+        ):
+            self.augment = self.augment.on_scale(
+                extractor.mean, extractor.deviation
+            )  # of others, decibels would be nonsense
+        heard = [of_each(extractor, train, versions=True) for extractor in self.features]
         n_heard = max(map(len, heard))
         everything = [[*chain(*(own[number % len(own)] for number in range(n_heard)))] for own in heard]
         parts = [
@@ -402,7 +412,7 @@ class NetworkRecognizer(Recognizer):
         ]
         how: dict[str, Any] = {"config": self.config, "seed": self.seed, "augment": self.augment, "folder": self.folder}
         history = fit(self.network, *parts, **how)
-        self.history = None if self.all_parts else history  # scores of a part that was learned would mislead
+        self.history = None if self.train_on_validation else history  # scores of a part that was learned would mislead
 
     def _examples(self, inputs: Sequence[Sequence[NDArray[Any]]], targets: NDArray[np.int64]) -> Examples:
         from emolab.examples import Examples
@@ -421,7 +431,7 @@ class NetworkRecognizer(Recognizer):
         augment = {"kind": type(self.augment).__name__, **asdict(self.augment)} if self.augment else None
         body = {"spec": self.spec, "config": asdict(self.config), "seed": self.seed, "augment": augment}
         body["segment_s"] = self.segment_s
-        return body | {"fronts": _save_fronts(self.fronts, folder)}
+        return body | {"features": _save_features(self.features, folder)}
 
     @classmethod
     def _load(cls, folder: Path, card: Mapping[str, Any]) -> NetworkRecognizer:
@@ -431,10 +441,10 @@ class NetworkRecognizer(Recognizer):
         from emolab.training import TrainingConfig
 
         body = card["body"]
-        fronts = _load_fronts(body["fronts"], folder)
+        features = _load_features(body["features"], folder)
         options = {"seed": body["seed"], "stand_in": card["stand_in"], "segment_s": body["segment_s"]}
         options["augment"] = _changes(**body["augment"]) if body["augment"] else None
-        recognizer = cls(card["name"], fronts, body["spec"], TrainingConfig(**body["config"]), **options)
+        recognizer = cls(card["name"], features, body["spec"], TrainingConfig(**body["config"]), **options)
         recognizer.network = build(body["spec"])
         recognizer.network.load_state_dict(load_file(folder / WEIGHTS))
         recognizer.network.eval()
@@ -467,26 +477,26 @@ def _starts(n_steps: int, length: int) -> list[int]:
     return [round(place) for place in np.linspace(0, max(0, n_steps - length), n_pieces)]
 
 
-def _changes(kind: Any, **sizes: Any) -> SoundChanges | FaceChanges:
+def _changes(kind: Any, **sizes: Any) -> AudioAugmentation | FaceAugmentation:
     """Make again what changed the training batches of a saved recognizer."""
-    from emolab.examples import FaceChanges, SoundChanges
+    from emolab.examples import AudioAugmentation, FaceAugmentation
 
-    kinds: dict[str, Any] = {"SoundChanges": SoundChanges, "FaceChanges": FaceChanges}
+    kinds: dict[str, Any] = {"AudioAugmentation": AudioAugmentation, "FaceAugmentation": FaceAugmentation}
     sizes = {name: tuple(value) if isinstance(value, list) else value for name, value in sizes.items()}
     return kinds[kind](**sizes)
 
 
-def _save_fronts(fronts: Sequence[Front], folder: Path) -> list[dict[str, Any]]:
-    for front in fronts:
-        front.save_files(folder)
-    return [front.state() for front in fronts]
+def _save_features(features: Sequence[FeatureExtractor], folder: Path) -> list[dict[str, Any]]:
+    for extractor in features:
+        extractor.save_files(folder)
+    return [extractor.state() for extractor in features]
 
 
-def _load_fronts(states: Sequence[Mapping[str, Any]], folder: Path) -> list[Front]:
-    fronts = [front_from_state(state) for state in states]
-    for front in fronts:
-        front.load_files(folder)
-    return fronts
+def _load_features(states: Sequence[Mapping[str, Any]], folder: Path) -> list[FeatureExtractor]:
+    features = [extractor_from_state(state) for state in states]
+    for extractor in features:
+        extractor.load_files(folder)
+    return features
 
 
 def _filled(spec: Mapping[str, Any], sizes: Sequence[Mapping[str, Any]], common: Mapping[str, int]) -> dict[str, Any]:

@@ -59,7 +59,7 @@ def corpus_places(name: str) -> list[Path]:
 
 
 @contextmanager
-def written_whole(target: Path) -> Iterator[Path]:
+def atomic_write(target: Path) -> Iterator[Path]:
     """Give a path beside `target` to write a file or folder to; it takes `target`'s place only when all went well.
 
     Whatever happens, a reader finds the old content or the whole new one (of a folder that is replaced, for a moment

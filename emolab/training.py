@@ -25,7 +25,7 @@ from torch.utils.data import DataLoader
 
 from emolab.examples import Examples, LengthBuckets
 from emolab.progress import progress as progressed
-from emolab.storage import written_whole
+from emolab.storage import atomic_write
 
 with warnings.catch_warnings():  # in a notebook its progress bars, unused here, would ask for ipywidgets
     warnings.filterwarnings("ignore", "IProgress not found")
@@ -282,7 +282,7 @@ class _Checkpoint:
         }
         content = io.BytesIO()
         torch.save(state, content)  # which would not tell a full disk from a broken one
-        with written_whole(self.folder / CHECKPOINT) as part:
+        with atomic_write(self.folder / CHECKPOINT) as part:
             part.write_bytes(content.getbuffer())
 
     def load(self) -> History:

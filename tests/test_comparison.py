@@ -14,10 +14,10 @@ from emolab.comparison import (
     costs,
     holm,
     markdown,
-    neighbours,
-    neighbours_table,
     pairs,
     pairs_table,
+    pairwise_comparisons,
+    pairwise_comparisons_table,
     qualities,
     size_class,
     sizes_table,
@@ -148,7 +148,7 @@ def test_neighbours_tests_each_against_the_next_larger_of_the_same_modalities() 
     put("audio/light", 30, parameters=10)
     put("text/light", 50, parameters=15, modalities=("text",))
     put("audio/full", 50, parameters=15, preset="full")
-    table = neighbours(read_entries("sample"))
+    table = pairwise_comparisons(read_entries("sample"))
     assert table[["smaller", "larger"]].to_numpy().tolist() == [
         ["audio/light", "audio/small"],
         ["audio/small", "audio/large"],
@@ -159,23 +159,23 @@ def test_neighbours_tests_each_against_the_next_larger_of_the_same_modalities() 
     assert table["p (Holm)"].tolist() == [pytest.approx(2 * exact), 1]
     assert table["shown"].tolist() == ["larger is better", "no difference"]
     assert table["Δ UA"].iloc[0].startswith("+0.450 [+0.")
-    by_flops = neighbours(read_entries("sample"), cost="flops")
+    by_flops = pairwise_comparisons(read_entries("sample"), cost="flops")
     assert (len(by_flops), len(by_flops.attrs["left_out"])) == (1, 3)
 
 
 def test_neighbours_can_find_the_smaller_one_better() -> None:
     put("audio/light", 58, parameters=10)
     put("audio/small", 30, parameters=20)
-    assert neighbours(read_entries("sample"))["shown"].tolist() == ["smaller is better"]
+    assert pairwise_comparisons(read_entries("sample"))["shown"].tolist() == ["smaller is better"]
 
 
 def test_neighbours_table_lists_what_keeps_no_answers() -> None:
-    assert neighbours_table("sample") == "No two neighbours on sample have answers in the ledger yet."
+    assert pairwise_comparisons_table("sample") == "No two neighbours on sample have answers in the ledger yet."
     put("audio/old", answers=False)
     put("audio/light", 30)
-    assert "left out until measured again: audio/old." in neighbours_table("sample")
+    assert "left out until measured again: audio/old." in pairwise_comparisons_table("sample")
     put("audio/small", 57, parameters=20, stand_in=True)
-    written = neighbours_table("sample")
+    written = pairwise_comparisons_table("sample")
     assert "| audio | audio/light | audio/small (stand-in) | +0.4" in written
     assert "Pairs tested: 1; after Holm's correction" in written
     assert written.endswith("left out until measured again: audio/old.")

@@ -4,7 +4,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from emolab.examples import Examples, FaceChanges, LengthBuckets, SoundChanges, pad
+from emolab.examples import AudioAugmentation, Examples, FaceAugmentation, LengthBuckets, pad
 
 
 def ragged(*lengths: int) -> list[np.ndarray]:
@@ -59,7 +59,7 @@ def test_length_buckets_waste_little_and_mix_anew_each_epoch() -> None:
 
 def test_sound_changes_hide_no_more_than_they_may_and_repeat_for_a_seed() -> None:
     sound, lengths = torch.ones(50, 80, 20), torch.full((50,), 80)
-    change = SoundChanges(n_stretches=1, max_stretch=10, n_bands=1, max_bands=3)
+    change = AudioAugmentation(n_stretches=1, max_stretch=10, n_bands=1, max_bands=3)
     changed, same_lengths = change((sound, lengths), torch.Generator().manual_seed(1))
     hidden_frames = (changed == 0).all(dim=2).sum(dim=1)
     hidden_bands = (changed == 0).all(dim=1).sum(dim=1)
@@ -72,11 +72,11 @@ def test_sound_changes_hide_no_more_than_they_may_and_repeat_for_a_seed() -> Non
 
 def test_sound_changes_shift_bands_and_tempo() -> None:
     ramp = torch.arange(20.0).expand(4, 81, 20) + 1
-    shifted, _ = SoundChanges(max_shift=2)((ramp, torch.full((4,), 81)), torch.Generator().manual_seed(2))
+    shifted, _ = AudioAugmentation(max_shift=2)((ramp, torch.full((4,), 81)), torch.Generator().manual_seed(2))
     moved = shifted[:, 0, 10] - ramp[:, 0, 10]
     assert moved.abs().max() <= 2
     assert moved.any()
-    quick = SoundChanges(max_tempo=0.2)
+    quick = AudioAugmentation(max_tempo=0.2)
     sound, lengths, words = quick((ramp, torch.tensor([81, 40, 9, 1]), torch.ones(4)), torch.Generator().manual_seed(2))
     assert sound.shape[1] == lengths.max() != 81
     assert abs(lengths[1] / lengths[0] - 40 / 81) < 0.02
@@ -86,7 +86,7 @@ def test_sound_changes_shift_bands_and_tempo() -> None:
 
 def test_sound_changes_move_sound_in_time_and_keep_its_edges() -> None:
     steps = torch.arange(30.0)[None, :, None].expand(40, 30, 2)
-    moved, lengths = SoundChanges(max_delay=5)((steps, torch.full((40,), 20)), torch.Generator().manual_seed(3))
+    moved, lengths = AudioAugmentation(max_delay=5)((steps, torch.full((40,), 20)), torch.Generator().manual_seed(3))
     shifts = (moved[:, 10, 0] - steps[:, 10, 0]).unique()
     assert shifts.abs().max() == 5
     assert len(shifts) > 5
@@ -104,7 +104,7 @@ def levels(sound: torch.Tensor) -> torch.Tensor:
 
 def test_gain_moves_all_bands_of_an_utterance_by_the_same_decibels() -> None:
     sound = torch.randn(30, 12, 16, generator=torch.Generator().manual_seed(4))
-    change = SoundChanges(max_gain_db=6).on_scale(*BANDS)
+    change = AudioAugmentation(max_gain_db=6).on_scale(*BANDS)
     louder, _ = change((sound, torch.full((30,), 12)), torch.Generator().manual_seed(5))
     gain = levels(louder) - levels(sound)
     assert torch.allclose(gain, gain[:, :1, :1].expand_as(gain), atol=1e-4)
@@ -114,7 +114,7 @@ def test_gain_moves_all_bands_of_an_utterance_by_the_same_decibels() -> None:
 @pytest.mark.parametrize("field", ["noise_db", "other_db"])
 def test_what_is_mixed_in_has_the_level_that_is_asked_for(field: str) -> None:
     sound = torch.randn(200, 50, 16, generator=torch.Generator().manual_seed(6))
-    change = SoundChanges(**{field: -5.0}).on_scale(*BANDS)
+    change = AudioAugmentation(**{field: -5.0}).on_scale(*BANDS)
     mixed, _ = change((sound, torch.full((200,), 50)), torch.Generator().manual_seed(7))
     before, after = (10 ** (levels(x) / 10) for x in (sound, mixed))
     added = 10 * ((after - before).mean(dim=(1, 2)) / before.mean(dim=(1, 2))).log10()
@@ -123,7 +123,7 @@ def test_what_is_mixed_in_has_the_level_that_is_asked_for(field: str) -> None:
 
 def test_levels_without_a_scale_are_refused() -> None:
     with pytest.raises(ValueError, match=r"levels of 0 bands for sound of 16.*on_scale"):
-        SoundChanges(noise_db=-10.0)((torch.zeros(2, 3, 16), torch.tensor([3, 2])), torch.Generator())
+        AudioAugmentation(noise_db=-10.0)((torch.zeros(2, 3, 16), torch.tensor([3, 2])), torch.Generator())
 
 
 def clips(n: int, n_frames: int, size: int) -> torch.Tensor:
@@ -133,7 +133,7 @@ def clips(n: int, n_frames: int, size: int) -> torch.Tensor:
 def test_face_changes_are_the_same_for_all_frames_and_stay_pictures() -> None:
     still = clips(8, 1, 12).expand(-1, 4, -1, -1, -1)
     lengths = torch.tensor([4, 3] * 4)
-    change = FaceChanges(max_light=0.3, max_shift=2)
+    change = FaceAugmentation(max_light=0.3, max_shift=2)
     changed, left = change((still, lengths), torch.Generator().manual_seed(1))
     assert changed.dtype == torch.uint8
     assert left is lengths
@@ -141,9 +141,9 @@ def test_face_changes_are_the_same_for_all_frames_and_stay_pictures() -> None:
     assert (changed != still).any(dim=(1, 2, 3, 4)).all()
     again, _ = change((still, lengths), torch.Generator().manual_seed(1))
     assert (changed == again).all()
-    nothing, _ = FaceChanges(mirror=False, max_light=0, max_shift=0)((still, lengths), torch.Generator())
+    nothing, _ = FaceAugmentation(mirror=False, max_light=0, max_shift=0)((still, lengths), torch.Generator())
     assert (nothing == still).all()
-    mirrored, _ = FaceChanges(max_light=0, max_shift=0)((still, lengths), torch.Generator().manual_seed(1))
+    mirrored, _ = FaceAugmentation(max_light=0, max_shift=0)((still, lengths), torch.Generator().manual_seed(1))
     turned = (mirrored == still.flip(3)).all(dim=(1, 2, 3, 4))
     assert 0 < turned.sum() < 8
     assert (turned | (mirrored == still).all(dim=(1, 2, 3, 4))).all()
@@ -157,7 +157,7 @@ def test_pictures_are_padded_as_bytes() -> None:
 
 
 def test_what_is_missing_stays_missing_and_one_of_several_modalities_may_be() -> None:
-    change = SoundChanges(n_stretches=1, max_tempo=0.2, max_delay=3, max_shift=1, noise_db=-5, other_db=-5)
+    change = AudioAugmentation(n_stretches=1, max_tempo=0.2, max_delay=3, max_shift=1, noise_db=-5, other_db=-5)
     sound = torch.randn(4, 30, 16) * torch.tensor([1.0, 0.0, 1.0, 1.0])[:, None, None]
     inputs = (sound, torch.tensor([30, 0, 20, 10]))
     changed, lengths = change.on_scale(*BANDS)(inputs, torch.Generator().manual_seed(8))

@@ -22,7 +22,7 @@ from matplotlib.text import Text
 
 from emolab import heat
 from emolab.corpora.corpus import Corpus
-from emolab.explain.explanation import Explained, Explanation
+from emolab.explain.explanation import Attribution, Explanation
 from tests.test_plots import COLOUR_BLIND, lab
 
 TEXTS = {"u0": "Oh no, it broke.", "u1": "I am glad about this.", "u2": "No."}
@@ -39,20 +39,20 @@ def facts(ax: Axes) -> str:
     return " ".join(text.get_text() for text in ax.texts if text.get_gid() == "facts").replace("\n", " ")
 
 
-def of_text(key: str, text: str, values: Any = None) -> Explained:
+def of_text(key: str, text: str, values: Any = None) -> Attribution:
     names = tuple(text.split())
     values = np.linspace(-1, 1, len(names)) if values is None else np.asarray(values, float)
-    return Explained(key, "sad", names, values, np.full((len(names), 2), np.nan), logit=1.5, reference=0.0)
+    return Attribution(key, "sad", names, values, np.full((len(names), 2), np.nan), logit=1.5, reference=0.0)
 
 
-def of_sound(values: Any, **fields: Any) -> Explained:
+def of_sound(values: Any, **fields: Any) -> Attribution:
     starts = np.arange(len(values)) / 10
     names = tuple(f"{start:.1f} s" for start in starts)
     spans = fields.pop("spans", np.column_stack([starts, starts + 0.1]))
-    return Explained("u0", "sad", names, np.asarray(values, float), spans, **fields)
+    return Attribution("u0", "sad", names, np.asarray(values, float), spans, **fields)
 
 
-def explanation(*items: Explained, **fields: Any) -> Explanation:
+def explanation(*items: Attribution, **fields: Any) -> Explanation:
     return Explanation("text/toy", "occlusion", "text", "padding", items, **fields)
 
 
@@ -266,7 +266,7 @@ def of_modalities(*rows: tuple[float, ...]) -> Explanation:
     names = ("audio", "text", "video")
     empty = np.full((3, 2), np.nan)
     items = [
-        Explained(f"u{k}", "sad", names[: len(row)], np.array(row), empty[: len(row)]) for k, row in enumerate(rows)
+        Attribution(f"u{k}", "sad", names[: len(row)], np.array(row), empty[: len(row)]) for k, row in enumerate(rows)
     ]
     return Explanation("late/toy", "shapley", "modality", "prior", tuple(items))
 

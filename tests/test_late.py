@@ -32,10 +32,12 @@ def corpus_of(targets: Sequence[int] | NDArray[np.int64], prefix: str = "u") -> 
     return Corpus.from_rows("by-hand", rows, emotions=EMOTIONS, root=Path())
 
 
-def said_by(skill: float, sharpness: float = 1.0, *, seed: int, targets: NDArray[np.int64] = TRUTH) -> pd.DataFrame:
+def said_by(
+    skill: float, inverse_temperature: float = 1.0, *, seed: int, targets: NDArray[np.int64] = TRUTH
+) -> pd.DataFrame:
     """Simulate a judge: logits of noise, and of `skill` at the truth; its posteriors are right at sharpness 1."""
     noise = np.random.default_rng(seed).normal(size=(len(targets), 3))
-    logits = sharpness * (skill * noise + skill**2 * np.eye(3)[targets])
+    logits = inverse_temperature * (skill * noise + skill**2 * np.eye(3)[targets])
     values = np.exp(logits - logits.max(axis=1, keepdims=True))
     names = [f"u{n}" for n in range(len(targets))]
     return pd.DataFrame(values / values.sum(axis=1, keepdims=True), index=names, columns=list(EMOTIONS))
@@ -79,7 +81,7 @@ def test_join_stacks_centred_logarithms_by_a_linear_model() -> None:
 def test_join_softens_a_member_by_its_sharpness_before_anything_else() -> None:
     soft = np.sqrt(SURE) / np.sqrt(SURE).sum()
     expected = [round(float(p), 4) for p in (soft + TORN) / 2]
-    assert answers(fused("weighted", sharpness=[0.5, 1.0]), SURE, TORN) == expected
+    assert answers(fused("weighted", inverse_temperature=[0.5, 1.0]), SURE, TORN) == expected
 
 
 def test_join_lets_nobody_forbid_an_emotion() -> None:
@@ -116,16 +118,16 @@ def test_join_says_what_is_missing() -> None:
 @given(
     how=st.sampled_from(HOWS),
     logits=st.lists(st.lists(st.floats(-30, 30), min_size=6, max_size=6), min_size=1, max_size=5),
-    sharpness=st.lists(st.floats(0.01, 100), min_size=2, max_size=2),
+    inverse_temperature=st.lists(st.floats(0.01, 100), min_size=2, max_size=2),
     silent=st.integers(-1, 1),
 )
-def test_join_returns_probabilities(how: How, logits: Any, sharpness: list[float], silent: int) -> None:
+def test_join_returns_probabilities(how: How, logits: Any, inverse_temperature: list[float], silent: int) -> None:
     values = np.exp(np.array(logits).reshape(-1, 2, 3).swapaxes(0, 1))
     said = values / values.sum(axis=2, keepdims=True)
     if silent >= 0:
         said[silent, 0] = np.nan
     stack = {"coef": np.random.default_rng(0).normal(size=(3, 6)), "intercept": np.zeros(3)}
-    joined = fused(how, sharpness=sharpness, stack=stack).join(said)
+    joined = fused(how, inverse_temperature=inverse_temperature, stack=stack).join(said)
     assert (joined >= 0).all()
     np.testing.assert_allclose(joined.sum(axis=1), 1)
 
@@ -157,8 +159,8 @@ def test_likeliest_weights_do_not_punish_a_member_that_judges_less_often() -> No
     there = ~np.isnan(true)
 
     def likelihood(weights: NDArray[np.float64]) -> float:
-        held = weights[:, None] * there
-        return float(np.log(np.nansum(held * np.nan_to_num(true), axis=0) / held.sum(axis=0)).sum())
+        in_memory = weights[:, None] * there
+        return float(np.log(np.nansum(in_memory * np.nan_to_num(true), axis=0) / in_memory.sum(axis=0)).sum())
 
     weights = likeliest_weights(said, TRUTH)
     others = [*np.random.default_rng(0).dirichlet([1, 1, 1], size=500), whole]
@@ -171,14 +173,14 @@ def test_likeliest_weights_of_members_that_never_judge_together_are_even() -> No
     np.testing.assert_allclose(likeliest_weights(said, TRUTH), [0.5, 0.5])
 
 
-@pytest.mark.parametrize("sharpness", [0.3, 1.0, 4.0])
-def test_fit_finds_how_sure_a_member_may_be(sharpness: float) -> None:
+@pytest.mark.parametrize("inverse_temperature", [0.3, 1.0, 4.0])
+def test_fit_finds_how_sure_a_member_may_be(inverse_temperature: float) -> None:
     targets = np.random.default_rng(1).integers(0, 3, size=4_000)
-    member = Posteriors("one", said_by(1.5, sharpness, seed=0, targets=targets))
+    member = Posteriors("one", said_by(1.5, inverse_temperature, seed=0, targets=targets))
     fusion = LateFusion("calibrated", [member], calibrated=True)
     part = corpus_of(targets)
     fusion.fit(part, part)
-    assert fusion.sharpness[0] == pytest.approx(1 / sharpness, rel=0.1)
+    assert fusion.inverse_temperature[0] == pytest.approx(1 / inverse_temperature, rel=0.1)
     assert evaluate(fusion, part).metrics["ece"].value < 0.03
 
 
@@ -192,15 +194,15 @@ def test_fit_silences_a_member_that_knows_nothing(how: How) -> None:
     alone.fit(part, part)
     lost = evaluate(alone, part).metrics["wa"].value - evaluate(fusion, part).metrics["wa"].value
     assert lost < 0.02
-    assert fusion.sharpness[1] < 0.2 < fusion.sharpness[0]
+    assert fusion.inverse_temperature[1] < 0.2 < fusion.inverse_temperature[0]
 
 
 class Rote(Recognizer):
     """Learns by heart: nearly certain of the utterances that it has seen, without an idea of all others."""
 
-    def __init__(self, name: str = "rote", *, all_parts: bool = True) -> None:
+    def __init__(self, name: str = "rote", *, train_on_validation: bool = True) -> None:
         super().__init__(name, ["text"])
-        self.all_parts = all_parts
+        self.train_on_validation = train_on_validation
         self.fits: list[set[str]] = []
         self.known: dict[str, int] = {}
 
@@ -247,7 +249,7 @@ def test_fit_judges_members_by_a_part_that_they_did_not_learn(how: How, nested: 
     fusion.fit(train, valid)
     learned = {*train.table["utterance_id"]}
     assert rote.fits == [learned, learned | {*valid.table["utterance_id"]}]
-    assert rote.all_parts
+    assert rote.train_on_validation
     if how == "weighted":
         assert fusion.weights[1] > 0.95
     else:
@@ -266,7 +268,7 @@ def test_fit_gives_back_what_it_held_back_when_a_member_fails() -> None:
     fusion = LateFusion("broken", [rote, stranger], "weighted")
     with pytest.raises(ValueError, match="expected the same emotions"):
         fusion.fit(*parts())
-    assert rote.all_parts
+    assert rote.train_on_validation
     assert fusion.emotions == ()
 
 
@@ -281,7 +283,7 @@ def test_fit_depends_on_the_validation_part_alone(how: How) -> None:
         first.loc[there] = tables[0].loc[there]
         fusion = LateFusion("one", [Posteriors("a", first), Posteriors("b", tables[1])], how, calibrated=True)
         fusion.fit(train, valid)
-        chosen.append((fusion.sharpness, fusion.weights, fusion.stack.get("coef", np.zeros(1))))
+        chosen.append((fusion.inverse_temperature, fusion.weights, fusion.stack.get("coef", np.zeros(1))))
     for once, again in zip(*chosen, strict=True):
         np.testing.assert_allclose(once, again)
 

@@ -11,7 +11,7 @@ import soundfile
 from hypothesis import given
 from hypothesis import strategies as st
 
-from emolab.media import SAMPLE_RATE, Held, audio_seconds, read_audio, read_frames
+from emolab.media import SAMPLE_RATE, InMemoryMedia, audio_seconds, read_audio, read_frames
 
 THREE_PARTS = r"(cannot be read: |is empty, 0 bytes).*[Ee]xpected.*(Copy|copy|leave)"
 FPS = 10
@@ -94,8 +94,8 @@ def test_read_audio_averages_channels(tmp_path: Path) -> None:
 
 def test_read_audio_takes_sound_that_is_held_in_memory() -> None:
     wave = tone(SAMPLE_RATE).astype(np.float32)
-    assert read_audio(Held(wave)) is wave
-    slower = read_audio(Held(wave), sample_rate=8_000)
+    assert read_audio(InMemoryMedia(wave)) is wave
+    slower = read_audio(InMemoryMedia(wave), sample_rate=8_000)
     assert len(slower) == len(wave) // 2
     np.testing.assert_allclose(slower[500:-500], wave[::2][500:-500], atol=0.01)
 

@@ -339,7 +339,7 @@ def ledger_rows(**changes: list) -> pd.DataFrame:
 
 
 def test_frontier_draws_what_nothing_beats_that_is_as_cheap() -> None:
-    ax = plots.frontier(ledger_rows())
+    ax = plots.pareto_front(ledger_rows())
     (line,) = line_label(ax, "frontier")
     assert line.get_xydata().tolist() == [[10, 0.5], [1_000, 0.65], [90_000, 0.7], [90_000, 0.7]]
     assert (ax.get_xscale(), ax.get_xlabel()) == ("log", "parameters, logarithmic")
@@ -349,7 +349,7 @@ def test_frontier_draws_what_nothing_beats_that_is_as_cheap() -> None:
 
 
 def test_frontier_tells_size_classes_apart_and_hollows_stand_ins() -> None:
-    ax = plots.frontier(ledger_rows())
+    ax = plots.pareto_front(ledger_rows())
     assert legend(ax) == ["frontier", "chance", "light", "small", "large, stand-in"]
     dots = {name: line_label(ax, name)[0] for name in legend(ax)[2:]}
     colours = [to_hex(each.get_edgecolor()[0]) for each in dots.values()]
@@ -362,7 +362,7 @@ def test_frontier_tells_size_classes_apart_and_hollows_stand_ins() -> None:
 
 def test_frontier_names_every_dot_where_there_is_room() -> None:
     crowded = pd.concat([ledger_rows(weighted_f1=list(0.3 + 0.1 * k + np.arange(4) / 40)) for k in range(5)])
-    ax = plots.frontier(crowded)
+    ax = plots.pareto_front(crowded)
     names = [text for text in ax.texts if text.get_text().startswith("audio/")]
     left_out = re.findall(r"no room for (\d+) names", facts(ax))
     assert len(names) == 20 - int(left_out[0] if left_out else 0) >= 15
@@ -371,14 +371,14 @@ def test_frontier_names_every_dot_where_there_is_room() -> None:
 
 
 def test_frontier_counts_what_lacks_the_cost_and_wants_rows_of_one_kind() -> None:
-    assert "1 without million multiply-adds left out" in facts(plots.frontier(ledger_rows(), cost="flops"))
+    assert "1 without million multiply-adds left out" in facts(plots.pareto_front(ledger_rows(), cost="flops"))
     with pytest.raises(ValueError, match=r"0 of 4 rows with disk_mb.*expected some, of one\. Take read_ledger"):
-        plots.frontier(ledger_rows(), cost="disk_mb")
+        plots.pareto_front(ledger_rows(), cost="disk_mb")
     with pytest.raises(ValueError, match="4 of 4 rows with parameters, of 2 corpora"):
-        plots.frontier(ledger_rows().assign(protocol=["p", "p", "p", "other"]))
+        plots.pareto_front(ledger_rows().assign(protocol=["p", "p", "p", "other"]))
     for cost, quality in (("throughput", "ua"), ("parameters", "ece")):
         with pytest.raises(ValueError, match=rf"cost '{cost}', quality '{quality}'; expected .* Name others"):
-            plots.frontier(ledger_rows(), cost=cost, quality=quality)
+            plots.pareto_front(ledger_rows(), cost=cost, quality=quality)
 
 
 def test_curves_mark_the_best_epoch() -> None:

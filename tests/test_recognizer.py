@@ -12,11 +12,11 @@ import numpy as np
 import pandas as pd
 import pytest
 import soundfile
+from emolab.features.extractor import FeatureExtractor, SoundFrames, SoundVector, Tfidf, Tokens, extractor_from_state
 
 from emolab import recipes
 from emolab.corpora import Corpus
-from emolab.examples import SoundChanges
-from emolab.features.front import Front, SoundFrames, SoundVector, WordCounts, WordTokens, front_from_state
+from emolab.examples import AudioAugmentation
 from emolab.late import HOWS, How, LateFusion, Posteriors
 from emolab.recipes import RECIPES, fit_or_load, kept_in, recipe
 from emolab.recognizer import CARD, UNLIKELY, LightRecognizer, NetworkRecognizer, Recognizer, _starts, softmax
@@ -55,9 +55,9 @@ def fold(tmp_path_factory: pytest.TempPathFactory) -> Fold:
 TINY_CNN_BILSTM = {"kind": "cnn-bilstm", "channels": (4, 4), "strides": (2, 2), "n_hidden": 4, "n_dense": 8}
 
 
-def tiny_network(front: Front | None = None, **spec: object) -> NetworkRecognizer:
-    front = front or SoundFrames("log-mel", n_mels=16)
-    return NetworkRecognizer("audio/tiny", [front], spec or TINY_CNN_BILSTM, QUICK, seed=1)
+def tiny_network(extractor: FeatureExtractor | None = None, **spec: object) -> NetworkRecognizer:
+    extractor = extractor or SoundFrames("log-mel", n_mels=16)
+    return NetworkRecognizer("audio/tiny", [extractor], spec or TINY_CNN_BILSTM, QUICK, seed=1)
 
 
 def tiny_listener(**how: Any) -> NetworkRecognizer:
@@ -66,32 +66,32 @@ def tiny_listener(**how: Any) -> NetworkRecognizer:
 
 def tiny_reader() -> NetworkRecognizer:
     spec = {"kind": "word-lstm", "n_embedding": 16, "n_hidden": 8, "n_dense": 8}
-    return NetworkRecognizer("text/tiny", [WordTokens(min_count=1)], spec, QUICK, seed=1)
+    return NetworkRecognizer("text/tiny", [Tokens(min_count=1)], spec, QUICK, seed=1)
 
 
 def tiny_fusion(**how: object) -> NetworkRecognizer:
     encoders = [tiny_network().spec, tiny_reader().spec]
-    fronts: list[Front] = [SoundFrames("mfcc", n_mfcc=8), WordTokens(min_count=1)]
-    return NetworkRecognizer("fusion/tiny", fronts, {"kind": "fusion", "encoders": encoders, **how}, QUICK, seed=1)
+    features: list[FeatureExtractor] = [SoundFrames("mfcc", n_mfcc=8), Tokens(min_count=1)]
+    return NetworkRecognizer("fusion/tiny", features, {"kind": "fusion", "encoders": encoders, **how}, QUICK, seed=1)
 
 
 def tiny_late_fusion(how: How = "mean", **options: Any) -> LateFusion:
     return LateFusion("fusion/late/tiny", [tiny_network(), tiny_reader()], how, **options)
 
 
-def light(*fronts: Front) -> LightRecognizer:
+def light(*features: FeatureExtractor) -> LightRecognizer:
     from emolab.models.light import logistic_regression
 
-    return LightRecognizer("light/tiny", fronts, lambda: [logistic_regression(1, c=1.0, scale=False)])
+    return LightRecognizer("light/tiny", features, lambda: [logistic_regression(1, c=1.0, scale=False)])
 
 
 KINDS = {
     "light audio": lambda: light(SoundVector("classical8")),
-    "light text": lambda: light(WordCounts(min_count=1)),
-    "light characters": lambda: light(WordCounts(min_count=1), WordCounts(min_count=1, characters=(2, 3))),
-    "light early": lambda: light(SoundVector("functionals"), WordCounts(min_count=1)),
+    "light text": lambda: light(Tfidf(min_count=1)),
+    "light characters": lambda: light(Tfidf(min_count=1), Tfidf(min_count=1, characters=(2, 3))),
+    "light early": lambda: light(SoundVector("functionals"), Tfidf(min_count=1)),
     "network audio": tiny_network,
-    "network chroma": partial(tiny_network, front=SoundFrames("chroma", hop_s=0.02)),
+    "network chroma": partial(tiny_network, extractor=SoundFrames("chroma", hop_s=0.02)),
     "network 2-D": partial(tiny_network, kind="cnn-2d", channels=(4, 8), n_dense=8, dropout=0.0),
     "network LSTM": partial(tiny_network, kind="lstm", n_hidden=8, n_dense=8, dropout=0.0),
     "network audio in segments": lambda: tiny_listener(segment_s=0.3),
@@ -118,8 +118,8 @@ def test_every_kind_learns_saves_and_loads(kind: str, fold: Fold, tmp_path: Path
     assert loaded.history == recognizer.history
 
 
-def of_model(make: Any, *front: Front) -> LightRecognizer:
-    return LightRecognizer("light/tiny", front, lambda: [make(1)])
+def of_model(make: Any, *extractor: FeatureExtractor) -> LightRecognizer:
+    return LightRecognizer("light/tiny", extractor, lambda: [make(1)])
 
 
 def judges() -> dict[str, Any]:
@@ -129,8 +129,8 @@ def judges() -> dict[str, Any]:
     return {
         "discriminant": lambda: of_model(models.discriminant, voice),
         "logistic regression, scaled": lambda: of_model(models.logistic_regression, voice),
-        "forest": lambda: of_model(models.random_forest, WordCounts(min_count=1)),
-        "linear svm": lambda: of_model(models.linear_svm, WordCounts(min_count=1)),
+        "forest": lambda: of_model(models.random_forest, Tfidf(min_count=1)),
+        "linear svm": lambda: of_model(models.linear_svm, Tfidf(min_count=1)),
         "svm of kernels": lambda: of_model(models.svm, voice),
         "svm of steps": lambda: of_model(models.svm_of_steps, voice),
         **{kind: KINDS[kind] for kind in ("light text", "network audio", "network audio in segments", "hybrid fusion")},
@@ -187,20 +187,20 @@ def test_fit_is_repeatable_and_leaves_no_trace_of_the_test_part(fold: Fold) -> N
 
 
 def test_fronts_learn_from_training_only(fold: Fold) -> None:
-    front = WordCounts(min_count=1)
-    front.fit(fold.train.select(fold.train.table["emotion"] == "sad"))
-    assert "furious" not in front.terms
-    assert front.transform(fold.test).shape == (16, len(front.terms))
-    again = front_from_state(json.loads(json.dumps(front.state())))
-    assert (again.transform(fold.test) != front.transform(fold.test)).nnz == 0
+    extractor = Tfidf(min_count=1)
+    extractor.fit(fold.train.select(fold.train.table["emotion"] == "sad"))
+    assert "furious" not in extractor.terms
+    assert extractor.transform(fold.test).shape == (16, len(extractor.terms))
+    again = extractor_from_state(json.loads(json.dumps(extractor.state())))
+    assert (again.transform(fold.test) != extractor.transform(fold.test)).nnz == 0
 
 
-@pytest.mark.parametrize("front", [WordCounts, WordTokens])
-def test_fronts_say_when_no_word_comes_twice(front: type[Front], fold: Fold) -> None:
+@pytest.mark.parametrize("extractor", [Tfidf, Tokens])
+def test_fronts_say_when_no_word_comes_twice(extractor: type[FeatureExtractor], fold: Fold) -> None:
     texts = [f"word{number}" for number in range(16)]
     strange = replace(fold.train, table=fold.train.table.assign(text=pd.array(texts, dtype="string")))
     with pytest.raises(ValueError, match=r"expected at least one. Give more training texts, or lower min_count"):
-        front().fit(strange)
+        extractor().fit(strange)
 
 
 def test_fit_names_what_is_missing(fold: Fold) -> None:
@@ -233,7 +233,7 @@ def test_an_interrupted_fit_leaves_an_unfitted_recognizer(fold: Fold, monkeypatc
 
 
 def test_save_replaces_nothing_but_recognizers(fold: Fold, tmp_path: Path) -> None:
-    recognizer = light(WordCounts(min_count=1))
+    recognizer = light(Tfidf(min_count=1))
     recognizer.fit(fold.train, fold.valid)
     (tmp_path / "thesis.txt").write_text("precious")
     for place in (tmp_path, tmp_path / "thesis.txt"):
@@ -356,15 +356,15 @@ def test_softmax_by_hand() -> None:
 
 
 def test_characters_see_a_spelling_that_words_have_never_met(fold: Fold) -> None:
-    front = WordCounts(min_count=1, characters=(2, 3))
-    front.fit(fold.train)
-    assert "'fur'" in front.feature_names
-    assert "' fu'" in front.feature_names  # a blank marks where a word begins
-    again = front_from_state(json.loads(json.dumps(front.state())))
+    extractor = Tfidf(min_count=1, characters=(2, 3))
+    extractor.fit(fold.train)
+    assert "'fur'" in extractor.feature_names
+    assert "' fu'" in extractor.feature_names  # a blank marks where a word begins
+    again = extractor_from_state(json.loads(json.dumps(extractor.state())))
     shouted = replace(fold.test, table=fold.test.table.assign(text=pd.array(["FURIOUSSS!!"] * 16, dtype="string")))
-    assert (again.transform(shouted) != front.transform(shouted)).nnz == 0
-    assert front.transform(shouted).nnz > 0
-    plain = WordCounts(min_count=1)
+    assert (again.transform(shouted) != extractor.transform(shouted)).nnz == 0
+    assert extractor.transform(shouted).nnz > 0
+    plain = Tfidf(min_count=1)
     plain.fit(fold.train)
     assert plain.transform(shouted).nnz == 0
 
@@ -374,11 +374,11 @@ def test_word_vectors_of_a_file_are_where_training_starts(frozen: bool, fold: Fo
     path = tmp_path / "tiny.txt"
     path.write_text("furious 1 0 0\ngloomy 0 1 0\nwe 0 0 1\nzebra 5 5 5\n")
     recognizer = tiny_reader()
-    recognizer.fronts = [WordTokens(min_count=1, weights=path, frozen=frozen)]
+    recognizer.features = [Tokens(min_count=1, weights=path, frozen=frozen)]
     recognizer.fit(fold.train, fold.valid)
     assert recognizer.predict(fold.test) == fold.test.table["emotion"].tolist()
     assert recognizer.pretrained == "tiny.txt"
-    place = recognizer.fronts[0].vocabulary.encode("furious")  # type: ignore[attr-defined]
+    place = recognizer.features[0].vocabulary.encode("furious")  # type: ignore[attr-defined]
     vector = recognizer.network.embedding.weight[place].tolist()
     assert (vector == [[1, 0, 0]]) == frozen  # 3 numbers in either case, as in the file
     path.unlink()  # what is saved needs it no longer
@@ -392,10 +392,10 @@ def test_word_vectors_of_a_file_are_where_training_starts(frozen: bool, fold: Fo
 def test_fusion_starts_its_reader_from_word_vectors_too(fold: Fold, tmp_path: Path) -> None:
     (tmp_path / "tiny.txt").write_text("furious 1 0 0\ngloomy 0 1 0\n")
     fusion = tiny_fusion()
-    fusion.fronts[1] = WordTokens(min_count=1, weights=tmp_path / "tiny.txt", frozen=True)
+    fusion.features[1] = Tokens(min_count=1, weights=tmp_path / "tiny.txt", frozen=True)
     fusion.config = replace(QUICK, n_epochs=1)
     fusion.fit(fold.train, fold.valid)
-    place = fusion.fronts[1].vocabulary.encode("gloomy")  # type: ignore[attr-defined]
+    place = fusion.features[1].vocabulary.encode("gloomy")  # type: ignore[attr-defined]
     assert fusion.network.encoders[1].embedding.weight[place].tolist() == [[0, 1, 0]]
 
 
@@ -421,40 +421,43 @@ def test_segments_cover_an_utterance_and_their_logits_are_averaged(fold: Fold) -
 
 
 def test_gain_and_noise_know_the_scale_of_the_bands(fold: Fold, tmp_path: Path) -> None:
-    recognizer = tiny_listener(augment=SoundChanges(max_gain_db=3, noise_db=-15, other_db=-20))
+    recognizer = tiny_listener(augment=AudioAugmentation(max_gain_db=3, noise_db=-15, other_db=-20))
     recognizer.fit(fold.train, fold.valid)
     recognizer.save(tmp_path / "kept")
     loaded = Recognizer.load(tmp_path / "kept")
     assert isinstance(loaded, NetworkRecognizer)
     assert loaded.augment == recognizer.augment
-    assert isinstance(loaded.augment, SoundChanges)
+    assert isinstance(loaded.augment, AudioAugmentation)
     assert len(loaded.augment.mean) == 16
 
 
 @pytest.mark.parametrize("kind", ["mfcc", "chroma"])
 def test_noise_is_refused_where_features_have_no_decibels(fold: Fold, kind: Any) -> None:
-    changes = SoundChanges(noise_db=-15)
+    changes = AudioAugmentation(noise_db=-15)
     recognizer = NetworkRecognizer("audio/tiny", [SoundFrames(kind)], TINY_CNN_BILSTM, QUICK, seed=1, augment=changes)
     with pytest.raises(ValueError, match=r"levels of 0 bands for sound of \d+; expected .*need log-mel: call on_scale"):
         recognizer.fit(fold.train, fold.valid)
 
 
 def test_training_hears_more_voices_and_prediction_does_not(fold: Fold) -> None:
-    front = SoundVector("classical8", speeds=(0.9, 1.1))
-    front.fit(fold.train)
-    as_it_is, slower, faster = front.versions(fold.train)
-    np.testing.assert_array_equal(front.transform(fold.train), as_it_is)
+    extractor = SoundVector("classical8", speeds=(0.9, 1.1))
+    extractor.fit(fold.train)
+    as_it_is, slower, faster = extractor.versions(fold.train)
+    np.testing.assert_array_equal(extractor.transform(fold.train), as_it_is)
     assert not np.allclose(slower, faster)
-    assert front_from_state(json.loads(json.dumps(front.state()))).versions(fold.train)[2].tolist() == faster.tolist()
+    assert (
+        extractor_from_state(json.loads(json.dumps(extractor.state()))).versions(fold.train)[2].tolist()
+        == faster.tolist()
+    )
     network = {"kind": "mlp", "n_hidden": (8,)}
-    makers = [light(front), NetworkRecognizer("audio/dense", [front], network, QUICK, seed=1)]
-    for recognizer in (*makers, light(front, WordCounts(min_count=1))):
+    makers = [light(extractor), NetworkRecognizer("audio/dense", [extractor], network, QUICK, seed=1)]
+    for recognizer in (*makers, light(extractor, Tfidf(min_count=1))):
         recognizer.fit(fold.train, fold.valid)
         assert recognizer.predict_proba(fold.test).shape == (16, 2)
 
 
 PARTIAL = {
-    "early": lambda: light(SoundVector("functionals"), WordCounts(min_count=1)),
+    "early": lambda: light(SoundVector("functionals"), Tfidf(min_count=1)),
     "hybrid": lambda: tiny_fusion(modality_dropout=0.3),
     "late": tiny_late_fusion,
 }

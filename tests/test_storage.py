@@ -5,11 +5,11 @@ from pathlib import Path
 
 import pytest
 
-from emolab.storage import written_whole
+from emolab.storage import atomic_write
 
 
 def write_folder(target: Path, content: str) -> None:
-    with written_whole(target) as part:
+    with atomic_write(target) as part:
         part.mkdir()
         (part / "content").write_text(content)
 

@@ -10,7 +10,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from emolab.examples import Examples, SoundChanges
+from emolab.examples import AudioAugmentation, Examples
 from emolab.models.audio import CnnBiLstm, CnnBiLstmConfig
 from emolab.training import (
     CHECKPOINT,
@@ -112,7 +112,7 @@ def test_a_killed_run_goes_on_to_the_same_end(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, killed_in: int, n_accumulated: int
 ) -> None:
     config = replace(QUICK, schedule="cosine", warm_up=0.2, n_accumulated=n_accumulated)
-    change = SoundChanges(max_stretch=3, max_bands=1, max_tempo=0.1)
+    change = AudioAugmentation(max_stretch=3, max_bands=1, max_tempo=0.1)
     unbroken = network()
     expected = train(unbroken, config, augment=change)
     n_calls = 0
@@ -124,8 +124,8 @@ def test_a_killed_run_goes_on_to_the_same_end(
             raise Killed
         return harmless(self, inputs, random)
 
-    harmless = SoundChanges.__call__
-    monkeypatch.setattr(SoundChanges, "__call__", fatal)
+    harmless = AudioAugmentation.__call__
+    monkeypatch.setattr(AudioAugmentation, "__call__", fatal)
     with pytest.raises(Killed):
         train(network(), config, augment=change, folder=tmp_path)
     resumed = network()
@@ -170,7 +170,7 @@ def test_a_checkpoint_of_another_run_is_refused(tmp_path: Path) -> None:
     others = [
         lambda: train(network(), replace(QUICK, learning_rate=0.02), folder=tmp_path),
         lambda: train(network(replace(TINY, dropout=0.3)), folder=tmp_path),
-        lambda: train(network(), augment=SoundChanges(), folder=tmp_path),
+        lambda: train(network(), augment=AudioAugmentation(), folder=tmp_path),
         lambda: fit(network(), other_sound, clips(2, 12), config=QUICK, seed=5, folder=tmp_path),
     ]
     for other in others:

@@ -10,11 +10,11 @@ import pandas as pd
 import pytest
 
 from emolab.corpora import Corpus
-from emolab.corpora.sample.face import MEN, WOMEN, Performance, frame
-from emolab.examples import FaceChanges
+from emolab.examples import FaceAugmentation
 from emolab.late import LateFusion
 from emolab.recipes import RECIPES, fit_or_load, kept_in, recipe
 from emolab.recognizer import NetworkRecognizer, Recognizer
+from emolab.sample.face import MEN, WOMEN, Performance, frame
 from emolab.splits import Fold
 from tests.features.test_video import write, write_units
 
@@ -56,10 +56,10 @@ def tiny(name: str) -> Recognizer:
     if isinstance(made, NetworkRecognizer):
         made.spec |= SIZES[name] if name == "video/cnn" else {}
         made.config = replace(made.config, n_epochs=25 if name == "video/cnn" else 2, batch_size=4, learning_rate=5e-3)
-        made.fronts[0].options |= {"size": 32, "fps": 4.0}
+        made.features[0].options |= {"size": 32, "fps": 4.0}
         if name != "video/cnn":
-            made.fronts[0].small = SIZES[name]
-        made.augment = FaceChanges()
+            made.features[0].small = SIZES[name]
+        made.augment = FaceAugmentation()
     for member in [made, *getattr(made, "members", ())]:
         for network in getattr(member, "members", [member]):
             if network.name == "video/action-units-mlp" and isinstance(network, NetworkRecognizer):
@@ -91,7 +91,7 @@ def test_published_weights_that_are_nowhere_are_one_sentence(fold: Fold) -> None
     for name in ("video/resnet-transformer", "video/i3d"):
         recognizer = recipe(name, preset="full")
         assert recognizer.pretrained
-        recognizer.fronts[0].options |= {"size": 40, "fps": 2.0}
+        recognizer.features[0].options |= {"size": 40, "fps": 2.0}
         with pytest.raises(OSError, match=r"no weights '.*': neither .* is there. Expected.*preset quick needs none"):
             recognizer.fit(fold.train, fold.valid)
         assert recipe(name, weights="mine.pth").pretrained == "mine"
@@ -115,9 +115,9 @@ def test_what_chooses_nothing_learns_from_all_parts(fold: Fold) -> None:
     assert isinstance(recognizer, LateFusion)
     recognizer.fit(fold.train, fold.valid)
     both = np.sqrt(
-        np.vstack([m.fronts[0].raw(part) for m in recognizer.members[:1] for part in (fold.train, fold.valid)])
+        np.vstack([m.features[0].raw(part) for m in recognizer.members[:1] for part in (fold.train, fold.valid)])
     )
-    np.testing.assert_allclose(recognizer.members[0].fronts[0].mean, both.mean(axis=0))
+    np.testing.assert_allclose(recognizer.members[0].features[0].mean, both.mean(axis=0))
     assert len({member.seed for member in recognizer.members}) == 5
     assert recognizer.history is None
     assert recognizer.members[0].history is None

@@ -65,7 +65,7 @@ def _place(name: str) -> Path:
 
 def _load_sample(name: str, root: Path | None) -> Corpus:
     """Read a sample corpus with the reader of its layout, and join the truth that was planted in it."""
-    from emolab.corpora import sample
+    from emolab import sample
 
     folder = Path(root or sample.ensure()) / SAMPLES[name]
     corpus = READERS[SAMPLES[name]](folder)

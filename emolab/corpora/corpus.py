@@ -13,7 +13,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from emolab.corpora.labels import VIEWS
 from emolab.corpora.layout import raise_problems, some
-from emolab.media import Held
+from emolab.media import InMemoryMedia
 
 SCHEMA: Mapping[str, tuple[str, str]] = {  # column: (pandas dtype, meaning); all but three may be missing (NA)
     "utterance_id": ("string", "unique name of the utterance; never NA"),
@@ -71,7 +71,7 @@ class Corpus:
         synthetic: Whether this is the sample, whose figures say nothing about people.
         default_view: The view that `view()` takes when none is named.
         hidden: Modalities that are there but not to be used, see `without`.
-        held: Sound and faces that are taken from memory instead of files, see `holding`.
+        held: Sound and faces that are taken from memory instead of files, see `with_media`.
 
     Raises:
         ValueError: If the table breaks the schema; all problems are listed, with row numbers.
@@ -86,7 +86,7 @@ class Corpus:
     synthetic: bool = False
     default_view: str | None = None
     hidden: frozenset[str] = frozenset()
-    held: Mapping[str, Mapping[str, Held]] = field(default_factory=dict, repr=False, compare=False)
+    in_memory: Mapping[str, Mapping[str, InMemoryMedia]] = field(default_factory=dict, repr=False, compare=False)
 
     def __post_init__(self) -> None:
         remedy = "Expected the columns and types of emolab.corpora.corpus.SCHEMA; build it with Corpus.from_rows."
@@ -125,8 +125,8 @@ class Corpus:
     def has(self, modality: str) -> NDArray[np.bool_]:
         """Mask (n_utterances,): true where an utterance has this modality and it is not hidden."""
         there = self.table[MODALITIES[modality]].notna().to_numpy()
-        if held := self.held.get(modality):
-            there = there | self.table["utterance_id"].isin(held).to_numpy()
+        if in_memory := self.in_memory.get(modality):
+            there = there | self.table["utterance_id"].isin(in_memory).to_numpy()
         return there & (modality not in self.hidden)
 
     def without(self, *modalities: str) -> Corpus:
@@ -139,7 +139,7 @@ class Corpus:
             raise KeyError(f"no modality {', '.join(map(repr, unknown))}; expected some of {', '.join(MODALITIES)}.")
         return replace(self, hidden=self.hidden | {*modalities})
 
-    def holding(
+    def with_media(
         self, *, audio: Mapping[str, NDArray[Any]] | None = None, video: Mapping[str, NDArray[Any]] | None = None
     ) -> Corpus:
         """Take the sound or the faces of some utterances from memory; files of the same utterances are not read.
@@ -149,8 +149,12 @@ class Corpus:
             video: (frames, size, size, 3) uint8 by utterance_id: faces cut out already, at the pace of the model's.
         """
         given = {"audio": audio, "video": video}
-        new = {kind: {key: Held(value) for key, value in of.items()} for kind, of in given.items() if of is not None}
-        return replace(self, held={**self.held, **new})
+        new = {
+            kind: {key: InMemoryMedia(value) for key, value in of.items()}
+            for kind, of in given.items()
+            if of is not None
+        }
+        return replace(self, in_memory={**self.in_memory, **new})
 
     def select(self, rows: ArrayLike) -> Corpus:
         """Keep the rows for which the (n_utterances,) mask `rows` is true, in their order."""
@@ -198,16 +202,18 @@ class Corpus:
         return [str(text) for text in self._whole_column("text")]
 
     def audio_paths(self) -> list[Any]:
-        """Return the sound file of each utterance, a path or `Held`; ValueError names the utterances without one."""
+        """Return the sound file of each utterance, a path or `InMemoryMedia`; ValueError names the utterances without one."""
         return self._sources("audio")
 
     def video_paths(self) -> list[Any]:
-        """Return the film of each utterance, a path or `Held`; ValueError names the utterances without one."""
+        """Return the film of each utterance, a path or `InMemoryMedia`; ValueError names the utterances without one."""
         return self._sources("video")
 
     def _sources(self, modality: str) -> list[Any]:
-        held, column = self.held.get(modality, {}), self._whole_column(modality)
-        return [held.get(key) or self.root / path for key, path in zip(self.table["utterance_id"], column, strict=True)]
+        in_memory, column = self.in_memory.get(modality, {}), self._whole_column(modality)
+        return [
+            in_memory.get(key) or self.root / path for key, path in zip(self.table["utterance_id"], column, strict=True)
+        ]
 
     def _whole_column(self, modality: str) -> pd.Series:
         column, missing = MODALITIES[modality], self.table.loc[~self.has(modality), "utterance_id"]

@@ -22,7 +22,7 @@ from emolab import media
 from emolab.corpora.corpus import MODALITIES, Corpus
 from emolab.corpora.layout import some
 from emolab.progress import progress
-from emolab.storage import cache_root, written_whole
+from emolab.storage import atomic_write, cache_root
 
 SNR_RANGE = (-30.0, 100.0)  # dB; noise that is louder would leave the range of a sound, less is lost in rounding
 LOWEST_HZ = 20.0  # of the noise; below nothing is heard
@@ -81,7 +81,7 @@ def add_noise(corpus: Corpus, snr_db: float, *, seed: int = 0) -> Corpus:
     if not SNR_RANGE[0] <= snr_db <= SNR_RANGE[1]:
         raise ValueError(f"snr_db={snr_db}; expected {SNR_RANGE[0]:g} to {SNR_RANGE[1]:g} dB. Correct the number.")
     _check_has(corpus, "audio")
-    if corpus.held.get("audio"):
+    if corpus.in_memory.get("audio"):
         raise ValueError(
             f"corpus {corpus.name!r} holds sound in memory, and noise is added to files; expected files alone. Hold "
             "sound that has its noise already: corpus.holding(audio={name: with_noise(wave, snr_db, rng)})."
@@ -114,7 +114,7 @@ def _noisy_file(utterance_id: str, path: Path, *, snr_db: float, seed: int) -> P
 
         drawn_by = hashlib.sha256(f"{seed}\0{utterance_id}".encode()).digest()
         noisy = with_noise(media.read_audio(path), snr_db, np.random.default_rng(list(drawn_by)))
-        with written_whole(target) as part:
+        with atomic_write(target) as part:
             soundfile.write(part, noisy, media.SAMPLE_RATE, subtype="FLOAT", format="WAV")
     return target
 

@@ -31,7 +31,7 @@ from tqdm import tqdm
 
 from emolab.cost import environment
 from emolab.course import RESULT_MIME, figure_text
-from emolab.storage import CHECKOUT, cache_root, written_whole
+from emolab.storage import CHECKOUT, atomic_write, cache_root
 
 NOTEBOOKS = CHECKOUT / "notebooks"
 BUILD = CHECKOUT / "build"
@@ -199,7 +199,7 @@ def run_chapter(
         seconds = round(time.perf_counter() - began, 1)
         notebook = nbformat.read(executed, as_version=4)
     notebook.metadata["papermill"] |= {"input_path": chapter.name, "output_path": chapter.name}  # not this machine's
-    with written_whole(target) as part:
+    with atomic_write(target) as part:
         nbformat.write(notebook, part)
     trouble = _explain(error, notebook, peak_mb=watch.peak_mb, timeout_s=timeout_s)
     return ChapterRun(chapter.stem, values, seconds, watch.peak_mb, *_read_back(notebook), trouble, str(target))

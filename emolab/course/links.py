@@ -14,9 +14,9 @@ from typing import TYPE_CHECKING, Any
 import nbformat
 from PIL import Image
 
-from emolab.comparison import neighbours_table, pairs_table, sizes_table
+from emolab.comparison import pairs_table, pairwise_comparisons_table, sizes_table
 from emolab.ledger import device, results_table, versions
-from emolab.storage import CHECKOUT, results_root, written_whole
+from emolab.storage import CHECKOUT, atomic_write, results_root
 
 if TYPE_CHECKING:
     from emolab.course.chapters import ChapterRun
@@ -38,7 +38,12 @@ def explanations_table(corpus: str) -> str:
     return scores_table(corpus)
 
 
-MAKERS = {"results": results_table, "sizes": sizes_table, "neighbours": neighbours_table, "pairs": pairs_table}
+MAKERS = {
+    "results": results_table,
+    "sizes": sizes_table,
+    "neighbours": pairwise_comparisons_table,
+    "pairs": pairs_table,
+}
 MAKERS |= {"explanations": explanations_table}
 KINDS = rf"chapters|({'|'.join(MAKERS)}) ([\w-]+)"
 TABLES = re.compile(rf"(<!-- (?:{KINDS}) -->\n)(?:(?!<!--).)*(<!-- end -->)", re.DOTALL)
@@ -115,7 +120,7 @@ def record_chapters(runs: Sequence[ChapterRun]) -> None:
     took = {run.chapter: {"seconds": run.seconds, "peak_mb": run.peak_mb, "figures": run.figures} for run in runs}
     about = {"device": device(), "versions": versions(), "command": "emolab run --record"}
     known = {"about": about, "chapters": dict(sorted({**measured_chapters(), **took}.items()))}
-    with written_whole(results_root() / MEASURED_FILE) as part:
+    with atomic_write(results_root() / MEASURED_FILE) as part:
         part.write_text(json.dumps(known, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
 
 
@@ -141,7 +146,7 @@ def refresh(root: Path = CHECKOUT) -> list[Path]:
         else:
             new = refreshed_page(old, root)
         if new != old:
-            with written_whole(path) as part:
+            with atomic_write(path) as part:
                 part.write_text(new, encoding="utf-8")
             changed.append(path)
     return changed
@@ -184,7 +189,7 @@ def export_figures(build: Path, folder: Path) -> list[Path]:
             for name, picture in zip(names, pictures, strict=False):
                 image = Image.open(io.BytesIO(base64.b64decode(picture))).convert("RGB")
                 image.thumbnail((FIGURE_WIDTH, FIGURE_WIDTH))
-                with written_whole(folder / f"{name}.png") as part:
+                with atomic_write(folder / f"{name}.png") as part:
                     image.quantize(FIGURE_COLORS).save(part, format="png", optimize=True)
                 written.append(folder / f"{name}.png")
     return written

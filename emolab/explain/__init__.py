@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from emolab.explain.explanation import Explained, Explanation
+from emolab.explain.explanation import Attribution, Explanation
 
 if TYPE_CHECKING:
     from emolab.corpora.corpus import Corpus
@@ -69,7 +69,7 @@ def explain(
         seed: Of all that is drawn.
 
     Returns:
-        One `Explained` an utterance, in their order.
+        One `Attribution` an utterance, in their order.
 
     Raises:
         ValueError: If the method is unknown or does not suit the recognizer, or an utterance lacks what is needed.
@@ -79,7 +79,7 @@ def explain(
     began, targets = time.perf_counter(), targets_of(recognizer, utterances, target)
     modality = modality or _only_modality(recognizer, method)
     drawn = {"n_steps": n_steps, "n_samples": n_samples, "background": background, "seed": seed}
-    items, taken = list[Explained](), baseline or "none"
+    items, taken = list[Attribution](), baseline or "none"
     if len(utterances):
         items, taken = _explained(recognizer, utterances, method, targets, modality, baseline, drawn)
     seconds = time.perf_counter() - began
@@ -95,7 +95,7 @@ def _explained(
     modality: str,
     baseline: str | None,
     drawn: Mapping[str, Any],
-) -> tuple[list[Explained], str]:
+) -> tuple[list[Attribution], str]:
     """Let the module that knows the method explain; return the baseline that it took as well."""
     from emolab.explain import removal, weights
 
@@ -103,9 +103,9 @@ def _explained(
         taken = "leave out" if modality == "text" else "mean"
         return weights.explain_light(recognizer, utterances, method, targets, modality), taken
     if method in removal.METHODS:
-        from emolab.explain.games import game
+        from emolab.explain.maskers import masker_for
 
-        played = game(recognizer, utterances, modality, baseline)
+        played = masker_for(recognizer, utterances, modality, baseline)
         asked = removal.Asked(played, targets, drawn["n_samples"], drawn["seed"])
         return removal.explain_by_removal(method, asked), played.baseline
     from emolab.explain import attribution

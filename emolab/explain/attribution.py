@@ -15,8 +15,8 @@ from torch import Tensor, nn
 
 from emolab.corpora.corpus import Corpus
 from emolab.examples import pad
-from emolab.explain.explanation import Explained
-from emolab.explain.games import GREY, MASK_MARKS, checked_baseline
+from emolab.explain.explanation import Attribution
+from emolab.explain.maskers import GREY, MASK_MARKS, checked_baseline
 from emolab.explain.units import (
     NO_TIME,
     frame_spans,
@@ -28,14 +28,14 @@ from emolab.explain.units import (
     sound_spans,
     summed,
 )
-from emolab.features.front import WordTokens
-from emolab.features.pretrained import WordPieces
+from emolab.features.extractor import Tokens
+from emolab.features.pretrained import Subwords
 from emolab.features.text import PAD, UNKNOWN, words
 from emolab.media import SAMPLE_RATE, read_audio
 from emolab.models.dense import Mlp
 from emolab.models.network import StepNetwork
 from emolab.models.pretrained import TextEncoder
-from emolab.models.steps import real_steps
+from emolab.models.steps import sequence_mask
 from emolab.recognizer import NetworkRecognizer, Recognizer
 
 BASELINES = {  # of the inputs of a network, the first one is taken where none is named
@@ -288,7 +288,7 @@ def _summed_up(batch: Batch) -> Tensor:
 
 def _asked(batch: Batch) -> Tensor:
     """Return how much each piece of a text is asked for in the encoder's last layer, (batch, pieces)."""
-    encoder, mask = batch.encoder.encoder, real_steps(batch.lengths, batch.entered.shape[1])
+    encoder, mask = batch.encoder.encoder, sequence_mask(batch.lengths, batch.entered.shape[1])
     before = encoder.config._attn_implementation
     encoder.set_attn_implementation("eager")  # the faster ones keep no weights
     try:
@@ -312,16 +312,16 @@ METHODS: dict[str, Callable[[Batch], Tensor]] = {
 COMPLETE = ("integrated-gradients", "deep-lift")  # their values add up to the logit less that of the baseline
 
 
-def attribute(recognizer: Recognizer, corpus: Corpus, method: str, request: Request) -> list[Explained]:
+def attribute(recognizer: Recognizer, corpus: Corpus, method: str, request: Request) -> list[Attribution]:
     """Explain utterances by gradients; see `emolab.explain.explain`.
 
     Raises:
         ValueError: If the recognizer is no network, has no such input, or the method does not suit it.
     """
     network, place = entrance(recognizer, request.modality, method)
-    front, names = network.fronts[place], corpus.table["utterance_id"]
-    units = _units(front, request.modality, corpus)
-    parts: dict[int, Explained] = {}
+    extractor, names = network.features[place], corpus.table["utterance_id"]
+    units = _units(extractor, request.modality, corpus)
+    parts: dict[int, Attribution] = {}
     for rows, batch in _batches(network, place, corpus, request):
         values, after = METHODS[method](batch).detach(), batch.logits(batch.entered).tolist()
         before = _references(method, batch)
@@ -332,7 +332,7 @@ def attribute(recognizer: Recognizer, corpus: Corpus, method: str, request: Requ
             own = summed(native, owners, len(unit.names))
             emotion = network.emotions[request.targets[number]]
             facts = (unit.names, own, unit.spans, native, unit.steps, after[row], before[row])
-            parts[number] = Explained(names.iloc[number], emotion, *facts)
+            parts[number] = Attribution(names.iloc[number], emotion, *facts)
     return [parts[number] for number in range(len(corpus))]
 
 
@@ -346,7 +346,7 @@ def entrance(recognizer: Recognizer, modality: str, method: str) -> tuple[Networ
     if not isinstance(recognizer, NetworkRecognizer) or recognizer.segment_s is not None:
         kind = "judges segments" if isinstance(recognizer, NetworkRecognizer) else "is no network"
         raise ValueError(f"{recognizer.name} {kind}; {method} expects one network for whole utterances. {remedy}")
-    inputs = [input_of(recognizer, place) for place in range(len(recognizer.fronts))]
+    inputs = [input_of(recognizer, place) for place in range(len(recognizer.features))]
     if modality not in inputs:
         raise ValueError(
             f"{recognizer.name} takes in {', '.join(inputs)}, where {method} expects {modality} step by step. {remedy}"
@@ -367,17 +367,17 @@ def only_features(recognizer: Recognizer) -> bool:
     """Whether a network sees nothing but one vector of named features."""
     if not isinstance(recognizer, NetworkRecognizer):
         return False
-    return {input_of(recognizer, place) for place in range(len(recognizer.fronts))} == {"features"}
+    return {input_of(recognizer, place) for place in range(len(recognizer.features))} == {"features"}
 
 
 def input_of(network: NetworkRecognizer, place: int) -> str:
     """Name what one front end gives a network: a modality step by step, "features", or vectors without units."""
-    front = network.fronts[place]
+    extractor = network.features[place]
     if isinstance(encoder_of(network, place), Mlp):
         return "features"
-    frozen = getattr(front, "frozen", False) and hasattr(front, "encoder")
-    worded = isinstance(front, WordTokens | WordPieces)
-    return front.modality if not frozen and (worded or hasattr(front, "hop_s")) else "vectors"
+    frozen = getattr(extractor, "frozen", False) and hasattr(extractor, "encoder")
+    worded = isinstance(extractor, Tokens | Subwords)
+    return extractor.modality if not frozen and (worded or hasattr(extractor, "hop_s")) else "vectors"
 
 
 def encoder_of(network: NetworkRecognizer, place: int) -> Any:
@@ -396,24 +396,24 @@ class _Units(NamedTuple):
     hop_s: float = NO_TIME
 
 
-def _units(front: Any, modality: str, corpus: Corpus) -> list[_Units]:
+def _units(extractor: Any, modality: str, corpus: Corpus) -> list[_Units]:
     if modality == "features":
-        names = tuple(front.feature_names)
+        names = tuple(extractor.feature_names)
         return [_Units(names, _timeless(len(names)), np.arange(len(names)), names)] * len(corpus)
     if modality == "text":
-        return [_words_of(front, text) for text in corpus.texts()]
+        return [_words_of(extractor, text) for text in corpus.texts()]
     if modality == "audio":
         spans = [sound_spans(len(read_audio(path)) / SAMPLE_RATE) for path in corpus.audio_paths()]
     else:
-        spans = [frame_spans(len(array), front.hop_s) for array in front.transform(corpus)]
-    return [_Units(names_in_time(own), own, hop_s=front.hop_s) for own in spans]
+        spans = [frame_spans(len(array), extractor.hop_s) for array in extractor.transform(corpus)]
+    return [_Units(names_in_time(own), own, hop_s=extractor.hop_s) for own in spans]
 
 
-def _words_of(front: Any, text: str) -> _Units:
-    if isinstance(front, WordTokens):
+def _words_of(extractor: Any, text: str) -> _Units:
+    if isinstance(extractor, Tokens):
         owners, steps = owners_of_words(text), tuple(words(text)) or (text,)
     else:
-        owners, steps = owners_of_pieces(text, front.tokenizer), tuple(front.tokenizer.encode(text).tokens)
+        owners, steps = owners_of_pieces(text, extractor.tokenizer), tuple(extractor.tokenizer.encode(text).tokens)
     names = tuple(text.split())
     return _Units(names, _timeless(len(names)), owners, steps)
 
@@ -428,7 +428,7 @@ def _batches(
     """Yield batches of utterances of similar length, and their rows."""
     inputs, encoder = network.inputs(corpus), encoder_of(network, place)
     baseline = checked_baseline(request.baseline, BASELINES[request.modality])
-    instead = _instead(network.fronts[place], request.modality, corpus, inputs[place], baseline)
+    instead = _instead(network.features[place], request.modality, corpus, inputs[place], baseline)
     network.network.eval()
     model = Centred(network.network, place)
     background = list(_background(network, place, request.background)) if request.background is not None else []
@@ -437,8 +437,8 @@ def _batches(
         rows = order[start : start + N_UTTERANCES]
         padded = [pad([arrays[row] for row in rows]) for arrays in inputs]
         with torch.no_grad():
-            entered, lengths = encoder.enter(*padded[place])
-            against, _ = encoder.enter(*pad([instead[row] for row in rows]))
+            entered, lengths = encoder.input_embeddings(*padded[place])
+            against, _ = encoder.input_embeddings(*pad([instead[row] for row in rows]))
         others = tuple(tensor for number, pair in enumerate(padded) if number != place for tensor in pair)
         targets = torch.from_numpy(request.targets[rows])
         entered.requires_grad_()  # so that Captum need not warn that it does
@@ -446,30 +446,30 @@ def _batches(
 
 
 def _instead(
-    front: Any, modality: str, corpus: Corpus, arrays: Sequence[NDArray[Any]], baseline: str
+    extractor: Any, modality: str, corpus: Corpus, arrays: Sequence[NDArray[Any]], baseline: str
 ) -> Sequence[NDArray[Any]]:
     """Return what stands for the input of each utterance, in the shape of `arrays`."""
     if baseline == "silence":
         waves = zip(corpus.table["utterance_id"], map(read_audio, corpus.audio_paths()), strict=True)
-        return list(front.transform(corpus.holding(audio={name: np.zeros_like(wave) for name, wave in waves})))
+        return list(extractor.transform(corpus.with_media(audio={name: np.zeros_like(wave) for name, wave in waves})))
     if modality == "text":
-        return [_marked(front, array, baseline) for array in arrays]
+        return [_marked(extractor, array, baseline) for array in arrays]
     if baseline == "grey":
         return [np.full_like(array, GREY) for array in arrays]
     if modality == "video" and arrays[0].dtype == np.uint8:
         return [np.broadcast_to(np.rint(array.mean(axis=0)).astype(np.uint8), array.shape) for array in arrays]
-    if modality == "audio" and not hasattr(front, "scale"):
+    if modality == "audio" and not hasattr(extractor, "scale"):
         raise ValueError(
-            f'the input of {type(front).__name__} has no mean that stands for nothing; expected baseline="silence".'
+            f'the input of {type(extractor).__name__} has no mean that stands for nothing; expected baseline="silence".'
         )
     return [np.zeros_like(array) for array in arrays]  # scaled features: the mean of training
 
 
-def _marked(front: Any, tokens: NDArray[np.int64], baseline: str) -> NDArray[np.int64]:
+def _marked(extractor: Any, tokens: NDArray[np.int64], baseline: str) -> NDArray[np.int64]:
     """Return tokens in which every word is padding, or the mark for a hidden one; marks around the text stay."""
-    if isinstance(front, WordTokens):
+    if isinstance(extractor, Tokens):
         return np.full_like(tokens, PAD if baseline == "padding" else UNKNOWN)
-    tokenizer = front.tokenizer
+    tokenizer = extractor.tokenizer
     marks = PAD_MARKS if baseline == "padding" else MASK_MARKS
     number = next((found for mark in marks if (found := tokenizer.token_to_id(mark)) is not None), 0)
     around = np.array([token in AROUND for token in map(tokenizer.id_to_token, tokens.tolist())], bool)
@@ -482,7 +482,7 @@ def _background(network: NetworkRecognizer, place: int, corpus: Corpus) -> Itera
     few = corpus.select(np.isin(np.arange(len(corpus)), chosen))
     with torch.no_grad():
         for array in network.inputs(few)[place]:
-            entered, lengths = encoder_of(network, place).enter(*pad([array]))
+            entered, lengths = encoder_of(network, place).input_embeddings(*pad([array]))
             yield entered[0, : int(lengths[0])] if entered.ndim > 2 else entered[0]
 
 

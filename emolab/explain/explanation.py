@@ -14,7 +14,7 @@ Floats = NDArray[np.float64]
 
 
 @dataclass(frozen=True)
-class Explained:
+class Attribution:
     """One utterance, explained.
 
     Attributes:
@@ -44,7 +44,7 @@ class Explained:
         return len(self.values)
 
     @property
-    def gap(self) -> float:
+    def convergence_delta(self) -> float:
         """How far the values miss the difference between logit and reference; NaN for methods that promise no sum."""
         return float(self.values.sum() - (self.logit - self.reference))
 
@@ -55,7 +55,7 @@ class Explained:
 
 
 @dataclass(frozen=True)
-class Explanation(Sequence[Explained]):
+class Explanation(Sequence[Attribution]):
     """Utterances explained by one method, in the order of the corpus.
 
     Attributes:
@@ -72,7 +72,7 @@ class Explanation(Sequence[Explained]):
     method: str
     modality: str
     baseline: str
-    items: tuple[Explained, ...]
+    items: tuple[Attribution, ...]
     seconds: float = np.nan
     stand_in: bool = False
     synthetic: bool = False
@@ -81,13 +81,13 @@ class Explanation(Sequence[Explained]):
         return len(self.items)
 
     @overload
-    def __getitem__(self, place: int) -> Explained: ...
+    def __getitem__(self, place: int) -> Attribution: ...
     @overload
-    def __getitem__(self, place: slice) -> tuple[Explained, ...]: ...
-    def __getitem__(self, place: int | slice) -> Explained | tuple[Explained, ...]:
+    def __getitem__(self, place: slice) -> tuple[Attribution, ...]: ...
+    def __getitem__(self, place: int | slice) -> Attribution | tuple[Attribution, ...]:
         return self.items[place]
 
-    def __iter__(self) -> Iterator[Explained]:
+    def __iter__(self) -> Iterator[Attribution]:
         return iter(self.items)
 
     def __repr__(self) -> str:
@@ -102,10 +102,10 @@ class Explanation(Sequence[Explained]):
         return [item.values for item in self.items]
 
     @property
-    def relative_gap(self) -> float:
+    def relative_convergence_delta(self) -> float:
         """Sum of the sizes of all gaps, over that of all differences between logit and reference; 0 is complete."""
         differences = sum(abs(item.logit - item.reference) for item in self.items)
-        return float(sum(abs(item.gap) for item in self.items) / differences) if differences else np.nan
+        return float(sum(abs(item.convergence_delta) for item in self.items) / differences) if differences else np.nan
 
     def to_frame(self) -> pd.DataFrame:
         """Return one row a unit: utterance_id, emotion, unit, start, end (seconds), value."""

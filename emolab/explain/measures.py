@@ -23,7 +23,7 @@ Floats = NDArray[np.float64]
 Mask = NDArray[np.bool_]
 
 
-def top_hit(values: ArrayLike, truth: ArrayLike) -> float:
+def pointing_game(values: ArrayLike, truth: ArrayLike) -> float:
     """Return 1 if the unit that adds most is marked, else 0; of equals, the share that is marked.
 
     Args:
@@ -31,7 +31,7 @@ def top_hit(values: ArrayLike, truth: ArrayLike) -> float:
         truth: (n_units,) which units are marked as the cause.
 
     Returns:
-        From 0 to 1; chance level is `chance_hit(truth)`. NaN where no unit or every unit is marked.
+        From 0 to 1; chance level is `pointing_game_chance(truth)`. NaN where no unit or every unit is marked.
 
     Raises:
         ValueError: If the two do not pair up, or a value is not finite.
@@ -44,8 +44,8 @@ def top_hit(values: ArrayLike, truth: ArrayLike) -> float:
     return float(marked[added == added.max()].mean()) if _says_something(marked) else np.nan
 
 
-def chance_hit(truth: ArrayLike) -> float:
-    """Return the share of marked units, which is the expected `top_hit` of random values; NaN where that is NaN."""
+def pointing_game_chance(truth: ArrayLike) -> float:
+    """Return the share of marked units, the expected `pointing_game` of random values; NaN where that is NaN."""
     marked = np.asarray(truth, dtype=bool)
     return float(marked.mean()) if _says_something(marked) else np.nan
 
@@ -86,11 +86,11 @@ def chance_average_precision(truth: ArrayLike) -> float:
     return average_precision(equals, marked) if _says_something(marked) else np.nan
 
 
-def mass_inside(values: ArrayLike, truth: ArrayLike) -> float:
+def relevance_mass_accuracy(values: ArrayLike, truth: ArrayLike) -> float:
     """Return the share of the positive relevance that lies on marked units.
 
     Returns:
-        From 0 to 1; chance level is `chance_hit(truth)`. NaN where nothing is positive, or no unit or every unit is
+        From 0 to 1; chance level is `pointing_game_chance(truth)`. NaN where nothing is positive, or no unit or every unit is
         marked.
 
     Raises:
@@ -132,11 +132,11 @@ def units_to(values: ArrayLike, share: float = 0.8) -> float:
     Raises:
         ValueError: If there is no value, or one is not finite.
     """
-    held = _share(np.abs(_checked(values)))
-    if held is None or len(held) == 1:
+    in_memory = _share(np.abs(_checked(values)))
+    if in_memory is None or len(in_memory) == 1:
         return np.nan
-    enough = np.cumsum(np.sort(held)[::-1]) >= share - ROUNDING
-    return float((enough.argmax() + 1) / len(held)) if enough.any() else 1.0
+    enough = np.cumsum(np.sort(in_memory)[::-1]) >= share - ROUNDING
+    return float((enough.argmax() + 1) / len(in_memory)) if enough.any() else 1.0
 
 
 def kendall(a: ArrayLike, b: ArrayLike) -> float:

@@ -78,7 +78,7 @@ def planted_pitch(corpus: Corpus, *, seed: int = 0) -> Corpus:
         hums[name] = hum(round(seconds * SAMPLE_RATE), emotions.index(label), starts[-1], rng)
     begins = np.round(starts, 3)
     truth = {"cue_start": begins, "cue_end": np.round(begins + CUE_S, 3), "shown_audio": labels}
-    return replace(_relabelled(corpus, labels, **truth), emotions=emotions).holding(audio=hums)
+    return replace(_relabelled(corpus, labels, **truth), emotions=emotions).with_media(audio=hums)
 
 
 def hum(n_samples: int, move: int, start: float, rng: np.random.Generator) -> NDArray[np.float32]:
@@ -99,7 +99,7 @@ def noise_for_sound(corpus: Corpus, *, seed: int = 0) -> Corpus:
         n = len(media.read_audio(path))
         noise = pink_noise(max(n, SAMPLE_RATE), rng)[:n]
         noises[name] = (LEVEL * noise / max(float(noise.std()), 1e-9)).astype(np.float32)
-    return corpus.holding(audio=noises)
+    return corpus.with_media(audio=noises)
 
 
 def shuffled_labels(corpus: Corpus, *, seed: int = 0) -> Corpus:

@@ -27,7 +27,7 @@ def over_time(explanation: Explanation, corpus: Corpus) -> dict[str, dict[str, l
     """Average relevance, level and pitch over relative time, for each explained emotion.
 
     Args:
-        explanation: Of sound, one `Explained` an utterance of the corpus.
+        explanation: Of sound, one `Attribution` an utterance of the corpus.
         corpus: The same utterances.
 
     Returns:

@@ -21,10 +21,10 @@ from emolab.ledger import EXPLANATIONS, device, versions
 from emolab.recipes import Preset, fit_or_load, recipe
 from emolab.recognizer import Recognizer
 from emolab.splits import Fold
-from emolab.storage import results_root, written_whole
+from emolab.storage import atomic_write, results_root
 
 N_UTTERANCES = 200  # the same for every model
-N_READ = 600  # texts whose words are counted, at most
+N_TEXTS_COUNTED = 600  # texts whose words are counted, at most
 FIELDS = ("corpus", "view", "fold", "recipe", "preset", "modality", "n", "ua", "scores", "device", "date", "command")
 SHOWN: Sequence[str] = (
     *("comprehensiveness", "sufficiency", "infidelity", "gap", "sensitivity", "other seed", "random labels"),
@@ -135,7 +135,7 @@ def _profile(recognizer: Recognizer, some: Corpus, fold: Fold, modality: str, sc
     """Say what the most faithful explanations have in common: relevance over time, or words of each emotion."""
     if modality not in ("audio", "text"):
         return {}
-    part = some if modality == "audio" else few_of(fold.test, N_READ)
+    part = some if modality == "audio" else few_of(fold.test, N_TEXTS_COUNTED)
     method = most_faithful(wide(scores))
     explained = explain(recognizer, part, method, modality=modality, background=fold.train)
     if modality == "text":
@@ -164,7 +164,7 @@ def record(entry: Mapping[str, Any]) -> Path:
         )
     name = f"{EXPLANATIONS}{entry['recipe'].replace('/', '-')}-{entry['modality']}.json"
     target = results_root() / entry["corpus"] / name
-    with written_whole(target) as part:
+    with atomic_write(target) as part:
         text = json.dumps(dict(entry), indent=1, ensure_ascii=False, allow_nan=False)
         part.write_text(text + "\n", encoding="utf-8")
     return target

@@ -12,8 +12,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from emolab.explain.explanation import Explained
-from emolab.explain.games import Game
+from emolab.explain.explanation import Attribution
+from emolab.explain.maskers import Masker
 from emolab.explain.units import import_shap
 
 WINDOW = 3  # units that occlusion hides at once
@@ -24,28 +24,28 @@ Values = list[NDArray[np.float64]]  # (n_units,) of each utterance
 
 @dataclass(frozen=True)
 class Asked:
-    """A game, and the emotion that is asked about in each utterance.
+    """A masker, and the emotion that is asked about in each utterance.
 
     Attributes:
-        game: The units and what is said of coalitions.
+        masker: The units and what is said of coalitions.
         targets: (n_utterances,) numbers of emotions.
         n_samples: Coalitions that are drawn, or asked for at most, for an utterance.
         seed: Of what is drawn.
     """
 
-    game: Game
+    masker: Masker
     targets: NDArray[np.int64]
     n_samples: int
     seed: int
 
     def values(self, masks: Any, rows: NDArray[np.int64]) -> NDArray[np.float64]:
         """Return (n,) logits of the targets for masks (n, most units) of the utterances `rows` (n,)."""
-        asked: list[list[NDArray[np.bool_]]] = [[] for _ in self.game.names]
+        asked: list[list[NDArray[np.bool_]]] = [[] for _ in self.masker.names]
         for row, mask in zip(rows, np.asarray(masks, bool), strict=True):
-            asked[row].append(mask[: len(self.game.names[row])])
-        sizes = map(len, self.game.names)
+            asked[row].append(mask[: len(self.masker.names[row])])
+        sizes = map(len, self.masker.names)
         shaped = [np.array(own, bool).reshape(len(own), n) for own, n in zip(asked, sizes, strict=True)]
-        said = [iter(own[:, target]) for own, target in zip(self.game.logits(shaped), self.targets, strict=True)]
+        said = [iter(own[:, target]) for own, target in zip(self.masker.logits(shaped), self.targets, strict=True)]
         return np.array([next(said[row]) for row in rows])
 
     def values_of(self, row: int, masks: Any) -> NDArray[np.float64]:
@@ -57,7 +57,7 @@ def ablation(asked: Asked) -> Values:
     """Take each unit away alone: by how much the logit falls. Source: Zeiler and Fergus 2014; Li et al. 2016."""
     from captum.attr import FeatureAblation
 
-    most = max(1, *map(len, asked.game.names))
+    most = max(1, *map(len, asked.masker.names))
     return _over_masks(asked, range(len(asked.targets)), FeatureAblation, perturbations_per_eval=most)
 
 
@@ -68,8 +68,8 @@ def occlusion(asked: Asked) -> Values:
     """
     from captum.attr import Occlusion
 
-    sizes = [len(names) for names in asked.game.names]
-    asked.game.logits([_without_windows(n) for n in sizes])  # all at once: what is asked again is remembered
+    sizes = [len(names) for names in asked.masker.names]
+    asked.masker.logits([_without_windows(n) for n in sizes])  # all at once: what is asked again is remembered
     values = {row: np.zeros(0) for row, n in enumerate(sizes) if not n}
     for n in {*sizes} - {0}:  # beside longer ones, windows would run over the end
         rows = [row for row, size in enumerate(sizes) if size == n]
@@ -91,7 +91,7 @@ def _over_masks(asked: Asked, rows: Sequence[int], engine: Any, **options: Any) 
     def say(masks: torch.Tensor, rows: torch.Tensor) -> torch.Tensor:
         return torch.from_numpy(asked.values(masks.numpy() > 0, rows.numpy()))
 
-    sizes = [len(asked.game.names[row]) for row in rows]
+    sizes = [len(asked.masker.names[row]) for row in rows]
     whole, numbers = torch.ones(len(rows), max(sizes), dtype=torch.float64), torch.tensor(rows)
     found = engine(say).attribute(whole, baselines=0.0, additional_forward_args=(numbers,), **options)
     return [own[:n].astype(np.float64) for own, n in zip(found.numpy(), sizes, strict=True)]
@@ -103,7 +103,7 @@ def kernel_shap(asked: Asked) -> Values:
     from captum.attr import KernelShap
 
     found = []
-    for row, names in enumerate(asked.game.names):
+    for row, names in enumerate(asked.masker.names):
         if len(names) < 2:  # Captum draws sizes between none and all
             found += _exact(asked, [row])
             continue
@@ -124,8 +124,8 @@ def partition(asked: Asked) -> Values:
 
     Source: Owen 1977; the partition explainer of Lundberg's shap.
     """
-    asked.game.logits([np.vstack([*_coalitions(names, asked)]) for names in asked.game.names])  # all at once
-    return [_owen(names, asked, partial(asked.values_of, row)) for row, names in enumerate(asked.game.names)]
+    asked.masker.logits([np.vstack([*_coalitions(names, asked)]) for names in asked.masker.names])  # all at once
+    return [_owen(names, asked, partial(asked.values_of, row)) for row, names in enumerate(asked.masker.names)]
 
 
 def _coalitions(names: Sequence[str], asked: Asked) -> list[NDArray[np.bool_]]:
@@ -188,17 +188,17 @@ def shapley(asked: Asked) -> Values:
 
 
 def _exact(asked: Asked, rows: Any) -> Values:
-    sizes = [len(asked.game.names[row]) for row in rows]
+    sizes = [len(asked.masker.names[row]) for row in rows]
     if max(sizes, default=0) > MOST_PLAYERS:
         raise ValueError(
             f"an utterance has {max(sizes)} units; expected at most {MOST_PLAYERS}, of which all coalitions can be "
             'asked for. Take method="kernel-shap", or modality="modality".'
         )
     every = {n: np.array(list(product([False, True], repeat=n))).reshape(2**n, n) for n in {*sizes}}
-    masks = [np.zeros((0, len(names)), bool) for names in asked.game.names]
+    masks = [np.zeros((0, len(names)), bool) for names in asked.masker.names]
     for row, n in zip(rows, sizes, strict=True):
         masks[row] = every[n]
-    said, shares = asked.game.logits(masks), {n: shapley_weights(every[n]) for n in every}
+    said, shares = asked.masker.logits(masks), {n: shapley_weights(every[n]) for n in every}
     return [shares[n] @ said[row][:, asked.targets[row]] for row, n in zip(rows, sizes, strict=True)]
 
 
@@ -216,7 +216,7 @@ def shapley_weights(masks: NDArray[np.bool_]) -> NDArray[np.float64]:
 def at_random(asked: Asked) -> Values:
     """Draw values by chance: the control that every explanation has to beat."""
     rng = np.random.default_rng(asked.seed)
-    return [rng.standard_normal(len(names)) for names in asked.game.names]
+    return [rng.standard_normal(len(names)) for names in asked.masker.names]
 
 
 METHODS: Mapping[str, Callable[[Asked], Values]] = {
@@ -230,21 +230,21 @@ METHODS: Mapping[str, Callable[[Asked], Values]] = {
 COMPLETE = ("kernel-shap", "shap-partition", "shapley")  # their values add up to the whole less what is left of nothing
 
 
-def explain_by_removal(method: str, asked: Asked) -> list[Explained]:
+def explain_by_removal(method: str, asked: Asked) -> list[Attribution]:
     """Explain utterances by asking for coalitions of their units; see `emolab.explain.explain`."""
-    game, whole = asked.game, asked.game.ends()
-    rows, names = np.arange(len(asked.targets)), game.corpus.table["utterance_id"]
+    masker, whole = asked.masker, asked.masker.ends()
+    rows, names = np.arange(len(asked.targets)), masker.corpus.table["utterance_id"]
     full, none = (part[rows, asked.targets] for part in whole)
     if method not in COMPLETE:
         none = np.full(len(rows), np.nan)
-    values, emotions = METHODS[method](asked), game.recognizer.emotions
+    values, emotions = METHODS[method](asked), masker.recognizer.emotions
     return [
-        Explained(
+        Attribution(
             names.iloc[row],
             emotions[asked.targets[row]],
-            game.names[row],
+            masker.names[row],
             values[row],
-            game.spans[row],
+            masker.spans[row],
             logit=float(full[row]),
             reference=float(none[row]),
         )

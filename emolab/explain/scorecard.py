@@ -15,9 +15,9 @@ from emolab import media
 from emolab.corpora.corpus import MODALITIES, Corpus
 from emolab.corpora.degraded import with_noise
 from emolab.explain import explain, measures
-from emolab.explain.explanation import Explained, Explanation, Floats
-from emolab.explain.games import Game, face_front, game
+from emolab.explain.explanation import Attribution, Explanation, Floats
 from emolab.explain.lexicon import marks
+from emolab.explain.maskers import Masker, face_front, masker_for
 from emolab.features.audio import HOP_S, f0, rms_level
 from emolab.recognizer import NetworkRecognizer, Recognizer
 
@@ -121,13 +121,17 @@ def scorecard(
         One row a method and measure: recognizer, size, modality, method, baseline, measure, value, low, high (95 %, a
         bootstrap of speakers), n (utterances that it could be measured on).
     """
-    played = game(recognizer, utterances, modality, baseline)
+    played = masker_for(recognizer, utterances, modality, baseline)
     targets = recognizer.predict(utterances)
     how: dict[str, Any] = {"modality": modality, "background": background, "seed": seed, **drawn}
     asked = {SAID_AT_CHANCE: how, **dict.fromkeys(methods, how)}
     found = {name: explain(recognizer, utterances, name, targets, **asked[name]) for name in asked}
     truths, rows = [*truth_of(utterances, played, targets)], []
-    rivals = {"other seed": other_seed, "random labels": random_labels, "random weights": randomised(recognizer, seed)}
+    rivals = {
+        "other seed": other_seed,
+        "random labels": random_labels,
+        "random weights": randomise_weights(recognizer, seed),
+    }
     for name, explanation in found.items():
         table = _of_each(explanation, played, utterances, truths, seed)
         table["agreement"] = _agreement(name, found)
@@ -138,13 +142,13 @@ def scorecard(
     return pd.DataFrame(rows)
 
 
-def truth_of(corpus: Corpus, played: Game, targets: Sequence[str]) -> list[Truth]:
+def truth_of(corpus: Corpus, played: Masker, targets: Sequence[str]) -> list[Truth]:
     """Mark the planted units of each utterance; None where the modality does not show the explained emotion.
 
     The truth is why a right answer is right: of an answer that nothing planted speaks for, there is none.
     """
     table, truths = corpus.table, list[Truth]()
-    kinds = {"WordGame": "text", "SoundGame": "audio", "FrameGame": "video"}
+    kinds = {"WordMasker": "text", "AudioMasker": "audio", "FrameMasker": "video"}
     kind = kinds.get(type(played).__name__, "modality")
     for row, target, names, spans in zip(table.to_dict("records"), targets, played.names, played.spans, strict=True):
         shown = {modality: row.get(f"shown_{modality}") for modality in MODALITIES}
@@ -162,7 +166,7 @@ def truth_of(corpus: Corpus, played: Game, targets: Sequence[str]) -> list[Truth
 
 
 def _of_each(
-    explanation: Explanation, played: Game, corpus: Corpus, truths: Sequence[Truth], seed: int
+    explanation: Explanation, played: Masker, corpus: Corpus, truths: Sequence[Truth], seed: int
 ) -> pd.DataFrame:
     """Measure each utterance's explanation by itself."""
     ranked = [measures.ranked_masks(item.values) for item in explanation]
@@ -185,7 +189,7 @@ def _of_each(
                 "deletion": measures.deletion_area(whole, without, nothing, ranked[number].shares),
                 "infidelity": measures.infidelity(item.values, drawn[number], whole, after),
                 "size": abs(item.logit - item.reference),
-                "gap": abs(item.gap),
+                "gap": abs(item.convergence_delta),
                 "norm": float(np.linalg.norm(item.values)),
                 "gini": measures.gini(item.values),
                 "units to 80 %": measures.units_to(item.values),
@@ -195,15 +199,15 @@ def _of_each(
     return pd.DataFrame(rows).assign(**_plausible(explanation, corpus))
 
 
-def _beside_truth(item: Explained, truth: Truth) -> dict[str, float]:
+def _beside_truth(item: Attribution, truth: Truth) -> dict[str, float]:
     if truth is None:
         return {}
     return {
-        "hit": measures.top_hit(item.values, truth),
-        "hit by chance": measures.chance_hit(truth),
+        "hit": measures.pointing_game(item.values, truth),
+        "hit by chance": measures.pointing_game_chance(truth),
         "precision": measures.average_precision(item.values, truth),
         "precision by chance": measures.chance_average_precision(truth),
-        "mass": measures.mass_inside(item.values, truth),
+        "mass": measures.relevance_mass_accuracy(item.values, truth),
     }
 
 
@@ -211,7 +215,11 @@ def _plausible(explanation: Explanation, corpus: Corpus) -> dict[str, list[float
     """Set relevance beside what people would look for: words of the emotion, level and pitch of the voice."""
     if explanation.modality == "text":
         own = zip(explanation, corpus.texts(), strict=True)
-        return {"emotion words": [measures.mass_inside(item.values, marks(text, item.emotion)) for item, text in own]}
+        return {
+            "emotion words": [
+                measures.relevance_mass_accuracy(item.values, marks(text, item.emotion)) for item, text in own
+            ]
+        }
     if explanation.modality != "audio":
         return {}
     cues = [
@@ -289,7 +297,7 @@ def slightly_changed(corpus: Corpus, modality: str, *, seed: int = 0, **seen: An
     if modality == "audio":
         waves = map(media.read_audio, corpus.audio_paths())
         noisy = {name: with_noise(wave, NOISE_DB, rng) for name, wave in zip(names, waves, strict=True)}
-        return corpus.holding(audio=noisy), [None] * len(corpus)
+        return corpus.with_media(audio=noisy), [None] * len(corpus)
     if modality == "video":
         return _flickering(corpus, rng, seen), [None] * len(corpus)
     texts = [text.split() for text in corpus.texts()]
@@ -309,10 +317,10 @@ def _flickering(corpus: Corpus, rng: np.random.Generator, seen: Mapping[str, Any
     for name, face in zip(corpus.table["utterance_id"], faces(corpus, **seen), strict=True):
         change = rng.integers(-2, 3, face.pictures.shape)
         shown[name] = np.clip(face.pictures.astype(np.int64) + change, 0, 255).astype(np.uint8)
-    return corpus.holding(video=shown)
+    return corpus.with_media(video=shown)
 
 
-def randomised(recognizer: Recognizer, seed: int = 0, *, share: float = 1.0) -> Recognizer | None:
+def randomise_weights(recognizer: Recognizer, seed: int = 0, *, share: float = 1.0) -> Recognizer | None:
     """Return a copy of a network recognizer whose last layers, or all, have weights drawn anew; None of other kinds.
 
     Source: cascading randomisation, Adebayo et al. 2018.

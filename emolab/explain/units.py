@@ -38,10 +38,10 @@ def parts_of(recognizer: Recognizer) -> Iterator[Any]:
     """Yield every front end that a recognizer reads by, those inside others and those of members included."""
     for member in getattr(recognizer, "members", ()):
         yield from parts_of(member)
-    waiting: list[Any] = list(recognizer.fronts)
-    for front in waiting:  # grows as it goes
-        yield front
-        waiting += getattr(front, "fronts", [])
+    waiting: list[Any] = list(recognizer.features)
+    for extractor in waiting:  # grows as it goes
+        yield extractor
+        waiting += getattr(extractor, "features", [])
 
 
 def sound_spans(seconds: float) -> NDArray[np.float64]:

@@ -10,9 +10,9 @@ from numpy.typing import NDArray
 from sklearn.ensemble import RandomForestClassifier
 
 from emolab.corpora.corpus import Corpus
-from emolab.explain.explanation import Explained
+from emolab.explain.explanation import Attribution
 from emolab.explain.units import NO_TIME, import_shap, owners_of_words
-from emolab.features.front import WordCounts
+from emolab.features.extractor import Tfidf
 from emolab.features.text import words
 from emolab.models.light import last_features, linear_weights
 from emolab.recognizer import LightRecognizer, Recognizer
@@ -22,14 +22,14 @@ METHODS = ("shap-linear", "shap-tree")
 
 def explain_light(
     recognizer: Recognizer, corpus: Corpus, method: str, targets: NDArray[np.int64], modality: str
-) -> list[Explained]:
+) -> list[Attribution]:
     """Explain utterances by what a light model is made of; see `emolab.explain.explain`.
 
     Raises:
         ValueError: If the recognizer is no such model, or its features are not the units that are asked for.
     """
     kind = "linear model" if method == "shap-linear" else "forest"
-    if not isinstance(recognizer, LightRecognizer) or not _suits(method, recognizer.model):
+    if not isinstance(recognizer, LightRecognizer) or not _suits(method, recognizer.estimator):
         raise ValueError(
             f"{recognizer.name} is no {kind} of emolab; {method} expects one, such as "
             f"{'text/svm' if kind == 'linear model' else 'text/random-forest'}. Take ablation or kernel-shap, which "
@@ -40,7 +40,7 @@ def explain_light(
             f"{method} knows the features of {recognizer.name}, not its units of {modality!r}; expected "
             'modality="features". For units take ablation, occlusion or kernel-shap, which ask.'
         )
-    rows = last_features(recognizer.model, recognizer.features(corpus))
+    rows = last_features(recognizer.estimator, recognizer.feature_matrix(corpus))
     rows = np.asarray(rows.toarray() if hasattr(rows, "toarray") else rows, np.float64)
     explain = _linear if method == "shap-linear" else _trees
     values, logits, references = explain(recognizer, corpus, rows, targets)
@@ -53,14 +53,14 @@ def explain_light(
             units, shared = tuple(texts[row].split()), on_words(_word_fronts(recognizer), texts[row], own)
         facts = (own.astype(np.float32), columns, float(logits[row]), float(references[row]))
         emotion, spans = recognizer.emotions[targets[row]], np.full((len(units), 2), NO_TIME)
-        made.append(Explained(names.iloc[row], emotion, units, shared, spans, *facts))
+        made.append(Attribution(names.iloc[row], emotion, units, shared, spans, *facts))
     return made
 
 
 def reads_words(recognizer: Recognizer) -> bool:
     """Whether a light recognizer sees nothing but counted words."""
     return isinstance(recognizer, LightRecognizer) and all(
-        isinstance(front, WordCounts) for front in _word_fronts(recognizer)
+        isinstance(extractor, Tfidf) for extractor in _word_fronts(recognizer)
     )
 
 
@@ -76,8 +76,8 @@ def _linear(
     """Multiply weights with features, which are 0 where a voice is as training's mean, or a word is not there."""
     shap = import_shap()
 
-    weights = linear_weights(recognizer.model) * _scale(recognizer.model)
-    intercept = _intercept(recognizer.model) * _scale(recognizer.model)
+    weights = linear_weights(recognizer.estimator) * _scale(recognizer.estimator)
+    intercept = _intercept(recognizer.estimator) * _scale(recognizer.estimator)
     logits = recognizer.logits(corpus)
     logits = logits - logits.mean(axis=1, keepdims=True)
     centred = (weights - weights.mean(axis=0), intercept - intercept.mean())
@@ -94,9 +94,9 @@ def _intercept(model: Any) -> NDArray[np.float64]:
 
 def _scale(model: Any) -> float:
     """Return by how much the weights of the last step are multiplied until they make logits."""
-    sharpness = getattr(model[-1], "sharpness_", 1.0)
+    inverse_temperature = getattr(model[-1], "sharpness_", 1.0)
     two = len(getattr(model[-1], "machine_", model[-1]).coef_) == 1 and not hasattr(model[-1], "sharpness_")
-    return sharpness / 2 if two else sharpness
+    return inverse_temperature / 2 if two else inverse_temperature
 
 
 def _trees(
@@ -108,7 +108,7 @@ def _trees(
     """
     shap = import_shap()
 
-    explainer = shap.TreeExplainer(recognizer.model[-1])
+    explainer = shap.TreeExplainer(recognizer.estimator[-1])
     try:
         values = explainer.shap_values(rows.astype(np.float32))  # the forest sees float32 as well
     except Exception as error:  # shap has a kind of its own: in deep trees its sums lose all their digits
@@ -121,33 +121,33 @@ def _trees(
 
 
 def _word_fronts(recognizer: LightRecognizer) -> Sequence[Any]:
-    return getattr(recognizer.fronts[0], "fronts", recognizer.fronts)
+    return getattr(recognizer.features[0], "features", recognizer.features)
 
 
-def on_words(fronts: Sequence[WordCounts], text: str, values: NDArray[np.floating]) -> NDArray[np.float64]:
+def on_words(features: Sequence[Tfidf], text: str, values: NDArray[np.floating]) -> NDArray[np.float64]:
     """Share what the terms of a text add among the words that make them, alike; (n_words,).
 
     Terms that are not in the text, whose absence trees may hear, belong to no word.
     """
     shared, start = np.zeros(len(text.split())), 0
-    for front in fronts:
-        places = {term: start + place for place, term in enumerate(front.terms)}
-        found = [(places[term], owners) for term, owners in terms_of(front, text) if term in places]
+    for extractor in features:
+        places = {term: start + place for place, term in enumerate(extractor.terms)}
+        found = [(places[term], owners) for term, owners in terms_of(extractor, text) if term in places]
         times = np.bincount([place for place, _ in found], minlength=1)
         for place, owners in found:
             np.add.at(shared, owners, values[place] / times[place] / len(owners))
-        start += len(front.terms)
+        start += len(extractor.terms)
     return shared
 
 
-def terms_of(front: WordCounts, text: str) -> Iterator[tuple[str, list[int]]]:
+def terms_of(extractor: Tfidf, text: str) -> Iterator[tuple[str, list[int]]]:
     """Yield the terms of a text, each as often as it occurs, and which of text.split() it is in."""
-    if front.characters:
-        cut = front._vectorizer().build_analyzer()
+    if extractor.characters:
+        cut = extractor._vectorizer().build_analyzer()
         for place, word in enumerate(text.split()):
             yield from ((term, [place]) for term in cut(word))
         return
     spoken, owners = words(text), owners_of_words(text).tolist()
-    for n in range(1, front.max_words + 1):
+    for n in range(1, extractor.max_words + 1):
         for start in range(len(spoken) - n + 1):
             yield " ".join(spoken[start : start + n]), owners[start : start + n]

@@ -19,9 +19,9 @@ from numpy.typing import NDArray
 from threadpoolctl import threadpool_limits
 
 from emolab.corpora.layout import some
-from emolab.media import Held
+from emolab.media import InMemoryMedia
 from emolab.progress import progress as progress_bar
-from emolab.storage import cache_root, written_whole
+from emolab.storage import atomic_write, cache_root
 
 MAGIC = b"emolab feature 1\n"  # an entry: magic, checksum of the rest, one line of dtype and shape, the numbers
 N_CHECKSUM = 4  # bytes
@@ -30,7 +30,7 @@ MEMORY_BYTES = 256_000_000  # features kept in memory; more are read from disk a
 Array = NDArray[Any]
 
 
-class Part(NamedTuple):
+class Segment(NamedTuple):
     """A part of a file, such as an utterance in the film of a dialogue; None where there is nothing to cut off."""
 
     path: Any  # a path, or Held
@@ -39,7 +39,7 @@ class Part(NamedTuple):
     side: str | None = None  # left or right: half of the picture
 
 
-Source = TypeVar("Source", Path, Held, Part)
+Source = TypeVar("Source", Path, InMemoryMedia, Segment)
 
 
 class Memory:
@@ -105,7 +105,7 @@ def cached_features(
         FileNotFoundError: If files are missing; they are named.
         ValueError: If `compute` fails on files; they are named, and what the others gave is kept.
     """
-    if any(isinstance(_file(source), Held) for source in sources):
+    if any(isinstance(_file(source), InMemoryMedia) for source in sources):
         with threadpool_limits(1), ThreadPoolExecutor(joblib.cpu_count()) as threads:
             return list(threads.map(compute, sources))
     folder = cache_root() / "features" / kind
@@ -146,8 +146,8 @@ def source_digest(*files: str) -> str:
     return hashlib.sha256(b"".join(Path(file).read_bytes() for file in files)).hexdigest()[:16]
 
 
-def _file(source: Path | Held | Part) -> Any:
-    return source.path if isinstance(source, Part) else source
+def _file(source: Path | InMemoryMedia | Segment) -> Any:
+    return source.path if isinstance(source, Segment) else source
 
 
 def _all_there(sources: Sequence[Source]) -> list[Source]:
@@ -163,9 +163,9 @@ def _all_there(sources: Sequence[Source]) -> list[Source]:
     return unique
 
 
-def _entry_name(kind: str, version: str, source: Path | Held | Part) -> str:
+def _entry_name(kind: str, version: str, source: Path | InMemoryMedia | Segment) -> str:
     path: Any
-    path, *part = source if isinstance(source, Part) else (source,)
+    path, *part = source if isinstance(source, Segment) else (source,)
     facts = path.stat()
     key = "\0".join([kind, version, str(path.resolve()), *map(str, part), str(facts.st_size), str(facts.st_mtime_ns)])
     return hashlib.sha256(key.encode(errors="surrogateescape")).hexdigest()[:32]
@@ -207,7 +207,7 @@ def _write(entry: Path, array: Array) -> None:
     """Write an entry whole or not at all; where that fails, say so once and go on without."""
     body = " ".join([array.dtype.str, *map(str, array.shape)]).encode() + b"\n" + array.tobytes()
     try:
-        with written_whole(entry) as part:
+        with atomic_write(entry) as part:
             part.write_bytes(MAGIC + _checksum(body) + body)
     except OSError as error:
         _warn_uncached(str(error))

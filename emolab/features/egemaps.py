@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from emolab import media
 from emolab.corpora.corpus import Corpus
 from emolab.features.cache import cached_features, source_digest
-from emolab.features.front import SoundVector
+from emolab.features.extractor import SoundVector
 
 
 class EgemapsVector(SoundVector):

@@ -20,17 +20,17 @@ from emolab.features.text import Vocabulary, read_vectors, words
 SMALLEST_DEVIATION = 1e-5  # a feature that hardly moves is centred, not blown up
 
 
-class Front(ABC):
+class FeatureExtractor(ABC):
     """What a model sees of one modality; whatever is learned is learned from the training part alone."""
 
-    kinds: ClassVar[dict[str, type[Front]]] = {}
+    kinds: ClassVar[dict[str, type[FeatureExtractor]]] = {}
     modality: ClassVar[str]
     partial: bool = False  # whether it reads several modalities and can do without some
     n_parameters: int = 0  # of a frozen network that belongs to it
     pretrained: str | None = None  # name of the published weights that it brings
 
     def __init_subclass__(cls) -> None:
-        Front.kinds[cls.__name__] = cls
+        FeatureExtractor.kinds[cls.__name__] = cls
 
     @property
     def modalities(self) -> tuple[str, ...]:
@@ -55,7 +55,7 @@ class Front(ABC):
 
     @abstractmethod
     def state(self) -> dict[str, Any]:
-        """Return everything that `front_from_state` needs, fit for JSON."""
+        """Return everything that `extractor_from_state` needs, fit for JSON."""
 
     def save_files(self, folder: Path) -> None:  # noqa: B027
         """Write what is too large for JSON, to files of `folder` whose names begin with "front-"."""
@@ -76,30 +76,30 @@ class Front(ABC):
         return []
 
 
-def front_from_state(state: Mapping[str, Any]) -> Front:
+def extractor_from_state(state: Mapping[str, Any]) -> FeatureExtractor:
     """Build a front end again from what its `state()` gave."""
-    if state["kind"] not in Front.kinds:  # of a module that nobody has imported yet
+    if state["kind"] not in FeatureExtractor.kinds:  # of a module that nobody has imported yet
         for module in iter_modules(features.__path__, f"{features.__name__}."):
             import_module(module.name)
-    front = Front.kinds[state["kind"]](**state["options"])
+    extractor = FeatureExtractor.kinds[state["kind"]](**state["options"])
     for name, value in state["learned"].items():
-        setattr(front, name, np.asarray(value) if isinstance(value, list) else value)
-    return front
+        setattr(extractor, name, np.asarray(value) if isinstance(value, list) else value)
+    return extractor
 
 
-def of_each(front: Front, corpus: Corpus, *, versions: bool = False) -> list[list[NDArray[Any]]]:
+def of_each(extractor: FeatureExtractor, corpus: Corpus, *, versions: bool = False) -> list[list[NDArray[Any]]]:
     """Return one array an utterance, empty where there is not what the front end needs; several `versions` if asked."""
-    there = front.has(corpus)
+    there = extractor.has(corpus)
     if not there.any():
         return [[np.zeros(0, dtype=np.float32)] * len(corpus)]
     some = corpus.select(there) if not there.all() else corpus
-    seen = [list(arrays) for arrays in (front.versions(some) if versions else [front.transform(some)])]
+    seen = [list(arrays) for arrays in (extractor.versions(some) if versions else [extractor.transform(some)])]
     if there.all():
         return seen
     return [[next(rest) if here else arrays[0][:0] for here in there] for arrays in seen for rest in [iter(arrays)]]
 
 
-class _Scaled(Front):
+class _Scaled(FeatureExtractor):
     """Sound features brought to mean 0 and deviation 1, feature by feature."""
 
     modality = "audio"
@@ -193,7 +193,7 @@ class SoundVector(_Scaled):
         return list(audio.FUNCTIONAL_NAMES if self.kind == "functionals" else audio.CLASSICAL_NAMES)
 
 
-class WordTokens(Front):
+class Tokens(FeatureExtractor):
     """The words of an utterance as numbers, (words,) int64; the vocabulary is that of the training part.
 
     Args:
@@ -240,7 +240,7 @@ class WordTokens(Front):
         json = self.vocabulary.to_json() if self.vocabulary else None
         weights = str(self.weights) if self.weights else None
         options = {"min_count": self.min_count, "weights": weights, "frozen": self.frozen}
-        return {"kind": "WordTokens", "options": options, "learned": {"vocabulary_json": json}}
+        return {"kind": "Tokens", "options": options, "learned": {"vocabulary_json": json}}
 
     @property
     def vocabulary_json(self) -> str | None:
@@ -252,7 +252,7 @@ class WordTokens(Front):
         self.vocabulary = Vocabulary.from_json(text) if text else None
 
 
-class WordCounts(Front):
+class Tfidf(FeatureExtractor):
     """TF-IDF of single words and pairs, (n_utterances, n_terms) sparse; counted on the training part alone.
 
     Source: Salton and Buckley 1988, with the sublinear term frequency 1 + log tf.
@@ -306,4 +306,4 @@ class WordCounts(Front):
         """Return the terms and their rarity."""
         options = {"max_words": self.max_words, "min_count": self.min_count, "characters": self.characters}
         learned = {"terms": list(self.terms), "idf": self.idf.tolist()}
-        return {"kind": "WordCounts", "options": options, "learned": learned}
+        return {"kind": "Tfidf", "options": options, "learned": learned}

@@ -10,19 +10,22 @@ import numpy as np
 from numpy.typing import NDArray
 
 from emolab.corpora.corpus import Corpus
-from emolab.features.front import Front, front_from_state
+from emolab.features.extractor import FeatureExtractor, extractor_from_state
 
 
-class Joined(Front):
+class Joined(FeatureExtractor):
     """Several front ends that are fitted, saved and loaded together."""
 
-    def __init__(self, fronts: Sequence[Front | Mapping[str, Any]]) -> None:
-        self.fronts = [front if isinstance(front, Front) else front_from_state(front) for front in fronts]
+    def __init__(self, features: Sequence[FeatureExtractor | Mapping[str, Any]]) -> None:
+        self.features = [
+            extractor if isinstance(extractor, FeatureExtractor) else extractor_from_state(extractor)
+            for extractor in features
+        ]
 
     @property
     def modalities(self) -> tuple[str, ...]:
         """All that the joined ones read; one of them has to be there, the others may be missing."""
-        return tuple(dict.fromkeys(modality for front in self.fronts for modality in front.modalities))
+        return tuple(dict.fromkeys(modality for extractor in self.features for modality in extractor.modalities))
 
     @property
     def partial(self) -> bool:  # type: ignore[override]
@@ -32,39 +35,42 @@ class Joined(Front):
     @property
     def n_parameters(self) -> int:  # type: ignore[override]
         """Numbers of the frozen networks that belong to them."""
-        return sum(front.n_parameters for front in self.fronts)
+        return sum(extractor.n_parameters for extractor in self.features)
 
     @property
     def pretrained(self) -> str | None:  # type: ignore[override]
         """Names of the published weights that they bring."""
-        return " + ".join(dict.fromkeys(front.pretrained for front in self.fronts if front.pretrained)) or None
+        return (
+            " + ".join(dict.fromkeys(extractor.pretrained for extractor in self.features if extractor.pretrained))
+            or None
+        )
 
     def has(self, corpus: Corpus) -> NDArray[np.bool_]:
         """Mask (n_utterances,): true where at least one modality is there."""
-        return np.any([front.has(corpus) for front in self.fronts], axis=0)
+        return np.any([extractor.has(corpus) for extractor in self.features], axis=0)
 
     def fit(self, corpus: Corpus) -> None:
         """Fit each to the utterances that have its modality."""
-        for front in self.fronts:
-            front.fit(corpus.select(front.has(corpus)))
+        for extractor in self.features:
+            extractor.fit(corpus.select(extractor.has(corpus)))
 
     def save_files(self, folder: Path) -> None:
         """Let each write its own."""
-        for front in self.fronts:
-            front.save_files(folder)
+        for extractor in self.features:
+            extractor.save_files(folder)
 
     def load_files(self, folder: Path) -> None:
         """Let each read its own."""
-        for front in self.fronts:
-            front.load_files(folder)
+        for extractor in self.features:
+            extractor.load_files(folder)
 
     def state(self) -> dict[str, Any]:
         """Return the states of all."""
-        options = {"fronts": [front.state() for front in self.fronts]}
+        options = {"features": [extractor.state() for extractor in self.features]}
         return {"kind": type(self).__name__, "options": options, "learned": {}}
 
 
-class Beside(Joined):
+class Concatenated(Joined):
     """Vectors of several front ends laid side by side, (n_utterances, n_features); zeros where a modality is missing.
 
     Args:
@@ -77,17 +83,17 @@ class Beside(Joined):
     """
 
     def __init__(
-        self, fronts: Sequence[Front | Mapping[str, Any]], *, scaled: bool = False, dense: bool = False
+        self, features: Sequence[FeatureExtractor | Mapping[str, Any]], *, scaled: bool = False, dense: bool = False
     ) -> None:
-        super().__init__(fronts)
+        super().__init__(features)
         self.scaled, self.dense = scaled, dense
-        self.shares: Sequence[float] = [1.0] * len(self.fronts)
-        self.widths: Sequence[int] = [0] * len(self.fronts)
+        self.shares: Sequence[float] = [1.0] * len(self.features)
+        self.widths: Sequence[int] = [0] * len(self.features)
 
     def fit(self, corpus: Corpus) -> None:
         """Fit each, then learn how large its rows are."""
         super().fit(corpus)
-        blocks = [front.transform(corpus.select(front.has(corpus))) for front in self.fronts]
+        blocks = [extractor.transform(corpus.select(extractor.has(corpus))) for extractor in self.features]
         self.widths = [block.shape[1] for block in blocks]
         if self.scaled:
             size = sum(self.widths) / len(blocks) if self.dense else 1.0
@@ -99,11 +105,11 @@ class Beside(Joined):
 
     def transform(self, corpus: Corpus) -> Any:
         """Return (n_utterances, n_features), sparse where a block is and `dense` is off."""
-        return self._beside([self._whole(place, corpus)[0] for place in range(len(self.fronts))])
+        return self._beside([self._whole(place, corpus)[0] for place in range(len(self.features))])
 
     def versions(self, corpus: Corpus) -> list[Any]:
         """Return as many versions as the block that has most; the others are repeated."""
-        blocks = [self._whole(place, corpus, versions=True) for place in range(len(self.fronts))]
+        blocks = [self._whole(place, corpus, versions=True) for place in range(len(self.features))]
         n_versions = max(map(len, blocks))
         return [self._beside([own[number % len(own)] for own in blocks]) for number in range(n_versions)]
 
@@ -114,7 +120,7 @@ class Beside(Joined):
     @property
     def feature_names(self) -> list[str]:
         """Name the columns, block by block."""
-        return [name for front in self.fronts for name in front.feature_names]
+        return [name for extractor in self.features for name in extractor.feature_names]
 
     def state(self) -> dict[str, Any]:
         """Return the states of all, and the scales."""
@@ -127,12 +133,15 @@ class Beside(Joined):
         """Return one block, or its versions, with rows of zeros where its modality is missing."""
         from scipy import sparse
 
-        front, share = self.fronts[place], float(self.shares[place])  # a numpy number would turn float32 into float64
-        there = front.has(corpus)
+        extractor, share = (
+            self.features[place],
+            float(self.shares[place]),
+        )  # a numpy number would turn float32 into float64
+        there = extractor.has(corpus)
         if not there.any():
             return [np.zeros((len(corpus), self.widths[place]), dtype=np.float32)]
         some = corpus.select(there)
-        blocks = [block * share for block in (front.versions(some) if versions else [front.transform(some)])]
+        blocks = [block * share for block in (extractor.versions(some) if versions else [extractor.transform(some)])]
         if there.all():
             return blocks
         n, rows = int(there.sum()), np.flatnonzero(there)
@@ -148,7 +157,7 @@ class Beside(Joined):
         return joined.toarray().astype(np.float32) if self.dense else joined
 
 
-class OneClock(Joined):
+class AlignedFrames(Joined):
     """Frames of several front ends brought to one clock and laid side by side, (frames, n_features) an utterance.
 
     Where a step of the clock holds several frames of a source, their mean is taken; where a source is slower, its
@@ -159,29 +168,29 @@ class OneClock(Joined):
         hop_s: Seconds from step to step of the clock.
     """
 
-    def __init__(self, fronts: Sequence[Front | Mapping[str, Any]], *, hop_s: float) -> None:
-        super().__init__(fronts)
+    def __init__(self, features: Sequence[FeatureExtractor | Mapping[str, Any]], *, hop_s: float) -> None:
+        super().__init__(features)
         self.hop_s = hop_s
 
     def transform(self, corpus: Corpus) -> list[NDArray[np.float32]]:
         """Return (frames, n_features) float32 for each utterance."""
-        return self._joined([self._frames(front, corpus) for front in self.fronts])
+        return self._joined([self._frames(extractor, corpus) for extractor in self.features])
 
     def sizes(self) -> dict[str, int]:
         """Return n_features, of all sources."""
-        return {"n_features": sum(front.sizes()["n_features"] for front in self.fronts)}
+        return {"n_features": sum(extractor.sizes()["n_features"] for extractor in self.features)}
 
     def state(self) -> dict[str, Any]:
         """Return the states of all, and the clock."""
         state = super().state()
         return {**state, "options": {**state["options"], "hop_s": self.hop_s}}
 
-    def _frames(self, front: Any, corpus: Corpus) -> list[NDArray[np.float32]]:
+    def _frames(self, extractor: Any, corpus: Corpus) -> list[NDArray[np.float32]]:
         """Bring one source to the clock; no frames where it is missing."""
-        there = front.has(corpus)
-        arrays = iter(front.transform(corpus.select(there))) if there.any() else iter(())
-        empty = np.zeros((0, front.sizes()["n_features"]), dtype=np.float32)
-        return [on_clock(next(arrays), front.hop_s, self.hop_s) if here else empty for here in there]
+        there = extractor.has(corpus)
+        arrays = iter(extractor.transform(corpus.select(there))) if there.any() else iter(())
+        empty = np.zeros((0, extractor.sizes()["n_features"]), dtype=np.float32)
+        return [align_frames(next(arrays), extractor.hop_s, self.hop_s) if here else empty for here in there]
 
     def _joined(self, sources: Sequence[Sequence[NDArray[np.float32]]]) -> list[NDArray[np.float32]]:
         joined = []
@@ -191,7 +200,7 @@ class OneClock(Joined):
         return joined
 
 
-def on_clock(frames: NDArray[np.floating], hop_s: float, clock_s: float) -> NDArray[np.float32]:
+def align_frames(frames: NDArray[np.floating], hop_s: float, clock_s: float) -> NDArray[np.float32]:
     """Bring frames that come every `hop_s` seconds to a clock that ticks every `clock_s`.
 
     Args:

@@ -17,7 +17,7 @@ from emolab import media
 from emolab.corpora.corpus import Corpus
 from emolab.features import encoders
 from emolab.features.cache import cached_array, cached_features, source_digest
-from emolab.features.front import Front
+from emolab.features.extractor import FeatureExtractor
 from emolab.features.standins import stand_in
 
 MAX_PIECES = 128  # of words, in a text; the rest is cut off
@@ -28,7 +28,7 @@ CODE = source_digest(__file__, encoders.__file__, media.__file__)  # when it cha
 Floats = NDArray[np.floating]
 
 
-class Pretrained(Front):
+class Pretrained(FeatureExtractor):
     """A front end that knows a published encoder; for the preset quick a tiny stand-in is made in its place.
 
     Args:
@@ -106,7 +106,7 @@ class Pretrained(Front):
             self._encoder.load_state_dict(load_file(folder / f"front-{self.modality}.safetensors"))
 
 
-class Waves(Pretrained):
+class Waveforms(Pretrained):
     """The wave itself, (samples,) float32, brought to mean 0 and deviation 1 where the encoder was trained so."""
 
     modality = "audio"
@@ -148,7 +148,7 @@ class Waves(Pretrained):
         return state
 
 
-class FrozenSound(Waves):
+class AudioHiddenStates(Waveforms):
     """What a frozen encoder hears: the mean over the real frames of each layer, (n_layers + 1, dim) float16.
 
     Every file is heard for itself, so nothing is padded: the published base models, whose first convolution is
@@ -172,7 +172,7 @@ class FrozenSound(Waves):
             return encoders.masked_means(layers, lengths)[0].half().cpu().numpy()
 
 
-class WordPieces(Pretrained):
+class Subwords(Pretrained):
     """The pieces of words that an encoder reads, as numbers: (pieces,) int64, begin and end marks included."""
 
     modality = "text"
@@ -213,7 +213,7 @@ def _tokenizer(text: str, max_pieces: int) -> Any:
     return tokenizer
 
 
-class FrozenWords(WordPieces):
+class TextHiddenStates(Subwords):
     """What a frozen encoder reads: the mean over the real pieces of each layer, (n_layers + 1, dim) float16."""
 
     frozen = True

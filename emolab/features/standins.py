@@ -15,7 +15,7 @@ from typing import Any
 
 from emolab.features.cache import source_digest
 from emolab.features.encoders import CONFIG, quiet
-from emolab.storage import cache_root, written_whole
+from emolab.storage import atomic_write, cache_root
 
 KINDS = {  # the class of each published encoder
     "facebook/wav2vec2-base": "wav2vec2",
@@ -49,7 +49,7 @@ def stand_in(name: str, texts: Sequence[str] = (), *, seed: int = 7) -> Path:
     facts = [source_digest(__file__), name, str(seed), *texts]
     folder = cache_root() / "stand-ins" / hashlib.sha256("\n".join(facts).encode()).hexdigest()[:16]
     if not (folder / CONFIG).is_file():
-        with written_whole(folder) as part, quiet():
+        with atomic_write(folder) as part, quiet():
             part.mkdir()
             _write(part, KINDS[name], texts, seed)
     return folder

@@ -9,11 +9,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from emolab.corpora.corpus import Corpus
-from emolab.features.front import SMALLEST_DEVIATION, Front
+from emolab.features.extractor import SMALLEST_DEVIATION, FeatureExtractor
 from emolab.features.joined import Joined
 
 
-class Turns(Joined):
+class DialogueContext(Joined):
     """Vectors of neighbouring turns, (turns, n_features + 2) float32 an utterance, in their order.
 
     The last two columns say whether a turn's speaker is that of the judged one (1 or 0), and which is the judged one.
@@ -29,11 +29,13 @@ class Turns(Joined):
         ValueError: If there is not one front end, or before or after is negative.
     """
 
-    def __init__(self, fronts: Sequence[Front | Mapping[str, Any]], *, before: int = 8, after: int = 0) -> None:
-        super().__init__(fronts)
-        if len(self.fronts) != 1:
+    def __init__(
+        self, features: Sequence[FeatureExtractor | Mapping[str, Any]], *, before: int = 8, after: int = 0
+    ) -> None:
+        super().__init__(features)
+        if len(self.features) != 1:
             raise ValueError(
-                f"{len(self.fronts)} front ends; expected one. Lay several side by side with Beside(fronts)."
+                f"{len(self.features)} front ends; expected one. Lay several side by side with Beside(fronts)."
             )
         if min(before, after) < 0:
             raise ValueError(f"before={before}, after={after}; expected 0 or more turns. Correct the numbers.")
@@ -44,7 +46,7 @@ class Turns(Joined):
 
     def fit(self, corpus: Corpus) -> None:
         """Fit the front end; learn mean and deviation of what was averaged over layers."""
-        places_of(corpus)  # tells at once where there are no dialogues
+        dialogue_rows(corpus)  # tells at once where there are no dialogues
         super().fit(corpus)
         self.mean, self.deviation = np.zeros(1), np.ones(1)
         vectors, layered = self._vectors(corpus)
@@ -61,7 +63,7 @@ class Turns(Joined):
         """
         vectors, speakers = self._vectors(corpus)[0], corpus.table["speaker"].to_numpy()
         windows: list[NDArray[np.float32]] = [np.zeros((0, 0), dtype=np.float32)] * len(corpus)
-        for places in places_of(corpus):
+        for places in dialogue_rows(corpus):
             for number, own in enumerate(places):
                 near = places[max(0, number - self.before) : number + self.after + 1]
                 facts = np.stack([speakers[near] == speakers[own], near == own], axis=1)
@@ -81,7 +83,7 @@ class Turns(Joined):
 
     def _vectors(self, corpus: Corpus) -> tuple[NDArray[np.float32], bool]:
         """Return (n_utterances, n_features), scaled, and whether they are averages of layers."""
-        rows = self.fronts[0].transform(corpus)
+        rows = self.features[0].transform(corpus)
         rows = rows.toarray() if hasattr(rows, "toarray") else np.stack(list(rows))  # counts of words are sparse
         array = np.asarray(rows, dtype=np.float32)
         if layered := array.ndim == 3:
@@ -90,7 +92,7 @@ class Turns(Joined):
         return ((array - self.mean) / self.deviation).astype(np.float32), layered
 
 
-def places_of(corpus: Corpus) -> list[NDArray[np.int64]]:
+def dialogue_rows(corpus: Corpus) -> list[NDArray[np.int64]]:
     """Return the rows of each dialogue, in the order of its turns.
 
     Raises:

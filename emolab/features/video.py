@@ -19,8 +19,8 @@ from emolab import media
 from emolab.corpora.corpus import Corpus
 from emolab.corpora.layout import some
 from emolab.corpora.ravdess import read_action_units
-from emolab.features.cache import Part, cached_features, source_digest
-from emolab.features.front import SMALLEST_DEVIATION, Front
+from emolab.features.cache import Segment, cached_features, source_digest
+from emolab.features.extractor import SMALLEST_DEVIATION, FeatureExtractor
 from emolab.storage import weights_root
 
 Pictures = NDArray[np.uint8]  # (frames, height, width, 3), red, green and blue from 0 to 255
@@ -71,14 +71,14 @@ class Faces:
     found_by: FoundBy
 
 
-def clips_of(corpus: Corpus) -> list[Part]:
+def clips_of(corpus: Corpus) -> list[Segment]:
     """Return where each utterance is to be seen; ValueError names the utterances without a film."""
     columns = corpus.table[["video_start", "video_end", "video_side"]].astype(object)
     places = columns.where(columns.notna(), None).itertuples(index=False, name=None)
-    return [Part(path, *place) for path, place in zip(corpus.video_paths(), places, strict=True)]
+    return [Segment(path, *place) for path, place in zip(corpus.video_paths(), places, strict=True)]
 
 
-def read_clip(clip: Part, *, fps: float | None = FPS) -> Pictures:
+def read_clip(clip: Segment, *, fps: float | None = FPS) -> Pictures:
     """Decode the pictures of an utterance: the whole picture, or the half of it that shows the speaker.
 
     Raises:
@@ -157,11 +157,11 @@ def _faces_version(size: int, fps: float) -> str:
     return f"{code} size={size} fps={fps} detector={_detector_file()}"
 
 
-def _packed_face(clip: Part, *, size: int, fps: float) -> Pictures:
+def _packed_face(clip: Segment, *, size: int, fps: float) -> Pictures:
     """Return the square and the pictures as one row of bytes, as the cache keeps them."""
-    held = clip.path.content if isinstance(clip.path, media.Held) else None
-    frames = read_clip(clip, fps=fps) if held is None else held
-    left, top, width, way = find_face(frames) if held is None else (0, 0, held.shape[2], WAYS[-1])
+    in_memory = clip.path.content if isinstance(clip.path, media.InMemoryMedia) else None
+    frames = read_clip(clip, fps=fps) if in_memory is None else in_memory
+    left, top, width, way = find_face(frames) if in_memory is None else (0, 0, in_memory.shape[2], WAYS[-1])
     square = (left, top, width)
     header = np.array([*square, WAYS.index(way)], np.int32).view(np.uint8)
     return np.concatenate([header, cut_out(frames, *square, size=size).ravel()])
@@ -244,7 +244,7 @@ def _detector(file: Path) -> Any:
     return cv2.FaceDetectorYN.create(str(file), "", (SIZE, SIZE))
 
 
-class FaceFrames(Front):
+class FaceFrames(FeatureExtractor):
     """The faces of an utterance, (frames, size, size, 3) uint8; they become floats only in the network."""
 
     modality = "video"
@@ -277,7 +277,7 @@ class FaceFrames(Front):
         return {"kind": "FaceFrames", "options": self.options, "learned": {}}
 
 
-class FaceNumbers(FaceFrames):
+class FaceEdges(FaceFrames):
     """How each picture of a face differs from the calm face, (frames, 108) float32 an utterance, scaled.
 
     The numbers are shares of the face's edges: 6 slants in 18 places, averaged over both halves. A raised brow or a
@@ -327,8 +327,8 @@ class FaceNumbers(FaceFrames):
         return {"kind": type(self).__name__, "options": self.options, "learned": learned}
 
 
-class FaceStatistics(FaceNumbers):
-    """What a face does in an utterance: the mean, most and least of `FaceNumbers`, (n_utterances, 324), scaled."""
+class FaceFunctionals(FaceEdges):
+    """What a face does in an utterance: the mean, most and least of `FaceEdges`, (n_utterances, 324), scaled."""
 
     def raw(self, corpus: Corpus) -> list[NDArray[np.float32]]:
         """Return a row an utterance, before scaling."""
@@ -342,7 +342,7 @@ class FaceStatistics(FaceNumbers):
     @property
     def feature_names(self) -> list[str]:
         """Name the columns, such as "mouth outer falling, most"."""
-        return [f"{name}, {change}" for change in CHANGES for name in super(FaceStatistics, self).feature_names]
+        return [f"{name}, {change}" for change in CHANGES for name in super(FaceFunctionals, self).feature_names]
 
 
 def face_edges(pictures: Pictures) -> NDArray[np.float32]:
@@ -424,7 +424,7 @@ class PretrainedFaces(FaceFrames):
         return {"kind": "PretrainedFaces", "options": options, "learned": {}}
 
 
-class ActionUnits(Front):
+class ActionUnits(FeatureExtractor):
     """Facial action units of each film, from the corpus's action_units.csv: (n_utterances, 35) float32, scaled.
 
     Most films show little of most units, and a few show much: the square root spreads the small values out.

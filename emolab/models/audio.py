@@ -11,7 +11,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from emolab.models.network import StepNetwork
-from emolab.models.steps import Normalization, Summary, real_steps, run_lstm
+from emolab.models.steps import Normalization, Summary, run_lstm, sequence_mask
 
 KERNEL = 3  # frames that a convolution sees at once
 
@@ -51,14 +51,14 @@ class CnnBiLstm(StepNetwork):
         self.conv_dropout = nn.Dropout1d(config.conv_dropout)
         self.add_summary(2 * config.n_hidden)
 
-    def states(self, features: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
+    def hidden_states(self, features: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
         """Turn (batch, frames, n_features) into what the BiLSTM has read, (batch, steps, 2 * n_hidden)."""
         x = features.transpose(1, 2)  # (batch, n_features, frames), as Conv1d wants it
-        x = x.masked_fill(~real_steps(lengths, x.shape[2])[:, None], 0.0)
+        x = x.masked_fill(~sequence_mask(lengths, x.shape[2])[:, None], 0.0)
         for number, (convolution, stride) in enumerate(zip(self.convolutions, self.config.strides, strict=True)):
             lengths = (lengths - 1) // stride + 1
             x = convolution(x)  # (batch, channels, steps); the bias has written into the padding
-            mask = real_steps(lengths, x.shape[2])
+            mask = sequence_mask(lengths, x.shape[2])
             if self.norms:
                 x = self.norms[number](x.transpose(1, 2), mask).transpose(1, 2)
             x = torch.relu(x) * mask[:, None]
@@ -97,14 +97,14 @@ class Cnn2d(StepNetwork):
         n_bands = -(-config.n_features // 2 ** len(config.channels))  # halved again and again, rounded up
         self.add_summary(config.channels[-1] * n_bands)
 
-    def states(self, features: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
+    def hidden_states(self, features: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
         """Turn (batch, frames, n_features) into what the last layer has found, (batch, steps, channels * bands)."""
-        x = features.masked_fill(~real_steps(lengths, features.shape[1])[..., None], 0.0)[:, None]
+        x = features.masked_fill(~sequence_mask(lengths, features.shape[1])[..., None], 0.0)[:, None]
         for number, (convolution, norm) in enumerate(zip(self.convolutions, self.norms, strict=True)):
             x = F.max_pool2d(x, 2, ceil_mode=True) if number else x  # nothing is below 0: padding wins nowhere
             lengths = (lengths + 1) // 2
             x = convolution(x).transpose(1, 2)  # (batch, steps, channels, bands)
-            x = torch.relu(norm(x, real_steps(lengths, x.shape[1]))).transpose(1, 2)
+            x = torch.relu(norm(x, sequence_mask(lengths, x.shape[1]))).transpose(1, 2)
         return x.transpose(1, 2).flatten(2), lengths
 
 
@@ -130,7 +130,7 @@ class Lstm(StepNetwork):
         self.lstm = nn.LSTM(config.n_features, config.n_hidden, config.n_layers, batch_first=True, dropout=between)
         self.add_summary(config.n_hidden)
 
-    def states(self, features: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
+    def hidden_states(self, features: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
         """Turn (batch, frames, n_features) into what the LSTM has read, (batch, frames, n_hidden)."""
-        frames = features.masked_fill(~real_steps(lengths, features.shape[1])[..., None], 0.0)
+        frames = features.masked_fill(~sequence_mask(lengths, features.shape[1])[..., None], 0.0)
         return run_lstm(self.lstm, frames, lengths), lengths

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from emolab.models.network import Network
-from emolab.models.steps import real_steps, run_lstm
+from emolab.models.steps import run_lstm, sequence_mask
 
 N_FACTS = 2  # the last columns of a turn: same speaker as the judged turn, is the judged turn
 
@@ -48,7 +48,7 @@ class Conversation(Network):
             self.distances = nn.Embedding(2 * config.longest + 1, config.n_context)
             self.attention = nn.MultiheadAttention(config.n_context, config.n_heads, batch_first=True)
         n_read = config.n_context * (2 if config.both_ways and config.context == "recurrent" else 1)
-        self.add_output(n + n_read, n_states=config.n_context)
+        self.add_output(n + n_read, state_size=config.n_context)
 
     def encode(self, turns: Tensor, lengths: Tensor) -> Tensor:
         """Sum (batch, turns, n_features + 2) up in (batch, n_encoded), the judged turn's own part first."""
@@ -68,13 +68,13 @@ class Conversation(Network):
     def _steps(self, described: Tensor, turns: Tensor) -> Tensor:
         return torch.relu(self.turn(torch.cat([self.dropout(described), turns[..., -N_FACTS:]], dim=2)))
 
-    def states(self, turns: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
+    def hidden_states(self, turns: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
         """Return what the context is made of, (batch, turns, n_context), and how many turns are real."""
         return self._steps(self.describe(turns), turns), lengths
 
     def attention_on(self, turns: Tensor, lengths: Tensor) -> Tensor:
         """Return (batch, turns): how much of each turn the judged one takes, mean over heads; sums to 1."""
-        steps, n_steps = self.states(turns, lengths)
+        steps, n_steps = self.hidden_states(turns, lengths)
         return self._ask(steps, n_steps, turns[..., -1].argmax(dim=1))[1][:, 0]
 
     def _ask(self, steps: Tensor, lengths: Tensor, judged: Tensor) -> tuple[Tensor, Tensor]:
@@ -82,4 +82,4 @@ class Conversation(Network):
         away = torch.arange(steps.shape[1], device=steps.device) - judged[:, None]
         steps = steps + self.distances(away.clamp(-longest, longest) + longest)
         asking = steps[torch.arange(len(steps), device=steps.device), judged][:, None]
-        return self.attention(asking, steps, steps, key_padding_mask=~real_steps(lengths, steps.shape[1]))
+        return self.attention(asking, steps, steps, key_padding_mask=~sequence_mask(lengths, steps.shape[1]))

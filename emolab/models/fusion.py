@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from emolab.models.network import Network
-from emolab.models.steps import real_steps
+from emolab.models.steps import sequence_mask
 
 JoinKind = Literal["concat", "add", "gated", "tensor", "cross-attention", "transformer"]
 
@@ -31,7 +31,7 @@ class FusionConfig:
     auxiliary: bool = False  # whether training judges each modality alone as well, see `TrainingConfig.auxiliary`
 
 
-class Seen(NamedTuple):
+class FusionInputs(NamedTuple):
     """What a join is given: of each modality a summary and, where the join asks for them, its steps."""
 
     summaries: Tensor  # (batch, n_modalities, n_joined); what is missing is a learned vector
@@ -56,7 +56,7 @@ class Concat(Join):
     def __init__(self, n_modalities: int, config: FusionConfig) -> None:
         super().__init__(n_modalities, config, n_modalities * config.n_joined)
 
-    def forward(self, seen: Seen) -> Tensor:
+    def forward(self, seen: FusionInputs) -> Tensor:
         """Return (batch, n_modalities * n_joined)."""
         return seen.summaries.flatten(1)
 
@@ -67,7 +67,7 @@ class Add(Join):
     def __init__(self, n_modalities: int, config: FusionConfig) -> None:
         super().__init__(n_modalities, config, config.n_joined)
 
-    def forward(self, seen: Seen) -> Tensor:
+    def forward(self, seen: FusionInputs) -> Tensor:
         """Return (batch, n_joined)."""
         return seen.summaries.sum(dim=1)
 
@@ -82,11 +82,11 @@ class Gated(Join):
         super().__init__(n_modalities, config, config.n_joined)
         self.score = nn.Linear(n_modalities * config.n_joined, n_modalities)
 
-    def gates(self, seen: Seen) -> Tensor:
+    def gates(self, seen: FusionInputs) -> Tensor:
         """Return (batch, n_modalities), how much each modality is listened to."""
         return self.score(seen.summaries.flatten(1)).masked_fill(~seen.there, -torch.inf).softmax(dim=1)
 
-    def forward(self, seen: Seen) -> Tensor:
+    def forward(self, seen: FusionInputs) -> Tensor:
         """Return (batch, n_joined)."""
         return (self.gates(seen)[..., None] * torch.tanh(seen.summaries)).sum(dim=1)
 
@@ -104,7 +104,7 @@ class LowRankTensor(Join):
         self.constants = nn.Parameter(torch.ones(n_modalities, config.rank, 1, n_out))
         self.ranks = nn.Parameter(torch.randn(config.rank) / config.rank**0.5)
 
-    def forward(self, seen: Seen) -> Tensor:
+    def forward(self, seen: FusionInputs) -> Tensor:
         """Return (batch, n_joined)."""
         parts = torch.einsum("bmi,mrio->mrbo", seen.summaries, self.factors) + self.constants
         return torch.einsum("rbo,r->bo", parts.prod(dim=0), self.ranks)
@@ -125,16 +125,16 @@ class CrossAttention(Join):
         self.attention = nn.MultiheadAttention(config.n_joined, config.n_heads, **sizes)
         self.norm = nn.LayerNorm(config.n_joined)
 
-    def weights(self, seen: Seen) -> Tensor:
+    def weights(self, seen: FusionInputs) -> Tensor:
         """Return (batch, n_modalities, steps of all modalities + 1), mean over heads; the last is nothing."""
         return self._attend(seen)[1]
 
-    def forward(self, seen: Seen) -> Tensor:
+    def forward(self, seen: FusionInputs) -> Tensor:
         """Return (batch, n_modalities * n_joined)."""
         answers = self.norm(seen.summaries + self._attend(seen)[0])
         return (answers * seen.there[..., None]).flatten(1)
 
-    def _attend(self, seen: Seen) -> tuple[Tensor, Tensor]:
+    def _attend(self, seen: FusionInputs) -> tuple[Tensor, Tensor]:
         asking = torch.arange(self.n_modalities, device=seen.owner.device)[:, None]
         hidden = (seen.owner[:, None] == asking) | (seen.owner[:, None] < 0)  # (batch, n_modalities, steps)
         steps = seen.steps + self.kinds[seen.owner.clamp(min=0)]
@@ -156,7 +156,7 @@ class Transformer(Join):
         layer = nn.TransformerEncoderLayer(width, config.n_heads, 2 * width, **sizes)
         self.layers = nn.TransformerEncoder(layer, config.n_layers, nn.LayerNorm(width), enable_nested_tensor=False)
 
-    def forward(self, seen: Seen) -> Tensor:
+    def forward(self, seen: FusionInputs) -> Tensor:
         """Return (batch, n_joined)."""
         tokens = nn.functional.pad(seen.summaries, (0, 0, 1, 0)) + self.kinds  # (batch, 1 + n_modalities, n_joined)
         hidden = nn.functional.pad(~seen.there, (1, 0))
@@ -184,12 +184,12 @@ class Fusion(nn.Module):
         super().__init__()
         if config.join not in JOINS:
             raise ValueError(f"no join {config.join!r}; expected one of {', '.join(JOINS)}. Mend the spec.")
-        self.config, self.n_encoded = config, config.n_dense
+        self.config, self.embedding_size = config, config.n_dense
         self.encoders = nn.ModuleList(encoders)
-        self.bring = nn.ModuleList(nn.Linear(encoder.n_encoded, config.n_joined) for encoder in encoders)
+        self.bring = nn.ModuleList(nn.Linear(encoder.embedding_size, config.n_joined) for encoder in encoders)
         self.join = JOINS[config.join](len(encoders), config)  # type: ignore[call-arg]
         stepwise = encoders if self.join.sees_steps else ()
-        self.bring_steps = nn.ModuleList(nn.Linear(encoder.n_states, config.n_joined) for encoder in stepwise)
+        self.bring_steps = nn.ModuleList(nn.Linear(encoder.state_size, config.n_joined) for encoder in stepwise)
         self.absent = nn.Parameter(torch.zeros(len(encoders), config.n_joined))
         for encoder in encoders:
             encoder.out = encoder.out if config.auxiliary else nn.Identity()  # nobody else would ask it any more
@@ -214,7 +214,7 @@ class Fusion(nn.Module):
         """Sum each utterance up, all modalities together, in (batch, n_dense)."""
         return self._judge(self._see(*inputs)[0])
 
-    def look(self, *inputs: Tensor) -> Seen:
+    def fusion_inputs(self, *inputs: Tensor) -> FusionInputs:
         """Return what the join is given, to look into its gates or its attention."""
         return self._see(*inputs)[0]
 
@@ -222,10 +222,10 @@ class Fusion(nn.Module):
     def _encoders(self) -> list[Network]:
         return [cast(Network, encoder) for encoder in self.encoders]
 
-    def _judge(self, seen: Seen) -> Tensor:
+    def _judge(self, seen: FusionInputs) -> Tensor:
         return torch.relu(self.dense(self.dropout(self.join(seen))))
 
-    def _see(self, *inputs: Tensor) -> tuple[Seen, list[Tensor]]:
+    def _see(self, *inputs: Tensor) -> tuple[FusionInputs, list[Tensor]]:
         """Let each encoder read its modality where it is there: what the join is given, and (batch, n_encoded) each."""
         if len(inputs) != 2 * len(self.encoders):
             raise ValueError(
@@ -238,10 +238,10 @@ class Fusion(nn.Module):
         brought = torch.stack([layer(part) for layer, part in zip(self.bring, encoded, strict=True)], dim=1)
         summaries = torch.where(there[..., None], brought, self.absent)
         if not self.join.sees_steps:
-            return Seen(summaries, there, summaries[:, :0], there[:, :0].long()), encoded
+            return FusionInputs(summaries, there, summaries[:, :0], there[:, :0].long()), encoded
         seen = [self._states(place, *pair, there[:, place]) for place, pair in enumerate(pairs)]
         steps, owner = (torch.cat(part, dim=1) for part in zip(*seen, strict=True))
-        return Seen(summaries, there, steps, owner), encoded
+        return FusionInputs(summaries, there, steps, owner), encoded
 
     def _left(self, there: Tensor) -> Tensor:
         """Take modalities away in training, but never all of an utterance."""
@@ -253,7 +253,7 @@ class Fusion(nn.Module):
     def _encode(self, place: int, values: Tensor, lengths: Tensor, there: Tensor) -> Tensor:
         """Read one modality of the utterances that have it; (batch, n_encoded), zero where it is missing."""
         encoder, rows = self._encoders[place], there.nonzero()[:, 0]
-        empty = self.absent.new_zeros(len(there), encoder.n_encoded)
+        empty = self.absent.new_zeros(len(there), encoder.embedding_size)
         if not len(rows):
             return empty
         return empty.index_copy(0, rows, encoder.encode(values[rows], lengths[rows]).to(empty.dtype))
@@ -263,8 +263,8 @@ class Fusion(nn.Module):
         encoder, rows = self._encoders[place], there.nonzero()[:, 0]
         if not len(rows):
             return self.absent.new_zeros(len(there), 0, self.config.n_joined), there[:, None][:, :0].long()
-        states, n_steps = encoder.states(values[rows], lengths[rows])
+        states, n_steps = encoder.hidden_states(values[rows], lengths[rows])
         brought = self.bring_steps[place](states)
-        owner = torch.where(real_steps(n_steps, states.shape[1]), place, -1)
+        owner = torch.where(sequence_mask(n_steps, states.shape[1]), place, -1)
         steps = brought.new_zeros(len(there), *brought.shape[1:]).index_copy(0, rows, brought)
         return steps, owner.new_full((len(there), owner.shape[1]), -1).index_copy(0, rows, owner)

@@ -27,7 +27,7 @@ N_TREES = 300
 N_CALIBRATION_FOLDS = 3
 ODD = 5.0  # deviations; a number further out was measured wrongly, or says no more than one as far
 MAX_ITERATIONS = 2000
-SHARPNESS = (1e-2, 1e2)  # how far margins may be softened or sharpened into probabilities
+INVERSE_TEMPERATURES = (1e-2, 1e2)  # how far margins may be softened or sharpened into probabilities
 LEARNED = ("mean_", "scale_", "coef_", "intercept_", "support_vectors_", "dual_coef_")  # where models keep numbers
 
 Score = Callable[[Any, Any], float]  # (truth, predicted), higher is better
@@ -70,16 +70,18 @@ def svm_of_steps(seed: int, *, c: float = 3.0, gamma: float = 0.01) -> Pipeline:
     """
     kernel = partial(laplacian_kernel, gamma=gamma)
     machine = SVC(C=c, kernel=kernel, class_weight="balanced", random_state=seed)
-    return make_pipeline(StandardScaler(), Tempered(machine))
+    return make_pipeline(StandardScaler(), TemperatureScaled(machine))
 
 
 def linear_svm(seed: int, *, c: float = 0.1, balanced: bool = True) -> Pipeline:
     """Separate each emotion from the others by a wide margin along one direction; made for many sparse features."""
     weights = "balanced" if balanced else None
-    return make_pipeline(Tempered(LinearSVC(C=c, class_weight=weights, max_iter=MAX_ITERATIONS, random_state=seed)))
+    return make_pipeline(
+        TemperatureScaled(LinearSVC(C=c, class_weight=weights, max_iter=MAX_ITERATIONS, random_state=seed))
+    )
 
 
-class Tempered(ClassifierMixin, BaseEstimator):
+class TemperatureScaled(ClassifierMixin, BaseEstimator):
     """A classifier of margins whose probabilities are as sure as it deserves; which emotion leads stays as it was.
 
     One number, the sharpness, is fitted to margins of training utterances that were held out. Calibrating emotion by
@@ -89,26 +91,26 @@ class Tempered(ClassifierMixin, BaseEstimator):
     def __init__(self, machine: Any) -> None:
         self.machine = machine
 
-    def fit(self, x: Any, y: NDArray[Any]) -> Tempered:
+    def fit(self, x: Any, y: NDArray[Any]) -> TemperatureScaled:
         """Fit the classifier to everything, and the sharpness to what parts of it say of the others."""
         self.classes_, places = np.unique(y, return_inverse=True)
         if (fewest := np.bincount(places).min()) < N_CALIBRATION_FOLDS:
             raise ValueError(f"{fewest} utterances cannot be dealt to {N_CALIBRATION_FOLDS} folds.")
         held_out = cross_val_predict(self.machine, x, y, cv=N_CALIBRATION_FOLDS, method="decision_function")
-        self.sharpness_ = fit_sharpness(_of_each(held_out), places)
+        self.inverse_temperature_ = fit_inverse_temperature(_of_each(held_out), places)
         self.machine_ = clone(self.machine).fit(x, y)
         return self
 
     def predict_proba(self, x: Any) -> NDArray[np.float64]:
         """Return (n, n_emotions), rows sum to one."""
-        return softmax(self.sharpness_ * _of_each(self.machine_.decision_function(x)), axis=1)
+        return softmax(self.inverse_temperature_ * _of_each(self.machine_.decision_function(x)), axis=1)
 
     def predict(self, x: Any) -> NDArray[Any]:
         """Return the emotion of the widest margin, (n,)."""
         return self.classes_[self.predict_proba(x).argmax(axis=1)]
 
 
-def fit_sharpness(margins: NDArray[np.floating], targets: NDArray[np.int64]) -> float:
+def fit_inverse_temperature(margins: NDArray[np.floating], targets: NDArray[np.int64]) -> float:
     """Find by how much margins or logits (n, n_emotions) should be multiplied, so that their softmax is calibrated.
 
     It is the inverse of the temperature of Guo et al. 2017; `targets` (n,) must not have been learned from.
@@ -118,7 +120,7 @@ def fit_sharpness(margins: NDArray[np.floating], targets: NDArray[np.int64]) -> 
     def cost(log_sharpness: float) -> float:
         return -log_softmax(np.exp(log_sharpness) * margins, axis=1)[rows, targets].mean()
 
-    return float(np.exp(minimize_scalar(cost, bounds=np.log(SHARPNESS), method="bounded").x))
+    return float(np.exp(minimize_scalar(cost, bounds=np.log(INVERSE_TEMPERATURES), method="bounded").x))
 
 
 def _of_each(margins: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -132,7 +134,7 @@ def linear_weights(model: Pipeline) -> NDArray[np.float64]:
     Raises:
         ValueError: If the model is not linear.
     """
-    last = model[-1].machine_ if isinstance(model[-1], Tempered) else model[-1]
+    last = model[-1].machine_ if isinstance(model[-1], TemperatureScaled) else model[-1]
     if not hasattr(last, "coef_"):
         raise ValueError(
             f"{type(last).__name__} has no weights; expected a fitted linear model, such as text/svm. "
@@ -141,7 +143,7 @@ def linear_weights(model: Pipeline) -> NDArray[np.float64]:
     return last.coef_ if len(last.coef_) > 1 else np.concatenate([-last.coef_, last.coef_])
 
 
-CANDIDATES: Mapping[str, Callable[[int], list[Pipeline]]] = {  # name: small grid, the most held back first
+GRIDS: Mapping[str, Callable[[int], list[Pipeline]]] = {  # name: small grid, the most held back first
     "logistic-regression": lambda seed: [logistic_regression(seed, c=c) for c in (0.001, 0.003, 0.01)],
     "few-logistic-regression": lambda seed: [logistic_regression(seed, c=c) for c in (0.01, 0.1, 1.0)],
     "word-logistic-regression": lambda seed: [logistic_regression(seed, c=c, scale=False) for c in (0.3, 1.0, 3.0)],
@@ -167,8 +169,8 @@ def scores(model: Pipeline, x: Any) -> NDArray[np.float64] | None:
     They are linear in the features where the model is.
     """
     last, x = model[-1], last_features(model, x)
-    if isinstance(last, Tempered):
-        return last.sharpness_ * _of_each(last.machine_.decision_function(x))
+    if isinstance(last, TemperatureScaled):
+        return last.inverse_temperature_ * _of_each(last.machine_.decision_function(x))
     if isinstance(last, LogisticRegression | LinearDiscriminantAnalysis):
         margins = last.decision_function(x)  # of two emotions the difference of their scores
         return _of_each(margins / 2) if margins.ndim == 1 else margins
@@ -180,7 +182,7 @@ def unweighted_recall(truth: NDArray[Any], predicted: NDArray[Any]) -> float:
     return float(recall_score(truth, predicted, labels=np.unique(truth), average="macro"))
 
 
-def choose_on_validation(
+def select_on_validation(
     candidates: Sequence[Pipeline],
     x_train: Any,
     y_train: NDArray[Any],
@@ -229,7 +231,7 @@ def count_numbers(model: BaseEstimator | None) -> int:
     """
     if isinstance(model, Pipeline):
         return sum(count_numbers(step) for _, step in model.steps)
-    if isinstance(model, Tempered):
+    if isinstance(model, TemperatureScaled):
         return count_numbers(model.machine_) + 1
     if isinstance(model, CalibratedClassifierCV):
         parts = model.calibrated_classifiers_

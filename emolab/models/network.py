@@ -22,8 +22,8 @@ class Network(nn.Module, ABC):
         out: The output layer.
     """
 
-    n_encoded: int
-    n_states: int
+    embedding_size: int
+    state_size: int
     dropout: nn.Module
     out: nn.Module
 
@@ -31,16 +31,16 @@ class Network(nn.Module, ABC):
         super().__init__()
         self.config = config
 
-    def add_head(self, n_summary: int, *, n_states: int | None = None) -> None:
+    def add_head(self, n_summary: int, *, state_size: int | None = None) -> None:
         """Add a dense layer for summaries (batch, n_summary), and the output; call it last."""
         self.dense = nn.Linear(n_summary, self.config.n_dense)
-        self.add_output(self.config.n_dense, n_states=n_states)
+        self.add_output(self.config.n_dense, state_size=state_size)
 
-    def add_output(self, n_encoded: int, *, n_states: int | None = None) -> None:
-        """Add the output layer; without `n_states` the encoding is the only state."""
-        self.n_encoded, self.n_states = n_encoded, n_states or n_encoded
+    def add_output(self, embedding_size: int, *, state_size: int | None = None) -> None:
+        """Add the output layer; without `state_size` the encoding is the only state."""
+        self.embedding_size, self.state_size = embedding_size, state_size or embedding_size
         self.dropout = nn.Dropout(self.config.dropout)
-        self.out = nn.Linear(n_encoded, self.config.n_emotions)
+        self.out = nn.Linear(embedding_size, self.config.n_emotions)
 
     def judge(self, summary: Tensor) -> Tensor:
         """Turn summaries (batch, n_summary) into encodings (batch, n_dense), where there is a head."""
@@ -50,7 +50,7 @@ class Network(nn.Module, ABC):
         """Turn a padded batch with (batch,) real lengths into logits (batch, n_emotions)."""
         return self.out(self.dropout(self.encode(values, lengths)))
 
-    def enter(self, values: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
+    def input_embeddings(self, values: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
         """Return what the network reckons with, and its (batch,) lengths: float, so that a gradient can reach it.
 
         Measured features are that already; words become vectors. All other methods take it in place of the values.
@@ -61,7 +61,7 @@ class Network(nn.Module, ABC):
     def encode(self, values: Tensor, lengths: Tensor) -> Tensor:
         """Sum each utterance up in (batch, n_encoded), what the output layer judges by."""
 
-    def states(self, values: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
+    def hidden_states(self, values: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
         """Return what the encoding sums up, step by step.
 
         Returns:
@@ -76,15 +76,15 @@ class StepNetwork(Network):
 
     summary: SummaryOverTime
 
-    def add_summary(self, n_states: int) -> None:
+    def add_summary(self, state_size: int) -> None:
         """Add a summary of states (batch, steps, n_states), the head, and the output; call it last."""
-        self.summary = SummaryOverTime(self.config.summary, n_states)
-        self.add_head(self.summary.n_summary, n_states=n_states)
+        self.summary = SummaryOverTime(self.config.summary, state_size)
+        self.add_head(self.summary.n_summary, state_size=state_size)
 
     @abstractmethod
-    def states(self, values: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
+    def hidden_states(self, values: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
         """Return (batch, steps, n_states), and (batch,) how many of the steps are real."""
 
     def encode(self, values: Tensor, lengths: Tensor) -> Tensor:
         """Sum each utterance up in (batch, n_dense), what the output layer judges by."""
-        return self.judge(self.summary(*self.states(values, lengths)))
+        return self.judge(self.summary(*self.hidden_states(values, lengths)))

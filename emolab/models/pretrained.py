@@ -69,7 +69,7 @@ class _Encoder(Network):
     def __init__(self, config: EncoderConfig) -> None:
         super().__init__(config)
         self.encoder: Any = encoders.build_encoder(config.encoder)
-        self.add_head(config.encoder["hidden_size"], n_states=config.encoder["hidden_size"])
+        self.add_head(config.encoder["hidden_size"], state_size=config.encoder["hidden_size"])
         self._trained = [self.encoder]
         if config.n_trained is not None:
             self._trained = list(encoders.blocks(self.encoder)[-config.n_trained :])
@@ -111,20 +111,20 @@ class SoundEncoder(_Encoder):
         """Name the convolutions."""
         yield "feature_extractor"
 
-    def enter(self, waves: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
+    def input_embeddings(self, waves: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
         """Turn waves (batch, samples) into what the convolutions make of them, (batch, frames, channels)."""
         if waves.ndim > 2:
             return waves, lengths
         return encoders.convolve(self.encoder, [wave[:n] for wave, n in zip(waves, lengths, strict=True)])
 
-    def states(self, waves: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
+    def hidden_states(self, waves: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
         """Turn waves (batch, samples) into the last layer, (batch, frames, dim), and the (batch,) real frames."""
-        frames, n_frames = self.enter(waves, lengths)
+        frames, n_frames = self.input_embeddings(waves, lengths)
         return encoders.relate(self.encoder, frames, n_frames)[-1], n_frames
 
     def encode(self, waves: Tensor, lengths: Tensor) -> Tensor:
         """Sum waves (batch, samples) with (batch,) real lengths up in (batch, n_dense)."""
-        last, n_frames = self.states(waves, lengths)
+        last, n_frames = self.hidden_states(waves, lengths)
         means = encoders.masked_means([last], n_frames)  # (batch, 1, dim)
         real = torch.ones(means.shape[:2], dtype=torch.bool, device=means.device)
         return self.judge(self.norm(means, real)[:, 0])
@@ -141,17 +141,17 @@ class TextEncoder(_Encoder):
         """Turns pieces of words into vectors."""
         return self.encoder.get_input_embeddings()
 
-    def enter(self, pieces: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
+    def input_embeddings(self, pieces: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
         """Turn (batch, pieces) int64 into the vectors of the pieces, (batch, pieces, dim); vectors stay."""
         return pieces if pieces.is_floating_point() else self.embedding(pieces), lengths
 
-    def states(self, pieces: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
+    def hidden_states(self, pieces: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
         """Turn texts (batch, pieces) int64 into the last layer, (batch, pieces, dim)."""
-        return encoders.read(self.encoder, self.enter(pieces, lengths)[0], lengths)[0][-1], lengths
+        return encoders.read(self.encoder, self.input_embeddings(pieces, lengths)[0], lengths)[0][-1], lengths
 
     def encode(self, pieces: Tensor, lengths: Tensor) -> Tensor:
         """Sum texts (batch, pieces) int64 with (batch,) real lengths up in (batch, n_dense)."""
-        layers, pooled = encoders.read(self.encoder, self.enter(pieces, lengths)[0], lengths)
+        layers, pooled = encoders.read(self.encoder, self.input_embeddings(pieces, lengths)[0], lengths)
         if self.config.summary == "pooler" and pooled is not None:
             return self.judge(pooled)
         return self.judge(encoders.masked_means(layers[-1:], lengths)[:, 0])

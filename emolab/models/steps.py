@@ -13,12 +13,12 @@ Summary = Literal["mean", "mean+std", "attention"]
 SMALLEST_VARIANCE = 1e-5  # keeps the slope of the square root finite where nothing varies
 
 
-def real_steps(lengths: Tensor, n_steps: int) -> Tensor:
+def sequence_mask(lengths: Tensor, n_steps: int) -> Tensor:
     """Mask (batch, n_steps): true where there is something, false where there is padding."""
     return torch.arange(n_steps, device=lengths.device) < lengths[:, None]
 
 
-def put_back(values: Tensor, mask: Tensor) -> Tensor:
+def scatter_steps(values: Tensor, mask: Tensor) -> Tensor:
     """Put (n, …) where (batch, steps) `mask` is true, zeros elsewhere: (batch, steps, …)."""
     places = mask.flatten().nonzero()[:, 0]
     empty = values.new_zeros(mask.numel(), *values.shape[1:])
@@ -40,7 +40,7 @@ def run_lstm(lstm: nn.LSTM, steps: Tensor, lengths: Tensor) -> Tensor:
             continue
         back = _read(lstm, f"l{layer}_reverse", steps.gather(1, turned.expand_as(steps)))
         steps = torch.cat([ahead, back.gather(1, turned.expand_as(back))], dim=2)
-    return steps.masked_fill(~real_steps(lengths, steps.shape[1])[..., None], 0.0)
+    return steps.masked_fill(~sequence_mask(lengths, steps.shape[1])[..., None], 0.0)
 
 
 def _read(lstm: nn.LSTM, weights: str, steps: Tensor) -> Tensor:
@@ -67,14 +67,14 @@ class SummaryOverTime(nn.Module):
 
     def weights(self, states: Tensor, lengths: Tensor) -> Tensor:
         """Return (batch, steps, 1), how much each step counts: alike or by attention, 0 where there is padding."""
-        mask = real_steps(lengths, states.shape[1])[..., None]
+        mask = sequence_mask(lengths, states.shape[1])[..., None]
         if self.score is None:
             return mask / lengths[:, None, None]
         return self.score(states).masked_fill(~mask, -torch.inf).softmax(dim=1)
 
     def forward(self, states: Tensor, lengths: Tensor) -> Tensor:
         """Weigh the real steps, alike or by attention; add their spread where the kind asks for it."""
-        mask, weights = real_steps(lengths, states.shape[1])[..., None], self.weights(states, lengths)
+        mask, weights = sequence_mask(lengths, states.shape[1])[..., None], self.weights(states, lengths)
         states = states.masked_fill(~mask, 0.0)  # zero times infinite padding would be no number
         mean = (weights * states).sum(dim=1)  # (batch, n_features)
         if self.kind != "mean+std":

@@ -43,13 +43,13 @@ class WordLstm(StepNetwork):
         self.lstm = nn.LSTM(*sizes, batch_first=True, bidirectional=config.both_ways, dropout=between)
         self.add_summary((1 + config.both_ways) * config.n_hidden)
 
-    def enter(self, tokens: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
+    def input_embeddings(self, tokens: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
         """Turn (batch, words) int64 into word vectors, (batch, words, n_embedding); vectors stay."""
         return tokens if tokens.is_floating_point() else self.embedding(tokens), lengths
 
-    def states(self, tokens: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
+    def hidden_states(self, tokens: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
         """Turn (batch, words) int64 into what the LSTM has read, (batch, words, n_hidden), twice that both ways."""
-        vectors = self.enter(tokens, lengths)[0]
+        vectors = self.input_embeddings(tokens, lengths)[0]
         return run_lstm(self.lstm, self.dropout(vectors), lengths), lengths
 
     @torch.no_grad()

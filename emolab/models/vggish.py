@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from emolab.features.vggish import ADDRESS
 from emolab.models.network import Network
 from emolab.models.published import load_published
-from emolab.models.steps import put_back, real_steps
+from emolab.models.steps import scatter_steps, sequence_mask
 
 POOLED_AFTER = (0, 1, 3, 5)  # convolutions behind which every second row and column goes: 16 times fewer in the end
 
@@ -46,7 +46,7 @@ class Vggish(Network):
         self.features = nn.Sequential(*layers)
         self.features[: config.n_frozen].requires_grad_(False)
         n_looked_at = config.channels[-1] * config.n_bands // 2 ** len(POOLED_AFTER)
-        self.add_head(n_looked_at, n_states=n_looked_at)
+        self.add_head(n_looked_at, state_size=n_looked_at)
 
     def load_weights(self, source: str) -> None:
         """Take the convolutions from the published weights, see `load_published`."""
@@ -56,12 +56,12 @@ class Vggish(Network):
         """Return what training should change by small steps."""
         return list(self.features.parameters())
 
-    def states(self, examples: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
+    def hidden_states(self, examples: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
         """Turn (batch, n_examples, frames, bands) into (batch, n_examples, 4,096), zero where there is padding."""
-        mask = real_steps(lengths, examples.shape[1])
+        mask = sequence_mask(lengths, examples.shape[1])
         seen = self.features(examples[mask][:, None]).mean(dim=2)  # (real examples, channels, bands / 16)
-        return put_back(seen.flatten(1), mask), lengths
+        return scatter_steps(seen.flatten(1), mask), lengths
 
     def encode(self, examples: Tensor, lengths: Tensor) -> Tensor:
         """Sum each utterance up in (batch, n_dense)."""
-        return self.judge(self.states(examples, lengths)[0].sum(dim=1) / lengths[:, None])
+        return self.judge(self.hidden_states(examples, lengths)[0].sum(dim=1) / lengths[:, None])

@@ -18,7 +18,7 @@ from torch import Tensor, nn
 
 from emolab.models.network import Network
 from emolab.models.published import load_published
-from emolab.models.steps import Summary, SummaryOverTime, put_back, real_steps
+from emolab.models.steps import Summary, SummaryOverTime, scatter_steps, sequence_mask
 
 IMAGENET = ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225))  # mean and deviation of the colours that ResNet knows
 KINETICS = ((0.5, 0.5, 0.5), (0.5, 0.5, 0.5))  # I3D was shown colours from -1 to 1
@@ -51,13 +51,13 @@ class FaceCnn(Network):
         self.norms = nn.ModuleList(nn.BatchNorm2d(n_out) for _, n_out in widths)
         self.frame = nn.Linear(config.channels[-1] * n_left**2, config.n_frame)
         self.summary = SummaryOverTime(config.summary, config.n_frame)
-        self.add_output(self.summary.n_summary, n_states=config.n_frame)
+        self.add_output(self.summary.n_summary, state_size=config.n_frame)
 
     def encode(self, frames: Tensor, lengths: Tensor) -> Tensor:
         """Sum each clip up in (batch, n_encoded), what the output layer judges by."""
-        return self.summary(*self.states(frames, lengths))
+        return self.summary(*self.hidden_states(frames, lengths))
 
-    def states(self, frames: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
+    def hidden_states(self, frames: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
         """Return the descriptions of the frames and the lengths that they came with."""
         return self.describe(frames, lengths), lengths
 
@@ -77,7 +77,7 @@ class FaceCnn(Network):
     @staticmethod
     def unlike_the_mean(frames: Tensor, lengths: Tensor) -> Tensor:
         """Take each clip's mean face away, and with it who that is: (batch, frames, size, size, 3) float."""
-        mask = real_steps(lengths, frames.shape[1])[..., None, None, None]
+        mask = sequence_mask(lengths, frames.shape[1])[..., None, None, None]
         frames = torch.where(mask, frames, 0).float()
         mean = frames.sum(dim=1, keepdim=True) / lengths[:, None, None, None, None]
         return GREY + CONTRAST * (frames - mean)
@@ -105,7 +105,7 @@ class ResNetTransformer(Network):
 
     def __init__(self, config: ResNetTransformerConfig) -> None:
         super().__init__(config)
-        self.n_encoded = self.n_states = config.d_model
+        self.embedding_size = self.state_size = config.d_model
         self.trunk = ResNetTrunk(config)
         n_left = math.ceil(config.size / 32)  # of height and width, behind five halvings
         self.dense = nn.Linear(config.channels[-1] * n_left**2, config.d_model)
@@ -118,13 +118,13 @@ class ResNetTransformer(Network):
 
     def encode(self, frames: Tensor, lengths: Tensor) -> Tensor:
         """Sum each clip up in (batch, d_model), what the output layer judges by."""
-        return self.summary(*self.states(frames, lengths))
+        return self.summary(*self.hidden_states(frames, lengths))
 
-    def states(self, frames: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
+    def hidden_states(self, frames: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
         """Tell what the Transformer makes of each frame, (batch, frames, d_model)."""
         steps = _each_frame(lambda pictures: self.dense(self.trunk(pictures).flatten(1)), frames, lengths, IMAGENET)
         steps = steps + positions(steps.shape[1], self.config.d_model).to(steps)
-        padding = ~real_steps(lengths, steps.shape[1])
+        padding = ~sequence_mask(lengths, steps.shape[1])
         return self.encoder(steps, src_key_padding_mask=padding), lengths
 
     def load_weights(self, source: str) -> None:
@@ -245,10 +245,10 @@ class I3d(Network):
 
     def encode(self, frames: Tensor, lengths: Tensor) -> Tensor:
         """Sum each clip up in (batch, 1024), what the output layer judges by."""
-        states, lengths = self.states(frames, lengths)
+        states, lengths = self.hidden_states(frames, lengths)
         return states.sum(dim=1) / lengths[:, None]
 
-    def states(self, frames: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
+    def hidden_states(self, frames: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
         """Turn frames into (batch, steps, 1024), zero where there is padding, and the (batch,) real steps."""
         x = _each_frame(lambda pictures: pictures, frames, lengths, KINETICS).transpose(1, 2)
         for part in self.children():  # x: (batch, channels, frames, height, width)
@@ -279,9 +279,9 @@ class Unit3d(nn.Module):
         """Turn (batch, n_in, frames, height, width) into the same with n_out, and the lengths that are left."""
         x = self.conv3d(_same_padding(x, self.window, self.stride)).transpose(1, 2)
         lengths = (lengths - 1) // self.stride[0] + 1
-        mask = real_steps(lengths, x.shape[1])
+        mask = sequence_mask(lengths, x.shape[1])
         normal = torch.relu(self.bn(x[mask].unsqueeze(2)).squeeze(2))  # (real frames, n_out, height, width)
-        return put_back(normal, mask).transpose(1, 2), lengths
+        return scatter_steps(normal, mask).transpose(1, 2), lengths
 
 
 class Pool3d(nn.Module):
@@ -295,7 +295,7 @@ class Pool3d(nn.Module):
         """Turn (batch, channels, frames, height, width) into fewer of the last three, and the lengths that are left."""
         x = F.max_pool3d(_same_padding(x, self.window, self.stride), self.window, self.stride)
         lengths = (lengths - 1) // self.stride[0] + 1
-        return x.masked_fill(~real_steps(lengths, x.shape[2])[:, None, :, None, None], 0.0), lengths
+        return x.masked_fill(~sequence_mask(lengths, x.shape[2])[:, None, :, None, None], 0.0), lengths
 
 
 class Inception(nn.Module):
@@ -335,10 +335,10 @@ def _each_frame(
     Returns:
         (batch, frames, …), zero where there is padding.
     """
-    mask = real_steps(lengths, frames.shape[1])
+    mask = sequence_mask(lengths, frames.shape[1])
     mean, deviation = (torch.tensor(values, device=frames.device)[:, None, None] * 255 for values in colours)
     pictures = (frames[mask].permute(0, 3, 1, 2).float() - mean) / deviation
-    return put_back(look(pictures), mask)
+    return scatter_steps(look(pictures), mask)
 
 
 def _rounded_up(pictures: Tensor) -> Tensor:

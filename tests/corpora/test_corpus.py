@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 
 from emolab.corpora.corpus import SCHEMA, Corpus, complete_table
-from emolab.media import Held
+from emolab.media import InMemoryMedia
 
 ROWS = [
     {"utterance_id": "a", "speaker": "ann", "emotion": "happy", "text": "Hello", "audio_path": "a.wav"},
@@ -63,37 +63,39 @@ def test_paths_lie_below_the_root_and_modalities_are_what_is_there(corpus: Corpu
 
 def test_holding_takes_sound_and_faces_from_memory(corpus: Corpus) -> None:
     wave, pictures = np.ones(8, np.float32), np.zeros((2, 4, 4, 3), np.uint8)
-    held = corpus.holding(audio={"b": wave}, video={"c": pictures})
-    assert held.modalities == ("audio", "text", "video")
-    assert held.has("audio").tolist() == [True, True, False]
-    assert held.has("video").tolist() == [False, False, True]
-    first, second = held.select([True, True, False]).audio_paths()
+    in_memory = corpus.with_media(audio={"b": wave}, video={"c": pictures})
+    assert in_memory.modalities == ("audio", "text", "video")
+    assert in_memory.has("audio").tolist() == [True, True, False]
+    assert in_memory.has("video").tolist() == [False, False, True]
+    first, second = in_memory.select([True, True, False]).audio_paths()
     assert first == Path("/data/a.wav")
     assert second.content is wave
-    assert held.select([False, False, True]).video_paths()[0].content is pictures
+    assert in_memory.select([False, False, True]).video_paths()[0].content is pictures
     assert corpus.modalities == ("audio", "text")  # what was given stays as it is
     with pytest.raises(ValueError, match=r"1 of 3 utterances .* no audio_path: c\. "):
-        held.audio_paths()
+        in_memory.audio_paths()
 
 
 def test_what_is_held_last_counts_and_the_other_modality_stays(corpus: Corpus) -> None:
-    once = corpus.holding(audio={"a": np.zeros(1, np.float32), "b": np.zeros(2, np.float32)})
-    twice = once.holding(video={"a": np.zeros((1, 4, 4, 3), np.uint8)}).holding(audio={"a": np.zeros(3, np.float32)})
-    assert [*twice.held] == ["audio", "video"]
+    once = corpus.with_media(audio={"a": np.zeros(1, np.float32), "b": np.zeros(2, np.float32)})
+    twice = once.with_media(video={"a": np.zeros((1, 4, 4, 3), np.uint8)}).with_media(
+        audio={"a": np.zeros(3, np.float32)}
+    )
+    assert [*twice.in_memory] == ["audio", "video"]
     assert len(twice.select([True, False, False]).audio_paths()[0].content) == 3
     assert twice.has("audio").tolist() == [True, False, False]  # a new set of sounds, not a change of the old one
 
 
 def test_what_is_held_is_hidden_like_files_and_follows_selections_and_views(corpus: Corpus) -> None:
-    held = corpus.holding(audio={"b": np.ones(8, np.float32)})
-    assert held.without("audio").modalities == ("text",)
-    assert not held.without("audio").has("audio").any()
-    assert held.view().has("audio").tolist() == [True, True]
-    assert "held" not in repr(held)
+    in_memory = corpus.with_media(audio={"b": np.ones(8, np.float32)})
+    assert in_memory.without("audio").modalities == ("text",)
+    assert not in_memory.without("audio").has("audio").any()
+    assert in_memory.view().has("audio").tolist() == [True, True]
+    assert "held" not in repr(in_memory)
 
 
 def test_held_sound_is_equal_to_nothing_but_itself() -> None:
-    one, other = Held(np.zeros(2, np.float32)), Held(np.zeros(2, np.float32))
+    one, other = InMemoryMedia(np.zeros(2, np.float32)), InMemoryMedia(np.zeros(2, np.float32))
     assert one == one
     assert one != other
     assert len({one, other}) == 2

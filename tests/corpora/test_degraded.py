@@ -246,6 +246,6 @@ def test_the_sample_can_be_made_worse() -> None:
 
 
 def test_noise_is_not_added_to_sound_in_memory(tmp_path: Path) -> None:
-    held = sounding(tmp_path, tone()).holding(audio={"u0": tone()})
+    in_memory = sounding(tmp_path, tone()).with_media(audio={"u0": tone()})
     with pytest.raises(ValueError, match=r"holds sound in memory, and noise is added to files; expected files alone"):
-        add_noise(held, 20.0)
+        add_noise(in_memory, 20.0)

@@ -27,9 +27,9 @@ def sample(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         path.parent.mkdir(parents=True)
         path.touch()
     (tmp_path / "sample/ravdess/truth.csv").write_text(TRUTH)
-    builder = types.ModuleType("emolab.corpora.sample")
+    builder = types.ModuleType("emolab.sample")
     builder.ensure = lambda: tmp_path / "sample"  # type: ignore[attr-defined]
-    monkeypatch.setitem(sys.modules, "emolab.corpora.sample", builder)
+    monkeypatch.setitem(sys.modules, "emolab.sample", builder)
     monkeypatch.setattr(emolab.corpora, "sample", builder, raising=False)
     return tmp_path / "sample"
 

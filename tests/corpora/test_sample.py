@@ -14,9 +14,9 @@ from sklearn.model_selection import LeaveOneGroupOut, cross_val_predict
 from sklearn.pipeline import make_pipeline
 
 from emolab.corpora import Corpus, load_corpus, sample
-from emolab.corpora.sample import build, face, script, voice
 from emolab.features.audio import audio_features, f0, mfcc, rms_level
 from emolab.media import read_audio, read_frames
+from emolab.sample import build, face, script, voice
 
 LINES = {line.key: line for name in script.dialogue_names() for line in script.write_dialogue(name)}
 WORDS_OF = {

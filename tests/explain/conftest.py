@@ -7,10 +7,10 @@ from typing import Any
 
 import numpy as np
 import pytest
+from emolab.features.extractor import FeatureExtractor, SoundFrames, SoundVector, Tfidf, Tokens
 
 from emolab.corpora import Corpus
 from emolab.explain.planted import planted_pitch, planted_words
-from emolab.features.front import Front, SoundFrames, SoundVector, WordCounts, WordTokens
 from emolab.features.video import FaceFrames
 from emolab.late import LateFusion
 from emolab.models import light
@@ -39,21 +39,21 @@ def talk(n: int, *, seed: int = 0, longest_s: float = 1.4) -> Corpus:
         sounds[name] = np.zeros(int(16_000 * rng.uniform(0.8, longest_s)), np.float32)
         faces[name] = np.full((int(rng.integers(3, 7)), *PICTURES), 100, np.uint8)
     corpus = Corpus.from_rows("talk", rows, emotions=EMOTIONS, root=Path("nowhere"))
-    return corpus.holding(audio=sounds, video=faces)
+    return corpus.with_media(audio=sounds, video=faces)
 
 
 def tones_and_faces(corpus: Corpus, *, seed: int = 0) -> Corpus:
     """Let a tone and the brightness of half of a moving picture tell the emotion as well."""
     rng, sounds, faces = np.random.default_rng(seed), {}, {}
     for name, emotion in zip(corpus.table["utterance_id"], corpus.targets(), strict=True):
-        n = len(corpus.held["audio"][name].content)
+        n = len(corpus.in_memory["audio"][name].content)
         tone = 0.1 * np.sin(2 * np.pi * (150, 450, 1_350)[emotion] * np.arange(n) / 16_000)
         sounds[name] = (tone + rng.normal(0, 0.005, n)).astype(np.float32)
-        shape = corpus.held["video"][name].content.shape
+        shape = corpus.in_memory["video"][name].content.shape
         pictures = rng.integers(80, 120, shape)
         pictures[:, :, 8 * emotion : 8 * emotion + 8] += 20 * np.arange(shape[0])[:, None, None, None]
         faces[name] = pictures.astype(np.uint8)
-    return corpus.holding(audio=sounds, video=faces)
+    return corpus.with_media(audio=sounds, video=faces)
 
 
 def parted(corpus: Corpus, n_valid: int = 2, n_test: int = 2) -> Fold:
@@ -68,8 +68,10 @@ def config(n_epochs: int, rate: float = 0.01) -> TrainingConfig:
     return TrainingConfig(n_epochs=n_epochs, batch_size=16, learning_rate=rate, patience=None)
 
 
-def network(name: str, front: Front, spec: dict[str, Any], n_epochs: int, **how: Any) -> NetworkRecognizer:
-    return NetworkRecognizer(name, [front], spec, config(n_epochs), seed=how.pop("seed", 1), **how)
+def network(
+    name: str, extractor: FeatureExtractor, spec: dict[str, Any], n_epochs: int, **how: Any
+) -> NetworkRecognizer:
+    return NetworkRecognizer(name, [extractor], spec, config(n_epochs), seed=how.pop("seed", 1), **how)
 
 
 def fitted(recognizer: Any, fold: Fold) -> Any:
@@ -78,7 +80,7 @@ def fitted(recognizer: Any, fold: Fold) -> Any:
 
 
 def light_reader(model: Any, **options: Any) -> LightRecognizer:
-    return LightRecognizer("text/light", [WordCounts(min_count=1, **options)], lambda: [model])
+    return LightRecognizer("text/light", [Tfidf(min_count=1, **options)], lambda: [model])
 
 
 def correct(recognizer: Any, corpus: Corpus) -> Corpus:
@@ -123,7 +125,7 @@ def svm(words_fold: Fold) -> LightRecognizer:
 
 @pytest.fixture(scope="session")
 def reader(words_fold: Fold) -> NetworkRecognizer:
-    return fitted(network("text/tiny", WordTokens(min_count=1), SENTENCE, 40), words_fold)
+    return fitted(network("text/tiny", Tokens(min_count=1), SENTENCE, 40), words_fold)
 
 
 @pytest.fixture(scope="session")
@@ -155,5 +157,5 @@ def joined(senses_fold: Fold) -> NetworkRecognizer:
     """Hears and reads in one network."""
     encoders = [{**EARS, "channels": (8, 8), "strides": (2, 2), "n_hidden": 8}, SENTENCE]
     spec = {"kind": "fusion", "join": "gated", "n_joined": 8, "n_dense": 8, "encoders": encoders}
-    fronts: list[Front] = [SoundFrames("log-mel", n_mels=16), WordTokens(min_count=1)]
-    return fitted(NetworkRecognizer("fusion/joined", fronts, spec, config(10), seed=1), senses_fold)
+    features: list[FeatureExtractor] = [SoundFrames("log-mel", n_mels=16), Tokens(min_count=1)]
+    return fitted(NetworkRecognizer("fusion/joined", features, spec, config(10), seed=1), senses_fold)

@@ -11,14 +11,14 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
+from emolab.features.extractor import SoundFrames, SoundVector, Tokens
 from numpy.typing import NDArray
 from torch import nn
 
 from emolab.corpora import Corpus
 from emolab.explain import Explanation, explain
 from emolab.explain.attribution import BASELINES, METHODS, Centred
-from emolab.features.front import SoundFrames, SoundVector, WordTokens
-from emolab.features.pretrained import FrozenWords, Waves, WordPieces
+from emolab.features.pretrained import Subwords, TextHiddenStates, Waveforms
 from emolab.features.text import words
 from emolab.late import LateFusion
 from emolab.recognizer import LightRecognizer, NetworkRecognizer
@@ -71,7 +71,7 @@ def test_integrated_gradients_of_words_are_those_of_captum_on_the_embedding(
         )
         np.testing.assert_allclose(item.values, values.sum(dim=2)[0].detach(), atol=1e-5)
         np.testing.assert_allclose(item.native, item.values, atol=1e-5)  # each word is a token here
-        assert item.gap == pytest.approx(float(delta), abs=1e-4)
+        assert item.convergence_delta == pytest.approx(float(delta), abs=1e-4)
         assert item.names == item.native_names
 
 
@@ -115,7 +115,7 @@ def test_integrated_gradients_of_a_network_without_bends_are_the_gradient_times_
     for explanation in found.values():
         np.testing.assert_allclose(explanation.values, expected, atol=1e-3)
         assert explanation.modality == "features"
-        assert explanation[0].names == tuple(straight.fronts[0].feature_names)
+        assert explanation[0].names == tuple(straight.features[0].feature_names)
 
 
 KINDS: list[tuple[str, str, str]] = [  # recognizer, its fold, what is explained of it
@@ -171,17 +171,17 @@ def reference(explanation: Explanation) -> NDArray[np.float64]:
     return np.array([item.reference for item in explanation])
 
 
-def held(corpus: Corpus, of: Any) -> Corpus:
+def in_memory(corpus: Corpus, of: Any) -> Corpus:
     names = corpus.table["utterance_id"]
     sources = zip(names, corpus.audio_paths(), strict=True)
-    return corpus.holding(audio={name: of(source.content) for name, source in sources})
+    return corpus.with_media(audio={name: of(source.content) for name, source in sources})
 
 
 def test_baselines_of_sound_are_silence_and_the_mean_of_training(listener: NetworkRecognizer, hums_fold: Fold) -> None:
     corpus = some(hums_fold.test, 3)
     silence = explain(listener, corpus, "integrated-gradients", "sad", n_steps=2)
     assert silence.baseline == "silence"
-    said = listener.logits(held(corpus, np.zeros_like))
+    said = listener.logits(in_memory(corpus, np.zeros_like))
     np.testing.assert_allclose(reference(silence), said[:, 2] - said.mean(axis=1), atol=1e-4)
     mean = explain(listener, corpus, "integrated-gradients", "sad", n_steps=2, baseline="mean")
     said = listener.logits_of([[np.zeros_like(array) for array in listener.inputs(corpus)[0]]])
@@ -225,9 +225,9 @@ def test_a_word_that_is_cut_in_several_tokens_is_one_unit(reader: NetworkRecogni
 @pytest.fixture(scope="module")
 def pieces(words_fold: Fold, tmp_path_factory: pytest.TempPathFactory) -> NetworkRecognizer:
     """A tiny text encoder."""
-    front = WordPieces(str(save_checkpoint(tmp_path_factory.mktemp("bert"), "bert")))
+    extractor = Subwords(str(save_checkpoint(tmp_path_factory.mktemp("bert"), "bert")))
     spec = {"kind": "text-encoder", "n_dense": 4, "dropout": 0.0}
-    return fitted(network("text/pieces", front, spec, 1), some_of(words_fold))
+    return fitted(network("text/pieces", extractor, spec, 1), some_of(words_fold))
 
 
 def some_of(fold: Fold) -> Fold:
@@ -258,13 +258,13 @@ def test_pieces_of_words_are_gathered_and_marks_belong_to_none(
 
 def test_attention_of_a_network_of_words_is_what_sums_its_states_up(words_fold: Fold) -> None:
     spec = {"kind": "word-lstm", "n_embedding": 4, "n_hidden": 4, "n_layers": 1, "n_dense": 4, "summary": "attention"}
-    recognizer = fitted(network("text/attention", WordTokens(min_count=1), spec, 2), some_of(words_fold))
+    recognizer = fitted(network("text/attention", Tokens(min_count=1), spec, 2), some_of(words_fold))
     corpus = some(words_fold.test, 5)
     explanation = explain(recognizer, corpus, "attention", "sad")
     for row, item in enumerate(explanation):
         array = recognizer.inputs(corpus)[0][row]
         with torch.no_grad():
-            states = recognizer.network.states(torch.from_numpy(array)[None], torch.tensor([len(array)]))
+            states = recognizer.network.hidden_states(torch.from_numpy(array)[None], torch.tensor([len(array)]))
             weights = recognizer.network.summary.weights(*states)[0, :, 0]
         np.testing.assert_allclose(item.values, weights, atol=1e-5)
     other = explain(recognizer, corpus, "attention", "happy")
@@ -331,13 +331,13 @@ def test_a_modality_of_a_joined_network_is_explained_beside_the_others(
         assert explanation.modality == modality
         (arrays,) = joined.inputs(corpus)[modality == "text" :][:1]
         assert [len(item.native) for item in explanation] == [len(array) for array in arrays]
-        assert explanation.relative_gap < 0.2  # a kink of a gate apart
+        assert explanation.relative_convergence_delta < 0.2  # a kink of a gate apart
 
 
 def test_gradients_of_waves_are_of_what_the_convolutions_make_of_them(senses_fold: Fold, tmp_path: Path) -> None:
-    front = Waves(str(save_checkpoint(tmp_path / "wav2vec2", "wav2vec2")))
+    extractor = Waveforms(str(save_checkpoint(tmp_path / "wav2vec2", "wav2vec2")))
     spec = {"kind": "sound-encoder", "n_dense": 4, "dropout": 0.0}
-    recognizer = fitted(network("audio/waves", front, spec, 1), some_of(senses_fold))
+    recognizer = fitted(network("audio/waves", extractor, spec, 1), some_of(senses_fold))
     corpus = some(senses_fold.test, 3)
     together = explain(recognizer, corpus, "integrated-gradients", "sad", n_steps=4)
     for row, item in enumerate(together):
@@ -378,8 +378,8 @@ def test_gradients_need_a_network_for_whole_utterances(
 
 def test_frozen_encoders_have_no_steps_to_explain(words_fold: Fold, tmp_path: Path) -> None:
     few = some_of(words_fold)
-    front = FrozenWords(str(save_checkpoint(tmp_path / "bert", "bert")))
-    recognizer = fitted(network("text/frozen", front, {"kind": "layer-head", "n_dense": 4}, 1), few)
+    extractor = TextHiddenStates(str(save_checkpoint(tmp_path / "bert", "bert")))
+    recognizer = fitted(network("text/frozen", extractor, {"kind": "layer-head", "n_dense": 4}, 1), few)
     with pytest.raises(ValueError, match=r"text/frozen takes in vectors, where saliency expects text step by step"):
         explain(recognizer, few.test, "saliency")
     explanation = explain(recognizer, some(few.test, 2), "ablation")

@@ -6,12 +6,12 @@ from typing import Any
 
 import numpy as np
 import pytest
+from emolab.features.extractor import SoundFrames, SoundVector, Tokens
 
 from emolab.corpora import Corpus, load_corpus
 from emolab.explain import Explanation, explain, measures
 from emolab.explain.planted import noise_for_sound, planted_words
-from emolab.explain.scorecard import randomised
-from emolab.features.front import SoundFrames, SoundVector, WordTokens
+from emolab.explain.scorecard import randomise_weights
 from emolab.late import LateFusion
 from emolab.models import light
 from emolab.recognizer import LightRecognizer, NetworkRecognizer, Recognizer
@@ -34,7 +34,7 @@ COMPLETE = 0.01  # of the difference, how far a sum may miss it
 
 def hits(explanation: Explanation, corpus: Corpus) -> list[float]:
     return [
-        measures.top_hit(item.values, truth)
+        measures.pointing_game(item.values, truth)
         for item, truth in zip(explanation, truths(explanation, corpus), strict=True)
     ]
 
@@ -69,8 +69,8 @@ def test_random_attribution_scores_at_chance(
     for seed in range(4):
         explanation = explain(recognizer, corpus, "random", "true", seed=seed)
         for item, truth in zip(explanation, truths(explanation, corpus), strict=True):
-            scores.append((measures.top_hit(item.values, truth), measures.average_precision(item.values, truth)))
-            expected.append((measures.chance_hit(truth), measures.chance_average_precision(truth)))
+            scores.append((measures.pointing_game(item.values, truth), measures.average_precision(item.values, truth)))
+            expected.append((measures.pointing_game_chance(truth), measures.chance_average_precision(truth)))
     errors = np.std(scores, axis=0) / np.sqrt(len(scores))
     assert (errors < 0.025).all()  # or the test would let everything pass
     assert (np.abs(np.mean(scores, axis=0) - np.mean(expected, axis=0)) < 3 * errors).all()
@@ -82,7 +82,7 @@ SMALL_EARS = {**EARS, "channels": (8, 8), "strides": (2, 2), "n_hidden": 8}
 def fused(join: str, sound: SoundFrames | SoundVector, ears: dict[str, Any], **how: Any) -> NetworkRecognizer:
     """A voice and words in one network, which has learned to do without either."""
     spec = {"kind": "fusion", "join": join, "n_joined": 8, "n_dense": 8, "encoders": [ears, SENTENCE], **how}
-    return NetworkRecognizer(f"fusion/{join}", [sound, WordTokens(min_count=1)], spec, config(30), seed=1)
+    return NetworkRecognizer(f"fusion/{join}", [sound, Tokens(min_count=1)], spec, config(30), seed=1)
 
 
 def shares(recognizer: Recognizer, corpus: Corpus) -> tuple[dict[str, measures.Interval], float]:
@@ -180,7 +180,7 @@ def test_after_drawing_all_weights_anew_nothing_is_left_of_the_explanation(
     before = explain(recognizer, corpus, "integrated-gradients", "true")
     rhos = []
     for seed in range(5):
-        other = randomised(recognizer, seed)
+        other = randomise_weights(recognizer, seed)
         assert other is not None
         rhos.append(likeness(before, explain(other, corpus, "integrated-gradients", "true")))
     assert abs(np.mean(rhos)) < 0.25
@@ -192,7 +192,7 @@ def test_the_more_layers_are_drawn_anew_the_less_is_left(reader: NetworkRecogniz
     before = explain(reader, words_fold.test, "integrated-gradients", "true")
     left = []
     for share in (0.0, 0.25, 1.0):
-        others = [randomised(reader, seed, share=share) for seed in range(8)]
+        others = [randomise_weights(reader, seed, share=share) for seed in range(8)]
         after = [explain(other, words_fold.test, "integrated-gradients", "true") for other in others if other]
         left.append(float(np.mean([abs(likeness(before, each)) for each in after])))
     assert left[0] == pytest.approx(1)
@@ -205,22 +205,22 @@ def test_values_of_words_sum_to_the_difference_of_the_logits(
 ) -> None:
     few = words_fold.test.select(np.arange(len(words_fold.test)) < 6)
     explanation = explain(reader, few, method, n_steps=128)
-    assert explanation.relative_gap < COMPLETE
-    assert max(abs(item.gap / (item.logit - item.reference)) for item in explanation) < COMPLETE
+    assert explanation.relative_convergence_delta < COMPLETE
+    assert max(abs(item.convergence_delta / (item.logit - item.reference)) for item in explanation) < COMPLETE
 
 
 @pytest.mark.parametrize("method", ["deep-lift", "integrated-gradients"])
 def test_values_of_features_of_an_mlp_sum_to_the_difference_of_the_logits(
     method: str, tones_mlp: NetworkRecognizer, senses_fold: Fold
 ) -> None:
-    assert explain(tones_mlp, senses_fold.test, method, n_steps=128).relative_gap < COMPLETE
+    assert explain(tones_mlp, senses_fold.test, method, n_steps=128).relative_convergence_delta < COMPLETE
 
 
 def test_values_of_a_linear_model_sum_to_its_logit(svm: LightRecognizer, words_fold: Fold) -> None:
     explanation = explain(svm, words_fold.test, "shap-linear")
-    assert explanation.relative_gap < 1e-9
+    assert explanation.relative_convergence_delta < 1e-9
 
 
 @pytest.mark.parametrize("method", ["shapley", "kernel-shap"])
 def test_values_of_modalities_sum_to_the_logit(method: str, senses: LateFusion, senses_fold: Fold) -> None:
-    assert explain(senses, senses_fold.test, method, n_samples=32).relative_gap < COMPLETE
+    assert explain(senses, senses_fold.test, method, n_samples=32).relative_convergence_delta < COMPLETE

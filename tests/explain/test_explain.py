@@ -9,11 +9,12 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
+from emolab.features.extractor import SoundVector, Tfidf
 from hypothesis import given
 from hypothesis import strategies as st
 
 from emolab.corpora import Corpus
-from emolab.explain import METHODS, Explained, Explanation, attribution, explain, removal, weights
+from emolab.explain import METHODS, Attribution, Explanation, attribution, explain, removal, weights
 from emolab.explain.units import (
     NOBODY,
     UNIT_S,
@@ -24,8 +25,7 @@ from emolab.explain.units import (
     sound_spans,
     summed,
 )
-from emolab.features.front import SoundVector, WordCounts
-from emolab.features.pretrained import WordPieces
+from emolab.features.pretrained import Subwords
 from emolab.features.text import words
 from emolab.late import LateFusion
 from emolab.models import light
@@ -73,21 +73,21 @@ def test_to_frame_has_a_row_for_each_unit(svm: LightRecognizer, hums_fold: Fold,
     assert table["start"].isna().all()
 
 
-def item(values: list[float], logit: float = np.nan, reference: float = np.nan) -> Explained:
+def item(values: list[float], logit: float = np.nan, reference: float = np.nan) -> Attribution:
     names = tuple(f"word{number}" for number in range(len(values)))
-    return Explained(
+    return Attribution(
         "u1", "sad", names, np.array(values), np.full((len(values), 2), np.nan), logit=logit, reference=reference
     )
 
 
 def test_gap_and_order_by_hand() -> None:
     assert item([1, 3, 3, -5]).order.tolist() == [1, 2, 0, 3]  # of equals the earlier first
-    assert item([1, 2], logit=4, reference=0.5).gap == pytest.approx(-0.5)
-    assert np.isnan(item([1, 2]).gap)
+    assert item([1, 2], logit=4, reference=0.5).convergence_delta == pytest.approx(-0.5)
+    assert np.isnan(item([1, 2]).convergence_delta)
     two = Explanation("r", "m", "text", "b", (item([1, 2], 4, 0.5), item([1], 1, 0)))
-    assert two.relative_gap == pytest.approx(0.5 / 4.5)
-    assert np.isnan(Explanation("r", "m", "text", "b", (item([0], 0, 0),)).relative_gap)
-    assert np.isnan(Explanation("r", "m", "text", "b", (item([1]),)).relative_gap)
+    assert two.relative_convergence_delta == pytest.approx(0.5 / 4.5)
+    assert np.isnan(Explanation("r", "m", "text", "b", (item([0], 0, 0),)).relative_convergence_delta)
+    assert np.isnan(Explanation("r", "m", "text", "b", (item([1]),)).relative_convergence_delta)
 
 
 def test_targets_are_predicted_true_or_named(svm: LightRecognizer, words_fold: Fold) -> None:
@@ -124,7 +124,7 @@ def test_the_only_modality_is_taken_and_of_several_the_modalities(
     heard = LightRecognizer("audio/light", [SoundVector("classical8")], lambda: [light.logistic_regression(1)])
     both = LightRecognizer(
         "light/both",
-        [SoundVector("classical8"), WordCounts(min_count=1)],
+        [SoundVector("classical8"), Tfidf(min_count=1)],
         lambda: [light.logistic_regression(1, scale=False)],
     )
     for recognizer in (fitted(heard, senses_fold), fitted(both, senses_fold)):
@@ -198,9 +198,9 @@ def test_owners_of_words_by_hand() -> None:
 
 @pytest.fixture(scope="module")
 def tokenizer(words_fold: Fold, tmp_path_factory: pytest.TempPathFactory) -> Any:
-    front = WordPieces(str(save_checkpoint(tmp_path_factory.mktemp("bert"), "bert")), max_pieces=6)
-    front.fit(words_fold.train)
-    return front.tokenizer
+    extractor = Subwords(str(save_checkpoint(tmp_path_factory.mktemp("bert"), "bert")), max_pieces=6)
+    extractor.fit(words_fold.train)
+    return extractor.tokenizer
 
 
 def test_owners_of_pieces_by_hand(tokenizer: Any) -> None:
@@ -232,9 +232,9 @@ def test_gathering_conserves_the_sum(data: Any, n_steps: int, n_units: int) -> N
 
 
 def test_parts_of_a_recognizer_are_all_its_front_ends(senses: LateFusion) -> None:
-    both = LightRecognizer("light/both", [SoundVector("classical8"), WordCounts(min_count=1)])
-    kinds = [type(front).__name__ for front in parts_of(LateFusion("all", [senses, both]))]
-    assert kinds == ["SoundVector", "WordCounts", "FaceFrames", "Beside", "SoundVector", "WordCounts"]
+    both = LightRecognizer("light/both", [SoundVector("classical8"), Tfidf(min_count=1)])
+    kinds = [type(extractor).__name__ for extractor in parts_of(LateFusion("all", [senses, both]))]
+    assert kinds == ["SoundVector", "Tfidf", "FaceFrames", "Concatenated", "SoundVector", "Tfidf"]
 
 
 def test_a_saved_recognizer_is_explained_as_before(svm: LightRecognizer, words_fold: Fold, tmp_path: Path) -> None:

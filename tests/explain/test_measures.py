@@ -20,7 +20,6 @@ from emolab.explain.measures import (
     SHARES,
     average_precision,
     chance_average_precision,
-    chance_hit,
     clustered_interval,
     clustered_ratio,
     comprehensiveness,
@@ -29,17 +28,18 @@ from emolab.explain.measures import (
     infidelity,
     insertion_area,
     kendall,
-    mass_inside,
+    pointing_game,
+    pointing_game_chance,
     ranked_masks,
+    relevance_mass_accuracy,
     spearman,
     sufficiency,
-    top_hit,
     units_to,
 )
 
 VALUES = st.lists(st.integers(-6, 6).map(lambda n: n / 4), min_size=2, max_size=12)  # coarse, so that some are equal
 SEEDS = st.integers(0, 10_000)
-WITH_TRUTH = (top_hit, average_precision, mass_inside)
+WITH_TRUTH = (pointing_game, average_precision, relevance_mass_accuracy)
 OF_SIZES = (gini, units_to)
 OF_TWO = (kendall, spearman)
 
@@ -66,17 +66,17 @@ def random_ratio(curve: Callable[..., float], *, n_units: int) -> float:
 
 def test_measures_of_truth_worked_by_hand() -> None:
     values, truth = [3.0, -4.0, 1.0, 0.0, 2.0], [False, True, False, True, True]
-    assert top_hit(values, truth) == 0  # the first adds most
-    assert chance_hit(truth) == 3 / 5
+    assert pointing_game(values, truth) == 0  # the first adds most
+    assert pointing_game_chance(truth) == 3 / 5
     assert average_precision(values, truth) == pytest.approx((1 / 2 + 2 / 4 + 3 / 5) / 3)
-    assert mass_inside(values, truth) == pytest.approx(2 / 6)  # what speaks against does not count
+    assert relevance_mass_accuracy(values, truth) == pytest.approx(2 / 6)  # what speaks against does not count
     assert chance_average_precision([True, False]) == pytest.approx((1 + 1 / 2) / 2)
     assert chance_average_precision([True, True, False]) == pytest.approx(((1 + 1) + (1 + 2 / 3) + (1 / 2 + 2 / 3)) / 6)
 
 
 def test_equals_share_the_top_hit_and_count_by_expectation() -> None:
-    assert top_hit([0, 0, 0, 0], [True, False, False, False]) == 1 / 4
-    assert top_hit([2, 2, 2, 0], [True, False, True, False]) == pytest.approx(2 / 3)
+    assert pointing_game([0, 0, 0, 0], [True, False, False, False]) == 1 / 4
+    assert pointing_game([2, 2, 2, 0], [True, False, True, False]) == pytest.approx(2 / 3)
     assert average_precision([2, 2, 0], [True, False, False]) == pytest.approx((1 + 1 / 2) / 2)
 
 
@@ -112,12 +112,16 @@ def test_measures_of_truth_are_1_where_only_marked_units_add(n: int, seed: int) 
     truth = marked(n, seed)
     values = np.where(truth, 0.5 + np.random.default_rng(seed).random(n), -1.0)
     assert [measure(values, truth) for measure in WITH_TRUTH] == pytest.approx([1, 1, 1])
-    assert mass_inside(-values, truth) == 0 == top_hit(-values, truth)
+    assert relevance_mass_accuracy(-values, truth) == 0 == pointing_game(-values, truth)
 
 
 @pytest.mark.parametrize(
     ("measure", "chance"),
-    [(top_hit, chance_hit), (average_precision, chance_average_precision), (mass_inside, chance_hit)],
+    [
+        (pointing_game, pointing_game_chance),
+        (average_precision, chance_average_precision),
+        (relevance_mass_accuracy, pointing_game_chance),
+    ],
 )
 def test_random_values_are_at_chance_in_the_mean(measure: Any, chance: Any) -> None:
     rng, truth = np.random.default_rng(0), np.arange(9) % 4 == 1
@@ -127,10 +131,10 @@ def test_random_values_are_at_chance_in_the_mean(measure: Any, chance: Any) -> N
     assert np.mean(found) == pytest.approx(chance(truth), abs=4 * np.std(found) / np.sqrt(len(found)))
 
 
-@pytest.mark.parametrize("measure", [top_hit, average_precision])
+@pytest.mark.parametrize("measure", [pointing_game, average_precision])
 @pytest.mark.parametrize("truth", [[True] * 3 + [False], [False, True, False, False]])
 def test_constant_values_are_exactly_at_chance(measure: Any, truth: list[bool]) -> None:
-    chance = chance_hit if measure is top_hit else chance_average_precision
+    chance = pointing_game_chance if measure is pointing_game else chance_average_precision
     assert measure([0.0] * 4, truth) == pytest.approx(chance(truth))
 
 
@@ -138,11 +142,11 @@ def test_constant_values_are_exactly_at_chance(measure: Any, truth: list[bool]) 
 def test_no_mark_all_marked_and_a_single_unit_say_nothing(truth: list[bool]) -> None:
     values = np.arange(len(truth)) + 1.0
     found = [measure(values, truth) for measure in WITH_TRUTH]
-    assert np.isnan([*found, chance_hit(truth), chance_average_precision(truth)]).all()
+    assert np.isnan([*found, pointing_game_chance(truth), chance_average_precision(truth)]).all()
 
 
 def test_mass_inside_says_nothing_where_nothing_is_positive() -> None:
-    assert np.isnan(mass_inside([-1, 0, -2], [True, False, False]))
+    assert np.isnan(relevance_mass_accuracy([-1, 0, -2], [True, False, False]))
     assert np.isnan(chance_average_precision([]))
 
 
@@ -358,7 +362,7 @@ def test_interval_covers_the_truth_about_as_often_as_it_says() -> None:
 
 def test_errors_say_what_was_wrong() -> None:
     with pytest.raises(ValueError, match=r"shapes differ: .*\(2,\).*\(3,\).*expected \(n,\) for all\. Take all from"):
-        top_hit([1, 2], [True, False, True])
+        pointing_game([1, 2], [True, False, True])
     with pytest.raises(ValueError, match=r"shape \(2,\), some not finite; expected .* Give those of one utterance"):
         gini([1, np.nan])
     with pytest.raises(ValueError, match=r"shape \(0,\), not one for each unit.*leave out utterances without units"):

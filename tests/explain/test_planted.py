@@ -128,7 +128,7 @@ def test_hums_are_as_long_as_the_voice_and_marked_at_whole_units() -> None:
 
 def test_hums_of_short_voices_hold_the_whole_cue() -> None:
     corpus = talk(3)
-    short = corpus.holding(audio={name: np.zeros(1_600, np.float32) for name in corpus.table["utterance_id"]})
+    short = corpus.with_media(audio={name: np.zeros(1_600, np.float32) for name in corpus.table["utterance_id"]})
     assert {len(source.content) for source in planted_pitch(short).audio_paths()} == {round(2 * CUE_S * RATE)}
 
 

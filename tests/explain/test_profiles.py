@@ -3,7 +3,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from emolab.explain import Explained, Explanation
+from emolab.explain import Attribution, Explanation
 from emolab.explain.profiles import N_POINTS, over_time, top_words
 from emolab.explain.units import sound_spans
 from tests.explain.conftest import talk
@@ -11,7 +11,7 @@ from tests.explain.conftest import talk
 
 def said(texts: list[str], values: list[list[float]], emotion: str = "angry") -> Explanation:
     items = [
-        Explained(f"u{place}", emotion, tuple(text.split()), np.array(own), np.full((len(own), 2), np.nan))
+        Attribution(f"u{place}", emotion, tuple(text.split()), np.array(own), np.full((len(own), 2), np.nan))
         for place, (text, own) in enumerate(zip(texts, values, strict=True))
     ]
     return Explanation("text/x", "ablation", "text", "leave out", tuple(items))
@@ -39,9 +39,9 @@ def test_over_time_follows_loudness_where_relevance_does() -> None:
         envelope = np.repeat(np.linspace(0.01, 0.3, 10), 1_600)
         waves[name] = (envelope * rng.standard_normal(16_000)).astype(np.float32)
         spans = sound_spans(1.0)
-        items.append(Explained(name, "angry", ("",) * 10, np.arange(10.0), spans))
+        items.append(Attribution(name, "angry", ("",) * 10, np.arange(10.0), spans))
     explained = Explanation("audio/x", "occlusion", "audio", "silence", tuple(items))
-    tracks = over_time(explained, corpus.holding(audio=waves))["angry"]
+    tracks = over_time(explained, corpus.with_media(audio=waves))["angry"]
     relevance, energy = (np.array(tracks[name])[:, 0] for name in ("relevance", "energy"))
     assert len(relevance) == N_POINTS
     assert np.corrcoef(relevance, energy)[0, 1] > 0.9

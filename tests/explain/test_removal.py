@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from emolab.corpora import Corpus
 from emolab.explain import explain
-from emolab.explain.games import game
+from emolab.explain.maskers import masker_for
 from emolab.explain.removal import METHODS, Asked, explain_by_removal, partition, shapley, shapley_weights
 from emolab.late import LateFusion
 from emolab.recognizer import LightRecognizer, NetworkRecognizer
@@ -149,7 +149,7 @@ def test_ablation_is_that_of_captum_one_utterance_and_unit_at_a_time(kind: str, 
     corpus, modality = some(fold.test, 3), recognizer.modalities[0]
     explanation = explain(recognizer, corpus, "ablation", "happy")
     for row, item in enumerate(explanation):
-        played = game(recognizer, alone(corpus, row), modality)
+        played = masker_for(recognizer, alone(corpus, row), modality)
 
         def say(masks: torch.Tensor, played: object = played) -> torch.Tensor:
             return torch.from_numpy(played.logits([masks.numpy() > 0])[0][:, 1])  # type: ignore[attr-defined]
@@ -196,7 +196,7 @@ def test_kernel_shap_comes_close_to_the_exact_values(reader: NetworkRecognizer, 
 def test_logit_and_reference_are_those_of_all_and_none(reader: NetworkRecognizer, words_fold: Fold) -> None:
     corpus = some(words_fold.test)
     logits = reader.logits(corpus)
-    played = game(reader, corpus, "text")
+    played = masker_for(reader, corpus, "text")
     asked = Asked(played, corpus.targets(), 64, 0)
     for method in METHODS:
         for row, item in enumerate(explain_by_removal(method, asked)):
@@ -204,7 +204,7 @@ def test_logit_and_reference_are_those_of_all_and_none(reader: NetworkRecognizer
             assert item.logit == pytest.approx(logits[row, target] - logits[row].mean(), abs=1e-5)
             complete = method in ("shapley", "kernel-shap", "shap-partition")
             assert np.isnan(item.reference) == (not complete)
-            assert np.isnan(item.gap) == (not complete)
+            assert np.isnan(item.convergence_delta) == (not complete)
 
 
 def test_modalities_are_explained_by_every_method(senses: LateFusion, senses_fold: Fold) -> None:

@@ -9,16 +9,17 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
+from emolab.features.extractor import SoundFrames, SoundVector, Tokens
 
 from emolab.corpora import Corpus
-from emolab.explain.games import game
+from emolab.explain.maskers import masker_for
 from emolab.explain.planted import shuffled_labels
 from emolab.explain.scorecard import (
     DEGREE,
     MEASURES,
     _mean,
     degree,
-    randomised,
+    randomise_weights,
     scorecard,
     slightly_changed,
     sound_cues,
@@ -26,7 +27,6 @@ from emolab.explain.scorecard import (
     wide,
 )
 from emolab.explain.units import sound_spans
-from emolab.features.front import SoundFrames, SoundVector, WordTokens
 from emolab.late import LateFusion
 from emolab.models import light
 from emolab.recognizer import LightRecognizer, NetworkRecognizer
@@ -143,21 +143,21 @@ def test_truth_is_known_where_the_modality_shows_the_explained_emotion(
 ) -> None:
     corpus = some(words_fold.test, 6)
     emotions = corpus.table["emotion"].tolist()
-    played = game(svm, corpus, "text")
+    played = masker_for(svm, corpus, "text")
     truths = truth_of(corpus, played, emotions)
     for truth, cue in zip(truths, corpus.table["cue_words"], strict=True):
         assert np.flatnonzero(truth).tolist() == list(cue)
     wrong = ["sad" if emotion != "sad" else "happy" for emotion in emotions]
     assert truth_of(corpus, played, wrong) == [None] * 6
     heard = some(hums_fold.test, 4)
-    truths = truth_of(heard, game(listener, heard, "audio"), heard.table["emotion"].tolist())
+    truths = truth_of(heard, masker_for(listener, heard, "audio"), heard.table["emotion"].tolist())
     for truth, start in zip(truths, heard.table["cue_start"], strict=True):
         assert np.flatnonzero(truth).tolist() == [round(10 * start) + step for step in range(4)]
 
 
 def test_truth_of_modalities_is_who_shows_the_emotion(senses: LateFusion, senses_fold: Fold) -> None:
     corpus = some(senses_fold.test, 2)
-    played = game(senses, corpus, "modality")
+    played = masker_for(senses, corpus, "modality")
     assert truth_of(corpus, played, ["sad", "sad"]) == [None, None]  # nobody knows what the faces show
     shown = {"shown_audio": ["sad", "happy"], "shown_text": ["sad", "sad"], "shown_video": ["angry", "sad"]}
     known = replace(corpus, table=corpus.table.assign(**{k: pd.array(v, dtype="string") for k, v in shown.items()}))
@@ -210,11 +210,11 @@ def test_sound_cues_hear_level_and_pitch() -> None:
 
 
 def test_randomised_draws_layers_from_the_output_on(reader: NetworkRecognizer, svm: LightRecognizer) -> None:
-    assert randomised(svm) is None
+    assert randomise_weights(svm) is None
     before = {name: weights.clone() for name, weights in reader.network.state_dict().items()}
 
     def changed(share: float, seed: int = 0) -> set[str]:
-        drawn = randomised(reader, seed, share=share)
+        drawn = randomise_weights(reader, seed, share=share)
         assert isinstance(drawn, NetworkRecognizer)
         after = drawn.network.state_dict()
         return {name.split(".")[0] for name in before if not before[name].equal(after[name])}
@@ -224,7 +224,7 @@ def test_randomised_draws_layers_from_the_output_on(reader: NetworkRecognizer, s
     assert changed(0.5) == {"out", "dense"}
     assert changed(1) == {"out", "dense", "lstm", "embedding"}
     assert all(before[name].equal(weights) for name, weights in reader.network.state_dict().items())
-    one, same, other = (randomised(reader, seed) for seed in (1, 1, 2))
+    one, same, other = (randomise_weights(reader, seed) for seed in (1, 1, 2))
     assert one is not None
     assert same is not None
     assert other is not None
@@ -235,10 +235,10 @@ def test_randomised_draws_layers_from_the_output_on(reader: NetworkRecognizer, s
 
 @pytest.mark.parametrize("kind", ["sound", "words"])
 def test_randomised_networks_leave_nothing_as_it_was(kind: str, senses_fold: Fold) -> None:
-    front = SoundFrames("log-mel", n_mels=16) if kind == "sound" else WordTokens(min_count=1)
+    extractor = SoundFrames("log-mel", n_mels=16) if kind == "sound" else Tokens(min_count=1)
     small = {**EARS, "channels": (4, 4), "strides": (2, 2), "normalization": "batch", "summary": "attention"}
-    recognizer = fitted(network(kind, front, small if kind == "sound" else SENTENCE, 1), senses_fold)
-    drawn = randomised(recognizer)
+    recognizer = fitted(network(kind, extractor, small if kind == "sound" else SENTENCE, 1), senses_fold)
+    drawn = randomise_weights(recognizer)
     assert isinstance(drawn, NetworkRecognizer)
     after = dict(drawn.network.named_parameters())
     same = [name for name, weights in recognizer.network.named_parameters() if weights.equal(after[name])]

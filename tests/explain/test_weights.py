@@ -9,13 +9,13 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
+from emolab.features.extractor import SoundVector, Tfidf
 from hypothesis import given
 from hypothesis import strategies as st
 
 from emolab.corpora import Corpus
 from emolab.explain import explain
 from emolab.explain.weights import on_words, reads_words, terms_of
-from emolab.features.front import SoundVector, WordCounts
 from emolab.models import light
 from emolab.models.light import last_features, linear_weights
 from emolab.recognizer import LightRecognizer, NetworkRecognizer, Recognizer
@@ -53,17 +53,17 @@ def test_values_are_weights_times_features(kind: str, n_emotions: int, senses_fo
     logits = centred(np.asarray(recognizer.logits(corpus)))
     for target in range(n_emotions):
         explanation = explain(recognizer, corpus, "shap-linear", recognizer.emotions[target])
-        features = last_features(recognizer.model, recognizer.features(corpus))
-        scores = linear_weights(recognizer.model)
+        features = last_features(recognizer.estimator, recognizer.feature_matrix(corpus))
+        scores = linear_weights(recognizer.estimator)
         weights = scores[target] - scores.mean(axis=0)
         found = np.array(explanation.values)
         by_hand = weights * features
         scale = (found * by_hand).sum() / (by_hand**2).sum()  # a machine's margins become logits by its sharpness
         np.testing.assert_allclose(found, scale * by_hand, atol=1e-5)
         np.testing.assert_allclose([item.logit for item in explanation], logits[:, target], atol=1e-5)
-        assert explanation.relative_gap < 1e-5
-        sharpness = getattr(recognizer.model[-1], "sharpness_", 1.0)
-        assert scale == pytest.approx(sharpness if n_emotions == 3 or kind == "linear svm" else 0.5)
+        assert explanation.relative_convergence_delta < 1e-5
+        inverse_temperature = getattr(recognizer.estimator[-1], "sharpness_", 1.0)
+        assert scale == pytest.approx(inverse_temperature if n_emotions == 3 or kind == "linear svm" else 0.5)
         np.testing.assert_allclose([item.native for item in explanation], found, rtol=1e-5)
 
 
@@ -71,7 +71,7 @@ def test_reference_is_the_logit_of_a_voice_as_the_mean_of_training(senses_fold: 
     recognizer = LightRecognizer("audio/light", [SoundVector("classical8")], lambda: [light.logistic_regression(1)])
     fitted(recognizer, senses_fold)
     explanation = explain(recognizer, some(senses_fold.test), "shap-linear", "sad")
-    intercepts = recognizer.model[-1].intercept_
+    intercepts = recognizer.estimator[-1].intercept_
     for item in explanation:
         assert item.reference == pytest.approx(intercepts[2] - intercepts.mean())
 
@@ -84,20 +84,20 @@ def test_terms_are_shared_among_the_words_that_make_them(characters: Any, words_
         assert item.names == tuple(text.split())
         assert item.values.sum() == pytest.approx(float(item.native.sum()), rel=1e-4)  # no term is lost
         assert item.native_names == tuple(recognizer.feature_names)
-        assert item.gap == pytest.approx(0, abs=1e-6)
+        assert item.convergence_delta == pytest.approx(0, abs=1e-6)
 
 
-class Terms(WordCounts):
+class Terms(Tfidf):
     def __init__(self, *terms: str, characters: Any = None) -> None:
         super().__init__(characters=characters, min_count=1)
         self.terms = terms
 
 
 def test_on_words_by_hand() -> None:
-    front = Terms("so", "so sad", "sad", "gone")
-    shared = on_words([front], "So sad, so -- sad!", np.array([4.0, 6.0, 1.0, 9.0]))
+    extractor = Terms("so", "so sad", "sad", "gone")
+    shared = on_words([extractor], "So sad, so -- sad!", np.array([4.0, 6.0, 1.0, 9.0]))
     np.testing.assert_allclose(shared, [2 + 1.5, 0.5 + 1.5, 2 + 1.5, 0, 0.5 + 1.5])
-    assert on_words([front], "... --", np.ones(4)).tolist() == [0, 0]
+    assert on_words([extractor], "... --", np.ones(4)).tolist() == [0, 0]
     two = on_words([Terms("so"), Terms("so", "sad")], "so sad", np.array([1.0, 10.0, 100.0]))
     assert two.tolist() == [11, 100]
 
@@ -117,14 +117,14 @@ def test_pairs_reach_over_signs_and_apostrophes_stay() -> None:
 
 @given(text=st.text(st.sampled_from("ab'. !\n"), max_size=20), characters=st.sampled_from([None, (2, 3)]))
 def test_terms_are_those_that_the_front_end_counts(text: str, characters: Any) -> None:
-    front = WordCounts(min_count=1, characters=characters)
+    extractor = Tfidf(min_count=1, characters=characters)
     rows = [{"utterance_id": "u", "speaker": "a", "emotion": "sad", "text": text}]
     rows.append({"utterance_id": "v", "speaker": "a", "emotion": "sad", "text": "a b"})
     corpus = Corpus.from_rows("toy", rows, emotions=("sad",), root=Path("nowhere"))
-    front.fit(corpus)
-    seen = front.transform(corpus)[0].nonzero()[1]
-    assert {term for term, _ in terms_of(front, text)} == {front.terms[place] for place in seen}
-    for _, owners in terms_of(front, text):
+    extractor.fit(corpus)
+    seen = extractor.transform(corpus)[0].nonzero()[1]
+    assert {term for term, _ in terms_of(extractor, text)} == {extractor.terms[place] for place in seen}
+    for _, owners in terms_of(extractor, text):
         assert max(owners) < len(text.split())
 
 
@@ -149,31 +149,31 @@ def test_values_of_trees_sum_to_their_votes(forest: LightRecognizer, words_fold:
 def test_words_that_are_not_there_belong_to_none_and_the_gap_says_so(forest: LightRecognizer, words_fold: Fold) -> None:
     corpus = some(words_fold.test)
     for item, text in zip(explain(forest, corpus, "shap-tree"), corpus.texts(), strict=True):
-        here = np.isin(item.native_names, [term for term, _ in terms_of(forest.fronts[0], text)])  # type: ignore[arg-type]
+        here = np.isin(item.native_names, [term for term, _ in terms_of(forest.features[0], text)])  # type: ignore[arg-type]
         assert item.values.sum() == pytest.approx(float(item.native[here].sum()), abs=1e-5)
-        assert item.gap == pytest.approx(-float(item.native[~here].sum()), abs=1e-4)
+        assert item.convergence_delta == pytest.approx(-float(item.native[~here].sum()), abs=1e-4)
 
 
 def test_trees_of_sound_sum_up_exactly(senses_fold: Fold) -> None:
     model = light.random_forest(1)
     model[-1].set_params(n_estimators=20)
     recognizer = fitted(LightRecognizer("audio/forest", [SoundVector("classical8")], lambda: [model]), senses_fold)
-    assert explain(recognizer, some(senses_fold.test), "shap-tree").relative_gap < 1e-4
+    assert explain(recognizer, some(senses_fold.test), "shap-tree").relative_convergence_delta < 1e-4
 
 
 def test_reads_words_is_said_of_what_counts_words_alone(svm: LightRecognizer, reader: NetworkRecognizer) -> None:
     assert reads_words(svm)
     assert not reads_words(reader)
-    assert reads_words(LightRecognizer("text/two", [WordCounts(), WordCounts(characters=(2, 3))]))
-    assert not reads_words(LightRecognizer("light/both", [WordCounts(), SoundVector("classical8")]))
+    assert reads_words(LightRecognizer("text/two", [Tfidf(), Tfidf(characters=(2, 3))]))
+    assert not reads_words(LightRecognizer("light/both", [Tfidf(), SoundVector("classical8")]))
 
 
 def test_two_ways_of_counting_words_are_explained_together(words_fold: Fold) -> None:
-    fronts = [WordCounts(min_count=1), WordCounts(min_count=1, characters=(2, 3))]
-    recognizer = LightRecognizer("text/two", fronts, lambda: [light.linear_svm(1)])
+    features = [Tfidf(min_count=1), Tfidf(min_count=1, characters=(2, 3))]
+    recognizer = LightRecognizer("text/two", features, lambda: [light.linear_svm(1)])
     explanation = explain(fitted(recognizer, words_fold), some(words_fold.test), "shap-linear")
     assert explanation.modality == "text"
-    assert explanation.relative_gap < 1e-9
+    assert explanation.relative_convergence_delta < 1e-9
 
 
 @pytest.mark.parametrize(("method", "like"), [("shap-linear", "text/svm"), ("shap-tree", "text/random-forest")])

@@ -11,8 +11,8 @@ import numpy as np
 import pytest
 
 from emolab.features import cache
-from emolab.features.cache import Memory, Part, cached_features
-from emolab.media import Held
+from emolab.features.cache import Memory, Segment, cached_features
+from emolab.media import InMemoryMedia
 from emolab.storage import cache_root
 
 
@@ -200,32 +200,37 @@ def test_memory_does_not_keep_what_is_larger_than_itself() -> None:
 
 
 def test_cached_features_keeps_the_parts_of_a_file_apart(files: list[Path]) -> None:
-    asked: list[Part] = []
+    asked: list[Segment] = []
 
-    def compute(part: Part) -> np.ndarray:
+    def compute(part: Segment) -> np.ndarray:
         asked.append(part)
         return np.array([part.start or 0, part.end or 0, part.side == "left"])
 
-    parts = [Part(files[0]), Part(files[0], 1.0, 2.0), Part(files[0], 1.0, 2.0, "left"), Part(files[1], 1.0, 2.0)]
+    parts = [
+        Segment(files[0]),
+        Segment(files[0], 1.0, 2.0),
+        Segment(files[0], 1.0, 2.0, "left"),
+        Segment(files[1], 1.0, 2.0),
+    ]
     for _ in range(2):
         arrays = cached_features("bytes", [*parts, parts[1]], compute)
         assert [array.tolist() for array in arrays] == [[0, 0, 0], [1, 2, 0], [1, 2, 1], [1, 2, 0], [1, 2, 0]]
     assert sorted(map(str, asked)) == sorted(map(str, parts))
     with pytest.raises(FileNotFoundError, match=r"1 of 1 files are missing: .*gone\.avi\. Expected"):
-        cached_features("bytes", [Part(Path("gone.avi"), 0.0, 1.0), Part(Path("gone.avi"), 1.0, 2.0)], compute)
+        cached_features("bytes", [Segment(Path("gone.avi"), 0.0, 1.0), Segment(Path("gone.avi"), 1.0, 2.0)], compute)
 
 
 @pytest.mark.parametrize("parted", [True, False])
 def test_what_is_held_in_memory_is_computed_each_time_and_never_kept(files: list[Path], parted: bool) -> None:
-    held = [Held(np.arange(number, dtype=np.float32)) for number in range(1, 4)]
+    in_memory = [InMemoryMedia(np.arange(number, dtype=np.float32)) for number in range(1, 4)]
     asked: list[int] = []
 
-    def compute(source: Held | Part) -> np.ndarray:
-        content = (source.path if isinstance(source, Part) else source).content
+    def compute(source: InMemoryMedia | Segment) -> np.ndarray:
+        content = (source.path if isinstance(source, Segment) else source).content
         asked.append(len(content))
         return content * 2
 
-    sources = [Part(each) for each in held] if parted else held
+    sources = [Segment(each) for each in in_memory] if parted else in_memory
     for _ in range(2):
         arrays = cached_features("bytes", sources, compute)  # type: ignore[type-var]
         assert [array.tolist() for array in arrays] == [[0], [0, 2], [0, 2, 4]]
@@ -234,6 +239,8 @@ def test_what_is_held_in_memory_is_computed_each_time_and_never_kept(files: list
 
 
 def test_files_beside_what_is_held_are_computed_as_well(files: list[Path]) -> None:
-    held = Held(np.zeros(3, np.float32))
-    found = cached_features("bytes", [files[0], held], lambda source: np.ones(2) if source is held else np.zeros(1))
+    in_memory = InMemoryMedia(np.zeros(3, np.float32))
+    found = cached_features(
+        "bytes", [files[0], in_memory], lambda source: np.ones(2) if source is in_memory else np.zeros(1)
+    )
     assert [array.tolist() for array in found] == [[0], [1, 1]]

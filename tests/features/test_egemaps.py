@@ -52,17 +52,17 @@ def test_egemaps_learns_saves_and_loads(tmp_path: Path) -> None:
     recognizer.save(tmp_path / "kept")
     loaded = Recognizer.load(tmp_path / "kept")
     np.testing.assert_allclose(loaded.predict_proba(few), recognizer.predict_proba(few))
-    assert recognizer.features(few).shape == (8, 88)
+    assert recognizer.feature_matrix(few).shape == (8, 88)
 
 
 def test_egemaps_are_the_published_numbers_by_their_names(tmp_path: Path) -> None:
     opensmile = pytest.importorskip("opensmile")
-    front, few = EgemapsVector(), corpus(tmp_path)
-    first = front.raw(few)[0]
+    extractor, few = EgemapsVector(), corpus(tmp_path)
+    first = extractor.raw(few)[0]
     levels = opensmile.FeatureLevel.Functionals
     smile = opensmile.Smile(feature_set=opensmile.FeatureSet.eGeMAPSv02, feature_level=levels)
     expected = smile.process_file(tmp_path / "0.wav")
-    assert front.feature_names == list(expected.columns)
+    assert extractor.feature_names == list(expected.columns)
     np.testing.assert_allclose(first, expected.to_numpy()[0], rtol=1e-3, atol=1e-3)
 
 

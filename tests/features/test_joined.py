@@ -9,14 +9,14 @@ from typing import Any
 import numpy as np
 import pytest
 import soundfile
+from emolab.features.extractor import FeatureExtractor, SoundFrames, SoundVector, Tfidf, extractor_from_state
 from hypothesis import given
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from emolab.corpora import Corpus
 from emolab.corpora.degraded import drop
-from emolab.features.front import Front, SoundFrames, SoundVector, WordCounts, front_from_state
-from emolab.features.joined import Beside, OneClock, on_clock
+from emolab.features.joined import AlignedFrames, Concatenated, align_frames
 from emolab.models.light import logistic_regression
 from emolab.recognizer import LightRecognizer, NetworkRecognizer, Recognizer
 from emolab.training import TrainingConfig
@@ -28,7 +28,7 @@ QUICK = TrainingConfig(n_epochs=30, batch_size=4, learning_rate=0.01, patience=N
 N = 16
 
 
-class Slow(Front):
+class Slow(FeatureExtractor):
     """Stands for a face: two numbers every 0.1 s, which only follow the emotion."""
 
     modality = "video"
@@ -61,12 +61,12 @@ def corpus(tmp_path_factory: pytest.TempPathFactory) -> Corpus:
     return Corpus.from_rows("tones", rows, emotions=EMOTIONS, root=root)
 
 
-def beside(**how: Any) -> Beside:
-    return Beside([SoundVector("classical8"), WordCounts(min_count=1)], **how)
+def beside(**how: Any) -> Concatenated:
+    return Concatenated([SoundVector("classical8"), Tfidf(min_count=1)], **how)
 
 
-def one_clock(hop_s: float = 0.05) -> OneClock:
-    return OneClock([SoundFrames("mfcc", n_mfcc=4, hop_s=0.02), Slow()], hop_s=hop_s)
+def one_clock(hop_s: float = 0.05) -> AlignedFrames:
+    return AlignedFrames([SoundFrames("mfcc", n_mfcc=4, hop_s=0.02), Slow()], hop_s=hop_s)
 
 
 def dense(rows: Any) -> NDArray[Any]:
@@ -79,7 +79,7 @@ def dense(rows: Any) -> NDArray[Any]:
 def test_beside_lays_the_blocks_of_its_front_ends_side_by_side(corpus: Corpus) -> None:
     joined = beside()
     joined.fit(corpus)
-    sound, words = joined.fronts
+    sound, words = joined.features
     expected = np.hstack([sound.transform(corpus), words.transform(corpus).toarray()])
     np.testing.assert_allclose(dense(joined.transform(corpus)), expected)
     assert joined.feature_names == [*sound.feature_names, *words.feature_names]
@@ -140,11 +140,11 @@ def test_beside_fits_each_front_end_to_the_utterances_that_have_its_modality(cor
     joined, alone = beside(), SoundVector("classical8")
     joined.fit(partly)
     alone.fit(partly.select(partly.has("audio")))
-    np.testing.assert_array_equal(joined.fronts[0].mean, alone.mean)  # type: ignore[attr-defined]
+    np.testing.assert_array_equal(joined.features[0].mean, alone.mean)  # type: ignore[attr-defined]
 
 
 def test_beside_repeats_the_blocks_that_have_fewer_versions(corpus: Corpus) -> None:
-    joined = Beside([SoundVector("classical8", speeds=(0.9, 1.1)), WordCounts(min_count=1)])
+    joined = Concatenated([SoundVector("classical8", speeds=(0.9, 1.1)), Tfidf(min_count=1)])
     joined.fit(corpus)
     plain, *others = [dense(rows) for rows in joined.versions(corpus)]
     assert len(others) == 2
@@ -157,7 +157,7 @@ def test_beside_repeats_the_blocks_that_have_fewer_versions(corpus: Corpus) -> N
 
 def test_beside_of_one_modality_cannot_do_without_it() -> None:
     assert beside().partial
-    assert not Beside([WordCounts(), WordCounts(characters=(2, 3))]).partial
+    assert not Concatenated([Tfidf(), Tfidf(characters=(2, 3))]).partial
 
 
 # ---------------------------------------------------------------- one clock
@@ -165,10 +165,10 @@ def test_beside_of_one_modality_cannot_do_without_it() -> None:
 
 def test_on_clock_by_hand() -> None:
     quick, slow = np.arange(8.0)[:, None], np.array([[10.0], [20.0]])
-    np.testing.assert_allclose(on_clock(quick, 0.032, 0.064)[:, 0], [0.5, 2.5, 4.5, 6.5])
+    np.testing.assert_allclose(align_frames(quick, 0.032, 0.064)[:, 0], [0.5, 2.5, 4.5, 6.5])
     # the fourth tick lasts from 0.192 to 0.256 s, and the second frame begins at 0.2 s
     expected = [10, 10, 10, (8 * 10 + 56 * 20) / 64, 20, 20]
-    np.testing.assert_allclose(on_clock(slow, 0.2, 0.064)[:, 0], expected, rtol=1e-6)
+    np.testing.assert_allclose(align_frames(slow, 0.2, 0.064)[:, 0], expected, rtol=1e-6)
 
 
 frames = st.integers(1, 40).flatmap(
@@ -181,7 +181,7 @@ times = st.sampled_from([0.01, 0.02, 0.032, 0.04, 0.05, 0.064, 0.1, 0.2, 0.5])
 def test_on_clock_stays_within_the_frames_and_lasts_as_long(
     values: NDArray[np.float64], hop_s: float, clock_s: float
 ) -> None:
-    ticks = on_clock(values, hop_s, clock_s)
+    ticks = align_frames(values, hop_s, clock_s)
     assert ticks.dtype == np.float32
     assert abs(len(ticks) * clock_s - len(values) * hop_s) <= max(clock_s / 2 + 1e-9, clock_s - len(values) * hop_s)
     assert values.min() - 1e-3 <= ticks.min()
@@ -190,33 +190,33 @@ def test_on_clock_stays_within_the_frames_and_lasts_as_long(
 
 @given(values=frames, hop_s=times)
 def test_on_clock_of_the_same_clock_changes_nothing(values: NDArray[np.float64], hop_s: float) -> None:
-    np.testing.assert_allclose(on_clock(values, hop_s, hop_s), values, atol=1e-3)
+    np.testing.assert_allclose(align_frames(values, hop_s, hop_s), values, atol=1e-3)
 
 
 @given(values=frames, factor=st.integers(2, 5))
 def test_on_clock_there_and_back_loses_nothing(values: NDArray[np.float64], factor: int) -> None:
-    finer = on_clock(values, 0.1, 0.1 / factor)
+    finer = align_frames(values, 0.1, 0.1 / factor)
     assert len(finer) == factor * len(values)
     np.testing.assert_allclose(finer, np.repeat(values, factor, axis=0), atol=1e-3)
-    np.testing.assert_allclose(on_clock(finer, 0.1 / factor, 0.1), values, atol=1e-3)
+    np.testing.assert_allclose(align_frames(finer, 0.1 / factor, 0.1), values, atol=1e-3)
 
 
 def test_on_clock_of_nothing_is_nothing() -> None:
-    assert on_clock(np.zeros((0, 3)), 0.1, 0.2).shape == (0, 3)
+    assert align_frames(np.zeros((0, 3)), 0.1, 0.2).shape == (0, 3)
 
 
 @pytest.mark.parametrize("wrong", [(0.0, 0.1), (0.1, -1.0)])
 def test_on_clock_says_that_time_must_pass(wrong: tuple[float, float]) -> None:
     with pytest.raises(ValueError, match=r"hop_s=.*, clock_s=.*; expected positive seconds. Correct the numbers"):
-        on_clock(np.zeros((2, 1)), *wrong)
+        align_frames(np.zeros((2, 1)), *wrong)
 
 
 def test_one_clock_lays_frames_of_the_same_moment_side_by_side(corpus: Corpus) -> None:
     joined = one_clock()
     joined.fit(corpus)
-    sound, face = joined.fronts
+    sound, face = joined.features
     for row, heard, seen in zip(*(each.transform(corpus) for each in (joined, sound, face)), strict=True):
-        ticks = on_clock(heard, 0.02, 0.05), on_clock(seen, 0.1, 0.05)
+        ticks = align_frames(heard, 0.02, 0.05), align_frames(seen, 0.1, 0.05)
         assert len(row) == max(map(len, ticks))
         assert row.shape[1] == joined.sizes()["n_features"] == 6
         for block, own in zip(np.split(row, [4], axis=1), ticks, strict=True):
@@ -245,7 +245,7 @@ def test_one_clock_puts_zeros_where_a_modality_is_missing(missing: str, gone: sl
 def test_joined_front_ends_come_back_from_their_state(make: Any, corpus: Corpus) -> None:
     joined = make()
     joined.fit(corpus)
-    again = front_from_state(json.loads(json.dumps(joined.state())))
+    again = extractor_from_state(json.loads(json.dumps(joined.state())))
     assert json.dumps(again.state()) == json.dumps(joined.state())  # so that what was loaded can be saved again
     for one, other in zip(joined.transform(corpus), again.transform(corpus), strict=True):
         np.testing.assert_array_equal(dense(one), dense(other))
@@ -254,8 +254,8 @@ def test_joined_front_ends_come_back_from_their_state(make: Any, corpus: Corpus)
 
 
 def light() -> Recognizer:
-    front = beside(scaled=True)
-    return LightRecognizer("early/tiny", [front], lambda: [logistic_regression(1, c=1.0, scale=False)])
+    extractor = beside(scaled=True)
+    return LightRecognizer("early/tiny", [extractor], lambda: [logistic_regression(1, c=1.0, scale=False)])
 
 
 def network() -> Recognizer:

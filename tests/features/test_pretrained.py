@@ -14,7 +14,7 @@ import soundfile
 from emolab import cli
 from emolab.corpora import Corpus
 from emolab.cost import measure_cost
-from emolab.features.pretrained import FrozenSound, FrozenWords, Waves, WordPieces
+from emolab.features.pretrained import AudioHiddenStates, Subwords, TextHiddenStates, Waveforms
 from emolab.features.standins import KINDS, stand_in
 from emolab.features.vggish import PUBLISHED
 from emolab.recipes import fit_or_load, kept_in, recipe
@@ -45,22 +45,29 @@ def fold(tmp_path_factory: pytest.TempPathFactory) -> Fold:
     return Fold("by-hand/1", *(corpus.select(corpus.table["speaker"] == speaker) for speaker in "abc"))
 
 
-def recognizer(front: str, folder: Path, **spec: object) -> NetworkRecognizer:
-    fronts = {"FrozenSound": FrozenSound, "Waves": Waves, "FrozenWords": FrozenWords, "WordPieces": WordPieces}
-    kinds = {"Waves": "sound-encoder", "WordPieces": "text-encoder"}
+def recognizer(extractor: str, folder: Path, **spec: object) -> NetworkRecognizer:
+    features = {
+        "AudioHiddenStates": AudioHiddenStates,
+        "Waveforms": Waveforms,
+        "TextHiddenStates": TextHiddenStates,
+        "Subwords": Subwords,
+    }
+    kinds = {"Waveforms": "sound-encoder", "Subwords": "text-encoder"}
     config = TrainingConfig(n_epochs=25, batch_size=4, learning_rate=0.01, patience=None)
-    parts = {"kind": kinds.get(front, "layer-head"), "n_dense": 8, "dropout": 0.0, **spec}
-    return NetworkRecognizer(f"tiny/{front}", [fronts[front](str(folder))], parts, config, seed=1)
+    parts = {"kind": kinds.get(extractor, "layer-head"), "n_dense": 8, "dropout": 0.0, **spec}
+    return NetworkRecognizer(f"tiny/{extractor}", [features[extractor](str(folder))], parts, config, seed=1)
 
 
-CASES = [("FrozenSound", "wav2vec2"), ("FrozenSound", "wavlm"), ("Waves", "hubert"), ("FrozenWords", "albert")]
-CASES += [("WordPieces", "bert")]
+CASES = [("AudioHiddenStates", "wav2vec2"), ("AudioHiddenStates", "wavlm"), ("Waveforms", "hubert"), ("TextHiddenStates", "albert")]
+CASES += [("Subwords", "bert")]
 
 
-@pytest.mark.parametrize(("front", "kind"), CASES)
-def test_encoders_learn_save_and_load_without_their_weights(front: str, kind: str, fold: Fold, tmp_path: Path) -> None:
+@pytest.mark.parametrize(("extractor", "kind"), CASES)
+def test_encoders_learn_save_and_load_without_their_weights(
+    extractor: str, kind: str, fold: Fold, tmp_path: Path
+) -> None:
     folder = save_checkpoint(tmp_path / "org" / "tiny", kind)
-    made = recognizer(front, folder)
+    made = recognizer(extractor, folder)
     made.fit(fold.train, fold.valid)
     probabilities = made.predict_proba(fold.test)
     assert made.predict(fold.test) == fold.test.table["emotion"].tolist()
@@ -76,7 +83,7 @@ def test_encoders_learn_save_and_load_without_their_weights(front: str, kind: st
 
 
 def test_a_saved_recognizer_loads_in_another_process_without_the_hub(fold: Fold, tmp_path: Path) -> None:
-    made = recognizer("FrozenWords", save_checkpoint(tmp_path / "tiny", "bert"))
+    made = recognizer("TextHiddenStates", save_checkpoint(tmp_path / "tiny", "bert"))
     made.fit(fold.train, fold.valid)
     made.save(tmp_path / "kept")
     shutil.rmtree(tmp_path / "tiny")
@@ -96,18 +103,18 @@ def test_frozen_encoders_are_not_changed_and_are_counted(fold: Fold, tmp_path: P
     from emolab.features.encoders import fingerprint, load_encoder
 
     folder = save_checkpoint(tmp_path, "wav2vec2")
-    made = recognizer("FrozenSound", folder)
+    made = recognizer("AudioHiddenStates", folder)
     made.fit(fold.train, fold.valid)
-    front = made.fronts[0]
-    assert isinstance(front, FrozenSound)
-    assert fingerprint(front.encoder) == fingerprint(load_encoder(folder))
-    assert made.n_parameters == front.n_parameters + made.n_trainable
-    assert front.transform(fold.test)[0].shape == (4, 8)  # the input of three blocks and their outputs
+    extractor = made.features[0]
+    assert isinstance(extractor, AudioHiddenStates)
+    assert fingerprint(extractor.encoder) == fingerprint(load_encoder(folder))
+    assert made.n_parameters == extractor.n_parameters + made.n_trainable
+    assert extractor.transform(fold.test)[0].shape == (4, 8)  # the input of three blocks and their outputs
 
 
-@pytest.mark.parametrize(("front", "kind"), [("FrozenSound", "hubert"), ("FrozenWords", "bert")])
-def test_the_operations_of_a_frozen_encoder_are_counted(front: str, kind: str, fold: Fold, tmp_path: Path) -> None:
-    made = recognizer(front, save_checkpoint(tmp_path, kind))
+@pytest.mark.parametrize(("extractor", "kind"), [("AudioHiddenStates", "hubert"), ("TextHiddenStates", "bert")])
+def test_the_operations_of_a_frozen_encoder_are_counted(extractor: str, kind: str, fold: Fold, tmp_path: Path) -> None:
+    made = recognizer(extractor, save_checkpoint(tmp_path, kind))
     made.fit(fold.train, fold.valid)
     operations = measure_cost(made, fold.test)["flops"]
     assert operations is not None
@@ -116,11 +123,11 @@ def test_the_operations_of_a_frozen_encoder_are_counted(front: str, kind: str, f
 
 def test_waves_are_as_the_encoder_expects_them(fold: Fold, tmp_path: Path) -> None:
     normalised, plain = (
-        Waves(str(save_checkpoint(tmp_path / "a", "wav2vec2")), max_s=0.1),
-        Waves(str(save_checkpoint(tmp_path / "b", "wavlm"))),
+        Waveforms(str(save_checkpoint(tmp_path / "a", "wav2vec2")), max_s=0.1),
+        Waveforms(str(save_checkpoint(tmp_path / "b", "wavlm"))),
     )
-    for front in (normalised, plain):
-        front.fit(fold.train)
+    for extractor in (normalised, plain):
+        extractor.fit(fold.train)
     first = normalised.transform(fold.test)[0]
     assert len(first) == 1_600
     assert (first.mean(), first.std()) == (pytest.approx(0, abs=1e-5), pytest.approx(1, abs=1e-3))
@@ -131,17 +138,17 @@ def test_waves_are_as_the_encoder_expects_them(fold: Fold, tmp_path: Path) -> No
 
 
 def test_long_texts_are_cut_off(fold: Fold, tmp_path: Path) -> None:
-    front = WordPieces(str(save_checkpoint(tmp_path, "bert")), max_pieces=4)
-    front.fit(fold.train)
-    assert [pieces.tolist() for pieces in front.transform(fold.test)[:2]] == [[2, 7, 8, 3], [2, 7, 8, 3]]
+    extractor = Subwords(str(save_checkpoint(tmp_path, "bert")), max_pieces=4)
+    extractor.fit(fold.train)
+    assert [pieces.tolist() for pieces in extractor.transform(fold.test)[:2]] == [[2, 7, 8, 3], [2, 7, 8, 3]]
 
 
 def test_features_of_texts_are_computed_once(fold: Fold, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    front = FrozenWords(str(save_checkpoint(tmp_path, "bert")))
-    front.fit(fold.train)
-    first = front.transform(fold.test)
-    monkeypatch.setattr(FrozenWords, "_read", lambda *_: pytest.fail("read again"))
-    np.testing.assert_array_equal(front.transform(fold.test), first)
+    extractor = TextHiddenStates(str(save_checkpoint(tmp_path, "bert")))
+    extractor.fit(fold.train)
+    first = extractor.transform(fold.test)
+    monkeypatch.setattr(TextHiddenStates, "_read", lambda *_: pytest.fail("read again"))
+    np.testing.assert_array_equal(extractor.transform(fold.test), first)
 
 
 @pytest.mark.parametrize("name", KINDS)

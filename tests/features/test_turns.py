@@ -9,13 +9,13 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
+from emolab.features.extractor import FeatureExtractor, Tfidf, extractor_from_state
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from emolab.corpora import Corpus, load_corpus
-from emolab.features.front import Front, WordCounts, front_from_state
-from emolab.features.turns import Turns, places_of
+from emolab.features.turns import DialogueContext, dialogue_rows
 
 ROWS = (  # dialogue, turn, speaker, number that is said: shuffled, with gaps, two dialogues between each other
     ("b", 7, "Ann", 27.0),
@@ -29,7 +29,7 @@ ROWS = (  # dialogue, turn, speaker, number that is said: shuffled, with gaps, t
 DIALOGUES = {"a": [10, 12, 15, 19], "b": [20, 23, 27]}  # what is said, in order
 
 
-class SaidNumber(Front):
+class SaidNumber(FeatureExtractor):
     """The number that is said, and a one."""
 
     modality = "text"
@@ -71,7 +71,7 @@ def corpus_of(rows: Sequence[tuple[str | None, int | None, str, float]]) -> Corp
 
 def windows(rows: Sequence[tuple[str | None, int | None, str, float]], before: int, after: int = 0) -> Any:
     corpus = corpus_of(rows)
-    turns = Turns([SaidNumber()], before=before, after=after)
+    turns = DialogueContext([SaidNumber()], before=before, after=after)
     turns.fit(corpus)
     return turns.transform(corpus)
 
@@ -167,13 +167,13 @@ def test_the_order_of_the_rows_does_not_matter(order: Any) -> None:
 
 
 def test_places_are_those_of_each_dialogue_in_order() -> None:
-    found = {ROWS[places[0]][0]: [ROWS[place][3] for place in places] for places in places_of(corpus_of(ROWS))}
+    found = {ROWS[places[0]][0]: [ROWS[place][3] for place in places] for places in dialogue_rows(corpus_of(ROWS))}
     assert found == DIALOGUES
 
 
 def test_what_a_part_leaves_out_is_not_heard() -> None:
     corpus = corpus_of(ROWS)
-    turns = Turns([SaidNumber()], before=2)
+    turns = DialogueContext([SaidNumber()], before=2)
     turns.fit(corpus)
     some = corpus.select(corpus.table["turn"] != 2)
     assert [said(window) for window in turns.transform(some)] == [
@@ -188,7 +188,7 @@ def test_what_a_part_leaves_out_is_not_heard() -> None:
 
 def test_layers_are_brought_to_one_scale_averaged_and_scaled_on_training() -> None:
     corpus = corpus_of(ROWS)
-    turns = Turns([SaidLayers()], before=8)
+    turns = DialogueContext([SaidLayers()], before=8)
     turns.fit(corpus)
     rows = np.array([[number, number**2 / 10, 1.0] for *_, number in ROWS])
     unit = (rows - rows.mean(axis=1, keepdims=True)) / rows.std(axis=1, keepdims=True)
@@ -201,19 +201,19 @@ def test_layers_are_brought_to_one_scale_averaged_and_scaled_on_training() -> No
 
 def test_sparse_counts_are_taken_too() -> None:
     corpus = corpus_of(ROWS)
-    turns = Turns([WordCounts(min_count=1)], before=1)
+    turns = DialogueContext([Tfidf(min_count=1)], before=1)
     turns.fit(corpus)
     assert turns.transform(corpus)[0].shape == (2, turns.n_features + 2)
 
 
-@pytest.mark.parametrize("front", [SaidNumber, SaidLayers])
+@pytest.mark.parametrize("extractor", [SaidNumber, SaidLayers])
 @pytest.mark.parametrize("after", [0, 2])
-def test_turns_come_back_from_their_state(front: type[Front], after: int) -> None:
+def test_turns_come_back_from_their_state(extractor: type[FeatureExtractor], after: int) -> None:
     corpus = corpus_of(ROWS)
-    turns = Turns([front()], before=3, after=after)
+    turns = DialogueContext([extractor()], before=3, after=after)
     turns.fit(corpus)
-    again = front_from_state(turns.state())
-    assert isinstance(again, Turns)
+    again = extractor_from_state(turns.state())
+    assert isinstance(again, DialogueContext)
     assert again.sizes() == turns.sizes() == {"n_features": turns.n_features, "both_ways": after > 0}
     for window, same in zip(turns.transform(corpus), again.transform(corpus), strict=True):
         np.testing.assert_array_equal(window, same)
@@ -225,22 +225,22 @@ def test_a_corpus_without_dialogues_is_named(lost: tuple[str | None, int | None]
     message = (
         r"1 of 8 utterances of corpus 'talk' have no dialogue_id or no turn, first .*-7; expected both.*Take a corp"
     )
-    for says in (Turns([SaidNumber()]).fit, Turns([SaidNumber()]).transform, places_of):
+    for says in (DialogueContext([SaidNumber()]).fit, DialogueContext([SaidNumber()]).transform, dialogue_rows):
         with pytest.raises(ValueError, match=message):
             says(corpus)
 
 
 def test_turns_say_which_front_ends_and_which_reach_they_take() -> None:
     with pytest.raises(ValueError, match=r"2 front ends; expected one.*Beside"):
-        Turns([SaidNumber(), SaidNumber()])
+        DialogueContext([SaidNumber(), SaidNumber()])
     with pytest.raises(ValueError, match=r"before=-1, after=0; expected 0 or more.*Correct"):
-        Turns([SaidNumber()], before=-1)
+        DialogueContext([SaidNumber()], before=-1)
 
 
 def test_windows_of_the_sample_stay_in_their_dialogue_and_never_look_ahead() -> None:
     corpus = load_corpus("sample").view()
     numbered = corpus.table.assign(text=pd.Series(range(len(corpus))).astype("string"))
-    windowed = Turns([SaidNumber()], before=8)
+    windowed = DialogueContext([SaidNumber()], before=8)
     numbers = Corpus("sample", numbered, corpus.emotions, corpus.root)
     windowed.fit(numbers)
     for own, window in enumerate(windowed.transform(numbers)):

@@ -64,11 +64,11 @@ def test_published_weights_reach_the_network(tmp_path: Path, monkeypatch: pytest
     file = published(tmp_path, **{"embeddings.0.weight": torch.zeros(2, 3)})
     monkeypatch.setenv("EMOLAB_WEIGHTS", str(tmp_path))
     for weights in (str(file), "vggish.pth"):
-        front, network = VggishExamples(weights), Vggish(VggishConfig(n_emotions=3))
-        front.fit(NOBODY)
-        front.start(network)
+        extractor, network = VggishExamples(weights), Vggish(VggishConfig(n_emotions=3))
+        extractor.fit(NOBODY)
+        extractor.start(network)
         torch.testing.assert_close(network.features[13].weight, torch.load(file)["features.13.weight"])
-        assert front.pretrained in (weights, "vggish.pth")
+        assert extractor.pretrained in (weights, "vggish.pth")
 
 
 def test_missing_and_broken_weights_say_what_to_do(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

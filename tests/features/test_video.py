@@ -12,19 +12,18 @@ from pathlib import Path
 import av
 import numpy as np
 import pytest
+from emolab.features.extractor import extractor_from_state
 from numpy.typing import NDArray
 
 from emolab.corpora import load_corpus
 from emolab.corpora.corpus import Corpus
-from emolab.corpora.sample.face import MEN, WOMEN, draw_performance, frame
 from emolab.features import cache, video
-from emolab.features.cache import Memory, Part
-from emolab.features.front import front_from_state
+from emolab.features.cache import Memory, Segment
 from emolab.features.video import (
     ActionUnits,
+    FaceEdges,
     FaceFrames,
-    FaceNumbers,
-    FaceStatistics,
+    FaceFunctionals,
     PretrainedFaces,
     change_from_calm,
     clips_of,
@@ -33,6 +32,7 @@ from emolab.features.video import (
     find_face,
     read_clip,
 )
+from emolab.sample.face import MEN, WOMEN, draw_performance, frame
 
 FPS = 10
 UNITS = [f"AU{number:02d}_{kind}" for kind, n in (("r", 17), ("c", 18)) for number in range(n)]
@@ -108,7 +108,7 @@ def test_faces_are_those_of_the_time_and_the_half_that_the_corpus_names(tmp_path
 
 def test_faces_are_decoded_once_for_each_size_rate_and_place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     write(tmp_path / "a.mp4", drawn())
-    read: list[Part] = []
+    read: list[Segment] = []
     monkeypatch.setattr(video, "read_clip", lambda clip, **how: read.append(clip) or read_clip(clip, **how))
     corpus = corpus_of(tmp_path, {"video_path": "a.mp4"}, {"video_path": "a.mp4", "video_end": 1.0})
     first, again = faces(corpus, size=16), faces(corpus, size=16)
@@ -127,12 +127,12 @@ def test_faces_are_decoded_once_for_each_size_rate_and_place(tmp_path: Path, mon
 def test_faces_that_are_held_in_memory_are_given_as_they_are(tmp_path: Path) -> None:
     write(tmp_path / "a.mp4", drawn())
     pictures = np.random.default_rng(0).integers(0, 256, (7, 24, 24, 3), np.uint8)
-    corpus = corpus_of(tmp_path, {"video_path": "a.mp4"}, {}).holding(video={"u1": pictures})
-    filmed, held = faces(corpus, size=24)
+    corpus = corpus_of(tmp_path, {"video_path": "a.mp4"}, {}).with_media(video={"u1": pictures})
+    filmed, in_memory = faces(corpus, size=24)
     assert filmed.pictures.shape == (10, 24, 24, 3)
     assert filmed.found_by != "given"
-    np.testing.assert_array_equal(held.pictures, pictures)
-    assert (held.left, held.top, held.width, held.found_by) == (0, 0, 24, "given")
+    np.testing.assert_array_equal(in_memory.pictures, pictures)
+    assert (in_memory.left, in_memory.top, in_memory.width, in_memory.found_by) == (0, 0, 24, "given")
     (smaller,) = faces(corpus.select([False, True]), size=12)
     assert smaller.pictures.shape == (7, 12, 12, 3)
     np.testing.assert_allclose(smaller.pictures.mean(), pictures.mean(), atol=2)
@@ -143,11 +143,11 @@ def test_faces_that_are_held_in_memory_are_given_as_they_are(tmp_path: Path) -> 
 def test_numbers_of_held_faces_are_those_of_the_film_they_were_cut_from(tmp_path: Path) -> None:
     write(tmp_path / "a.mp4", drawn())
     corpus = corpus_of(tmp_path, {"video_path": "a.mp4"}, {"video_path": "a.mp4"})
-    front = FaceNumbers(size=24)
-    front.fit(corpus)
-    held = corpus.holding(video={"u0": faces(corpus, size=24)[0].pictures})
-    np.testing.assert_allclose(front.transform(held)[0], front.transform(corpus)[0], atol=1e-5)
-    np.testing.assert_allclose(front.transform(held)[1], front.transform(corpus)[1], atol=1e-5)
+    extractor = FaceEdges(size=24)
+    extractor.fit(corpus)
+    in_memory = corpus.with_media(video={"u0": faces(corpus, size=24)[0].pictures})
+    np.testing.assert_allclose(extractor.transform(in_memory)[0], extractor.transform(corpus)[0], atol=1e-5)
+    np.testing.assert_allclose(extractor.transform(in_memory)[1], extractor.transform(corpus)[1], atol=1e-5)
 
 
 def test_faces_say_which_films_fail_and_why(tmp_path: Path) -> None:
@@ -240,21 +240,21 @@ def test_face_of_a_real_film_is_found(ravdess_root: Path) -> None:
 def test_face_frames_are_small_and_come_back_from_their_state(tmp_path: Path) -> None:
     write(tmp_path / "a.mp4", drawn())
     corpus = corpus_of(tmp_path, {"video_path": "a.mp4"}, {"video_path": "a.mp4", "video_end": 1.0})
-    for front in (
+    for extractor in (
         FaceFrames(24, 4.0),
         PretrainedFaces("no.pth", stand_in=True, small={"width": 0.5}, size=24, fps=4.0),
     ):
-        front.fit(corpus)
-        again = front_from_state(front.state())
+        extractor.fit(corpus)
+        again = extractor_from_state(extractor.state())
         assert [len(array) for array in again.transform(corpus)] == [8, 4]
-        assert front.sizes() == again.sizes()
-        assert front.sizes()["size"] == 24
-        assert sum(front.found_by(corpus).values()) == 2
-        assert isinstance(front.found_by(corpus), Counter)
+        assert extractor.sizes() == again.sizes()
+        assert extractor.sizes()["size"] == 24
+        assert sum(extractor.found_by(corpus).values()) == 2
+        assert isinstance(extractor.found_by(corpus), Counter)
 
 
 def test_face_edges_have_places_and_slants() -> None:
-    places = FaceNumbers().feature_names
+    places = FaceEdges().feature_names
     rows, columns = np.mgrid[:96, :96].astype(np.float32)
     towards_middle = np.minimum(columns, 95 - columns)
     for slope, slant in ((0.0, "level"), (-0.5, "rising"), (0.5, "falling")):
@@ -293,16 +293,16 @@ def test_face_numbers_and_statistics_are_scaled_and_come_back(tmp_path: Path) ->
     for person in range(3):
         write(tmp_path / f"{person}.mp4", drawn(person))
     corpus = corpus_of(tmp_path, *[{"video_path": f"{person}.mp4"} for person in (0, 1, 2, 0)])
-    frames, vector = FaceNumbers(), FaceStatistics()
-    for front in (frames, vector):
-        front.fit(corpus)
-        values = front.transform(corpus)
+    frames, vector = FaceEdges(), FaceFunctionals()
+    for extractor in (frames, vector):
+        extractor.fit(corpus)
+        values = extractor.transform(corpus)
         assert values[0].dtype == np.float32
         stacked = np.vstack(values)
         np.testing.assert_allclose(stacked.mean(axis=0), 0, atol=1e-4)
         assert set(np.round(stacked.std(axis=0), 2)) <= {0.0, 1.0}
-        assert len(set(front.feature_names)) == stacked.shape[1] == front.sizes()["n_features"]
-        again = front_from_state(json.loads(json.dumps(front.state())))
+        assert len(set(extractor.feature_names)) == stacked.shape[1] == extractor.sizes()["n_features"]
+        again = extractor_from_state(json.loads(json.dumps(extractor.state())))
         for one, other in zip(values, again.transform(corpus), strict=True):
             np.testing.assert_array_equal(one, other)
     assert [rows.shape for rows in frames.transform(corpus)] == [(10, 108)] * 4
@@ -314,7 +314,7 @@ def test_face_numbers_and_statistics_are_scaled_and_come_back(tmp_path: Path) ->
 
 def test_face_statistics_of_one_picture_are_no_change(tmp_path: Path) -> None:
     write(tmp_path / "a.mp4", drawn(n_frames=2))
-    (row,) = FaceStatistics().raw(corpus_of(tmp_path, {"video_path": "a.mp4"}))
+    (row,) = FaceFunctionals().raw(corpus_of(tmp_path, {"video_path": "a.mp4"}))
     np.testing.assert_array_equal(row, np.zeros(324))
 
 
@@ -323,18 +323,18 @@ def test_face_statistics_of_a_real_film_are_numbers(ravdess_root: Path) -> None:
     corpus = corpus.select(corpus.table["video_path"].notna())
     if not len(corpus):
         pytest.skip("this RAVDESS has sound only")
-    (row,) = FaceStatistics().raw(corpus.select(np.arange(len(corpus)) == 0))
+    (row,) = FaceFunctionals().raw(corpus.select(np.arange(len(corpus)) == 0))
     assert np.isfinite(row).all()
     assert np.abs(row).max() > 0.05
 
 
 def test_pretrained_faces_tell_the_network_what_it_starts_from() -> None:
-    front = PretrainedFaces("resnet18-f37072fd.pth", small={"width": 0.5})
-    assert front.sizes() == {"size": 112, "pretrained": True}
-    assert front.pretrained == "resnet18-f37072fd"
-    front.stand_in = True
-    assert front.sizes() == {"size": 112, "pretrained": False, "width": 0.5}
-    assert front.pretrained is None
+    extractor = PretrainedFaces("resnet18-f37072fd.pth", small={"width": 0.5})
+    assert extractor.sizes() == {"size": 112, "pretrained": True}
+    assert extractor.pretrained == "resnet18-f37072fd"
+    extractor.stand_in = True
+    assert extractor.sizes() == {"size": 112, "pretrained": False, "width": 0.5}
+    assert extractor.pretrained is None
 
 
 def write_units(root: Path, n_rows: int = 6) -> None:
@@ -346,27 +346,27 @@ def write_units(root: Path, n_rows: int = 6) -> None:
 def test_action_units_are_scaled_by_the_training_part(tmp_path: Path) -> None:
     write_units(tmp_path)
     corpus = corpus_of(tmp_path, *[{} for _ in range(6)])
-    front = ActionUnits()
-    assert front.has(corpus).all()
-    assert not front.has(corpus.without("video")).any()
+    extractor = ActionUnits()
+    assert extractor.has(corpus).all()
+    assert not extractor.has(corpus.without("video")).any()
     assert "video" not in corpus.modalities  # no film is needed
-    front.fit(corpus)
-    values = front.transform(corpus)
+    extractor.fit(corpus)
+    values = extractor.transform(corpus)
     assert values.shape == (6, 35)
     np.testing.assert_allclose(values.mean(axis=0), 0, atol=1e-6)
     np.testing.assert_allclose(values.std(axis=0), 1, atol=1e-5)
-    assert front.feature_names == UNITS
+    assert extractor.feature_names == UNITS
     one = corpus.select(np.arange(6) == 4)
-    np.testing.assert_array_equal(front_from_state(front.state()).transform(one), values[4:5])
+    np.testing.assert_array_equal(extractor_from_state(extractor.state()).transform(one), values[4:5])
 
 
 def test_action_units_say_what_has_no_row_and_where_there_is_no_table(tmp_path: Path) -> None:
-    front, corpus = ActionUnits(), corpus_of(tmp_path, *[{} for _ in range(8)])
+    extractor, corpus = ActionUnits(), corpus_of(tmp_path, *[{} for _ in range(8)])
     with pytest.raises(FileNotFoundError, match=r"action_units\.csv"):
-        front.fit(corpus)
+        extractor.fit(corpus)
     write_units(tmp_path)
     with pytest.raises(ValueError, match=r"2 of 8 utterances of corpus 'own' have no row in .*: u6, u7. Expected one"):
-        front.fit(corpus)
+        extractor.fit(corpus)
 
 
 def test_corpora_may_lie_elsewhere(tmp_path: Path) -> None:

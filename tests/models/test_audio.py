@@ -94,7 +94,7 @@ def test_networks_ignore_padding_that_is_no_number(make: Callable[[], nn.Module]
 def test_networks_give_logits_and_encodings_of_any_length(make: Callable[[], Any], n_frames: int) -> None:
     model, lengths = make(), torch.full((2,), n_frames)
     assert model(torch.randn(2, n_frames, 4), lengths).shape == (2, 3)
-    assert model.encode(torch.randn(2, n_frames, 4), lengths).shape == (2, model.n_encoded)
+    assert model.encode(torch.randn(2, n_frames, 4), lengths).shape == (2, model.embedding_size)
 
 
 @pytest.mark.parametrize("make", MAKERS)

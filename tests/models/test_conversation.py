@@ -10,14 +10,14 @@ import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
+from emolab.features.extractor import Tfidf
 from hypothesis import given
 from hypothesis import strategies as st
 from torch import Tensor
 
 from emolab.corpora import Corpus
-from emolab.features.front import WordCounts
-from emolab.features.joined import Beside
-from emolab.features.turns import Turns
+from emolab.features.joined import Concatenated
+from emolab.features.turns import DialogueContext
 from emolab.models.conversation import Conversation, ConversationConfig
 from emolab.recipes import recipe
 from emolab.recognizer import NetworkRecognizer, Recognizer
@@ -64,9 +64,9 @@ def test_conversation_has_the_size_of_its_layers(context: str, both_ways: bool) 
 def test_conversation_gives_logits_encodings_and_states(context: str, both_ways: bool) -> None:
     model = network(context, both_ways)
     assert model(*AROUND).shape == (6, 3)
-    assert model.encode(*AROUND).shape == (6, model.n_encoded)
-    states, lengths = model.states(*AROUND)
-    assert states.shape == (6, AROUND[0].shape[1], model.n_states)
+    assert model.encode(*AROUND).shape == (6, model.embedding_size)
+    states, lengths = model.hidden_states(*AROUND)
+    assert states.shape == (6, AROUND[0].shape[1], model.state_size)
     assert torch.equal(lengths, AROUND[1])
 
 
@@ -166,8 +166,8 @@ def talk(n_dialogues: int, seed: int, *, lag: int = 1) -> Corpus:
 
 
 def recognizer(context: str = "recurrent", *, before: int = 0, after: int = 0) -> NetworkRecognizer:
-    front = Turns([Beside([WordCounts(max_words=1)], dense=True)], before=before, after=after)
-    return NetworkRecognizer("conversation/small", [front], {**SMALL, "context": context}, BRIEF, seed=1)
+    extractor = DialogueContext([Concatenated([Tfidf(max_words=1)], dense=True)], before=before, after=after)
+    return NetworkRecognizer("conversation/small", [extractor], {**SMALL, "context": context}, BRIEF, seed=1)
 
 
 def right_of_later_turns(made: Recognizer, corpus: Corpus, turns_of: range) -> float:
@@ -255,7 +255,7 @@ def test_recipes_differ_in_their_reach_alone() -> None:
     for reach, expected in reaches.items():
         made = recipe(f"conversation/{reach}/statistics+words")
         assert isinstance(made, NetworkRecognizer)
-        (front,) = made.fronts
-        assert isinstance(front, Turns)
-        assert (front.before, front.after) == expected
+        (extractor,) = made.features
+        assert isinstance(extractor, DialogueContext)
+        assert (extractor.before, extractor.after) == expected
         assert made.config == recipe("conversation/alone/statistics+words").config  # type: ignore[attr-defined]

@@ -6,7 +6,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from emolab.models.audio import CnnBiLstm, CnnBiLstmConfig
-from emolab.models.fusion import JOINS, Fusion, FusionConfig, JoinKind, Seen
+from emolab.models.fusion import JOINS, Fusion, FusionConfig, FusionInputs, JoinKind
 from emolab.models.text import WordLstm, WordLstmConfig
 
 AUDIO = CnnBiLstmConfig(n_features=4, n_emotions=3, channels=(8, 8), strides=(1, 2), n_hidden=6, n_dense=5)
@@ -67,7 +67,7 @@ def test_fusion_ignores_padding_of_either_modality(join: JoinKind) -> None:
 @EVERY_JOIN
 def test_fusion_gives_logits_and_encodings(join: JoinKind) -> None:
     assert build(join)(*batch()).shape == (6, 3)
-    assert build(join).encode(*batch()).shape == (6, build(join).n_encoded)
+    assert build(join).encode(*batch()).shape == (6, build(join).embedding_size)
 
 
 @EVERY_JOIN
@@ -117,7 +117,7 @@ def test_a_modality_that_is_missing_throughout_needs_no_steps_at_all(join: JoinK
 
 def test_gates_sum_to_one_and_close_for_what_is_missing() -> None:
     model = build("gated").eval()
-    gates = model.join.gates(model.look(*without(1, [0], batch())))  # type: ignore[operator]
+    gates = model.join.gates(model.fusion_inputs(*without(1, [0], batch())))  # type: ignore[operator]
     torch.testing.assert_close(gates.sum(dim=1), torch.ones(6))
     assert gates[0].tolist() == [1.0, 0.0]
     assert (gates[1:] > 0).all()
@@ -125,7 +125,7 @@ def test_gates_sum_to_one_and_close_for_what_is_missing() -> None:
 
 def test_cross_attention_asks_the_other_modality_only() -> None:
     model = build("cross-attention").eval()
-    seen = model.look(*without(1, [0], batch()))
+    seen = model.fusion_inputs(*without(1, [0], batch()))
     weights = model.join.weights(seen)  # type: ignore[operator]
     n_sound = int((seen.owner[1] == 0).sum())
     assert (n_sound, int((seen.owner[1] == 1).sum())) == (6, 5)
@@ -138,7 +138,7 @@ def test_cross_attention_asks_the_other_modality_only() -> None:
 def test_low_rank_tensor_equals_the_full_one() -> None:
     join = build("tensor").join
     summaries = torch.randn(5, 2, 8)
-    seen = Seen(summaries, torch.ones(5, 2, dtype=torch.bool), summaries[:, :0], torch.zeros(5, 0))
+    seen = FusionInputs(summaries, torch.ones(5, 2, dtype=torch.bool), summaries[:, :0], torch.zeros(5, 0))
     with_one = F.pad(summaries, (0, 1), value=1.0)
     factors = torch.cat([join.factors, join.constants], dim=2)  # type: ignore[list-item]
     full = torch.einsum("rio,rjo,r->ijo", factors[0], factors[1], join.ranks)
@@ -148,10 +148,10 @@ def test_low_rank_tensor_equals_the_full_one() -> None:
 
 def test_modality_dropout_takes_modalities_away_in_training_alone_and_never_both() -> None:
     model = build(modality_dropout=0.6)
-    there = torch.cat([model.look(*batch()).there for _ in range(50)])
+    there = torch.cat([model.fusion_inputs(*batch()).there for _ in range(50)])
     assert there.any(dim=1).all()
     assert 0.4 < there.float().mean() < 0.8
-    assert model.eval().look(*batch()).there.all()
+    assert model.eval().fusion_inputs(*batch()).there.all()
 
 
 def test_auxiliary_heads_judge_each_modality_alone_in_training() -> None:

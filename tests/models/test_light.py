@@ -7,13 +7,13 @@ from sklearn.pipeline import Pipeline, make_pipeline
 
 from emolab.models import light
 from emolab.models.light import (
-    CANDIDATES,
-    choose_on_validation,
+    GRIDS,
     count_numbers,
     linear_svm,
     linear_weights,
     logistic_regression,
     random_forest,
+    select_on_validation,
     svm,
 )
 
@@ -31,9 +31,9 @@ def blobs(seed: int, n: int = 60) -> tuple[np.ndarray, np.ndarray]:
     return x * [1e4, 1, 1, 1], truth
 
 
-@pytest.mark.parametrize("name", CANDIDATES)
+@pytest.mark.parametrize("name", GRIDS)
 def test_choose_on_validation_fits_every_kind(name: str) -> None:
-    model = choose_on_validation(CANDIDATES[name](1), *blobs(1), *blobs(2))
+    model = select_on_validation(GRIDS[name](1), *blobs(1), *blobs(2))
     x, truth = blobs(3)
     chances = model.predict_proba(x)
     np.testing.assert_allclose(chances.sum(axis=1), 1)
@@ -58,7 +58,7 @@ def test_pipelines_do_not_care_about_units(build) -> None:
 def test_word_candidates_read_sparse_counts(name: str) -> None:
     x, truth = blobs(1)
     counts = sparse.csr_matrix(np.abs(x) / 1e4)
-    model = choose_on_validation(CANDIDATES[name](1), counts, truth, counts, truth)
+    model = select_on_validation(GRIDS[name](1), counts, truth, counts, truth)
     assert model.predict_proba(counts).shape == (60, 3)
 
 
@@ -69,25 +69,25 @@ def always(emotion: int) -> Pipeline:
 def test_choose_on_validation_picks_by_validation_alone_and_the_first_of_equals() -> None:
     x, y_train, y_valid = np.zeros((5, 1)), np.array([0, 0, 0, 0, 1]), np.array([1, 1, 1, 1, 0])
     zero, one, other_one = always(0), always(1), always(1)
-    assert choose_on_validation([zero, one, other_one], x, y_train, x, y_valid) is zero  # recall 1 and 0: both 0.5
-    assert choose_on_validation([zero, one, other_one], x, y_train, x[:4], y_valid[:4]) is one
+    assert select_on_validation([zero, one, other_one], x, y_train, x, y_valid) is zero  # recall 1 and 0: both 0.5
+    assert select_on_validation([zero, one, other_one], x, y_train, x[:4], y_valid[:4]) is one
 
 
 def test_choose_on_validation_takes_another_score() -> None:
     x, y_train, y_valid = np.zeros((5, 1)), np.array([0, 0, 0, 0, 1]), np.array([1, 1, 1, 1, 0])
     zero, one = always(0), always(1)
-    assert choose_on_validation([zero, one], x, y_train, x, y_valid, accuracy_score) is one
+    assert select_on_validation([zero, one], x, y_train, x, y_valid, accuracy_score) is one
 
 
 def test_choose_on_validation_says_what_is_missing() -> None:
     x, truth = blobs(1)
     with pytest.raises(ValueError, match=r"0 candidates and 3 emotions.*expected at least one candidate.*CANDIDATES"):
-        choose_on_validation([], x, truth, x, truth)
+        select_on_validation([], x, truth, x, truth)
     with pytest.raises(ValueError, match="1 candidates and 1 emotions"):
-        choose_on_validation([svm(1)], x, np.zeros(60), x, truth)
+        select_on_validation([svm(1)], x, np.zeros(60), x, truth)
     few = np.r_[np.flatnonzero(truth != 2), np.flatnonzero(truth == 2)[:2]]
     with pytest.raises(ValueError, match=r"2 utterances of the rarest emotion: .*for an SVM 3 utterances.*Take more"):
-        choose_on_validation([svm(1)], x[few], truth[few], x, truth)
+        select_on_validation([svm(1)], x[few], truth[few], x, truth)
 
 
 def test_count_numbers_by_hand() -> None:

@@ -50,22 +50,22 @@ def drawn(kind: str, shape: tuple[int, ...]) -> torch.Tensor:
 
 @pytest.mark.parametrize(("spec", "shape", "n_short", "lengths", "n_states"), KINDS)
 def test_states_have_their_lengths_and_ignore_padding(
-    spec: dict[str, Any], shape: tuple[int, ...], n_short: int, lengths: tuple[int, int], n_states: int
+    spec: dict[str, Any], shape: tuple[int, ...], n_short: int, lengths: tuple[int, int], state_size: int
 ) -> None:
     torch.manual_seed(1)
     network = build(spec).eval()
     assert isinstance(network, Network)
     values, given = drawn(spec["kind"], shape), torch.tensor([shape[0], n_short])
     with torch.no_grad():
-        states, left = network.states(values, given)
-        alone, left_alone = network.states(values[1:, :n_short], given[1:])
+        states, left = network.hidden_states(values, given)
+        alone, left_alone = network.hidden_states(values[1:, :n_short], given[1:])
         encoded = network.encode(values, given)
         torch.testing.assert_close(network(values, given), network.out(encoded))
-    assert encoded.shape == (2, network.n_encoded)
+    assert encoded.shape == (2, network.embedding_size)
     assert left.tolist() == list(lengths)
     assert left_alone.tolist() == [lengths[1]]
-    assert states.shape == (2, max(lengths), n_states)
-    assert network.n_states == n_states
+    assert states.shape == (2, max(lengths), state_size)
+    assert network.state_size == state_size
     assert states.isfinite().all()
     torch.testing.assert_close(states[1, : lengths[1]], alone[0, : lengths[1]], rtol=1e-4, atol=1e-5)
     assert not torch.allclose(states[0, 0], states[1, 0])
@@ -73,17 +73,17 @@ def test_states_have_their_lengths_and_ignore_padding(
 
 @pytest.mark.parametrize(("spec", "shape", "n_short", "lengths", "n_states"), KINDS)
 def test_what_was_entered_takes_the_place_of_the_values(
-    spec: dict[str, Any], shape: tuple[int, ...], n_short: int, lengths: tuple[int, int], n_states: int
+    spec: dict[str, Any], shape: tuple[int, ...], n_short: int, lengths: tuple[int, int], state_size: int
 ) -> None:
     torch.manual_seed(1)
     network = build(spec).eval()
     values, given = drawn(spec["kind"], shape), torch.tensor([shape[0], n_short])
     with torch.no_grad():
-        entered, left = network.enter(values, given)
+        entered, left = network.input_embeddings(values, given)
     assert entered.is_floating_point()
     assert len(left) == 2
     assert (left <= entered.shape[1]).all()
-    again, same = network.enter(entered, left)
+    again, same = network.input_embeddings(entered, left)
     assert again is entered
     assert same is left
     entered.requires_grad_()

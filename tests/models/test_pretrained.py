@@ -67,7 +67,7 @@ def test_encoders_give_logits_and_encodings(config: EncoderConfig) -> None:
     model, values = network(config), batch(config, 2, 3)
     lengths = torch.full((2,), values.shape[1])
     assert model(values, lengths).shape == (2, 3)
-    assert model.encode(values, lengths).shape == (2, model.n_encoded)
+    assert model.encode(values, lengths).shape == (2, model.embedding_size)
 
 
 @pytest.mark.parametrize("kind", ["wav2vec2", "hubert", "wavlm", "bert"])

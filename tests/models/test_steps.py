@@ -3,13 +3,13 @@ import torch
 from torch import nn
 from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
 
-from emolab.models.steps import Normalization, SummaryOverTime, real_steps, run_lstm
+from emolab.models.steps import Normalization, SummaryOverTime, run_lstm, sequence_mask
 
 LENGTHS = torch.tensor([2, 3])
 
 
 def test_real_steps_marks_the_first_of_each() -> None:
-    assert real_steps(LENGTHS, 4).tolist() == [[True, True, False, False], [True, True, True, False]]
+    assert sequence_mask(LENGTHS, 4).tolist() == [[True, True, False, False], [True, True, True, False]]
 
 
 def test_run_lstm_is_zero_after_each_end_and_keeps_the_width() -> None:
@@ -42,7 +42,7 @@ def test_weights_of_a_summary_sum_to_one_and_padding_has_none(kind: str) -> None
     assert weights.shape == (2, 5, 1)
     assert (weights >= 0).all()
     torch.testing.assert_close(weights.sum(dim=1), torch.ones(2, 1))
-    assert not weights[~real_steps(LENGTHS, 5)].any()
+    assert not weights[~sequence_mask(LENGTHS, 5)].any()
     torch.testing.assert_close((weights * states).sum(dim=1), summary(states, LENGTHS)[:, :4])
     if kind != "attention":
         assert weights[0, :2, 0].tolist() == [0.5, 0.5]
@@ -60,7 +60,7 @@ def test_run_lstm_equals_torch_on_packed_steps(both_ways: bool) -> None:
 @pytest.mark.parametrize("kind", ["layer", "batch"])
 def test_normalization_counts_real_steps_only(kind: str) -> None:
     norm = Normalization(kind, 4)
-    steps, mask = torch.randn(2, 3, 4), real_steps(LENGTHS, 3)
+    steps, mask = torch.randn(2, 3, 4), sequence_mask(LENGTHS, 3)
     out = norm(steps, mask)
     junk = norm(steps.masked_fill(~mask[..., None], 1e6), mask)
     torch.testing.assert_close(out, junk)

@@ -41,7 +41,7 @@ def test_word_lstm_ignores_padding_and_neighbours(summary: str, n_padding: int, 
 def test_word_lstm_gives_logits_and_encodings(both_ways: bool) -> None:
     model, words, lengths = WordLstm(replace(TINY, both_ways=both_ways)), torch.tensor([[3], [4]]), torch.tensor([1, 1])
     assert model(words, lengths).shape == (2, 3)
-    assert model.encode(words, lengths).shape == (2, model.n_encoded)
+    assert model.encode(words, lengths).shape == (2, model.embedding_size)
     vectors = model.embedding(words)
     torch.testing.assert_close(model.encode(vectors, lengths), model.encode(words, lengths))
 

@@ -46,7 +46,7 @@ def test_vggish_averages_the_examples_of_an_utterance() -> None:
     model = Vggish(TINY).eval()
     clip = torch.randn(1, 1, 32, 16)
     torch.testing.assert_close(model(clip.repeat(1, 3, 1, 1), torch.tensor([3])), model(clip, torch.tensor([1])))
-    assert model.encode(clip, torch.tensor([1])).shape == (1, model.n_encoded)
+    assert model.encode(clip, torch.tensor([1])).shape == (1, model.embedding_size)
 
 
 def test_vggish_learns_one_batch_by_heart() -> None:

@@ -84,7 +84,7 @@ def test_networks_give_logits_and_encodings_of_any_length(kind, config, n_frames
     network, lengths = warmed(kind, config), torch.full((2,), n_frames)
     frames = clips(2, n_frames, config.size)
     assert network(frames, lengths).shape == (2, 3)
-    assert network.encode(frames, lengths).shape == (2, network.n_encoded)
+    assert network.encode(frames, lengths).shape == (2, network.embedding_size)
 
 
 @each_kind
@@ -164,12 +164,12 @@ def test_published_i3d_weights_are_found_by_name_and_change_slowly(
     monkeypatch.setenv("EMOLAB_WEIGHTS", str(tmp_path))
     source = I3d(SMALL_I3D)
     weights = {f"module.{name}": value for name, value in source.state_dict().items() if not name.startswith("out.")}
-    weights["module.logits.conv3d.weight"] = torch.zeros(400, source.n_encoded, 1, 1, 1)
+    weights["module.logits.conv3d.weight"] = torch.zeros(400, source.embedding_size, 1, 1, 1)
     torch.save(weights, tmp_path / "rgb_imagenet.pt")
     network = I3d(replace(SMALL_I3D, pretrained=True))
     network.load_weights("rgb_imagenet.pt")
     torch.testing.assert_close(network.Mixed_5c.b2b.conv3d.weight, source.Mixed_5c.b2b.conv3d.weight)
-    assert count(network) - sum(p.numel() for p in network.pretrained_parameters()) == (network.n_encoded + 1) * 3
+    assert count(network) - sum(p.numel() for p in network.pretrained_parameters()) == (network.embedding_size + 1) * 3
 
 
 def test_positions_are_the_published_waves() -> None:

@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from emolab.storage import sample_root, written_whole
+from emolab.storage import atomic_write, sample_root
 
 VERSION = 1
 SOURCES = ("README.txt", "cast.toml", "sentences.toml", "script.py", "voice.py", "face.py", "build.py")
@@ -32,9 +32,9 @@ def ensure(*, force: bool = False) -> Path:
     if force or not is_current(root):
         with _one_at_a_time(root.with_name(f".{root.name}.lock")):
             if force or not is_current(root):
-                from emolab.corpora.sample.build import build  # its imports are heavy
+                from emolab.sample.build import build  # its imports are heavy
 
-                with written_whole(root) as part:
+                with atomic_write(root) as part:
                     build(part)
                     (part / "stamp.json").write_text(json.dumps(stamp(), indent=2) + "\n", encoding="utf-8")
     return root

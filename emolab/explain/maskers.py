@@ -15,7 +15,7 @@ from emolab import media
 from emolab.corpora.corpus import MODALITIES, Corpus
 from emolab.corpora.degraded import pink_noise
 from emolab.explain.units import NO_TIME, Masks, frame_spans, names_in_time, parts_of, sound_spans
-from emolab.features.turns import Turns
+from emolab.features.turns import DialogueContext
 from emolab.features.video import ActionUnits, FaceFrames, faces
 from emolab.late import LateFusion
 from emolab.media import SAMPLE_RATE
@@ -30,7 +30,7 @@ STRANGER = "zzz"  # a word that no vocabulary has
 Logits = NDArray[np.float64]  # (n_coalitions, n_emotions), less their mean over the emotions
 
 
-class Game(ABC):
+class Masker(ABC):
     """The units of some utterances as players, and what a recognizer says when only some of them are there.
 
     Attributes:
@@ -73,7 +73,7 @@ class Game(ABC):
         """Name the units of each utterance, and say when they are."""
 
 
-class CopyGame(Game):
+class CopyMasker(Masker):
     """A game in which utterances are copied, and changed where a unit is gone; what was asked before is remembered."""
 
     def __init__(self, recognizer: Recognizer, corpus: Corpus, baseline: str | None = None) -> None:
@@ -81,7 +81,7 @@ class CopyGame(Game):
         self._known: list[dict[bytes, NDArray[np.float64]]] = [{} for _ in range(len(corpus))]
 
     def logits(self, masks: Masks) -> list[Logits]:
-        """Judge the copies that nobody has asked for yet, `N_ROWS` at a time; see `Game.logits`."""
+        """Judge the copies that nobody has asked for yet, `N_ROWS` at a time; see `Masker.logits`."""
         asked = [(row, mask) for row, own in enumerate(masks) for mask in np.asarray(own, bool)]
         new = {(row, mask.tobytes()): mask for row, mask in asked if mask.tobytes() not in self._known[row]}
         todo = [(row, mask) for (row, _), mask in new.items()]
@@ -103,18 +103,18 @@ class CopyGame(Game):
         rows = [row for row, _ in asked]
         names = [f"{name}#{number}" for number, name in enumerate(self.corpus.table["utterance_id"].iloc[rows])]
         table = self.corpus.table.iloc[rows].reset_index(drop=True).assign(utterance_id=names)
-        held = {
+        in_memory = {
             kind: {
                 name: own[key]
                 for name, key in zip(names, self.corpus.table["utterance_id"].iloc[rows], strict=True)
                 if key in own
             }
-            for kind, own in self.corpus.held.items()
+            for kind, own in self.corpus.in_memory.items()
         }
-        return replace(self.corpus, table=table.astype({"utterance_id": "string"}), held=held), names
+        return replace(self.corpus, table=table.astype({"utterance_id": "string"}), in_memory=in_memory), names
 
 
-class WordGame(CopyGame):
+class WordMasker(CopyMasker):
     """Words of a text, as blanks part them; taken away, or replaced by a word or mark that stands for none."""
 
     baselines = ("leave out", "mask")
@@ -134,7 +134,7 @@ class WordGame(CopyGame):
         return self.recognizer.logits(replace(corpus, table=table))
 
 
-class SensedGame(CopyGame):
+class MediaMasker(CopyMasker):
     """Sound or faces, of which what is left is held in memory."""
 
     sense: ClassVar[Literal["audio", "video"]]
@@ -142,14 +142,14 @@ class SensedGame(CopyGame):
     def _judge(self, asked: Sequence[tuple[int, NDArray[np.bool_]]]) -> NDArray[np.floating]:
         corpus, names = self._copies(asked)
         left = {name: self.left(row, mask) for name, (row, mask) in zip(names, asked, strict=True)}
-        return self.recognizer.logits(corpus.holding(**{self.sense: left}))
+        return self.recognizer.logits(corpus.with_media(**{self.sense: left}))
 
     @abstractmethod
     def left(self, row: int, mask: NDArray[np.bool_]) -> NDArray[Any]:
         """Return the sound or the pictures of an utterance of which only some units stay."""
 
 
-class SoundGame(SensedGame):
+class AudioMasker(MediaMasker):
     """Stretches of 100 ms of a sound; silenced, or replaced by noise as loud as the whole utterance."""
 
     baselines, sense = ("silence", "noise"), "audio"
@@ -174,15 +174,15 @@ class SoundGame(SensedGame):
         return (wave * gain + noise * (1 - gain)).astype(np.float32)
 
 
-class FrameGame(SensedGame):
+class FrameMasker(MediaMasker):
     """Frames of a face, at the pace at which the model sees them; replaced by the clip's mean frame, or by grey."""
 
     baselines, sense = ("mean", "grey"), "video"
 
     def _units(self) -> tuple[list[tuple[str, ...]], list[NDArray[np.float64]]]:
-        front = face_front(self.recognizer)
-        self.pictures = [face.pictures for face in faces(self.corpus, **front.options)]
-        spans = [frame_spans(len(own), front.hop_s) for own in self.pictures]
+        extractor = face_front(self.recognizer)
+        self.pictures = [face.pictures for face in faces(self.corpus, **extractor.options)]
+        spans = [frame_spans(len(own), extractor.hop_s) for own in self.pictures]
         return [names_in_time(own) for own in spans], spans
 
     def left(self, row: int, mask: NDArray[np.bool_]) -> NDArray[np.uint8]:
@@ -192,7 +192,7 @@ class FrameGame(SensedGame):
         return np.where(mask[:, None, None, None], pictures, instead.astype(np.uint8))
 
 
-class ModalityGame(Game):
+class ModalityMasker(Masker):
     """Whole modalities; what is left of nothing at all is an answer that makes all emotions alike."""
 
     baselines = ("missing",)
@@ -256,7 +256,7 @@ class ModalityGame(Game):
         return spread
 
 
-def game(recognizer: Recognizer, corpus: Corpus, modality: str, baseline: str | None = None) -> Game:
+def masker_for(recognizer: Recognizer, corpus: Corpus, modality: str, baseline: str | None = None) -> Masker:
     """Make the game of one modality's units, or of the modalities.
 
     Args:
@@ -268,18 +268,18 @@ def game(recognizer: Recognizer, corpus: Corpus, modality: str, baseline: str | 
     Raises:
         ValueError: If the recognizer has no such modality, judges whole conversations, or the baseline is unknown.
     """
-    kinds: Mapping[str, type[Game]] = {"text": WordGame, "audio": SoundGame, "video": FrameGame}
-    kinds = {name: kind for name, kind in kinds.items() if name in recognizer.modalities} | {"modality": ModalityGame}
+    kinds: Mapping[str, type[Masker]] = {"text": WordMasker, "audio": AudioMasker, "video": FrameMasker}
+    kinds = {name: kind for name, kind in kinds.items() if name in recognizer.modalities} | {"modality": ModalityMasker}
     if modality not in kinds:
         raise ValueError(
             f"{recognizer.name} has no units of {modality!r}; expected one of {', '.join(kinds)}. Correct the name."
         )
-    if modality != "modality" and any(isinstance(front, Turns) for front in parts_of(recognizer)):
+    if modality != "modality" and any(isinstance(extractor, DialogueContext) for extractor in parts_of(recognizer)):
         raise ValueError(
             f"{recognizer.name} judges turns by their dialogue, so a copy without a word is no turn of it; expected "
             'modality="modality". Explain the recognizer of single turns, conversation/alone/….'
         )
-    if modality != "modality" and any(isinstance(front, ActionUnits) for front in parts_of(recognizer)):
+    if modality != "modality" and any(isinstance(extractor, ActionUnits) for extractor in parts_of(recognizer)):
         raise ValueError(
             f"{recognizer.name} reads action units, which a table gives for recordings by name, and a changed copy has "
             f"none; expected a recognizer without. Explain its member that reads {modality} alone, or the modalities."
@@ -298,13 +298,13 @@ def face_front(recognizer: Recognizer) -> FaceFrames:
     Raises:
         ValueError: If it has none.
     """
-    fronts = [front for front in parts_of(recognizer) if isinstance(front, FaceFrames)]
-    if not fronts:
+    features = [extractor for extractor in parts_of(recognizer) if isinstance(extractor, FaceFrames)]
+    if not features:
         raise ValueError(
             f"{recognizer.name} sees no frames of faces; expected a recognizer that does, such as video/cnn. "
             'Explain it by method="shapley" over modalities, or by its features.'
         )
-    return max(fronts, key=lambda front: front.options["size"])
+    return max(features, key=lambda extractor: extractor.options["size"])
 
 
 def checked_baseline(baseline: str | None, known: Sequence[str]) -> str:
@@ -316,8 +316,8 @@ def checked_baseline(baseline: str | None, known: Sequence[str]) -> str:
 
 def mask_word(recognizer: Recognizer) -> str:
     """Return what stands for no word: the mask of the recognizer's tokenizer, else a word that nobody knows."""
-    for front in parts_of(recognizer):
-        if getattr(front, "tokenizer_json", ""):
-            known = front.tokenizer
+    for extractor in parts_of(recognizer):
+        if getattr(extractor, "tokenizer_json", ""):
+            known = extractor.tokenizer
             return next((mark for mark in MASK_MARKS if known.token_to_id(mark) is not None), STRANGER)
     return STRANGER

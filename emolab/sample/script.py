@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from emolab.corpora.sample import read_source
+from emolab.sample import read_source
 
 SEED = 20_249
 UNDECIDED = "undecided"

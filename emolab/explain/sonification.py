@@ -6,13 +6,13 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy.ndimage import uniform_filter1d
 
-from emolab.explain.explanation import Explained
+from emolab.explain.explanation import Attribution
 from emolab.media import SAMPLE_RATE
 
 FADE_S = 0.020  # from one gain to the next, so that nothing clicks
 
 
-def listenable(explained: Explained, wave: ArrayLike, *, floor_db: float = -24.0) -> NDArray[np.float32]:
+def sonify(explained: Attribution, wave: ArrayLike, *, floor_db: float = -24.0) -> NDArray[np.float32]:
     """Turn down the parts of a recording that add nothing to the emotion explained.
 
     The unit that adds most stays as loud as it is, those that add nothing or speak against the emotion are turned down

@@ -1,7 +1,7 @@
 """Writes the sample corpora to disk, in IEMOCAP's and RAVDESS's own layouts.
 
 The work is split into parts, always in the same way, each done by a process of its own: `python -m
-emolab.corpora.sample.build FOLDER PART`. So the speech is the same bit for bit wherever and however often it is made.
+emolab.sample.build FOLDER PART`. So the speech is the same bit for bit wherever and however often it is made.
 """
 
 from __future__ import annotations
@@ -26,8 +26,8 @@ from numpy.typing import NDArray
 from emolab.corpora.corpus import TRUTH
 from emolab.corpora.labels import IEMOCAP_EMOTIONS, IEMOCAP_VOTES, RAVDESS_EMOTIONS
 from emolab.corpora.ravdess import STATEMENTS
-from emolab.corpora.sample import face, script, voice
 from emolab.progress import progress
+from emolab.sample import face, script, voice
 
 N_PARTS = 4
 N_SAID = 600  # last letters of what a process said that an error repeats
