@@ -177,7 +177,11 @@ class LateFusion(Recognizer):
         for number, member in enumerate(self.members):
             member.save(folder / f"member-{number}")
         stack = {name: part.tolist() for name, part in self.stack.items()}
-        fitted = {"inverse_temperature": self.inverse_temperature.tolist(), "weights": self.weights.tolist(), "stack": stack}
+        fitted = {
+            "inverse_temperature": self.inverse_temperature.tolist(),
+            "weights": self.weights.tolist(),
+            "stack": stack,
+        }
         return {"n_members": len(self.members), "how": self.how, "calibrated": self.calibrated, **fitted}
 
     @classmethod

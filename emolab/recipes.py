@@ -13,8 +13,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from emolab.corpora.ravdess import ACTION_UNITS
+from emolab.features.base import FeatureExtractor, SoundFrames, SoundVector, Tfidf, Tokens
 from emolab.features.cache import source_digest
-from emolab.features.extractor import FeatureExtractor, SoundFrames, SoundVector, Tfidf, Tokens
 from emolab.features.joined import AlignedFrames, Concatenated
 from emolab.features.turns import DialogueContext
 from emolab.features.video import ActionUnits, FaceEdges, FaceFrames, FaceFunctionals, PretrainedFaces
@@ -75,7 +75,10 @@ def _with_weights(recognizer: Recognizer, weights: str) -> Recognizer:
     members = [recognizer, *getattr(recognizer, "members", ())]
     features: list[Any] = [extractor for member in members for extractor in member.features]
     features = [
-        part for extractor in features for part in getattr(extractor, "features", [extractor]) if hasattr(part, "weights")
+        part
+        for extractor in features
+        for part in getattr(extractor, "features", [extractor])
+        if hasattr(part, "weights")
     ]
     features = [
         extractor for extractor in features if extractor.weights
@@ -403,7 +406,10 @@ TRAINING: Mapping[str, Any] = {  # few utterances: small steps, a rate that fall
     "choose_by": "ua",
     "patience": None,
 }
-KIND_OF = {"AudioHiddenStates": "layer-head", "TextHiddenStates": "layer-head"}  # which network is put on which front end
+KIND_OF = {
+    "AudioHiddenStates": "layer-head",
+    "TextHiddenStates": "layer-head",
+}  # which network is put on which front end
 KIND_OF |= {"Waveforms": "sound-encoder", "Subwords": "text-encoder"}
 LONGEST_S: Mapping[Preset, float] = {"quick": 2.0, "full": 15.0}  # seconds of sound that encoders are fine-tuned on
 FROZEN: Mapping[str, Any] = {"batch_size": 32, "learning_rate": 1e-3}
@@ -565,7 +571,9 @@ RECIPES: Mapping[str, Recipe] = {
             "word vectors learned on the spot",
             _network(_word_tokens, BILSTM, quick=8, full=5, choose_by="loss", batch_size=32, learning_rate=2e-3),
         ),
-        Recipe("audio/wav2vec2-frozen", "layers averaged", _pretrained("AudioHiddenStates", WAV2VEC2, quick=60, full=40)),
+        Recipe(
+            "audio/wav2vec2-frozen", "layers averaged", _pretrained("AudioHiddenStates", WAV2VEC2, quick=60, full=40)
+        ),
         Recipe("audio/hubert-frozen", "layers averaged", _pretrained("AudioHiddenStates", HUBERT, quick=60, full=40)),
         Recipe("audio/wavlm-frozen", "layers averaged", _pretrained("AudioHiddenStates", WAVLM, quick=60, full=40)),
         Recipe(

@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 
 from emolab.corpora.corpus import Corpus
 from emolab.corpora.layout import some
-from emolab.features.extractor import FeatureExtractor, SoundFrames, extractor_from_state, of_each
+from emolab.features.base import FeatureExtractor, SoundFrames, extractor_from_state, of_each
 from emolab.features.joined import Concatenated
 from emolab.storage import atomic_write
 

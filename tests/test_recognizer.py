@@ -12,11 +12,11 @@ import numpy as np
 import pandas as pd
 import pytest
 import soundfile
-from emolab.features.extractor import FeatureExtractor, SoundFrames, SoundVector, Tfidf, Tokens, extractor_from_state
 
 from emolab import recipes
 from emolab.corpora import Corpus
 from emolab.examples import AudioAugmentation
+from emolab.features.base import FeatureExtractor, SoundFrames, SoundVector, Tfidf, Tokens, extractor_from_state
 from emolab.late import HOWS, How, LateFusion, Posteriors
 from emolab.recipes import RECIPES, fit_or_load, kept_in, recipe
 from emolab.recognizer import CARD, UNLIKELY, LightRecognizer, NetworkRecognizer, Recognizer, _starts, softmax

@@ -28,7 +28,7 @@ from emolab.explain.units import (
     sound_spans,
     summed,
 )
-from emolab.features.extractor import Tokens
+from emolab.features.base import Tokens
 from emolab.features.pretrained import Subwords
 from emolab.features.text import PAD, UNKNOWN, words
 from emolab.media import SAMPLE_RATE, read_audio

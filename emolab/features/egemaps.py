@@ -18,8 +18,8 @@ from numpy.typing import NDArray
 
 from emolab import media
 from emolab.corpora.corpus import Corpus
+from emolab.features.base import SoundVector
 from emolab.features.cache import cached_features, source_digest
-from emolab.features.extractor import SoundVector
 
 
 class EgemapsVector(SoundVector):

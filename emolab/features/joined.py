@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from emolab.corpora.corpus import Corpus
-from emolab.features.extractor import FeatureExtractor, extractor_from_state
+from emolab.features.base import FeatureExtractor, extractor_from_state
 
 
 class Joined(FeatureExtractor):

@@ -16,8 +16,8 @@ from numpy.typing import NDArray
 from emolab import media
 from emolab.corpora.corpus import Corpus
 from emolab.features import encoders
+from emolab.features.base import FeatureExtractor
 from emolab.features.cache import cached_array, cached_features, source_digest
-from emolab.features.extractor import FeatureExtractor
 from emolab.features.standins import stand_in
 
 MAX_PIECES = 128  # of words, in a text; the rest is cut off

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from emolab.corpora.corpus import Corpus
-from emolab.features.extractor import SMALLEST_DEVIATION, FeatureExtractor
+from emolab.features.base import SMALLEST_DEVIATION, FeatureExtractor
 from emolab.features.joined import Joined
 
 

@@ -19,8 +19,8 @@ from emolab import media
 from emolab.corpora.corpus import Corpus
 from emolab.corpora.layout import some
 from emolab.corpora.ravdess import read_action_units
+from emolab.features.base import SMALLEST_DEVIATION, FeatureExtractor
 from emolab.features.cache import Segment, cached_features, source_digest
-from emolab.features.extractor import SMALLEST_DEVIATION, FeatureExtractor
 from emolab.storage import weights_root
 
 Pictures = NDArray[np.uint8]  # (frames, height, width, 3), red, green and blue from 0 to 255

@@ -13,7 +13,8 @@ from sklearn.metrics import f1_score
 from sklearn.model_selection import LeaveOneGroupOut, cross_val_predict
 from sklearn.pipeline import make_pipeline
 
-from emolab.corpora import Corpus, load_corpus, sample
+from emolab import sample
+from emolab.corpora import Corpus, load_corpus
 from emolab.features.audio import audio_features, f0, mfcc, rms_level
 from emolab.media import read_audio, read_frames
 from emolab.sample import build, face, script, voice

@@ -7,10 +7,10 @@ from typing import Any
 
 import numpy as np
 import pytest
-from emolab.features.extractor import FeatureExtractor, SoundFrames, SoundVector, Tfidf, Tokens
 
 from emolab.corpora import Corpus
 from emolab.explain.planted import planted_pitch, planted_words
+from emolab.features.base import FeatureExtractor, SoundFrames, SoundVector, Tfidf, Tokens
 from emolab.features.video import FaceFrames
 from emolab.late import LateFusion
 from emolab.models import light

@@ -11,13 +11,13 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
-from emolab.features.extractor import SoundFrames, SoundVector, Tokens
 from numpy.typing import NDArray
 from torch import nn
 
 from emolab.corpora import Corpus
 from emolab.explain import Explanation, explain
 from emolab.explain.attribution import BASELINES, METHODS, Centred
+from emolab.features.base import SoundFrames, SoundVector, Tokens
 from emolab.features.pretrained import Subwords, TextHiddenStates, Waveforms
 from emolab.features.text import words
 from emolab.late import LateFusion

@@ -6,12 +6,12 @@ from typing import Any
 
 import numpy as np
 import pytest
-from emolab.features.extractor import SoundFrames, SoundVector, Tokens
 
 from emolab.corpora import Corpus, load_corpus
 from emolab.explain import Explanation, explain, measures
 from emolab.explain.planted import noise_for_sound, planted_words
 from emolab.explain.scorecard import randomise_weights
+from emolab.features.base import SoundFrames, SoundVector, Tokens
 from emolab.late import LateFusion
 from emolab.models import light
 from emolab.recognizer import LightRecognizer, NetworkRecognizer, Recognizer

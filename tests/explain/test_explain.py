@@ -9,7 +9,6 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
-from emolab.features.extractor import SoundVector, Tfidf
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -25,6 +24,7 @@ from emolab.explain.units import (
     sound_spans,
     summed,
 )
+from emolab.features.base import SoundVector, Tfidf
 from emolab.features.pretrained import Subwords
 from emolab.features.text import words
 from emolab.late import LateFusion

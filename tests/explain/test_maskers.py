@@ -9,11 +9,11 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
-from emolab.features.extractor import FeatureExtractor, SoundVector, Tfidf
 
 from emolab.corpora import Corpus
 from emolab.corpora.corpus import MODALITIES
 from emolab.explain.maskers import FADE, GREY, ModalityMasker, checked_baseline, mask_word, masker_for
+from emolab.features.base import FeatureExtractor, SoundVector, Tfidf
 from emolab.features.pretrained import Subwords
 from emolab.features.turns import DialogueContext
 from emolab.late import HOWS, LateFusion

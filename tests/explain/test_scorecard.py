@@ -9,7 +9,6 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
-from emolab.features.extractor import SoundFrames, SoundVector, Tokens
 
 from emolab.corpora import Corpus
 from emolab.explain.maskers import masker_for
@@ -27,6 +26,7 @@ from emolab.explain.scorecard import (
     wide,
 )
 from emolab.explain.units import sound_spans
+from emolab.features.base import SoundFrames, SoundVector, Tokens
 from emolab.late import LateFusion
 from emolab.models import light
 from emolab.recognizer import LightRecognizer, NetworkRecognizer

@@ -9,13 +9,13 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
-from emolab.features.extractor import SoundVector, Tfidf
 from hypothesis import given
 from hypothesis import strategies as st
 
 from emolab.corpora import Corpus
 from emolab.explain import explain
 from emolab.explain.weights import on_words, reads_words, terms_of
+from emolab.features.base import SoundVector, Tfidf
 from emolab.models import light
 from emolab.models.light import last_features, linear_weights
 from emolab.recognizer import LightRecognizer, NetworkRecognizer, Recognizer

@@ -9,13 +9,13 @@ from typing import Any
 import numpy as np
 import pytest
 import soundfile
-from emolab.features.extractor import FeatureExtractor, SoundFrames, SoundVector, Tfidf, extractor_from_state
 from hypothesis import given
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from emolab.corpora import Corpus
 from emolab.corpora.degraded import drop
+from emolab.features.base import FeatureExtractor, SoundFrames, SoundVector, Tfidf, extractor_from_state
 from emolab.features.joined import AlignedFrames, Concatenated, align_frames
 from emolab.models.light import logistic_regression
 from emolab.recognizer import LightRecognizer, NetworkRecognizer, Recognizer

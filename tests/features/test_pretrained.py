@@ -58,7 +58,12 @@ def recognizer(extractor: str, folder: Path, **spec: object) -> NetworkRecognize
     return NetworkRecognizer(f"tiny/{extractor}", [features[extractor](str(folder))], parts, config, seed=1)
 
 
-CASES = [("AudioHiddenStates", "wav2vec2"), ("AudioHiddenStates", "wavlm"), ("Waveforms", "hubert"), ("TextHiddenStates", "albert")]
+CASES = [
+    ("AudioHiddenStates", "wav2vec2"),
+    ("AudioHiddenStates", "wavlm"),
+    ("Waveforms", "hubert"),
+    ("TextHiddenStates", "albert"),
+]
 CASES += [("Subwords", "bert")]
 
 

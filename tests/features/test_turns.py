@@ -9,12 +9,12 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
-from emolab.features.extractor import FeatureExtractor, Tfidf, extractor_from_state
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from emolab.corpora import Corpus, load_corpus
+from emolab.features.base import FeatureExtractor, Tfidf, extractor_from_state
 from emolab.features.turns import DialogueContext, dialogue_rows
 
 ROWS = (  # dialogue, turn, speaker, number that is said: shuffled, with gaps, two dialogues between each other

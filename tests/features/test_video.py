@@ -12,12 +12,12 @@ from pathlib import Path
 import av
 import numpy as np
 import pytest
-from emolab.features.extractor import extractor_from_state
 from numpy.typing import NDArray
 
 from emolab.corpora import load_corpus
 from emolab.corpora.corpus import Corpus
 from emolab.features import cache, video
+from emolab.features.base import extractor_from_state
 from emolab.features.cache import Memory, Segment
 from emolab.features.video import (
     ActionUnits,

@@ -10,12 +10,12 @@ import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
-from emolab.features.extractor import Tfidf
 from hypothesis import given
 from hypothesis import strategies as st
 from torch import Tensor
 
 from emolab.corpora import Corpus
+from emolab.features.base import Tfidf
 from emolab.features.joined import Concatenated
 from emolab.features.turns import DialogueContext
 from emolab.models.conversation import Conversation, ConversationConfig

@@ -48,7 +48,7 @@ def drawn(kind: str, shape: tuple[int, ...]) -> torch.Tensor:
     return torch.randn(2, *shape)
 
 
-@pytest.mark.parametrize(("spec", "shape", "n_short", "lengths", "n_states"), KINDS)
+@pytest.mark.parametrize(("spec", "shape", "n_short", "lengths", "state_size"), KINDS)
 def test_states_have_their_lengths_and_ignore_padding(
     spec: dict[str, Any], shape: tuple[int, ...], n_short: int, lengths: tuple[int, int], state_size: int
 ) -> None:
@@ -71,7 +71,7 @@ def test_states_have_their_lengths_and_ignore_padding(
     assert not torch.allclose(states[0, 0], states[1, 0])
 
 
-@pytest.mark.parametrize(("spec", "shape", "n_short", "lengths", "n_states"), KINDS)
+@pytest.mark.parametrize(("spec", "shape", "n_short", "lengths", "state_size"), KINDS)
 def test_what_was_entered_takes_the_place_of_the_values(
     spec: dict[str, Any], shape: tuple[int, ...], n_short: int, lengths: tuple[int, int], state_size: int
 ) -> None:
