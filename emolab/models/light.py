@@ -1,4 +1,4 @@
-"""Light models: scikit-learn pipelines, and the small search that chooses among them on the validation part."""
+"""Light models: scikit-learn pipelines, and the small search that chooses among them on the validation set."""
 
 from __future__ import annotations
 
@@ -25,85 +25,83 @@ from threadpoolctl import threadpool_limits
 
 N_TREES = 300
 N_CALIBRATION_FOLDS = 3
-ODD = 5.0  # deviations; a number further out was measured wrongly, or says no more than one as far
+OUTLIER = 5.0  # standard deviations; a value further out was measured wrongly, or says no more than one as far
 MAX_ITERATIONS = 2000
-INVERSE_TEMPERATURES = (1e-2, 1e2)  # how far margins may be softened or sharpened into probabilities
+INVERSE_TEMPERATURES = (1e-2, 1e2)  # the range that is searched
 LEARNED = ("mean_", "scale_", "coef_", "intercept_", "support_vectors_", "dual_coef_")  # where models keep numbers
 
 Score = Callable[[Any, Any], float]  # (truth, predicted), higher is better
 
 
 def logistic_regression(seed: int, *, c: float = 0.01, balanced: bool = True, scale: bool = True) -> Pipeline:
-    """Weigh each feature once for each emotion; a small `c` keeps the weights small."""
+    """Make a linear model with one weight for each feature and emotion; a small `c` is strong regularisation."""
     weights = "balanced" if balanced else None
     model = LogisticRegression(C=c, class_weight=weights, max_iter=MAX_ITERATIONS, random_state=seed)
     return make_pipeline(StandardScaler(), model) if scale else make_pipeline(model)
 
 
 def discriminant(seed: int, *, shrinkage: float = 0.3) -> Pipeline:
-    """Weigh features against each other by how they vary together within an emotion; it draws nothing at random.
+    """Make a linear discriminant analysis with a shrunk covariance matrix; it draws nothing at random.
 
-    What varies together is hard to tell from few utterances: a share `shrinkage` of it is taken for chance.
-    Source: linear discriminant analysis, Fisher 1936; shrinkage, Friedman 1989.
+    Source: Fisher 1936; shrinkage, Friedman 1989.
     """
-    clip = FunctionTransformer(np.clip, kw_args={"a_min": -ODD, "a_max": ODD})
+    clip = FunctionTransformer(np.clip, kw_args={"a_min": -OUTLIER, "a_max": OUTLIER})
     return make_pipeline(StandardScaler(), clip, LinearDiscriminantAnalysis(solver="lsqr", shrinkage=shrinkage))
 
 
 def random_forest(seed: int, *, leaf_size: int = 1, balanced: bool = True) -> Pipeline:
-    """Let many trees vote, each grown on other utterances and features; trees need no scaling."""
+    """Make a random forest; trees need no scaling."""
     weights = "balanced_subsample" if balanced else None
     sizes = {"n_estimators": N_TREES, "min_samples_leaf": leaf_size}
     return make_pipeline(RandomForestClassifier(**sizes, class_weight=weights, n_jobs=-1, random_state=seed))
 
 
 def svm(seed: int, *, c: float = 10.0, balanced: bool = True) -> Pipeline:
-    """Separate the emotions by wide margins around similar utterances, then turn distances into probabilities."""
+    """Make a support vector machine with an RBF kernel whose margins are calibrated to probabilities."""
     machine = SVC(C=c, class_weight="balanced" if balanced else None, random_state=seed)
     return make_pipeline(StandardScaler(), CalibratedClassifierCV(machine, ensemble=False, cv=N_CALIBRATION_FOLDS))
 
 
-def svm_of_steps(seed: int, *, c: float = 3.0, gamma: float = 0.01) -> Pipeline:
-    """Separate the emotions by margins around similar utterances, similar by the sum of steps, not of their squares.
-
-    So one odd feature of a face counts less. Source: the Laplacian kernel.
-    """
+def laplacian_svm(seed: int, *, c: float = 3.0, gamma: float = 0.01) -> Pipeline:
+    """Make a support vector machine with the Laplacian kernel, in which one outlying feature counts less."""
     kernel = partial(laplacian_kernel, gamma=gamma)
-    machine = SVC(C=c, kernel=kernel, class_weight="balanced", random_state=seed)
-    return make_pipeline(StandardScaler(), TemperatureScaled(machine))
+    return make_pipeline(StandardScaler(), TemperatureScaled(SVC(C=c, kernel=kernel, class_weight="balanced")))
 
 
 def linear_svm(seed: int, *, c: float = 0.1, balanced: bool = True) -> Pipeline:
-    """Separate each emotion from the others by a wide margin along one direction; made for many sparse features."""
+    """Make a linear support vector machine, one against the rest, as suits many sparse features."""
     weights = "balanced" if balanced else None
-    return make_pipeline(
-        TemperatureScaled(LinearSVC(C=c, class_weight=weights, max_iter=MAX_ITERATIONS, random_state=seed))
-    )
+    machine = LinearSVC(C=c, class_weight=weights, max_iter=MAX_ITERATIONS, random_state=seed)
+    return make_pipeline(TemperatureScaled(machine))
 
 
 class TemperatureScaled(ClassifierMixin, BaseEstimator):
-    """A classifier of margins whose probabilities are as sure as it deserves; which emotion leads stays as it was.
+    """A classifier of margins with probabilities by temperature scaling; the most probable emotion stays the same.
 
-    One number, the sharpness, is fitted to margins of training utterances that were held out. Calibrating emotion by
-    emotion would undo balanced weights instead. Source: temperature scaling, Guo et al. 2017.
+    The inverse temperature is fitted to margins of training utterances that were held out by cross-validation.
+    Calibrating emotion by emotion would undo balanced class weights instead. Source: Guo et al. 2017.
     """
 
     def __init__(self, machine: Any) -> None:
         self.machine = machine
 
     def fit(self, x: Any, y: NDArray[Any]) -> TemperatureScaled:
-        """Fit the classifier to everything, and the sharpness to what parts of it say of the others."""
+        """Fit the classifier to all utterances, and the inverse temperature to cross-validated margins."""
         self.classes_, places = np.unique(y, return_inverse=True)
         if (fewest := np.bincount(places).min()) < N_CALIBRATION_FOLDS:
-            raise ValueError(f"{fewest} utterances cannot be dealt to {N_CALIBRATION_FOLDS} folds.")
+            raise ValueError(f"{fewest} utterances cannot be split into {N_CALIBRATION_FOLDS} folds.")
         held_out = cross_val_predict(self.machine, x, y, cv=N_CALIBRATION_FOLDS, method="decision_function")
         self.inverse_temperature_ = fit_inverse_temperature(_of_each(held_out), places)
         self.machine_ = clone(self.machine).fit(x, y)
         return self
 
+    def decision_function(self, x: Any) -> NDArray[np.float64]:
+        """Return (n, n_emotions) calibrated margins, whose softmax are the probabilities."""
+        return self.inverse_temperature_ * _of_each(self.machine_.decision_function(x))
+
     def predict_proba(self, x: Any) -> NDArray[np.float64]:
         """Return (n, n_emotions), rows sum to one."""
-        return softmax(self.inverse_temperature_ * _of_each(self.machine_.decision_function(x)), axis=1)
+        return np.asarray(softmax(self.decision_function(x), axis=1))
 
     def predict(self, x: Any) -> NDArray[Any]:
         """Return the emotion of the widest margin, (n,)."""
@@ -111,14 +109,14 @@ class TemperatureScaled(ClassifierMixin, BaseEstimator):
 
 
 def fit_inverse_temperature(margins: NDArray[np.floating], targets: NDArray[np.int64]) -> float:
-    """Find by how much margins or logits (n, n_emotions) should be multiplied, so that their softmax is calibrated.
+    """Find the factor on margins or logits (n, n_emotions) whose softmax has the least negative log-likelihood.
 
-    It is the inverse of the temperature of Guo et al. 2017; `targets` (n,) must not have been learned from.
+    It is the inverse of the temperature of Guo et al. 2017; `targets` (n,) must not have been trained on.
     """
     rows = np.arange(len(targets))
 
-    def cost(log_sharpness: float) -> float:
-        return -log_softmax(np.exp(log_sharpness) * margins, axis=1)[rows, targets].mean()
+    def cost(logarithm: float) -> float:
+        return -log_softmax(np.exp(logarithm) * margins, axis=1)[rows, targets].mean()
 
     return float(np.exp(minimize_scalar(cost, bounds=np.log(INVERSE_TEMPERATURES), method="bounded").x))
 
@@ -128,22 +126,27 @@ def _of_each(margins: NDArray[np.float64]) -> NDArray[np.float64]:
     return np.stack([-margins, margins], axis=1) if margins.ndim == 1 else margins
 
 
-def linear_weights(model: Pipeline) -> NDArray[np.float64]:
+def _last(model: Any) -> Any:
+    last = model[-1] if isinstance(model, Pipeline) else model
+    return last.machine_ if isinstance(last, TemperatureScaled) else last
+
+
+def linear_weights(model: Any) -> NDArray[np.float64]:
     """Return (n_emotions, n_features), what a linear model adds to each emotion's score for one unit of each feature.
 
     Raises:
         ValueError: If the model is not linear.
     """
-    last = model[-1].machine_ if isinstance(model[-1], TemperatureScaled) else model[-1]
+    last = _last(model)
     if not hasattr(last, "coef_"):
         raise ValueError(
             f"{type(last).__name__} has no weights; expected a fitted linear model, such as text/svm. "
-            "Ask another for its feature importances, or explain it from outside."
+            "Take its feature importances, or explain it by perturbation."
         )
     return last.coef_ if len(last.coef_) > 1 else np.concatenate([-last.coef_, last.coef_])
 
 
-GRIDS: Mapping[str, Callable[[int], list[Pipeline]]] = {  # name: small grid, the most held back first
+GRIDS: Mapping[str, Callable[[int], list[Pipeline]]] = {  # name: small grid, the strongest regularisation first
     "logistic-regression": lambda seed: [logistic_regression(seed, c=c) for c in (0.001, 0.003, 0.01)],
     "few-logistic-regression": lambda seed: [logistic_regression(seed, c=c) for c in (0.01, 0.1, 1.0)],
     "word-logistic-regression": lambda seed: [logistic_regression(seed, c=c, scale=False) for c in (0.3, 1.0, 3.0)],
@@ -151,26 +154,24 @@ GRIDS: Mapping[str, Callable[[int], list[Pipeline]]] = {  # name: small grid, th
     "discriminant": lambda seed: [discriminant(seed)],
     "random-forest": lambda seed: [random_forest(seed, leaf_size=size) for size in (5, 2)],
     "svm": lambda seed: [svm(seed, c=c) for c in (1.0, 3.0, 10.0)],
-    "units-svm": lambda seed: [svm_of_steps(seed)],
+    "units-svm": lambda seed: [laplacian_svm(seed)],
     "word-svm": lambda seed: [linear_svm(seed, c=c) for c in (0.03, 0.1, 0.3)],
 }
 
 
-def last_features(model: Pipeline, x: Any) -> Any:
-    """Return what the last step of a pipeline sees, (n, n_features)."""
-    for _, step in model.steps[:-1]:
-        x = step.transform(x)
-    return x
+def last_features(model: Any, x: Any) -> Any:
+    """Return what the last step of a pipeline is given, (n, n_features)."""
+    return model[:-1].transform(x) if isinstance(model, Pipeline) and len(model) > 1 else x
 
 
-def scores(model: Pipeline, x: Any) -> NDArray[np.float64] | None:
-    """Return (n, n_emotions) numbers whose softmax is the model's probabilities; None if it judges by no such numbers.
+def scores(model: Any, x: Any) -> NDArray[np.float64] | None:
+    """Return (n, n_emotions) numbers whose softmax is the model's probabilities; None if it has no such numbers.
 
     They are linear in the features where the model is.
     """
-    last, x = model[-1], last_features(model, x)
+    last, x = model[-1] if isinstance(model, Pipeline) else model, last_features(model, x)
     if isinstance(last, TemperatureScaled):
-        return last.inverse_temperature_ * _of_each(last.machine_.decision_function(x))
+        return last.decision_function(x)
     if isinstance(last, LogisticRegression | LinearDiscriminantAnalysis):
         margins = last.decision_function(x)  # of two emotions the difference of their scores
         return _of_each(margins / 2) if margins.ndim == 1 else margins
@@ -183,45 +184,44 @@ def unweighted_recall(truth: NDArray[Any], predicted: NDArray[Any]) -> float:
 
 
 def select_on_validation(
-    candidates: Sequence[Pipeline],
-    x_train: Any,
-    y_train: NDArray[Any],
-    x_valid: Any,
-    y_valid: NDArray[Any],
-    score: Score = unweighted_recall,
-) -> Pipeline:
-    """Fit each candidate to the training part; return the one that scores best on the validation part.
+    candidates: Sequence[Any], x_train: Any, y_train: Any, x_valid: Any, y_valid: Any, score: Score = unweighted_recall
+) -> Any:
+    """Fit each candidate to the training set; return the one that scores best on the validation set.
 
     Args:
-        candidates: Unfitted pipelines; of equally good ones the first is taken.
+        candidates: Unfitted classifiers or pipelines; of equally good ones the first is taken. One without
+            probabilities gets them by temperature scaling.
         x_train: (n_train, n_features), dense or sparse.
         y_train: (n_train,) emotions.
         x_valid: (n_valid, n_features), like `x_train`.
         y_valid: (n_valid,) emotions.
-        score: What is to be high, given truth and prediction.
-
-    Returns:
-        The best pipeline, fitted to the training part alone.
+        score: Given truth and prediction; higher is better.
 
     Raises:
-        ValueError: If there are no candidates, or training has a single emotion.
+        ValueError: If there are no candidates, one cannot classify, or training has a single emotion.
     """
     if not candidates or len(np.unique(y_train)) < 2:
         raise ValueError(
             f"{len(candidates)} candidates and {len(np.unique(y_train))} emotions in training; expected at least one "
-            "candidate and two emotions. Take the candidates from emolab.models.light.CANDIDATES and a larger part."
+            "candidate and two emotions. Take the candidates from emolab.models.light.GRIDS and a larger corpus."
         )
+    for each in candidates:
+        if not hasattr(each, "predict_proba") and not hasattr(each, "decision_function"):
+            raise ValueError(
+                f"{each!r} gives neither probabilities nor margins; expected a classifier with predict_proba or "
+                "decision_function. Take one, such as LogisticRegression or LinearSVC."
+            )
+    ready = [each if hasattr(each, "predict_proba") else TemperatureScaled(each) for each in candidates]
     try:
-        with threadpool_limits(1, user_api="blas"):  # small matrices: threads would only wait for each other
-            fitted = [candidate.fit(x_train, y_train) for candidate in candidates]
+        with threadpool_limits(1):  # small matrices: threads would only wait for each other
+            fitted = [candidate.fit(x_train, y_train) for candidate in ready]
     except ValueError as error:
         rarest = np.unique(y_train, return_counts=True)[1].min()
         raise ValueError(
             f"training failed with {rarest} utterances of the rarest emotion: {error} Expected finite features, and "
             f"for an SVM {N_CALIBRATION_FOLDS} utterances of each emotion. Take more data, or a view without that one."
         ) from error
-    scores = [score(y_valid, candidate.predict(x_valid)) for candidate in fitted]
-    return fitted[int(np.argmax(scores))]
+    return fitted[int(np.argmax([score(y_valid, candidate.predict(x_valid)) for candidate in fitted]))]
 
 
 def count_numbers(model: BaseEstimator | None) -> int:
@@ -236,9 +236,8 @@ def count_numbers(model: BaseEstimator | None) -> int:
     if isinstance(model, CalibratedClassifierCV):
         parts = model.calibrated_classifiers_
         return sum(count_numbers(part.estimator) + 2 * len(part.calibrators) for part in parts)
-    if isinstance(model, RandomForestClassifier):
-        trees = [tree.tree_ for tree in model.estimators_]
-        return sum(2 * (tree.node_count - tree.n_leaves) + model.n_classes_ * tree.n_leaves for tree in trees)
+    if trees := [each for each in np.ravel(getattr(model, "estimators_", [])) if hasattr(each, "tree_")]:
+        return sum(2 * (t.node_count - t.n_leaves) + t.value[0].size * t.n_leaves for t in (e.tree_ for e in trees))
     own = 0  # with a kernel of ours, a support vector machine only notes which utterances are its support vectors
     if isinstance(model, SVC) and callable(model.kernel):
         own = len(model.support_) * model.shape_fit_[1]

@@ -1,0 +1,306 @@
+"""Late (decision-level) fusion: recognizers that each predict alone, and ways to combine their probabilities."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from itertools import chain
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+from scipy.special import log_softmax, softmax
+
+from emolab.corpora import Corpus
+from emolab.corpora.layout import some
+from emolab.features.base import FeatureExtractor
+from emolab.recognizer import Recognizer
+
+How = Literal["mean", "product", "weighted", "stacked"]
+HOWS: tuple[How, ...] = ("mean", "product", "weighted", "stacked")
+N_STEPS = 200  # of expectation-maximisation; each brings the weights closer to the best
+LEAST = 1e-6  # probability; nothing is impossible, or one member could rule an emotion out for all
+TINY = 1e-12  # keeps a division by zero away
+SUM_TOLERANCE = 0.01  # of probabilities from outside, which are often rounded
+STACK_PENALTIES = (0.01, 0.03, 0.1, 0.3, 1.0)
+
+Probabilities = NDArray[np.float64]  # (n_utterances, n_emotions); NaN in the rows that a member cannot predict
+
+
+class LateFusion(Recognizer):
+    """An ensemble of recognizers whose probabilities are combined.
+
+    A member that lacks the modality of an utterance is left out for it. What has to be chosen here (inverse
+    temperatures, weights, the meta-classifier) is chosen on the validation set: members that train on it as well are
+    trained without it first, and once more with it in the end.
+
+    Args:
+        name: Yours to choose.
+        members: The recognizers.
+        how: "mean" of the probabilities; "product" of them, right where modalities are independent given the emotion
+            and emotions equally frequent; "weighted", a mean whose weights have the highest likelihood on the
+            validation set; "stacked", a logistic regression on all log-probabilities, Wolpert 1992.
+        calibrated: Whether each member is calibrated first by temperature scaling, Guo et al. 2017.
+
+    Raises:
+        ValueError: If there is no such way.
+    """
+
+    def __init__(
+        self, name: str, members: Sequence[Recognizer], how: How = "mean", *, calibrated: bool = False
+    ) -> None:
+        super().__init__(name, [], [*chain(*(member.modalities for member in members))])
+        if how not in HOWS or not members:
+            raise ValueError(f"how={how!r} of {len(members)} members; expected one of {', '.join(HOWS)} and some.")
+        self.members, self.how, self.calibrated = list(members), how, calibrated
+        self.partial = len({member.modalities for member in members}) > 1
+        self.inverse_temperature = np.ones(len(members))
+        self.weights = np.full(len(members), 1 / len(members))
+        self.stack: dict[str, NDArray[np.float64]] = {}  # coef (n_emotions, n_members * n_emotions), intercept
+
+    @property
+    def n_parameters(self) -> int:  # noqa: D102
+        return sum(member.n_parameters for member in self.members) + self._n_own
+
+    @property
+    def n_trainable(self) -> int:  # noqa: D102
+        return sum(member.n_trainable for member in self.members) + self._n_own
+
+    @property
+    def _n_own(self) -> int:
+        fitted = {"weighted": len(self.weights), "stacked": sum(part.size for part in self.stack.values())}
+        return fitted.get(self.how, 0) + len(self.members) * self.calibrated
+
+    @property
+    def pretrained(self) -> str | None:  # noqa: D102
+        return " + ".join(dict.fromkeys(member.pretrained for member in self.members if member.pretrained)) or None
+
+    @property
+    def training_data(self) -> str:  # noqa: D102
+        return "; ".join(dict.fromkeys(member.training_data for member in self.members))
+
+    def extractors(self) -> Iterator[FeatureExtractor]:
+        """Yield every feature extractor of every member."""
+        return chain.from_iterable(member.extractors() for member in self.members)
+
+    def covers(self, corpus: Corpus) -> NDArray[np.bool_]:
+        """Mask (n_utterances,): true where at least one member can predict."""
+        return np.any([member.covers(corpus) for member in self.members], axis=0)
+
+    def member_probabilities(self, corpus: Corpus) -> list[Probabilities]:
+        """Return the probabilities of each member, (n_utterances, n_emotions), NaN in the rows it cannot predict."""
+        found = []
+        for member in self.members:
+            there = member.covers(corpus)
+            own = np.full((len(corpus), len(self.emotions)), np.nan)
+            own[there] = member.predict_proba(corpus if there.all() else corpus.select(there))
+            found.append(own)
+        return found
+
+    def join(self, probabilities: Sequence[Probabilities]) -> Probabilities:
+        """Combine the members' probabilities into (n_utterances, n_emotions); rows of NaN are left out.
+
+        Raises:
+            ValueError: If there is not one array a member, or no member predicts an utterance.
+        """
+        given = np.array(probabilities)  # (n_members, n_utterances, n_emotions)
+        missing = np.asarray(np.isnan(given).any(axis=2))
+        if len(given) != len(self.members) or missing.all(axis=0).any():
+            raise ValueError(
+                f"{len(given)} arrays for {len(self.members)} members, none of them for {missing.all(axis=0).sum()} "
+                "utterances; expected one array a member, and one prediction at least for each utterance. Give NaN "
+                "only for those that a member cannot predict."
+            )
+        logs = self._logs(given)
+        if self.how == "stacked":
+            return np.asarray(softmax(_concatenated(logs) @ self.stack["coef"].T + self.stack["intercept"], axis=1))
+        if self.how == "product":
+            return np.asarray(softmax(np.nansum(logs, axis=0), axis=1))
+        weights = np.maximum(self.weights, LEAST)[:, None, None] * ~missing[..., None]  # a member alone counts fully
+        return np.nansum(weights * (np.exp(logs) if self.calibrated else given), axis=0) / weights.sum(axis=0)
+
+    def _logs(self, given: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Return calibrated log-probabilities, in the shape of `given`."""
+        return log_softmax(np.log(np.maximum(given, LEAST)) * self.inverse_temperature[:, None, None], axis=2)
+
+    def _check_sets(self, train: Corpus, valid: Corpus) -> None:
+        for member in self.members:  # probabilities from outside need no rows of the training set
+            member._check_sets(train, valid)
+
+    def _train(self, train: Corpus, valid: Corpus, train_only: bool) -> None:
+        chooses = self.how in ("weighted", "stacked") or self.calibrated
+        found = []
+        for member in self.members:
+            member.fit(*_covered(member, train, valid), train_only=train_only or chooses)
+            if chooses:
+                found.append(member.predict_proba(valid.select(member.covers(valid))))
+                if not train_only and trains_on_validation(member):
+                    member.fit(*_covered(member, train, valid))
+        if chooses:
+            self._fit_join(found, valid)
+
+    def _fit(self, train: Corpus, valid: Corpus) -> None:
+        self._train(train, valid, train_only=False)
+
+    def _fit_join(self, found: Sequence[Probabilities], valid: Corpus) -> None:
+        """Choose calibration, then weights or the meta-classifier, on utterances that no member was trained on."""
+        from emolab.models.light import fit_inverse_temperature
+
+        targets, whole = valid.targets(), []
+        for place, (member, own) in enumerate(zip(self.members, found, strict=True)):
+            there = member.covers(valid)
+            if not there.any():
+                raise ValueError(
+                    f"{member.name} predicts none of the {len(valid)} utterances of the validation set; expected some, "
+                    f'to choose by. Give its predictions for them too, or take plain how="mean".'
+                )
+            if self.calibrated:
+                logs = np.log(np.maximum(own, LEAST))
+                self.inverse_temperature[place] = fit_inverse_temperature(logs, targets[there])
+            whole.append(np.full((len(valid), own.shape[1]), np.nan))
+            whole[-1][there] = own
+        logs = self._logs(np.array(whole))
+        if self.how == "weighted":
+            self.weights = likeliest_weights(np.exp(logs), targets)
+        elif self.how == "stacked":
+            self.stack = _fit_stack(_concatenated(logs), targets, len(self.emotions))
+
+    def _predict_proba(self, corpus: Corpus) -> Probabilities:
+        return self.join(self.member_probabilities(corpus))
+
+    def _lacking(self, corpus: Corpus) -> list[str]:
+        return list(dict.fromkeys(modality for member in self.members for modality in member._lacking(corpus)))
+
+
+class Posteriors(Recognizer):
+    """Probabilities from outside, such as those that a paper publishes, to be evaluated and fused like any recognizer.
+
+    Args:
+        name: What tables call it.
+        table: One row an utterance, indexed by utterance_id, and one column an emotion.
+        modalities: What they were made from, for tables.
+
+    Raises:
+        ValueError: If an utterance comes twice, or a row is no distribution; the rows are named.
+    """
+
+    def __init__(self, name: str, table: pd.DataFrame, modalities: Sequence[str] = ()) -> None:
+        super().__init__(name, [], modalities)
+        values = table.to_numpy(np.float64)
+        sums = values.sum(axis=1)
+        odd = ~((values >= 0).all(axis=1) & (np.abs(sums - 1) <= SUM_TOLERANCE)) | table.index.duplicated(keep=False)
+        if not len(table) or odd.any():
+            raise ValueError(
+                f"{odd.sum()} of {len(table)} rows of {name} come twice or are no distribution: "
+                f"{some(table.index[odd]) or 'no row at all'}. Expected each utterance once, numbers of at least 0 "
+                "that sum to 1. Turn logits into probabilities first: scipy.special.softmax."
+            )
+        self.table = table / sums[:, None]
+
+    @classmethod
+    def read(cls, path: Path | str, modalities: Sequence[str] = ()) -> Posteriors:
+        """Read a CSV file with a column utterance_id and one column an emotion.
+
+        Raises:
+            ValueError: If there is no such column, a value is no number, or rows are odd.
+        """
+        table = pd.read_csv(path, dtype={"utterance_id": "string"})
+        if "utterance_id" not in table:
+            raise ValueError(f"{path} has the columns {list(table)}; expected utterance_id and one column an emotion.")
+        numbers = table.set_index("utterance_id").apply(pd.to_numeric, errors="coerce")
+        if others := [repr(column) for column in numbers if len(numbers) and numbers[column].isna().all()]:
+            raise ValueError(
+                f"column {', '.join(others)} of {path} holds no number; expected utterance_id and one column an "
+                "emotion, of probabilities. Leave other columns out."
+            )
+        return cls(Path(path).stem, numbers, modalities)
+
+    @property
+    def n_parameters(self) -> int:
+        """Zero: the model that made the probabilities is not known."""
+        return 0
+
+    def covers(self, corpus: Corpus) -> NDArray[np.bool_]:
+        """Mask (n_utterances,): true where the table has the utterance."""
+        return corpus.table["utterance_id"].isin(self.table.index).to_numpy(bool)
+
+    def _check_sets(self, train: Corpus, valid: Corpus) -> None:
+        """Nothing is trained, so nothing can be missing."""
+
+    def _fit(self, train: Corpus, valid: Corpus) -> None:
+        if sorted(self.table.columns) != sorted(train.emotions):
+            raise ValueError(
+                f"{self.name} tells {list(self.table.columns)}, the corpus {list(train.emotions)}; expected the same "
+                "emotions. Rename the columns, or take the view that they were made for."
+            )
+
+    def _predict_proba(self, corpus: Corpus) -> Probabilities:
+        names = corpus.table["utterance_id"]
+        if missing := names[~self.covers(corpus)].tolist():
+            raise ValueError(
+                f"{self.name} has no row for {len(missing)} of {len(names)} utterances: {some(missing)}. Expected one "
+                "for each. Leave them out: corpus.select(recognizer.covers(corpus))."
+            )
+        return self.table.loc[names, list(self.emotions)].to_numpy()
+
+
+def trains_on_validation(recognizer: Recognizer) -> bool:
+    """Tell whether a recognizer, or a member of it, is trained on the validation set."""
+    return recognizer.train_on_validation or any(map(trains_on_validation, getattr(recognizer, "members", ())))
+
+
+def _covered(member: Recognizer, *sets: Corpus) -> Iterator[Corpus]:
+    """Leave out what a member cannot learn from; all of it stays where there would be nothing left."""
+    for part in sets:
+        there = member.covers(part)
+        yield part.select(there) if there.any() and not there.all() else part
+
+
+def _concatenated(logs: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Concatenate log-probabilities, (n_utterances, n_members * n_emotions); 0 stands for a missing member."""
+    return np.hstack(list(np.nan_to_num(logs - logs.mean(axis=2, keepdims=True))))
+
+
+def likeliest_weights(probabilities: NDArray[np.float64], targets: NDArray[np.int64]) -> NDArray[np.float64]:
+    """Find the weights of a mean with the highest likelihood, by expectation-maximisation.
+
+    Args:
+        probabilities: (n_members, n_utterances, n_emotions), NaN where a member cannot predict.
+        targets: (n_utterances,) true emotions.
+
+    Returns:
+        (n_members,), at least 0, sum 1. Utterances that one member predicts alone change nothing. Source: mixture
+        weights, Dempster, Laird and Rubin 1977; the weights of those present sum to 1 as in Hunter 2004.
+    """
+    true = probabilities[:, np.arange(len(targets)), targets]  # (n_members, n_utterances)
+    there = ~np.isnan(true)
+    true = np.where(there, true, 0.0)
+    weights = np.full(len(true), 1 / len(true))
+    for _ in range(N_STEPS):
+        joint = weights[:, None] * true
+        shares = joint / np.maximum(joint.sum(axis=0), TINY)
+        present = there / np.maximum((weights[:, None] * there).sum(axis=0), TINY)  # 1 where every member predicts
+        weights = (shares.sum(axis=1) + TINY) / (present.sum(axis=1) + TINY)
+        weights /= weights.sum()
+    return weights
+
+
+def _fit_stack(rows: NDArray[np.float64], targets: NDArray[np.int64], n_emotions: int) -> dict[str, Any]:
+    """Fit a logistic regression whose penalty is chosen by cross-validation inside the validation set."""
+    from sklearn.linear_model import LogisticRegression
+    from sklearn.model_selection import GridSearchCV
+
+    fewest = np.bincount(targets, minlength=n_emotions).min()
+    if fewest < 2:
+        raise ValueError(
+            f"an emotion has {fewest} utterances in the validation set; expected at least 2 to stack recognizers. "
+            'Take folds with more validation speakers, or how="weighted".'
+        )
+    model = LogisticRegression(class_weight="balanced", max_iter=2_000)
+    search = GridSearchCV(model, {"C": STACK_PENALTIES}, scoring="neg_log_loss", cv=int(min(5, fewest)))
+    best = search.fit(rows, targets).best_estimator_
+    coef, intercept = best.coef_, best.intercept_
+    if n_emotions == 2:  # of two emotions scikit-learn keeps one row
+        coef, intercept = np.concatenate([-coef, coef]) / 2, np.concatenate([-intercept, intercept]) / 2
+    return {"coef": coef, "intercept": intercept}
