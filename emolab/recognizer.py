@@ -409,7 +409,7 @@ class NetworkRecognizer(Recognizer):
         scaled = self.features[0]
         if hasattr(self.augment, "on_scale") and getattr(scaled, "in_decibels", False):
             self.augment = self.augment.on_scale(scaled.mean, scaled.deviation)  # type: ignore[attr-defined]
-        copies = [of_each(extractor, train, training=True) for extractor in self.features]
+        copies = [of_each(extractor, train, copies=True) for extractor in self.features]
         n_copies = max(map(len, copies))
         everything = [[*chain(*(own[number % len(own)] for number in range(n_copies)))] for own in copies]
         sets = [
@@ -436,23 +436,18 @@ class NetworkRecognizer(Recognizer):
         return network
 
     def _try_out(self, examples: Examples) -> None:
-        """Raise if the network does not take the features, or gives other than n_emotions logits."""
+        """Raise if the network does not take the features."""
         from emolab.training import Examples, predict_logits
 
-        one, n = Examples([inputs[:1] for inputs in examples.inputs], examples.targets[:1]), len(self.emotions)
-        name, shapes = type(self.network).__name__, [inputs[0].shape for inputs in examples.inputs]
+        one = Examples([inputs[:1] for inputs in examples.inputs], examples.targets[:1], examples.emotions)
         try:
-            found = predict_logits(self.network, one).shape
-        except Exception as error:  # whatever the code of another raises
+            predict_logits(self.network, one)
+        except (RuntimeError, TypeError, IndexError) as error:  # what torch raises where shapes do not fit
+            shapes = " and ".join(str(inputs[0].shape) for inputs in one.inputs)
             raise ValueError(
-                f"network {name} fails on an utterance of shape {' and '.join(map(str, shapes))}: {error}. Expected "
-                "forward(values, lengths) of a batch of them. Fit its first layer to the features' sizes()."
+                f"{type(self.network).__name__} fails on an utterance of shape {shapes}: {error}. Expected a network "
+                "for (batch, …) of them and (batch,) lengths. Fit its first layer to the features' sizes()."
             ) from error
-        if found != (1, n):
-            raise ValueError(
-                f"network {name} gives {found} for one utterance; expected logits (1, {n}), one for each of "
-                f"{', '.join(self.emotions)}. Give its last layer {n} outputs."
-            )
 
     def _examples(self, inputs: Sequence[Sequence[NDArray[Any]]], targets: NDArray[np.int64]) -> Examples:
         from emolab.training import Examples

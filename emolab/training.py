@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import copy
 import hashlib
-import io
+import inspect
+import json
 import math
 import pickle
 import time
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field, is_dataclass
 from itertools import chain
 from pathlib import Path
@@ -21,9 +23,8 @@ import torch
 import torch.nn.functional as F
 from numpy.typing import NDArray
 from torch import Tensor, nn
-from torch.utils.data import DataLoader
+from torch.utils.data import DataLoader, Sampler
 
-from emolab.examples import Examples, LengthBuckets
 from emolab.progress import progress as progressed
 from emolab.storage import atomic_write
 
@@ -31,9 +32,100 @@ with warnings.catch_warnings():  # in a notebook its progress bars, unused here,
     warnings.filterwarnings("ignore", "IProgress not found")
     from accelerate import Accelerator
 
-CHECKPOINT = "checkpoint.pt"
+CHECKPOINT = "checkpoint"  # a folder of accelerate's files, with two of our own:
+RUN, BEST = "run.json", "best.pt"  # fingerprint and history; weights of the best epoch
+N_POOLED = 16  # batches whose utterances are sorted by length together: little padding, yet no fixed order
+N_NAMED = 5  # an error names this many offenders
+LARGE = 8_000_000  # parameters of a network from which on a second thread pays
+PROBE = 1 << 20  # bytes that a full disk does not take
 
 Augment = Callable[[tuple[Tensor, ...], torch.Generator], tuple[Tensor, ...]]  # inputs of a batch, changed
+
+
+@dataclass(frozen=True)
+class Examples:
+    """Inputs and targets of a network.
+
+    Attributes:
+        inputs: One list a modality, of one array an utterance: (steps, …) float, or (steps,) int for tokens.
+        targets: (n,) int64, the number of each utterance's emotion.
+        emotions: Names of the emotions, for messages; without them emotions go by number.
+
+    Raises:
+        ValueError: If counts differ, an utterance has no steps in any modality, or a value is not finite.
+    """
+
+    inputs: Sequence[Sequence[NDArray[Any]]]
+    targets: NDArray[np.int64]
+    emotions: Sequence[str] = ()
+
+    def __post_init__(self) -> None:
+        counts = [len(arrays) for arrays in self.inputs]
+        if not counts or {*counts} != {len(self.targets)} or not counts[0]:
+            raise ValueError(
+                f"inputs hold {counts} arrays a modality for {len(self.targets)} targets; expected one array an "
+                "utterance in each modality, and at least one utterance. Take all from the same corpus."
+            )
+        empty = [place for place in range(len(self)) if not any(len(arrays[place]) for arrays in self.inputs)]
+        for number, arrays in enumerate(self.inputs):
+            broken = [place for place, array in enumerate(arrays) if not np.isfinite(array).all()]
+            for places, slip in ((empty, "have no steps"), (broken, "hold NaN or infinity")):
+                if places:
+                    raise ValueError(
+                        f"{len(places)} arrays of inputs[{number}] {slip}, first at {places[:N_NAMED]}; expected at "
+                        "least one step, all finite. Mend the features, or leave these utterances out by id."
+                    )
+
+    def __len__(self) -> int:
+        return len(self.targets)
+
+    @property
+    def lengths(self) -> NDArray[np.int64]:
+        """(n,) int64, steps of the first modality."""
+        return np.array([len(array) for array in self.inputs[0]])
+
+    def batch(self, places: Sequence[int]) -> tuple[Tensor, ...]:
+        """Collate some utterances: padded (batch, steps, …) and (batch,) lengths a modality, then targets."""
+        padded = (pad([arrays[place] for place in places]) for arrays in self.inputs)
+        return (*chain(*padded), torch.as_tensor(self.targets[list(places)], dtype=torch.int64))
+
+
+def pad(arrays: Sequence[NDArray[Any]]) -> tuple[Tensor, Tensor]:
+    """Pad arrays (steps, …) with zeros to one tensor (batch, most steps, …), and return their (batch,) lengths.
+
+    Floats become float32, whole numbers int64; pictures stay uint8, an eighth of that.
+    """
+    lengths = [len(array) for array in arrays]
+    whole = np.uint8 if arrays[0].dtype == np.uint8 else np.int64
+    dtype = whole if np.issubdtype(arrays[0].dtype, np.integer) else np.float32
+    padded = np.zeros((len(arrays), max(lengths), *arrays[0].shape[1:]), dtype)
+    for row, array in zip(padded, arrays, strict=True):
+        row[: len(array)] = array
+    return torch.from_numpy(padded), torch.tensor(lengths)
+
+
+class LengthBuckets(Sampler[list[int]]):
+    """Batches of places with utterances of similar length; each epoch shuffles them anew from (seed, epoch)."""
+
+    def __init__(self, lengths: NDArray[np.int64], batch_size: int, *, seed: int | None = None) -> None:
+        self.lengths, self.batch_size, self.seed = lengths, batch_size, seed
+        self.epoch, self.drop_last = 0, False
+
+    def __len__(self) -> int:
+        return math.ceil(len(self.lengths) / self.batch_size)
+
+    def __iter__(self) -> Iterator[list[int]]:
+        n, size = len(self.lengths), self.batch_size
+        random = None if self.seed is None else np.random.default_rng((self.seed, self.epoch))
+        order = np.arange(n) if random is None else random.permutation(n)
+        pool = n if random is None else N_POOLED * size
+        pools = [order[start : start + pool] for start in range(0, n, pool)]
+        order = np.concatenate([part[np.argsort(self.lengths[part], kind="stable")] for part in pools])
+        batches = [order[start : start + size].tolist() for start in range(0, n, size)]
+        if random is not None:
+            last = batches[-1:]  # perhaps a short one; accelerate expects it at the end
+            batches = [batches[place] for place in random.permutation(len(batches) - 1)] + last
+        yield from batches
 
 
 @dataclass(frozen=True)
@@ -51,9 +143,9 @@ class TrainingConfig:
     n_accumulated: int = 1  # batches that make one step
     class_weights: bool = False  # each emotion counts alike, however rare
     label_smoothing: float = 0.0
-    choose_by: Literal["loss", "ua", "last"] = "loss"  # the best epoch: on the validation part, or no choice
+    choose_by: Literal["loss", "ua", "last"] = "loss"  # the best epoch: on the validation set, or no choice
     patience: int | None = 6  # epochs without a better one before training stops; None: never
-    auxiliary: float = 0.3  # weight of what networks with auxiliary heads say by one modality alone, see `Fusion`
+    auxiliary: float = 0.3  # weight of the loss of auxiliary heads, see `Fusion`
     cpu_bfloat16: bool = False  # on a CPU, multiply in 16 bits: faster where the processor can, a little rougher
 
 
@@ -74,7 +166,7 @@ class History:
     def best_epoch(self) -> int:
         """The epoch of the lowest validation loss or the highest score, the first of equals; 0 before any.
 
-        Or the last one, where nothing is chosen: with few validation speakers the highest score is mostly luck.
+        The last one where nothing is chosen: with few validation speakers the highest score is mostly luck.
         """
         if not len(self) or self.choose_by == "last":
             return len(self)
@@ -106,42 +198,40 @@ def fit(
     """Train `model` in place; it ends with the weights of its best validation epoch.
 
     Args:
-        model: Called with a padded tensor and (batch,) lengths for each modality in turn; gives logits.
-        train: What the weights are fitted to.
-        valid: What chooses the epoch and stops the training.
+        model: Any network, called with a padded tensor and (batch,) lengths of each modality in turn, or with the
+            tensors alone if its forward takes no lengths; it returns logits (batch, n_emotions).
+        train: The training set.
+        valid: The validation set, which chooses the epoch and stops the training.
         config: How to train.
         seed: Of the order of the examples, dropout and augmentation; the caller's random state is left alone.
         folder: Where to keep a checkpoint after each epoch; a run that finds its own there goes on from it and
             ends as if it had never been interrupted.
         progress: Whether to show a bar.
-        augment: Changes a training batch's inputs, drawing from the generator; never sees validation.
+        augment: Changes a training batch's inputs, drawing from the generator; validation batches stay as they are.
 
     Returns:
         The losses and scores of each epoch.
 
     Raises:
-        ValueError: If an emotion has no training example, or the checkpoint is broken or another run's.
+        ValueError: If an emotion has no training example, the network returns no logits, or the checkpoint is damaged
+            or another run's.
     """
-    counts = _emotion_counts(train, valid)
-    accelerator = make_accelerator(config)
-    groups = _parameter_groups(model, config)
-    optimizer = torch.optim.AdamW(groups, config.learning_rate, weight_decay=config.weight_decay, fused=True)
+    counts, accelerator = _emotion_counts(train, valid), make_accelerator(config)
+    optimizer = torch.optim.AdamW(_parameter_groups(model, config), weight_decay=config.weight_decay, fused=True)
     batches = LengthBuckets(train.lengths, config.batch_size, seed=seed)
-    net, optimizer, train_data, valid_data = accelerator.prepare(
-        model, optimizer, _loader(train, batches), _loader(valid, LengthBuckets(valid.lengths, config.batch_size))
-    )
-    weights = torch.tensor(len(train) / (len(counts) * counts), dtype=torch.float32, device=accelerator.device)
-    run = _Run(accelerator, net, optimizer, config, weights if config.class_weights else None, augment)
+    loaders = _loader(train, batches), _loader(valid, LengthBuckets(valid.lengths, config.batch_size))
+    net, optimizer, train_data, valid_data = accelerator.prepare(model, optimizer, *loaders)
+    emotions = torch.tensor(counts, dtype=torch.float32, device=accelerator.device)
+    run = _Run(accelerator, net, optimizer, config, emotions, augment, _taken(model, len(train.inputs)))
     checkpoint = _Checkpoint(run, folder, _fingerprint(model, train, valid, config, seed, augment) if folder else "")
     history = checkpoint.load()
-    epochs = progressed(range(len(history), config.n_epochs), "training", show=progress)
-    with torch.random.fork_rng(devices=range(torch.cuda.device_count())):
-        for epoch in epochs:
+    with threads(model), torch.random.fork_rng(devices=range(torch.cuda.device_count())):
+        for epoch in progressed(range(len(history), config.n_epochs), "training", show=progress):
             if len(history) - history.best_epoch >= (config.patience or math.inf):
                 break
             started, batches.epoch = time.perf_counter(), epoch
             history.train_loss.append(run.train_epoch(train_data, epoch, seed))
-            valid_loss, valid_score = run.judge(valid_data)
+            valid_loss, valid_score = run.validate(valid_data)
             history.valid_loss.append(valid_loss)
             history.valid_score.append(valid_score)
             history.epoch_seconds.append(time.perf_counter() - started)
@@ -158,61 +248,105 @@ class _Run:
     net: nn.Module
     optimizer: torch.optim.Optimizer
     config: TrainingConfig
-    class_weights: Tensor | None
+    counts: Tensor  # training examples of each emotion
     augment: Augment | None
+    taken: slice  # see `_taken`
 
     def train_epoch(self, data: DataLoader, epoch: int, seed: int) -> float:
-        """Go through the training part once; return its mean loss."""
-        random = _seeded(seed, epoch, self.accelerator.process_index)
-        total, n_seen = torch.zeros((), device=self.accelerator.device), 0
+        """Go through the training set once; return its mean loss."""
+        random, losses = _seeded(seed, epoch, self.accelerator.process_index), []
         self.net.train()
         for number, (*inputs, targets) in enumerate(data):
             if self.augment is not None:
                 inputs = list(self.augment(tuple(inputs), random))
-            self._set_rate((epoch + number / len(data)) / self.config.n_epochs)
+            rate = learning_rate_at((epoch + number / len(data)) / self.config.n_epochs, self.config)
+            for group in self.optimizer.param_groups:
+                group["lr"] = rate * group["share"]
             with self.accelerator.accumulate(self.net):
-                loss = self._loss(self._logits(*inputs), targets)
+                loss = self.loss(self.logits(inputs), targets)
                 self.accelerator.backward(loss)
                 if self.accelerator.sync_gradients:
                     self.accelerator.clip_grad_norm_(self.net.parameters(), self.config.clip_norm)
                 self.optimizer.step()
                 self.optimizer.zero_grad()
-            total += loss.detach() * len(targets)
-            n_seen += len(targets)
-        return total.item() / n_seen
+            losses.append(loss.detach().expand(len(targets)))
+        return torch.cat(losses).mean().item()
 
-    def _loss(self, logits: Tensor, targets: Tensor) -> Tensor:
+    def logits(self, inputs: Sequence[Tensor]) -> Tensor:
+        """Run the network, in 16 bits where the configuration asks a CPU for it."""
+        on_cpu = self.accelerator.device.type == "cpu"
+        with torch.autocast("cpu", torch.bfloat16, enabled=on_cpu and self.config.cpu_bfloat16):
+            return _checked(self.net(*inputs[self.taken]), len(inputs[0]), len(self.counts)).float()
+
+    def loss(self, logits: Tensor, targets: Tensor) -> Tensor:
         """Return the cross-entropy of (batch, n_emotions), and of auxiliary heads behind it if there are any."""
-        how: dict[str, Any] = {"weight": self.class_weights, "label_smoothing": self.config.label_smoothing}
+        weights = self.counts.sum() / (len(self.counts) * self.counts) if self.config.class_weights else None
+        how: dict[str, Any] = {"weight": weights, "label_smoothing": self.config.label_smoothing}
         if logits.ndim == 2:
             return F.cross_entropy(logits, targets, **how)
         alone = targets[:, None].expand(-1, logits.shape[2] - 1)
-        return F.cross_entropy(logits[..., 0], targets, **how) + self.config.auxiliary * F.cross_entropy(
-            logits[..., 1:], alone, **how
-        )
+        auxiliary = F.cross_entropy(logits[..., 1:], alone, **how)
+        return F.cross_entropy(logits[..., 0], targets, **how) + self.config.auxiliary * auxiliary
 
     @torch.no_grad()
-    def judge(self, data: DataLoader) -> tuple[float, float]:
+    def validate(self, data: DataLoader) -> tuple[float, float]:
         """Return the mean cross-entropy in nats and the unweighted average recall, every utterance counted once."""
         self.net.eval()
-        parts = [
-            self.accelerator.gather_for_metrics((self._logits(*inputs), targets)) for (*inputs, targets) in data
-        ]  # gathered without the fillers that make the last batch as large as the others
-        logits, targets = (torch.cat(part).cpu() for part in zip(*parts, strict=True))
+        batches = [self.accelerator.gather_for_metrics((self.logits(inputs), targets)) for (*inputs, targets) in data]
+        logits, targets = (torch.cat(part).cpu() for part in zip(*batches, strict=True))
         hits = (logits.argmax(dim=1) == targets).double()
         recalls = [hits[targets == target].mean() for target in targets.unique()]
         return F.cross_entropy(logits, targets).item(), torch.stack(recalls).mean().item()
 
-    def _logits(self, *inputs: Tensor) -> Tensor:
-        """Run the network, in 16 bits where the configuration asks a CPU for it."""
-        on_cpu = self.accelerator.device.type == "cpu"
-        with torch.autocast("cpu", torch.bfloat16, enabled=on_cpu and self.config.cpu_bfloat16):
-            return self.net(*inputs).float()
 
-    def _set_rate(self, progress: float) -> None:
-        """Set the learning rate for a point of the training between 0 and 1."""
-        for group in self.optimizer.param_groups:
-            group["lr"] = group["share"] * learning_rate_at(progress, self.config)
+@torch.inference_mode()
+def predict_logits(model: nn.Module, examples: Examples, *, batch_size: int = 64) -> NDArray[np.float32]:
+    """Return (n, n_emotions) float32 logits in the examples' order; targets are not used."""
+    was_training, device = model.training, next(model.parameters(), torch.empty(0)).device
+    model.eval()
+    places, logits, taken = [], [], _taken(model, len(examples.inputs))
+    with threads(model):
+        for batch in LengthBuckets(examples.lengths, batch_size):
+            inputs = [values.to(device) for values in examples.batch(batch)[:-1]]
+            logits.append(_checked(model(*inputs[taken]), len(batch)).float().cpu())
+            places += batch
+    model.train(was_training)
+    return torch.cat(logits)[np.argsort(places)].numpy()
+
+
+@contextmanager
+def threads(network: nn.Module) -> Iterator[None]:
+    """Let torch use as many threads as the size of a network is worth: one, unless it has `LARGE` parameters.
+
+    A second thread gains nothing on small tensors, and while another process keeps a core busy, each operation waits
+    for the slower of two threads: training takes five times as long.
+    """
+    before, n_weights = torch.get_num_threads(), sum(weights.numel() for weights in network.parameters())
+    torch.set_num_threads(before if n_weights >= LARGE else 1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
+
+
+def _taken(model: nn.Module, n_modalities: int) -> slice:
+    """Say which inputs of a batch a network's forward takes: values and lengths of each modality, or the values."""
+    parameters = inspect.signature(model.forward).parameters.values()
+    if any(parameter.kind == parameter.VAR_POSITIONAL for parameter in parameters):
+        return slice(None)
+    asked = [p for p in parameters if p.default is p.empty or "length" in p.name]
+    return slice(None) if len(asked) > n_modalities else slice(None, None, 2)
+
+
+def _checked(logits: Any, n_rows: int, n_emotions: int = 1) -> Tensor:
+    """Raise unless a network has returned logits."""
+    if isinstance(logits, Tensor) and logits.ndim in (2, 3) and len(logits) == n_rows and logits.shape[1] >= n_emotions:
+        return logits
+    found = f"shape {tuple(logits.shape)}" if isinstance(logits, Tensor) else type(logits).__name__
+    raise ValueError(
+        f"the network returned {found} for {n_rows} utterances; expected logits, a tensor (batch, n_emotions) before "
+        "the softmax. Let its forward reduce time and end in a layer with one output an emotion."
+    )
 
 
 def _parameter_groups(model: nn.Module, config: TrainingConfig) -> list[dict[str, Any]]:
@@ -241,20 +375,6 @@ def make_accelerator(config: TrainingConfig) -> Accelerator:
     return Accelerator(mixed_precision=precision, gradient_accumulation_steps=config.n_accumulated)
 
 
-@torch.inference_mode()
-def predict_logits(model: nn.Module, examples: Examples, *, batch_size: int = 64) -> NDArray[np.float32]:
-    """Return (n, n_emotions) float32 logits in the examples' order; targets are not looked at."""
-    was_training, device = model.training, next(model.parameters()).device
-    model.eval()
-    places, logits = [], []
-    for batch in LengthBuckets(examples.lengths, batch_size):
-        *inputs, _ = examples.batch(batch)
-        logits.append(model(*(values.to(device) for values in inputs)).float().cpu())
-        places += batch
-    model.train(was_training)
-    return torch.cat(logits)[np.argsort(places)].numpy()
-
-
 @dataclass
 class _Checkpoint:
     """The state of a run after an epoch, on disk where there is a folder, and the best weights so far."""
@@ -266,56 +386,42 @@ class _Checkpoint:
 
     def save(self, history: History) -> None:
         """Note the weights if the last epoch was the best, and write everything down."""
-        accelerator, scaler = self.run.accelerator, self.run.accelerator.scaler
-        weights = accelerator.unwrap_model(self.run.net).state_dict()
+        accelerator = self.run.accelerator
         if history.best_epoch == len(history):
-            self.best_weights = copy.deepcopy(weights)
+            self.best_weights = copy.deepcopy(accelerator.unwrap_model(self.run.net).state_dict())
         if self.folder is None or not accelerator.is_main_process:
             return
-        state = {
-            "fingerprint": self.fingerprint,
-            "history": asdict(history),
-            "weights": weights,
-            "best_weights": self.best_weights,
-            "optimizer": self.run.optimizer.state_dict(),
-            "scaler": scaler.state_dict() if scaler else {},
-        }
-        content = io.BytesIO()
-        torch.save(state, content)  # which would not tell a full disk from a broken one
         with atomic_write(self.folder / CHECKPOINT) as part:
-            part.write_bytes(content.getbuffer())
+            try:
+                accelerator.save_state(str(part), safe_serialization=False)  # safetensors refuses shared weights
+                torch.save(self.best_weights, part / BEST)
+            except RuntimeError:  # torch does not tell a full disk from a broken one: the disk itself does
+                (part / BEST).write_bytes(bytes(PROBE))
+                raise
+            for file in part.glob("random_states_*"):  # each epoch has its own seed; the caller's state is left alone
+                file.unlink()
+            (part / RUN).write_text(json.dumps({"fingerprint": self.fingerprint, "history": asdict(history)}))
 
     def load(self) -> History:
-        """Take the run up where the file left it; without a file, at the beginning."""
-        model = self.run.accelerator.unwrap_model(self.run.net)
-        if self.folder is None or not (path := self.folder / CHECKPOINT).is_file():
-            self.best_weights = copy.deepcopy(model.state_dict())
+        """Take the run up where the checkpoint left it; without one, at the beginning."""
+        self.best_weights = copy.deepcopy(self.run.accelerator.unwrap_model(self.run.net).state_dict())
+        if self.folder is None or not (path := self.folder / CHECKPOINT).exists():
             return History(self.run.config.choose_by)
-        state = read_checkpoint(path)
-        if state["fingerprint"] != self.fingerprint:
+        try:
+            state = json.loads((path / RUN).read_text())
+            if state["fingerprint"] == self.fingerprint:
+                self.run.accelerator.load_state(str(path))
+                self.best_weights = torch.load(path / BEST, "cpu", weights_only=True)
+                return History(**state["history"])
+        except (RuntimeError, OSError, EOFError, pickle.UnpicklingError, LookupError, ValueError) as error:
             raise ValueError(
-                f"{path} belongs to another run: its network, configuration, seed, augmentation or examples differ; "
-                "expected those it was written with. Delete it to begin anew, or give this run a folder of its own."
-            )
-        model.load_state_dict(state["weights"])
-        self.run.optimizer.load_state_dict(state["optimizer"])
-        if self.run.accelerator.scaler and state["scaler"]:
-            self.run.accelerator.scaler.load_state_dict(state["scaler"])
-        self.best_weights = state["best_weights"]
-        return History(**state["history"])
-
-
-def read_checkpoint(path: Path) -> dict[str, Any]:
-    """Read what `fit` has left in a file; ValueError says so if it is broken."""
-    content = path.read_bytes()  # a disk that cannot be read raises its own OSError, here
-    try:
-        state = torch.load(io.BytesIO(content), map_location="cpu", weights_only=True)
-        return {key: state[key] for key in ("fingerprint", "history", "weights", "best_weights", "optimizer", "scaler")}
-    except (RuntimeError, OSError, EOFError, pickle.UnpicklingError, KeyError, TypeError, ValueError) as error:
+                f"{path} cannot be read as a checkpoint ({type(error).__name__}); expected all files that "
+                "emolab.training.fit wrote, one is missing, cut short or damaged. Delete the folder and train again."
+            ) from error
         raise ValueError(
-            f"{path} ({len(content)} bytes) cannot be read as a checkpoint; expected a whole file written by "
-            "emolab.training.fit, this one is cut short or damaged. Delete it and train again."
-        ) from error
+            f"{path} belongs to another run: its network, configuration, seed, augmentation or examples differ; "
+            "expected those it was written with. Delete it to begin anew, or give this run a folder of its own."
+        )
 
 
 def _emotion_counts(train: Examples, valid: Examples) -> NDArray[np.int64]:
@@ -326,7 +432,7 @@ def _emotion_counts(train: Examples, valid: Examples) -> NDArray[np.int64]:
     if missing := [name for name, count in zip(names, counts, strict=True) if not count]:
         raise ValueError(
             f"no training example of emotion {', '.join(map(repr, missing))}; expected at least one of each of "
-            f"{names}. Take a view without it, other folds, or more data: a network cannot learn what it never meets."
+            f"{names}. Take a view without it, other folds, or more data."
         )
     return counts
 
@@ -351,8 +457,9 @@ def _fingerprint(
 ) -> str:
     """Tell runs apart by network, configuration, seed, augmentation and examples."""
     sizes = [part.config for part in model.modules() if is_dataclass(getattr(part, "config", None))]
+    shapes = {name: tuple(weights.shape) for name, weights in model.state_dict().items()}
     changes = repr(augment) if is_dataclass(augment) else getattr(augment, "__qualname__", type(augment))
-    digest = hashlib.sha256(repr((model, sizes, config, seed, changes)).encode())
+    digest = hashlib.sha256(repr((model, sizes, shapes, config, seed, changes)).encode())
     for examples in (train, valid):
         for array in (examples.targets, examples.lengths, *chain(*examples.inputs)):
             digest.update(np.ascontiguousarray(array).data)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from emolab.corpora import Corpus
 from emolab.evaluation import evaluate
-from emolab.late import HOWS, How, LateFusion, Posteriors, likeliest_weights
+from emolab.late_fusion import HOWS, How, LateFusion, Posteriors, likeliest_weights
 from emolab.recipes import recipe
 from emolab.recognizer import Recognizer
 
@@ -109,7 +109,7 @@ def test_join_hears_a_member_of_no_weight_where_nobody_else_judges() -> None:
 
 
 def test_join_says_what_is_missing() -> None:
-    with pytest.raises(ValueError, match=r"1 answers for 2 members.*expected one array a member.*Give NaN only"):
+    with pytest.raises(ValueError, match=r"1 arrays for 2 members.*expected one array a member.*Give NaN only"):
         fused().join([np.array([SURE])])
     with pytest.raises(ValueError, match=r"none of them for 1 utterances"):
         fused().join([np.array([SILENT, SURE]), np.array([SILENT, TORN])])
@@ -201,7 +201,7 @@ class Rote(Recognizer):
     """Learns by heart: nearly certain of the utterances that it has seen, without an idea of all others."""
 
     def __init__(self, name: str = "rote", *, train_on_validation: bool = True) -> None:
-        super().__init__(name, ["text"])
+        super().__init__(name, [], ["text"])
         self.train_on_validation = train_on_validation
         self.fits: list[set[str]] = []
         self.known: dict[str, int] = {}
@@ -224,13 +224,6 @@ class Rote(Recognizer):
                 says[row] = 0.05
                 says[row, self.known[name]] = 0.9
         return says
-
-    def _save(self, folder: Path) -> dict[str, Any]:
-        return {}
-
-    @classmethod
-    def _load(cls, folder: Path, card: Mapping[str, Any]) -> Rote:
-        return cls(card["name"])
 
 
 def parts() -> tuple[Corpus, Corpus]:
@@ -299,7 +292,7 @@ def test_fit_names_a_member_that_says_nothing_of_the_validation_part() -> None:
     train, valid = parts()
     only_train = Posteriors("published", said_by(1, seed=0).loc[train.table["utterance_id"]], ["audio"])
     members = [only_train, Posteriors("other", said_by(1, seed=1), ["text"])]
-    with pytest.raises(ValueError, match=r"published judges none of the 120 utterances.*expected some.*how=\"mean\""):
+    with pytest.raises(ValueError, match=r"published predicts none of the 120 utterances.*expected some.*how=\"mean\""):
         LateFusion("weighted", members, "weighted", calibrated=True).fit(train, valid)
 
 

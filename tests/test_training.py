@@ -10,10 +10,11 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from emolab.examples import AudioAugmentation, Examples
-from emolab.models.audio import CnnBiLstm, CnnBiLstmConfig
+from emolab.augmentation import AudioAugmentation
+from emolab.models.sequence import CnnBiLstm, CnnBiLstmConfig
 from emolab.training import (
     CHECKPOINT,
+    Examples,
     History,
     TrainingConfig,
     fit,
@@ -144,21 +145,30 @@ def test_a_finished_run_is_not_trained_again(tmp_path: Path) -> None:
     assert not torch.equal(model.out.weight, network().out.weight)
 
 
-@pytest.mark.parametrize("share", [0.0, 0.01, 0.5, 0.99])
-def test_a_checkpoint_cut_short_is_named_with_the_remedy(tmp_path: Path, share: float) -> None:
-    train(network(), folder=tmp_path)
-    path = tmp_path / CHECKPOINT
+@pytest.mark.parametrize("share", [0.0, 0.01, 0.5, 0.99, None])
+@pytest.mark.parametrize("name", ["run.json", "best.pt", "pytorch_model.bin", "optimizer.bin"])
+def test_a_checkpoint_cut_short_is_named_with_the_remedy(tmp_path: Path, name: str, share: float | None) -> None:
+    train(network(), replace(QUICK, n_epochs=1), folder=tmp_path)
+    path = tmp_path / CHECKPOINT / name
     whole = path.read_bytes()
-    path.write_bytes(whole[: int(len(whole) * share)])
-    with pytest.raises(ValueError, match=rf"{CHECKPOINT} \(\d+ bytes\) cannot be read.*expected.*Delete it and train"):
-        train(network(), folder=tmp_path)
+    path.unlink() if share is None else path.write_bytes(whole[: int(len(whole) * share)])
+    with pytest.raises(ValueError, match=rf"{CHECKPOINT} cannot be read.*expected all files.*Delete the folder and tr"):
+        train(network(), replace(QUICK, n_epochs=1), folder=tmp_path)
 
 
-def test_a_full_disk_stops_a_run_and_names_the_remedy(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    def full(path: Path, content: bytes) -> int:
+@pytest.mark.parametrize("failing", ["torch.save", "json.dumps"])
+def test_a_full_disk_stops_a_run_and_names_the_remedy(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, failing: str
+) -> None:
+    def refuse(*_: object, **__: object) -> None:
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
-    monkeypatch.setattr(Path, "write_bytes", full)
+    def full(*_: object, **__: object) -> None:
+        raise RuntimeError("PytorchStreamWriter failed writing file data/0: file write failed")  # as torch says it
+
+    monkeypatch.setattr(torch, "save", full if failing == "torch.save" else torch.save)
+    monkeypatch.setattr(Path, "write_bytes", refuse)
+    monkeypatch.setattr(Path, "write_text", refuse)
     with pytest.raises(OSError, match=rf"no space left while writing .*{CHECKPOINT}.*Free some disk space"):
         train(network(), folder=tmp_path)
     assert list(tmp_path.iterdir()) == []

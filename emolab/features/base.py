@@ -1,74 +1,69 @@
-"""Front ends: from the utterances of a corpus to the numbers that one kind of model sees."""
+"""The base of all feature extractors, and the disk cache that computes the features of a file once."""
 
 from __future__ import annotations
 
+import hashlib
+import threading
+import warnings
 from abc import ABC, abstractmethod
-from collections.abc import Mapping, Sequence
-from importlib import import_module
+from collections.abc import Callable, Sequence
+from functools import lru_cache, partial
 from pathlib import Path
-from pkgutil import iter_modules
-from typing import Any, ClassVar, Literal
+from typing import Any, ClassVar, NamedTuple
 
+import joblib
 import numpy as np
 from numpy.typing import NDArray
+from threadpoolctl import threadpool_limits
 
-from emolab import features
 from emolab.corpora.corpus import Corpus
-from emolab.features.audio import HOP_S, AudioKind, audio_features
-from emolab.features.text import Vocabulary, read_vectors, words
+from emolab.corpora.layout import some
+from emolab.media import InMemoryMedia
+from emolab.progress import progress as progress_bar
+from emolab.storage import atomic_write, cache_root
 
-SMALLEST_DEVIATION = 1e-5  # a feature that hardly moves is centred, not blown up
+Array = NDArray[Any]
+
+SMALLEST_DEVIATION = 1e-5  # a feature that hardly varies is centred, but not scaled up
 
 
 class FeatureExtractor(ABC):
-    """What a model sees of one modality; whatever is learned is learned from the training part alone."""
+    """Turns utterances into the numbers that a model takes; whatever it learns comes from the training set.
 
-    kinds: ClassVar[dict[str, type[FeatureExtractor]]] = {}
+    It is a plain object that can be pickled: attributes hold its options and what was fitted.
+    """
+
     modality: ClassVar[str]
-    partial: bool = False  # whether it reads several modalities and can do without some
+    partial: bool = False  # whether it takes several modalities and can do without some
     n_parameters: int = 0  # of a frozen network that belongs to it
     pretrained: str | None = None  # name of the published weights that it brings
 
-    def __init_subclass__(cls) -> None:
-        FeatureExtractor.kinds[cls.__name__] = cls
-
     @property
     def modalities(self) -> tuple[str, ...]:
-        """What is read of an utterance, a single modality but where others are joined."""
+        """The modalities that it takes."""
         return (self.modality,)
 
     def has(self, corpus: Corpus) -> NDArray[np.bool_]:
-        """Mask (n_utterances,): true where there is what is needed here."""
+        """Mask (n_utterances,): true where an utterance has the modality."""
         return corpus.has(self.modality)
 
-    @abstractmethod
-    def fit(self, corpus: Corpus) -> None:
-        """Learn means, deviations or a vocabulary from the training part."""
+    def fit(self, corpus: Corpus) -> None:  # noqa: B027
+        """Learn means, deviations or a vocabulary from the training set; many extractors learn nothing."""
 
     @abstractmethod
     def transform(self, corpus: Corpus) -> Any:
         """Return one array an utterance (a list), or one row an utterance (a matrix)."""
 
-    def versions(self, corpus: Corpus) -> list[Any]:
-        """Return what training sees of its part: what `transform` gives, and perhaps changed versions of it."""
+    def training_copies(self, corpus: Corpus) -> list[Any]:
+        """Return what training takes of its set: what `transform` gives, then changed copies of it if there are any."""
         return [self.transform(corpus)]
 
-    @abstractmethod
-    def state(self) -> dict[str, Any]:
-        """Return everything that `extractor_from_state` needs, fit for JSON."""
-
-    def save_files(self, folder: Path) -> None:  # noqa: B027
-        """Write what is too large for JSON, to files of `folder` whose names begin with "front-"."""
-
-    def load_files(self, folder: Path) -> None:  # noqa: B027
-        """Read what `save_files` wrote."""
-
     def sizes(self) -> dict[str, Any]:
-        """Return what a network has to know, such as {"n_features": 64}."""
+        """Return the keyword arguments that a network's config takes from here, such as {"n_features": 64}."""
         return {}
 
-    def start(self, network: Any) -> None:  # noqa: B027
-        """Give an untrained network what is known beforehand, such as word vectors; most front ends know nothing."""
+    def initialise(self, network: Any) -> None:  # noqa: B027
+        """Give an untrained network pretrained weights, such as word vectors; most extractors have none."""
 
     @property
     def feature_names(self) -> list[str]:
@@ -76,234 +71,176 @@ class FeatureExtractor(ABC):
         return []
 
 
-def extractor_from_state(state: Mapping[str, Any]) -> FeatureExtractor:
-    """Build a front end again from what its `state()` gave."""
-    if state["kind"] not in FeatureExtractor.kinds:  # of a module that nobody has imported yet
-        for module in iter_modules(features.__path__, f"{features.__name__}."):
-            import_module(module.name)
-    extractor = FeatureExtractor.kinds[state["kind"]](**state["options"])
-    for name, value in state["learned"].items():
-        setattr(extractor, name, np.asarray(value) if isinstance(value, list) else value)
-    return extractor
+class Scaled(FeatureExtractor):
+    """Features brought to mean 0 and deviation 1 over the training set, one by one."""
 
+    mean: NDArray[np.float64] = np.zeros(0)
+    deviation: NDArray[np.float64] = np.ones(0)
 
-def of_each(extractor: FeatureExtractor, corpus: Corpus, *, versions: bool = False) -> list[list[NDArray[Any]]]:
-    """Return one array an utterance, empty where there is not what the front end needs; several `versions` if asked."""
-    there = extractor.has(corpus)
-    if not there.any():
-        return [[np.zeros(0, dtype=np.float32)] * len(corpus)]
-    some = corpus.select(there) if not there.all() else corpus
-    seen = [list(arrays) for arrays in (extractor.versions(some) if versions else [extractor.transform(some)])]
-    if there.all():
-        return seen
-    return [[next(rest) if here else arrays[0][:0] for here in there] for arrays in seen for rest in [iter(arrays)]]
-
-
-class _Scaled(FeatureExtractor):
-    """Sound features brought to mean 0 and deviation 1, feature by feature."""
-
-    modality = "audio"
-
-    def __init__(self, kind: AudioKind, **options: Any) -> None:
-        self.kind, self.options = kind, options
-        self.mean: NDArray[np.float64] = np.zeros(0)
-        self.deviation: NDArray[np.float64] = np.ones(0)
-
-    def raw(self, corpus: Corpus, speed: float = 1.0) -> list[NDArray[np.float32]]:
-        """Return the features before scaling, from the cache where they are there."""
-        return audio_features(self.kind, corpus.audio_paths(), speed=speed, **self.options)
+    def raw(self, corpus: Corpus) -> Any:
+        """Return (…, n_features) for each utterance, before scaling."""
+        raise NotImplementedError
 
     def fit(self, corpus: Corpus) -> None:
-        self._fit_to(self.raw(corpus))
+        """Learn mean and deviation of each feature."""
+        self.fit_scale(self.raw(corpus))
 
-    def _fit_to(self, arrays: Sequence[NDArray[np.float32]]) -> None:
+    def fit_scale(self, arrays: Sequence[Array]) -> None:
+        """Learn mean and deviation of each feature from arrays of (…, n_features)."""
         stacked = np.vstack([np.atleast_2d(array) for array in arrays])
         self.mean = stacked.mean(axis=0, dtype=np.float64)
         self.deviation = np.maximum(stacked.std(axis=0, dtype=np.float64), SMALLEST_DEVIATION)
 
-    def scale(self, array: NDArray[np.floating]) -> NDArray[np.float32]:
-        """Scale (…, n_features) by the training part's mean and deviation."""
+    def scale(self, array: Array) -> NDArray[np.float32]:
+        """Scale (…, n_features) by the training set's mean and deviation."""
         return ((array - self.mean) / self.deviation).astype(np.float32)
 
-    def sizes(self) -> dict[str, int]:
-        return {"n_features": len(self.mean)}
-
-    def state(self) -> dict[str, Any]:
-        learned = {"mean": self.mean.tolist(), "deviation": self.deviation.tolist()}
-        return {"kind": type(self).__name__, "options": {"kind": self.kind, **self.options}, "learned": learned}
-
-
-class SoundFrames(_Scaled):
-    """A row of sound features for each moment: log-mel, MFCC or chroma, (frames, n_features) float32 an utterance."""
-
-    def __init__(self, kind: Literal["log-mel", "mfcc", "chroma"] = "log-mel", **options: Any) -> None:
-        super().__init__(kind, **options)
-
-    @property
-    def hop_s(self) -> float:
-        """Seconds from frame to frame."""
-        return float(self.options.get("hop_s", HOP_S))
-
-    def transform(self, corpus: Corpus) -> list[NDArray[np.float32]]:
-        """Return (frames, n_features) float32 for each utterance, scaled."""
+    def transform(self, corpus: Corpus) -> Any:
+        """Return (…, n_features) float32 for each utterance, scaled."""
         return [self.scale(array) for array in self.raw(corpus)]
 
-
-class SoundVector(_Scaled):
-    """One row of sound statistics an utterance, (n_utterances, n_features) float32, scaled.
-
-    Args:
-        kind: Which statistics.
-        speeds: Training also hears every utterance at these speeds, as from other bodies: 1.08 is 8 % faster and
-            higher. Source: Ko et al. 2015, audio augmentation for speech recognition.
-    """
-
-    def __init__(
-        self,
-        kind: Literal["functionals", "classical8"] = "functionals",
-        *,
-        speeds: Sequence[float] = (),
-        **options: Any,
-    ) -> None:
-        super().__init__(kind, **options)
-        self.speeds = tuple(speeds)
-
-    def fit(self, corpus: Corpus) -> None:
-        """Learn mean and deviation of each feature, over all speeds."""
-        self._fit_to([array for speed in (1.0, *self.speeds) for array in self.raw(corpus, speed)])
-
-    def versions(self, corpus: Corpus) -> list[NDArray[np.float32]]:
-        """Return (n_utterances, n_features) float32, scaled, for each speed, the ordinary one first."""
-        return [self.scale(np.stack(self.raw(corpus, speed))) for speed in (1.0, *self.speeds)]
-
-    def state(self) -> dict[str, Any]:
-        """Return options, means and deviations."""
-        state = super().state()
-        return state | {"options": {**state["options"], "speeds": self.speeds}}
-
-    def transform(self, corpus: Corpus) -> NDArray[np.float32]:
-        """Return (n_utterances, n_features) float32, scaled."""
-        return self.scale(np.stack(self.raw(corpus)))
-
-    @property
-    def feature_names(self) -> list[str]:
-        """Name the columns."""
-        from emolab.features import audio
-
-        return list(audio.FUNCTIONAL_NAMES if self.kind == "functionals" else audio.CLASSICAL_NAMES)
-
-
-class Tokens(FeatureExtractor):
-    """The words of an utterance as numbers, (words,) int64; the vocabulary is that of the training part.
-
-    Args:
-        min_count: How often a word must occur in training to have a number of its own.
-        weights: A file of word vectors, see `emolab.features.text.read_vectors`, that the network starts from.
-        frozen: Whether training leaves these vectors as they are.
-    """
-
-    modality = "text"
-
-    def __init__(self, min_count: int = 2, weights: Path | str | None = None, frozen: bool = False) -> None:
-        self.min_count, self.weights, self.frozen = min_count, weights, frozen
-        self.vocabulary: Vocabulary | None = None
-        self.known: dict[str, NDArray[np.float32]] = {}  # the words that the file has
-
-    @property
-    def pretrained(self) -> str | None:  # type: ignore[override]
-        """Name of the file of word vectors."""
-        return Path(self.weights).name if self.weights else None
-
-    def fit(self, corpus: Corpus) -> None:
-        """Collect the vocabulary, and the vectors of its words where there is a file of them."""
-        self.vocabulary = Vocabulary.fit(corpus.texts(), min_count=self.min_count)
-        self.known = read_vectors(self.weights, self.vocabulary.terms) if self.weights else {}
-
-    def transform(self, corpus: Corpus) -> list[NDArray[np.int64]]:
-        """Return (words,) int64 for each utterance."""
-        assert self.vocabulary is not None  # a recognizer fits its front ends before it uses them
-        return [self.vocabulary.encode(text) for text in corpus.texts()]
-
     def sizes(self) -> dict[str, Any]:
-        """Return the size of the vocabulary, n_words, and what a file of vectors settles."""
-        settled = {"n_embedding": len(next(iter(self.known.values()))), "frozen": self.frozen} if self.known else {}
-        return {"n_words": len(self.vocabulary or ()), **settled}
-
-    def start(self, network: Any) -> None:
-        """Begin with the vectors of the file."""
-        if self.known and self.vocabulary:
-            places = np.array([self.vocabulary.encode(word)[0] for word in self.known])
-            network.take_vectors(places, np.stack(list(self.known.values())))
-
-    def state(self) -> dict[str, Any]:
-        """Return the vocabulary, as JSON text."""
-        json = self.vocabulary.to_json() if self.vocabulary else None
-        weights = str(self.weights) if self.weights else None
-        options = {"min_count": self.min_count, "weights": weights, "frozen": self.frozen}
-        return {"kind": "Tokens", "options": options, "learned": {"vocabulary_json": json}}
-
-    @property
-    def vocabulary_json(self) -> str | None:
-        """The vocabulary as JSON text."""
-        return self.vocabulary.to_json() if self.vocabulary else None
-
-    @vocabulary_json.setter
-    def vocabulary_json(self, text: str | None) -> None:
-        self.vocabulary = Vocabulary.from_json(text) if text else None
+        """Return the number of features, n_features."""
+        return {"n_features": len(self.mean)}
 
 
-class Tfidf(FeatureExtractor):
-    """TF-IDF of single words and pairs, (n_utterances, n_terms) sparse; counted on the training part alone.
+def of_each(extractor: FeatureExtractor, corpus: Corpus, *, copies: bool = False) -> list[list[Array]]:
+    """Return one array an utterance, empty where its modality is missing; with `copies`, all training copies."""
+    there = extractor.has(corpus)
+    if not there.any():
+        return [[np.zeros(0, dtype=np.float32)] * len(corpus)]
+    some = corpus if there.all() else corpus.select(there)
+    made = [list(arrays) for arrays in (extractor.training_copies(some) if copies else [extractor.transform(some)])]
+    return [[next(rest) if here else arrays[0][:0] for here in there] for arrays in made for rest in [iter(arrays)]]
 
-    Source: Salton and Buckley 1988, with the sublinear term frequency 1 + log tf.
+
+class Segment(NamedTuple):
+    """A segment of a file, such as an utterance in the film of a dialogue; None where nothing is cut off."""
+
+    path: Any  # a path, or InMemoryMedia
+    start: float | None = None  # seconds into the file
+    end: float | None = None
+    side: str | None = None  # left or right: half of the picture
+
+
+def cached_features(
+    kind: str,
+    sources: Sequence[Any],
+    compute: Callable[[Any], Any],
+    *,
+    version: str = "1",
+    progress: str | None = None,
+) -> list[Any]:
+    """Return `compute(source)` for every file or segment, from disk where it is there already.
+
+    An entry belongs to a kind, a version, a segment and a file of a certain size and time of change; one that is
+    damaged is computed again, and media in memory each time. Several are computed at once by threads, since decoding
+    and Fourier transforms release the interpreter.
 
     Args:
-        max_words: The most words in a row that make a term.
-        min_count: The fewest training utterances that a term must occur in.
-        characters: Count runs of so many characters instead, from (2, 4) two to four, inside words with their signs.
+        kind: What is computed; a folder of the cache.
+        sources: Paths, `InMemoryMedia` or `Segment`s; one that occurs twice is computed once.
+        compute: Turns a source into an array, or something else that can be pickled.
+        version: Anything that tells apart what `compute` made under the same kind.
+        progress: Label of the progress bar that long work shows; None shows none.
+
+    Returns:
+        One result a source, in their order.
+
+    Raises:
+        FileNotFoundError: If files are missing; they are named.
+        ValueError: If `compute` fails on files; they are named, and the features of the others are cached.
     """
+    keys = {source: _key(version, source) for source in _all_there(sources)}
+    found = {source: array for source in keys if (array := _read(_entry(kind, keys[source]))) is not None}
+    failed: dict[Any, Exception] = {}
 
-    modality = "text"
-
-    def __init__(self, max_words: int = 2, min_count: int = 2, characters: Sequence[int] | None = None) -> None:
-        self.max_words, self.min_count, self.characters = max_words, min_count, characters
-        self.terms: Sequence[str] = ()
-        self.idf: NDArray[np.float64] = np.zeros(0)
-
-    def fit(self, corpus: Corpus) -> None:
-        """Collect the terms, and how rare each is."""
-        texts = corpus.texts()
+    def collect(source: Any) -> None:
         try:
-            vectorizer = self._vectorizer(min_df=self.min_count).fit(texts)
-        except ValueError as error:
-            raise ValueError(
-                f"no term occurs in {self.min_count} of the {len(texts)} training texts; expected at least one. "
-                "Give more training texts, or lower min_count."
-            ) from error
-        self.terms, self.idf = vectorizer.get_feature_names_out().tolist(), vectorizer.idf_
+            found[source] = cached_array(kind, keys[source], partial(compute, source))
+        except Exception as error:  # whatever went wrong with this file, the others are worth keeping
+            failed[_file(source)] = error
 
-    def transform(self, corpus: Corpus) -> Any:
-        """Return (n_utterances, n_terms) float64 sparse, rows of length 1 (0 where no term is known)."""
-        vectorizer = self._vectorizer(vocabulary=list(self.terms))
-        vectorizer.idf_ = np.asarray(self.idf)
-        return vectorizer.transform(corpus.texts())
+    if missing := [source for source in keys if source not in found]:
+        # one thread a file: matrix products with threads of their own would compete with them
+        with threadpool_limits(1):
+            jobs = joblib.Parallel(min(joblib.cpu_count(), len(missing)), prefer="threads", return_as="generator")
+            done = jobs(joblib.delayed(collect)(source) for source in missing)
+            for _ in progress_bar(done, progress or kind, total=len(missing), show=progress is not None):
+                pass
+    if failed:
+        first = next(iter(failed.values()))
+        raise ValueError(
+            f"{kind} failed for {len(failed)} of {len(keys)} files: {some(failed)}. The first: {first} Expected sound "
+            "or pictures that can be decoded. Mend those files or leave their utterances out by id; the others are "
+            "cached."
+        ) from first
+    return [found[source] for source in sources]
 
-    def _vectorizer(self, **options: Any) -> Any:
-        from sklearn.feature_extraction.text import TfidfVectorizer
 
-        if self.characters:
-            options |= {"analyzer": "char_wb", "ngram_range": tuple(self.characters)}
-        else:
-            options |= {"tokenizer": words, "token_pattern": None, "ngram_range": (1, self.max_words)}
-        return TfidfVectorizer(sublinear_tf=True, lowercase=bool(self.characters), **options)
+def cached_array(kind: str, key: str, compute: Callable[[], Any]) -> Any:
+    """Return `compute()`, from disk where it is there under `key`, which says all that it depends on; "" caches not."""
+    entry = _entry(kind, key)
+    if (array := _read(entry)) is not None:
+        return array
+    array = compute()
+    try:
+        if key:
+            with atomic_write(entry) as part:
+                joblib.dump((joblib.hash(array), array), part)
+    except OSError as error:
+        _warn_uncached(str(error))
+    return array
 
-    @property
-    def feature_names(self) -> list[str]:
-        """Name the columns: the terms, those of characters in quotes, so that they are not taken for words."""
-        return [f"'{term}'" for term in self.terms] if self.characters else list(self.terms)
 
-    def state(self) -> dict[str, Any]:
-        """Return the terms and their rarity."""
-        options = {"max_words": self.max_words, "min_count": self.min_count, "characters": self.characters}
-        learned = {"terms": list(self.terms), "idf": self.idf.tolist()}
-        return {"kind": "Tfidf", "options": options, "learned": learned}
+@lru_cache
+def source_digest(*files: str) -> str:
+    """Return a digest of source files, taken once a process: a version that changes whenever the code does."""
+    return hashlib.sha256(b"".join(Path(file).read_bytes() for file in files)).hexdigest()[:16]
+
+
+def _file(source: Any) -> Any:
+    return source.path if isinstance(source, Segment) else source
+
+
+def _all_there(sources: Sequence[Any]) -> list[Any]:
+    """Return the sources without repetitions, or raise and name the files that are missing."""
+    unique = list(dict.fromkeys(sources))
+    files = dict.fromkeys(map(_file, unique))
+    if missing := [file for file in files if not isinstance(file, InMemoryMedia) and not file.is_file()]:
+        raise FileNotFoundError(
+            f"{len(missing)} of {len(files)} files are missing: {some(missing)}. Expected every file that the corpus "
+            "lists. Check its root folder, or leave those utterances out by their ids."
+        )
+    return unique
+
+
+def _key(version: str, source: Any) -> str:
+    """Return all that a result depends on; nothing for media in memory."""
+    if isinstance(file := _file(source), InMemoryMedia):
+        return ""
+    facts, segment = file.stat(), source[1:] if isinstance(source, Segment) else ()
+    return "\0".join(map(str, [version, file.resolve(), *segment, facts.st_size, facts.st_mtime_ns]))
+
+
+def _entry(kind: str, key: str) -> Path:
+    return cache_root() / "features" / kind / hashlib.sha256(key.encode(errors="surrogateescape")).hexdigest()[:32]
+
+
+def _read(entry: Path) -> Any:
+    """Return the content of an entry, None where there is none or where it is damaged."""
+    try:
+        digest, array = joblib.load(entry)
+        return array if joblib.hash(array) == digest else None
+    except Exception:  # a damaged pickle fails in many ways
+        return None
+
+
+_warned = threading.Event()
+
+
+def _warn_uncached(reason: str) -> None:
+    if not _warned.is_set():
+        _warned.set()
+        text = f"features are computed but not cached: {reason}. The results are right; only the next run is slow."
+        warnings.warn(text, RuntimeWarning, stacklevel=2)

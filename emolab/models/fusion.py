@@ -9,8 +9,7 @@ from typing import Any, Literal, NamedTuple, cast
 import torch
 from torch import Tensor, nn
 
-from emolab.models.network import Network
-from emolab.models.steps import sequence_mask
+from emolab.models.sequence import Network, sequence_mask
 
 JoinKind = Literal["concat", "add", "gated", "tensor", "cross-attention", "transformer"]
 

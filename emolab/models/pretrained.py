@@ -11,8 +11,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from emolab.features import encoders
-from emolab.models.network import Network
-from emolab.models.steps import Normalization
+from emolab.models.sequence import Network, Normalization
 
 
 @dataclass(frozen=True)

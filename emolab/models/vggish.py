@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from torch import Tensor, nn
 
 from emolab.features.vggish import ADDRESS
-from emolab.models.network import Network
+from emolab.models.sequence import Network
 from emolab.models.published import load_published
-from emolab.models.steps import scatter_steps, sequence_mask
+from emolab.models.sequence import scatter_steps, sequence_mask
 
 POOLED_AFTER = (0, 1, 3, 5)  # convolutions behind which every second row and column goes: 16 times fewer in the end
 
