@@ -16,7 +16,7 @@ from scipy.stats import binomtest
 
 from emolab.corpora.corpus import Corpus
 from emolab.cost import measure_cost
-from emolab.progress import progress
+from emolab.storage import progress
 
 if TYPE_CHECKING:
     from emolab.recognizer import Recognizer

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from scipy.special import log_softmax, softmax
 
 from emolab.corpora import Corpus
-from emolab.corpora.layout import some
+from emolab.corpora import some
 from emolab.features.base import FeatureExtractor
 from emolab.recognizer import Recognizer
 

@@ -1,4 +1,4 @@
-"""Sound and pictures from files: any rate, any number of channels, any container."""
+"""Audio and pictures from files: any rate, any number of channels, any container."""
 
 from __future__ import annotations
 
@@ -9,39 +9,48 @@ from itertools import chain
 from pathlib import Path
 from typing import Any
 
+import av
 import numpy as np
+import soundfile
+import soxr
+from av.error import FFmpegError
 from numpy.typing import NDArray
 
-SAMPLE_RATE = 16_000  # Hz, what every model hears
-# Beginnings of the files that libsndfile reads
+SAMPLE_RATE = 16_000  # Hz, of the audio that every model takes
+# Beginnings of the files that libsndfile reads; FFmpeg reads the others
 SOUND_FILES = (b"RIFF", b"RF64", b"fLaC", b"OggS", b"FORM", b".snd", b"caff", b"riff")
 MIN_RATE, MAX_RATE = 1_000, 768_000  # Hz; a header that says something else is broken
 MAX_SAMPLE = 100.0  # full scale is 1; a float file may overshoot by some dB, not by 40
-N_VALUES_A_BLOCK = 1 << 22  # a broken header may promise terabytes: memory is taken as the sound arrives
+N_VALUES_A_BLOCK = 1 << 22  # a broken header may promise terabytes: memory is taken as the audio arrives
 UNSIZED = 0x7FFF_0000  # bytes; a file written into a pipe could not know its size and states this or more
 PADDING = 8  # bytes that the size in a header may be too large by
-TOLERANCE_S = 0.25  # a container's duration and that of its sound differ by some codec frames
+TOLERANCE_S = 0.25  # a container's duration and that of its audio differ by some codec frames
 SAME_TIME_S = 1e-3  # times of film frames are rounded
+FIRST_LENIENT_AV = 19  # from this version on PyAV reads tags that are not UTF-8 without being asked
 
 
 @dataclass(frozen=True, eq=False)
 class InMemoryMedia:
-    """Sound or pictures held in memory, where else a file would be named; equal to nothing but itself.
+    """Audio or pictures in memory, where else a file would be named; equal to nothing but itself.
 
     Attributes:
-        content: (samples,) float32 at 16 kHz, or (frames, size, size, 3) uint8 of a face that was cut out.
+        content: (samples,) float32 at 16 kHz, or (frames, size, size, 3) uint8 of a cropped face.
     """
 
     content: NDArray[Any]
 
 
+class DecodingError(ValueError):
+    """The content of a file is not what its header promises, or not what a recording can hold."""
+
+
 def read_audio(path: str | Path | InMemoryMedia, *, sample_rate: int = SAMPLE_RATE) -> NDArray[np.float32]:
     """Read a sound file, or the sound of a film, as one channel at one rate.
 
-    Channels are averaged; silence and a single sample are sound like any other and come back as they are.
+    Channels are averaged; silence and a single sample are audio like any other and come back as they are.
 
     Args:
-        path: Sound file (wav, flac, ogg, mp3, …) or container (mp4, avi, m4a, …); or sound held in memory.
+        path: Sound file (wav, flac, ogg, mp3, …) or container (mp4, avi, m4a, …); or audio in memory.
         sample_rate: Rate to resample to, Hz.
 
     Returns:
@@ -49,23 +58,25 @@ def read_audio(path: str | Path | InMemoryMedia, *, sample_rate: int = SAMPLE_RA
 
     Raises:
         FileNotFoundError: If there is no such file.
-        ValueError: If the file is empty, corrupt, cut off, without sound, or has samples that are no sound.
+        ValueError: If the file is empty, corrupt, cut off, without audio, or has samples that are no audio.
         OSError: If the system cannot read the file.
     """
     if isinstance(path, InMemoryMedia):
-        return path.content if sample_rate == SAMPLE_RATE else _resample(path.content, SAMPLE_RATE, sample_rate)
-    with _readable(path, "sound") as path:
-        _check_size(path)
-        wave, rate = (_read_sound_file if _is_sound_file(path) else _read_sound_track)(path)
-        if not MIN_RATE <= rate <= MAX_RATE:
-            raise ValueError(f"its header says {rate} samples a second, not {MIN_RATE} to {MAX_RATE}")
-        if len(wave) == 0:
-            raise ValueError("it holds not a single sample")
-        if not np.abs(wave).max() <= MAX_SAMPLE:  # NaN is not below anything
-            raise ValueError(
-                f"its samples reach {np.abs(wave).max():g}, where 1 is full scale (integers saved as floats?)"
-            )
-        return wave if rate == sample_rate else _resample(wave, rate, sample_rate)
+        wave, rate = path.content, SAMPLE_RATE
+    else:
+        with _readable(path, "sound") as path:
+            _check_size(path)
+            wave, rate = (_read_sound_file if _is_sound_file(path) else _read_sound_track)(path)
+            if not MIN_RATE <= rate <= MAX_RATE:
+                raise DecodingError(f"its header says {rate} samples a second, not {MIN_RATE} to {MAX_RATE}")
+            if len(wave) == 0:
+                raise DecodingError("it holds not a single sample")
+            if not (peak := np.abs(wave).max()) <= MAX_SAMPLE:  # NaN is not below anything
+                raise DecodingError(f"its samples reach {peak:g}, where 1 is full scale (integers saved as floats?)")
+    if rate == sample_rate:
+        return wave
+    resampled = soxr.resample(wave, rate, sample_rate)
+    return resampled if len(resampled) else wave[:1]  # a moment shorter than one new sample
 
 
 def read_frames(
@@ -93,8 +104,7 @@ def read_frames(
         ValueError: If the file is empty, corrupt, cut off or without pictures, or shows none between start and end.
         OSError: If the system cannot read the file.
     """
-    first = 0.0 if start is None else start
-    last = float("inf") if end is None else end
+    first, last = start or 0.0, float("inf") if end is None else end
     if not 0 <= first < last or not (fps is None or fps > 0) or (size is not None and min(size) < 1):
         raise ValueError(
             f"start={start}, end={end}, fps={fps}, size={size}; expected 0 <= start < end in seconds, fps and size "
@@ -105,25 +115,23 @@ def read_frames(
         shown = _timed_frames(container, stream, first, last)
         if fps is not None:
             shown = _on_grid(shown, first, min(last, _promised_seconds(container, stream)), fps)
-        pictures = (picture for time, picture in shown if time >= first - SAME_TIME_S)
         height, width = size or (None, None)
+        pictures = (picture for time, picture in shown if time >= first - SAME_TIME_S)
         arrays = [picture.to_ndarray(format="rgb24", height=height, width=width) for picture in pictures]
         if not arrays:
-            raise ValueError(f"it shows no picture between {first:g} and {last:g} s")
+            raise DecodingError(f"it shows no picture between {first:g} and {last:g} s")
         return np.stack(arrays)
 
 
 def audio_seconds(path: str | Path) -> float:
-    """Return how long the sound of a file lasts, in seconds, as its header says; without one it is decoded.
+    """Return how long the audio of a file lasts, in seconds, as its header says; without one it is decoded.
 
     Raises:
         FileNotFoundError: If there is no such file.
-        ValueError: If the file is empty, corrupt or without sound.
+        ValueError: If the file is empty, corrupt or without audio.
     """
     with _readable(path, "sound") as path:
         if _is_sound_file(path):
-            import soundfile
-
             return float(soundfile.info(path).duration)
         with _opened(path, "audio") as (container, stream):
             seconds = _promised_seconds(container, stream)
@@ -132,13 +140,10 @@ def audio_seconds(path: str | Path) -> float:
 
 @contextmanager
 def _readable(path: str | Path, wanted: str) -> Iterator[Path]:
-    """Give a file that is there; what the decoders raise becomes a ValueError that says which file and what to do.
+    """Give a file that is there; what a decoder raises becomes a ValueError that says which file and what to do.
 
-    Decoders fail on mangled bytes in many ways; an error of the system, such as a denied permission, stays as it is.
+    Only the decoders' own errors count as a broken file. A denied permission or a mistake of this module stays as it is.
     """
-    from av.error import FFmpegError
-    from soundfile import SoundFileError
-
     path = Path(path)
     if not path.is_file():
         state = "is a folder" if path.is_dir() else "does not exist"
@@ -149,7 +154,7 @@ def _readable(path: str | Path, wanted: str) -> Iterator[Path]:
         raise ValueError(f"{path} is empty, 0 bytes; expected {wanted}. Copy the file again or leave it out by its id.")
     try:
         yield path
-    except (FFmpegError, SoundFileError, ValueError, TypeError, ArithmeticError, MemoryError, RuntimeError) as error:
+    except (DecodingError, FFmpegError, soundfile.SoundFileError, UnicodeDecodeError, MemoryError) as error:
         reason = str(error).rstrip(".") or type(error).__name__
         raise ValueError(
             f"{path} cannot be read: {reason}. Expected whole, uncorrupted {wanted}. "
@@ -157,15 +162,15 @@ def _readable(path: str | Path, wanted: str) -> Iterator[Path]:
         ) from error
 
 
-def _is_sound_file(path: Path) -> bool:
-    """Tell by its first bytes, whatever its name, whether libsndfile reads a file; FFmpeg has the others."""
-    head = _head(path)
-    return head.startswith(SOUND_FILES) and head[8:] != b"AVI "
-
-
 def _head(path: Path) -> bytes:
     with path.open("rb") as file:
         return file.read(12)
+
+
+def _is_sound_file(path: Path) -> bool:
+    """Tell by its first bytes, whatever its name, whether libsndfile reads a file."""
+    head = _head(path)
+    return head.startswith(SOUND_FILES) and head[8:] != b"AVI "
 
 
 def _check_size(path: Path) -> None:
@@ -174,75 +179,60 @@ def _check_size(path: Path) -> None:
     if head[:4] in (b"RIFF", b"FORM"):
         stated = int.from_bytes(head[4:8], "little" if head[:4] == b"RIFF" else "big")
         if found + PADDING < stated < UNSIZED:
-            raise ValueError(f"it is cut off after {found:,} bytes; its header promises {stated:,}")
+            raise DecodingError(f"it is cut off after {found:,} bytes; its header promises {stated:,}")
 
 
 def _read_sound_file(path: Path) -> tuple[NDArray[np.float32], int]:
     """Decode with libsndfile: mono wave and its rate."""
-    import soundfile
-
     with soundfile.SoundFile(path) as file:
         n_block = max(1, N_VALUES_A_BLOCK // file.channels)
         blocks = [file.read(n_block, dtype="float32", always_2d=True)]
         while len(blocks[-1]) == n_block:
             blocks.append(file.read(n_block, dtype="float32", always_2d=True))
-        n_found = sum(map(len, blocks))
-        if n_found < file.frames:
-            raise ValueError(f"it is cut off after {n_found / file.samplerate:.2f} s; its header promises more")
+        if (n_found := sum(map(len, blocks))) < file.frames:
+            raise DecodingError(f"it is cut off after {n_found / file.samplerate:.2f} s; its header promises more")
         return np.concatenate([_mono(block.T) for block in blocks]), file.samplerate
 
 
 def _read_sound_track(path: Path) -> tuple[NDArray[np.float32], int]:
     """Decode with FFmpeg: mono wave and its rate."""
-    from av import AudioResampler
-
     with _opened(path, "audio") as (container, stream):
-        to_float = AudioResampler(format="fltp")  # keeps rate and channels
+        to_float = av.AudioResampler(format="fltp")  # keeps rate and channels
         frames = [part for frame in container.decode(stream) for part in to_float.resample(frame)]
         rate = frames[0].sample_rate if frames else SAMPLE_RATE
-        wave = np.concatenate([np.zeros(0, np.float32), *(_mono(np.asarray(frame.to_ndarray())) for frame in frames)])
-        _check_whole(len(wave) / rate, _promised_seconds(container, stream))
+        wave = np.concatenate([np.zeros(0, np.float32), *(_mono(frame.to_ndarray()) for frame in frames)])
+        _check_whole(len(wave) / rate, container, stream)
         return wave, rate
 
 
 def _mono(channels: NDArray[np.float32]) -> NDArray[np.float32]:
     """Average (channels, samples) to (samples,)."""
-    with np.errstate(over="ignore", invalid="ignore"):  # what is no sound is told from the result
+    with np.errstate(over="ignore", invalid="ignore"):  # samples that are no audio are told from the result
         return channels[0] if len(channels) == 1 else channels.mean(axis=0)
-
-
-def _resample(wave: NDArray[np.float32], rate: int, sample_rate: int) -> NDArray[np.float32]:
-    import soxr
-
-    resampled = soxr.resample(wave, rate, sample_rate)
-    return resampled if len(resampled) else wave[:1]  # a moment shorter than one new sample
 
 
 @contextmanager
 def _opened(path: Path, kind: str) -> Iterator[tuple[Any, Any]]:
     """Open a container and give it with its first stream of sound ("audio") or pictures ("video")."""
-    import av
-
-    with av.open(str(path), metadata_errors="ignore") as container:
+    lenient = int(av.__version__.partition(".")[0]) >= FIRST_LENIENT_AV
+    with av.open(str(path), **({} if lenient else {"metadata_errors": "ignore"})) as container:
         streams = getattr(container.streams, kind)
         if not streams or streams[0].codec_context is None:
-            raise ValueError(f"it has no {'sound' if kind == 'audio' else 'picture'} track that can be decoded")
+            raise DecodingError(f"it has no {'sound' if kind == 'audio' else 'picture'} track that can be decoded")
         streams[0].thread_type = "AUTO"
         yield container, streams[0]
 
 
 def _promised_seconds(container: Any, stream: Any) -> float:
     """Return the duration that the header of a container states, 0 where it states none."""
-    import av
-
     if stream.duration and stream.time_base:
         return float(stream.duration * stream.time_base)
-    return (container.duration or 0) / av.time_base
+    return (container.duration or 0) / 1_000_000  # FFmpeg counts in microseconds
 
 
-def _check_whole(found: float, promised: float) -> None:
-    if found < promised - TOLERANCE_S:
-        raise ValueError(f"it is cut off after {found:.2f} s; its header promises {promised:.2f} s")
+def _check_whole(found: float, container: Any, stream: Any) -> None:
+    if found < (promised := _promised_seconds(container, stream)) - TOLERANCE_S:
+        raise DecodingError(f"it is cut off after {found:.2f} s; its header promises {promised:.2f} s")
 
 
 def _timed_frames(container: Any, stream: Any, first: float, last: float) -> Iterator[tuple[float, Any]]:
@@ -258,7 +248,7 @@ def _timed_frames(container: Any, stream: Any, first: float, last: float) -> Ite
             return
         yield time, frame
     if last == float("inf"):
-        _check_whole(time + period, _promised_seconds(container, stream))
+        _check_whole(time + period, container, stream)
 
 
 def _on_grid(shown: Iterator[tuple[float, Any]], first: float, last: float, fps: float) -> Iterator[tuple[float, Any]]:

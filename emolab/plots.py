@@ -28,7 +28,7 @@ from matplotlib.transforms import Bbox
 from numpy.typing import ArrayLike, NDArray
 
 from emolab.corpora.corpus import Corpus
-from emolab.corpora.labels import EMOTIONS
+from emolab.corpora.meld import EMOTIONS
 from emolab.media import SAMPLE_RATE
 
 if TYPE_CHECKING:

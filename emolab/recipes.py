@@ -345,8 +345,8 @@ def _code_version() -> str:
 def _fingerprint(corpus: Corpus) -> list[str]:
     """Name everything in a set that training depends on: labels, words, and the files as they are on disk."""
     names = ["utterance_id", "dialogue_id", "turn", "speaker", "emotion", "text", "audio_path", "video_path"]
-    columns = corpus.table[[*names, "start", "end", "video_start", "video_end", "video_side"]].astype(str)
-    rows = ["\t".join(row) for row in columns.itertuples(index=False)]
+    columns = corpus.table[[*names, "start", "end", "video_start", "video_end", "video_side"]]
+    rows = ["\t".join(map(str, row)) for row in columns.itertuples(index=False)]
     paths = dict.fromkeys([*corpus.table["audio_path"].dropna(), *corpus.table["video_path"].dropna(), ACTION_UNITS])
     files = [corpus.root / path for path in paths]
     stats = [path.stat() for path in files if path.is_file()]  # recipes that need the others say what is missing

@@ -23,7 +23,8 @@ from numpy.typing import NDArray
 from scipy.special import softmax
 
 from emolab.corpora import Corpus, unlabelled
-from emolab.corpora.layout import some
+from emolab.corpora import some
+from emolab.features.audio import LogMel
 from emolab.features.base import FeatureExtractor, of_each
 from emolab.features.combined import Concatenated
 from emolab.storage import atomic_write
@@ -141,7 +142,7 @@ class Recognizer(ABC):
             ValueError: If it is not fitted.
             FileExistsError: If there is anything but a recognizer in `folder`.
         """
-        from joblib.externals import cloudpickle
+        import cloudpickle
 
         folder = Path(folder)
         if not self.emotions:
@@ -401,14 +402,15 @@ class NetworkRecognizer(Recognizer):
         return [[*chain(*cut)]], np.repeat(np.arange(len(cut)), [*map(len, cut)])
 
     def _fit(self, train: Corpus, valid: Corpus) -> None:
+        from emolab.augmentation import AudioAugmentation
         from emolab.training import fit
 
         for extractor in self.features:
             extractor.fit(train.select(extractor.has(train)))
         self.network = self._new_network()
         scaled = self.features[0]
-        if hasattr(self.augment, "on_scale") and getattr(scaled, "in_decibels", False):
-            self.augment = self.augment.on_scale(scaled.mean, scaled.deviation)  # type: ignore[attr-defined]
+        if isinstance(self.augment, AudioAugmentation) and isinstance(scaled, LogMel):  # of others, dB would be nonsense
+            self.augment = self.augment.on_scale(scaled.mean, scaled.deviation)
         copies = [of_each(extractor, train, copies=True) for extractor in self.features]
         n_copies = max(map(len, copies))
         everything = [[*chain(*(own[number % len(own)] for number in range(n_copies)))] for own in copies]

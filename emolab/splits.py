@@ -1,10 +1,10 @@
-"""Folds by speaker, session and actor, and the leak detector that stands before any training."""
+"""Speaker-independent folds, and the leak detector that stands before any training."""
 
 from __future__ import annotations
 
 import hashlib
 from collections import Counter
-from collections.abc import Hashable, Mapping, Sequence
+from collections.abc import Callable, Hashable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
 from itertools import combinations
@@ -16,36 +16,35 @@ from numpy.typing import NDArray
 from scipy.sparse import coo_matrix
 from scipy.sparse.csgraph import connected_components
 
-from emolab.corpora.corpus import SCHEMA, Corpus
-from emolab.corpora.layout import some
+from emolab.corpora.corpus import SCHEMA, Corpus, some
 
 LEAK_KINDS = ("speaker", "recording", "row", "sound")
-MIN_GROUPS = 3  # one group to train on, one to choose on, one to test on
+MIN_GROUPS, MAX_GROUPS = 3, 5  # one group each to train, validate and test on; more than five only if asked for
 # The published test actors of each fold (EmoBox); odd numbers are men, even ones women.
 FOLDS_OF_FOUR = ("01 11 20 21", "04 10 12 14", "08 09 19 23", "03 05 07 24", "02 15 16 18", "06 13 17 22")
 RAVDESS_FOLDS = tuple(tuple(actors.split()) for actors in FOLDS_OF_FOUR)
-SHIPPED_PARTS = ("train", "dev", "test")
+SHIPPED = ("train", "dev", "test")
 
 
 class LeakError(ValueError):
-    """Two parts of a fold share what they must not share."""
+    """Two of the three sets of a fold share what they must not share."""
 
 
 @dataclass(frozen=True, eq=False)
 class Fold:
-    """Three parts of a corpus: to train on, to choose on, and to test on once.
+    """Training, validation and test set: to learn from, to choose on, and to test on once.
 
     Attributes:
         name: Protocol and number, such as "sessions-5-folds/5".
         train: What a recognizer learns from.
-        valid: What epoch, threshold and hyper-parameters are chosen on.
+        valid: What epoch, threshold and hyperparameters are chosen on.
         test: What is scored once.
         leaky: The kinds of leak that are allowed, of `LEAK_KINDS`; True allows all of them.
         leaks: What `find_leaks` found; empty unless the fold is leaky.
 
     Raises:
-        LeakError: If two parts share a speaker, recording, row or sound; the message names them.
-        ValueError: If a part is empty or the parts have different emotions.
+        LeakError: If two sets share a speaker, recording, row or sound; the message names them.
+        ValueError: If a set is empty or the sets have different emotions.
     """
 
     name: str
@@ -56,31 +55,26 @@ class Fold:
     leaks: pd.DataFrame = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
-        self._check_parts()
+        sets = {"train": self.train, "valid": self.valid, "test": self.test}
+        if empty := [name for name, corpus in sets.items() if len(corpus) == 0]:
+            raise ValueError(
+                f"fold {self.name!r} has no utterance in {', '.join(empty)}; expected some in train, valid and test. "
+                "Take fewer folds, or a corpus with more speakers."
+            )
+        if len({corpus.emotions for corpus in sets.values()}) > 1:
+            raise ValueError(
+                f"fold {self.name!r} mixes emotions: { {name: corpus.emotions for name, corpus in sets.items()} }; "
+                "expected the same in each. Take the view before the split: folds_of(corpus.view(…))."
+            )
         leaks = find_leaks(self.train, self.valid, self.test)
         allowed = LEAK_KINDS if self.leaky is True else self.leaky or ()
         if len(bad := leaks[~leaks["kind"].isin(allowed)]):
-            found = "; ".join(f"{leak.kind} {some(leak.values)} in {leak.parts}" for leak in bad.itertuples())
+            found = "; ".join(f"{leak.kind} {some(leak.values)} in {leak.between}" for leak in bad.itertuples())
             raise LeakError(
-                f"fold {self.name!r} leaks: {found}. Expected parts that share no speaker, recording, row or sound. "
-                "Keep these in one part, as folds_of(corpus) does, or study the leak with "
-                f"leaky={tuple(bad['kind'].unique())}."
+                f"fold {self.name!r} leaks: {found}. Expected sets that share no speaker, recording, row or sound. "
+                f"Take folds_of(corpus), or study the leak with leaky={tuple(bad['kind'].unique())}."
             )
         object.__setattr__(self, "leaks", leaks)
-
-    def _check_parts(self) -> None:
-        """Raise if a part is empty or speaks of other emotions than the rest."""
-        parts = {"train": self.train, "valid": self.valid, "test": self.test}
-        if empty := [name for name, part in parts.items() if len(part) == 0]:
-            raise ValueError(
-                f"fold {self.name!r} has no utterance in {', '.join(empty)}; expected some in each part. "
-                "Take fewer folds, or a corpus with more speakers."
-            )
-        if len({part.emotions for part in parts.values()}) > 1:
-            raise ValueError(
-                f"fold {self.name!r} mixes emotions: { {name: part.emotions for name, part in parts.items()} }; "
-                "expected the same in each part. Take the view before the split: folds_of(corpus.view(…))."
-            )
 
     @property
     def protocol(self) -> str:
@@ -93,31 +87,41 @@ class Fold:
 
 
 def find_leaks(train: Corpus, valid: Corpus, test: Corpus) -> pd.DataFrame:
-    """Find everything that two parts share and must not share.
+    """Find everything that two sets share and must not share.
 
     A "recording" is a dialogue, a "row" an utterance_id or a whole row that says the same under another id, a "sound"
     a sound file with the same bytes. Sound files that are not on this disk cannot be compared.
 
     Returns:
-        One row a kind of leak and pair of parts: kind, parts ("train and test"), values (tuple of names; for two
+        One row a kind of leak and pair of sets: kind, between ("train and test"), values (tuple of names; for two
         utterances that are one and the same "a = b"). Empty if all is well.
     """
-    parts = {"train": train, "valid": valid, "test": test}
-    sounds = _sounds(parts)
-    traces = {name: {**_traces(part.table), "sound": sounds[name]} for name, part in parts.items()}
+    sets = {"train": train, "valid": valid, "test": test}
+    sounds = _sounds(sets)
+    traces = {name: {**_traces(corpus.table), "sound": sounds[name]} for name, corpus in sets.items()}
     found = [
         (kind, f"{a} and {b}", shared)
         for kind in LEAK_KINDS
-        for a, b in combinations(parts, 2)
+        for a, b in combinations(sets, 2)
         if (shared := _shared(traces[a][kind], traces[b][kind]))
     ]
-    return pd.DataFrame(found, columns=["kind", "parts", "values"])
+    return pd.DataFrame(found, columns=["kind", "between", "values"])
+
+
+def folds_of(corpus: Corpus) -> list[Fold]:
+    """Split a corpus the way its figures are measured here: by its `protocol`, one of `PROTOCOLS`."""
+    if corpus.protocol not in PROTOCOLS:
+        raise ValueError(
+            f"corpus {corpus.name!r} has the protocol {corpus.protocol!r}; expected one of {', '.join(PROTOCOLS)}. "
+            "Name one of them in its reader: Corpus.from_rows(…, protocol=…)."
+        )
+    return PROTOCOLS[corpus.protocol](corpus)
 
 
 def session_folds(corpus: Corpus) -> list[Fold]:
-    """Test each session once and choose on the session before it; in IEMOCAP nobody speaks in two sessions.
+    """Test each session once and validate on the session before it; in IEMOCAP nobody speaks in two sessions.
 
-    The last fold of IEMOCAP is the classic split: train on sessions 1 to 3, choose on 4, test on 5.
+    The last fold of IEMOCAP is the classic split: train on sessions 1 to 3, validate on 4, test on 5.
 
     Raises:
         ValueError: If there are fewer than three sessions, or utterances without one.
@@ -131,22 +135,23 @@ def session_folds(corpus: Corpus) -> list[Fold]:
     return _rotation(corpus, groups, "sessions")
 
 
-def speaker_folds(corpus: Corpus, k: int = 5, *, seed: int = 0) -> list[Fold]:
-    """Share the speakers among `k` groups alike in size, gender and emotions, as far as that goes; test each once.
+def speaker_folds(corpus: Corpus, k: int | None = None, *, seed: int = 0) -> list[Fold]:
+    """Divide the speakers among `k` groups alike in size, gender and emotions, as far as that goes; test each once.
 
-    Speakers who talk with one another stay together, since a recording may not be heard in two parts. The part to
-    choose on is the group before the tested one.
+    Speakers who talk with one another stay together, since no recording may be in two sets. The validation set is the
+    group before the tested one. (scikit-learn's StratifiedGroupKFold refuses an emotion that is rarer than `k`.)
 
     Args:
         corpus: What to split.
-        k: Number of groups, 3 or more.
+        k: Number of groups, 3 or more; None takes 5, or as many as the speakers make where they are fewer.
         seed: Decides between groupings that are equally good.
 
     Raises:
         ValueError: If there are fewer than `k` groups of speakers who never talk with one another.
     """
     circles = _circles(corpus)
-    n_circles = circles.max(initial=-1) + 1
+    n_circles = int(circles.max(initial=-1)) + 1
+    k = max(MIN_GROUPS, min(MAX_GROUPS, n_circles)) if k is None else k
     if not MIN_GROUPS <= k <= n_circles:
         raise ValueError(
             f"k is {k}; expected at least {MIN_GROUPS} and at most {n_circles}, the number of groups of speakers in "
@@ -159,17 +164,17 @@ def speaker_folds(corpus: Corpus, k: int = 5, *, seed: int = 0) -> list[Fold]:
 def actor_folds(corpus: Corpus) -> list[Fold]:
     """Split RAVDESS into the six published folds, so that figures can be laid beside published ones.
 
-    The papers fix the four test actors of each fold. Here the part to choose on is two of the other actors: going on
+    The papers fix the four test actors of each fold. The validation set here is two of the other actors: going on
     from the next fold, the first woman and the first man. (One fold has women only, so they may come from two folds.)
 
     Raises:
         ValueError: If the speakers are not the actors 01 to 24.
     """
     speaker, actors = corpus.table["speaker"], {actor for fold in RAVDESS_FOLDS for actor in fold}
-    if set(speaker) != actors:
+    if {*speaker} != actors:
         raise ValueError(
-            f"corpus {corpus.name!r} is not all of RAVDESS: missing actors {some(sorted(actors - set(speaker)))}; "
-            f"unknown {some(sorted(set(speaker) - actors))}. Expected actors 01 to 24; take speaker_folds instead."
+            f"corpus {corpus.name!r} is not all of RAVDESS: missing actors {some(sorted(actors - {*speaker}))}; "
+            f"unknown {some(sorted({*speaker} - actors))}. Expected actors 01 to 24; take speaker_folds instead."
         )
     folds = []
     for number, test in enumerate(RAVDESS_FOLDS):
@@ -182,7 +187,7 @@ def actor_folds(corpus: Corpus) -> list[Fold]:
 def published_parts(corpus: Corpus) -> list[Fold]:
     """Take train, dev and test as the corpus ships them, in one fold.
 
-    In MELD the same actors of one series speak in all three parts, so this fold is leaky for speakers and says so in
+    In MELD the same actors of one series speak in all three, so this fold is leaky for speakers and says so in
     `leaks`. It is kept because every published figure is measured on it: it tells how well a recognizer knows these
     people's next episode, not how well it knows strangers. Dialogues and rows must still be apart.
 
@@ -190,37 +195,37 @@ def published_parts(corpus: Corpus) -> list[Fold]:
         ValueError: If the table has no column `part` with train, dev and test.
     """
     part = corpus.table.get("part", pd.Series(dtype="string"))
-    if set(part) != set(SHIPPED_PARTS):
+    if {*part} != {*SHIPPED}:
         raise ValueError(
-            f"corpus {corpus.name!r} has the parts {sorted(map(str, set(part)))}; expected a column part with "
-            f"{', '.join(SHIPPED_PARTS)}. Read all of them, or take speaker_folds or session_folds."
+            f"corpus {corpus.name!r} has the parts {sorted(map(str, {*part}))}; expected a column part with "
+            f"{', '.join(SHIPPED)}. Read all of them, or take speaker_folds or session_folds."
         )
     return [_fold(corpus, "as-shipped/test", part == "dev", part == "test", leaky=("speaker",))]
 
 
-def folds_of(corpus: Corpus) -> list[Fold]:
-    """Split a corpus the way its figures are measured here: sessions, published actors, as shipped, or speakers."""
-    usual = {"iemocap": session_folds, "sample": session_folds, "ravdess": actor_folds, "meld": published_parts}
-    if corpus.name in usual:
-        return usual[corpus.name](corpus)
-    return speaker_folds(corpus, k=max(MIN_GROUPS, min(5, int(_circles(corpus).max(initial=-1)) + 1)))
+PROTOCOLS: dict[str, Callable[[Corpus], list[Fold]]] = {  # what a reader may name as the protocol of its corpus
+    "sessions": session_folds,
+    "speakers": speaker_folds,
+    "actors": actor_folds,
+    "as-shipped": published_parts,
+}
 
 
 def _fold(
-    corpus: Corpus, name: str, valid: Sequence[bool], test: Sequence[bool], *, leaky: bool | tuple[str, ...] = False
+    corpus: Corpus, name: str, valid: Sequence[bool], test: Sequence[bool], *, leaky: tuple[str, ...] = ()
 ) -> Fold:
-    """Make a fold of two masks; what is in neither is trained on."""
+    """Make a fold of two masks; what is in neither is the training set."""
     in_valid, in_test = np.asarray(valid, dtype=bool), np.asarray(test, dtype=bool)
     train = corpus.select(~in_valid & ~in_test)
     return Fold(name, train, corpus.select(in_valid), corpus.select(in_test), leaky)
 
 
 def _rotation(corpus: Corpus, groups: NDArray[np.int64], word: str) -> list[Fold]:
-    """Test each group once and choose on the group before it, (n_utterances,) numbers from 0."""
+    """Test each group once and validate on the group before it, (n_utterances,) numbers from 0."""
     n_groups = int(groups.max(initial=-1)) + 1
     if n_groups < MIN_GROUPS:
         raise ValueError(
-            f"corpus {corpus.name!r} has {n_groups} {word}; expected at least {MIN_GROUPS}, to train, choose and "
+            f"corpus {corpus.name!r} has {n_groups} {word}; expected at least {MIN_GROUPS}, to train, validate and "
             "test on. Take a corpus with more, or build a Fold by hand."
         )
     names = [f"{word}-{n_groups}-folds/{number + 1}" for number in range(n_groups)]
@@ -239,7 +244,7 @@ def _circles(corpus: Corpus) -> NDArray[np.int64]:
 
 
 def _balanced(shares: NDArray[np.float64], k: int, *, seed: int) -> NDArray[np.int64]:
-    """Share groups among `k` folds, largest first, each to where the sum of squared shares grows least.
+    """Divide groups among `k` folds, largest first, each to where the sum of squared shares grows least.
 
     Args:
         shares: (groups, n_features) of the whole corpus's emotions and genders; the last column is the size.
@@ -257,29 +262,29 @@ def _balanced(shares: NDArray[np.float64], k: int, *, seed: int) -> NDArray[np.i
     return fold_of
 
 
-Traces = list[tuple[Hashable, str]]  # what may not be in two parts, and the name by which it is told
+Traces = list[tuple[Hashable, str]]  # what may not be in two sets, and the name by which it is told
 
 
 def _traces(table: pd.DataFrame) -> dict[str, Traces]:
-    """List the speakers, recordings and rows of a part; a row by its id, and by all else that the schema knows."""
-    told = table.dropna(subset=["text", "audio_path", "video_path"], how="all")
-    contents = told[[column for column in SCHEMA if column != "utterance_id"]].itertuples(index=False, name=None)
+    """List the speakers, recordings and rows of a set; a row by its id, and by all else that the schema knows."""
     columns = {"speaker": "speaker", "recording": "dialogue_id", "row": "utterance_id"}
     traces: dict[str, Traces] = {kind: [(v, v) for v in table[c].dropna().unique()] for kind, c in columns.items()}
+    told = table.dropna(subset=["text", "audio_path", "video_path"], how="all")
+    contents = told[[column for column in SCHEMA if column != "utterance_id"]].itertuples(index=False, name=None)
     traces["row"] += zip(map(repr, contents), told["utterance_id"], strict=True)
     return traces
 
 
-def _sounds(parts: Mapping[str, Corpus]) -> dict[str, Traces]:
-    """List the hashes of each part's sound files; those of a size of their own need not be read."""
+def _sounds(sets: Mapping[str, Corpus]) -> dict[str, Traces]:
+    """List the hashes of each set's sound files; those of a size of their own need not be read."""
     files = [
         (name, utterance, file, file.stat())
-        for name, part in parts.items()
-        for utterance, path in part.table[["utterance_id", "audio_path"]].dropna().itertuples(index=False)
-        if (file := part.root / path).is_file()
+        for name, corpus in sets.items()
+        for utterance, path in corpus.table[["utterance_id", "audio_path"]].dropna().itertuples(index=False)
+        if (file := corpus.root / path).is_file()
     ]
     n_of_size = Counter(stat.st_size for *_, stat in files)
-    sounds: dict[str, Traces] = {name: [] for name in parts}
+    sounds: dict[str, Traces] = {name: [] for name in sets}
     for name, utterance, file, stat in files:
         if n_of_size[stat.st_size] > 1:
             sounds[name].append((_digest(file, stat.st_size, stat.st_mtime_ns), utterance))
@@ -289,8 +294,8 @@ def _sounds(parts: Mapping[str, Corpus]) -> dict[str, Traces]:
 def _shared(a: Traces, b: Traces) -> tuple[str, ...]:
     """Name what is in both; two utterances that are one and the same as "a = b"."""
     names = dict(a)
-    both = [(names[trace], name) for trace, name in b if trace in names]
-    return tuple(sorted({mine if mine == other else f"{mine} = {other}" for mine, other in both}))
+    both = {(names[trace], name) for trace, name in b if trace in names}
+    return tuple(sorted(mine if mine == other else f"{mine} = {other}" for mine, other in both))
 
 
 @lru_cache(maxsize=100_000)

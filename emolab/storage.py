@@ -1,15 +1,25 @@
-"""Where emolab keeps its files, and how it writes them: whole, or not at all."""
+"""Where emolab keeps its files, how it writes them (whole, or not at all), and the progress bar of long work."""
 
 from __future__ import annotations
 
 import errno
 import os
 import shutil
-from collections.abc import Iterator
+import sys
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import TypeVar
 
+T = TypeVar("T")
 CHECKOUT = Path(__file__).resolve().parents[1]
+DELAY_S = 2.0  # work that is done sooner shows no bar
+
+
+def _named(variable: str) -> Path | None:
+    """Return the folder that an environment variable names, None if it is not set."""
+    folder = os.environ.get(variable)
+    return Path(folder).expanduser().resolve() if folder else None
 
 
 def data_root() -> Path:
@@ -17,17 +27,13 @@ def data_root() -> Path:
 
     It is `EMOLAB_DATA` where that is set, else `data/` of the checkout, else `~/.emolab` for an installed package.
     """
-    if folder := os.environ.get("EMOLAB_DATA"):
-        return Path(folder).expanduser().resolve()
-    if (CHECKOUT / "pyproject.toml").is_file():
-        return CHECKOUT / "data"
-    return Path.home() / ".emolab"
+    checkout = (CHECKOUT / "pyproject.toml").is_file()
+    return _named("EMOLAB_DATA") or (CHECKOUT / "data" if checkout else Path.home() / ".emolab")
 
 
 def cache_root() -> Path:
     """Return the folder of what can be computed again: features and trained recognizers (`EMOLAB_CACHE` moves it)."""
-    folder = os.environ.get("EMOLAB_CACHE")
-    return Path(folder).expanduser().resolve() if folder else data_root() / "cache"
+    return _named("EMOLAB_CACHE") or data_root() / "cache"
 
 
 def sample_root() -> Path:
@@ -37,8 +43,7 @@ def sample_root() -> Path:
 
 def weights_root() -> Path:
     """Return the folder of published weights, in ORG/NAME each as on the hub (`EMOLAB_WEIGHTS` moves it)."""
-    folder = os.environ.get("EMOLAB_WEIGHTS")
-    return Path(folder).expanduser().resolve() if folder else data_root() / "weights"
+    return _named("EMOLAB_WEIGHTS") or data_root() / "weights"
 
 
 def results_root() -> Path:
@@ -52,19 +57,24 @@ def corpus_places(name: str) -> list[Path]:
     `EMOLAB_CORPORA` comes first, then the data folder, then `../shared/data` beside the checkout, where several
     checkouts can keep one copy of a large corpus.
     """
-    parents = [data_root(), CHECKOUT.parent / "shared" / "data"]
-    if folder := os.environ.get("EMOLAB_CORPORA"):
-        parents.insert(0, Path(folder).expanduser().resolve())
-    return [parent / name for parent in parents]
+    parents = [_named("EMOLAB_CORPORA"), data_root(), CHECKOUT.parent / "shared" / "data"]
+    return [parent / name for parent in parents if parent]
+
+
+def progress(items: Iterable[T], label: str, *, total: int | None = None, show: bool = True) -> Iterator[T]:
+    """Iterate over `items` with a bar named `label` on standard output; `EMOLAB_PROGRESS=0` switches all bars off."""
+    from tqdm import tqdm
+
+    hidden = not show or os.environ.get("EMOLAB_PROGRESS") == "0"
+    yield from tqdm(items, desc=label, total=total, delay=DELAY_S, leave=False, file=sys.stdout, disable=hidden)
 
 
 @contextmanager
 def atomic_write(target: Path) -> Iterator[Path]:
     """Give a path beside `target` to write a file or folder to; it takes `target`'s place only when all went well.
 
-    Whatever happens, a reader finds the old content or the whole new one (of a folder that is replaced, for a moment
-    neither), and no litter stays behind. Processes that write the same target side by side do not disturb each other;
-    the last one wins.
+    A reader finds the old content or the whole new one (of a folder that is replaced, for a moment neither), and
+    nothing half-written stays behind. Processes may write the same target at once; the last one wins.
 
     Raises:
         OSError: If the disk is full; the message says where and what to do.
@@ -78,13 +88,13 @@ def atomic_write(target: Path) -> Iterator[Path]:
         else:
             part.replace(target)
     except OSError as error:
-        if error.errno == errno.ENOSPC:
-            raise OSError(
-                errno.ENOSPC,
-                f"no space left while writing {target}; nothing was kept of it. Free some disk space "
-                f"(the cache, {cache_root()}, may be deleted at any time) or set EMOLAB_CACHE to a larger disk",
-            ) from error
-        raise
+        if error.errno != errno.ENOSPC:
+            raise
+        raise OSError(
+            errno.ENOSPC,
+            f"no space left while writing {target}; nothing was kept of it. Free some disk space (the cache, "
+            f"{cache_root()}, may be deleted at any time) or set EMOLAB_CACHE to a larger disk",
+        ) from error
     finally:
         if part.is_dir():
             shutil.rmtree(part, ignore_errors=True)

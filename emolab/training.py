@@ -25,7 +25,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.utils.data import DataLoader, Sampler
 
-from emolab.progress import progress as progressed
+from emolab.storage import progress as progressed
 from emolab.storage import atomic_write
 
 with warnings.catch_warnings():  # in a notebook its progress bars, unused here, would ask for ipywidgets

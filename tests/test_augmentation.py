@@ -123,7 +123,7 @@ def test_what_is_mixed_in_has_the_level_that_is_asked_for(field: str) -> None:
 
 
 def test_levels_without_a_scale_are_refused() -> None:
-    with pytest.raises(ValueError, match=r"levels of 0 bands for sound of 16.*on_scale"):
+    with pytest.raises(ValueError, match=r"levels of 0 bands for audio of 16.*on_scale"):
         AudioAugmentation(noise_db=-10.0)((torch.zeros(2, 3, 16), torch.tensor([3, 2])), torch.Generator())
 
 

@@ -284,7 +284,7 @@ def test_fit_depends_on_the_validation_part_alone(how: How) -> None:
 def test_fit_needs_two_utterances_of_each_emotion_to_stack() -> None:
     part = corpus_of([0, 0, 1, 1, 2])
     members = [Posteriors(str(n), said_by(1, seed=n)) for n in range(2)]
-    with pytest.raises(ValueError, match=r"an emotion has 1 utterances in the validation part.*at least 2.*weighted"):
+    with pytest.raises(ValueError, match=r"an emotion has 1 utterances in the validation set.*at least 2.*weighted"):
         LateFusion("stacked", members, "stacked").fit(part, part)
 
 

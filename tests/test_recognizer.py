@@ -373,7 +373,7 @@ def test_characters_see_a_spelling_that_words_have_never_met(fold: Fold) -> None
 
 
 @pytest.mark.parametrize("frozen", [True, False])
-def test_word_vectors_of_a_file_are_where_trainingsegment_starts(frozen: bool, fold: Fold, tmp_path: Path) -> None:
+def test_word_vectors_of_a_file_are_where_training_starts(frozen: bool, fold: Fold, tmp_path: Path) -> None:
     path = tmp_path / "tiny.txt"
     path.write_text("furious 1 0 0\ngloomy 0 1 0\nwe 0 0 1\nzebra 5 5 5\n")
     recognizer = tiny_reader()
@@ -444,7 +444,7 @@ def test_gain_and_noise_know_the_scale_of_the_bands(fold: Fold, tmp_path: Path) 
 def test_noise_is_refused_where_features_have_no_decibels(fold: Fold, extractor: FeatureExtractor) -> None:
     recognizer = tiny_network(extractor)
     recognizer.augment = AudioAugmentation(noise_db=-15)
-    with pytest.raises(ValueError, match=r"levels of 0 bands for sound of \d+; expected .*need log-mel: call on_scale"):
+    with pytest.raises(ValueError, match=r"levels of 0 bands for audio of \d+; expected .*need log-mel: call on_scale"):
         recognizer.fit(fold.train, fold.valid)
 
 

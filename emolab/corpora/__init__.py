@@ -1,36 +1,36 @@
-"""Where utterances come from: real corpora, the synthetic sample, and the user's own tables."""
+"""Where utterances come from: real corpora, the synthetic sample, and the user's own files and tables."""
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 
-from emolab.corpora.corpus import TRUTH, Corpus, complete_table
+from emolab.corpora.corpus import MODALITIES, TRUTH, VIEWS, Corpus, complete_table, raise_problems, some
 from emolab.corpora.iemocap import read_iemocap
-from emolab.corpora.labels import VIEWS
-from emolab.corpora.layout import raise_problems, some, table_rows
 from emolab.corpora.meld import read_meld
-from emolab.corpora.own import read_own
 from emolab.corpora.ravdess import read_action_units, read_ravdess
+from emolab.corpora.tables import read_own, table_rows
 from emolab.storage import corpus_places
 
-__all__ = ["VIEWS", "Corpus", "load_corpus"]
+__all__ = ["READERS", "VIEWS", "Corpus", "load_corpus", "unlabelled"]
 __all__ += ["read_action_units", "read_iemocap", "read_meld", "read_own", "read_ravdess"]
 
-READERS = {"iemocap": read_iemocap, "ravdess": read_ravdess, "meld": read_meld}
-SAMPLES = {"sample": "iemocap", "sample-ravdess": "ravdess"}  # the sample, and the corpus in whose layout it is written
+# Name of a corpus: the function that reads its folder. One line registers another: READERS["mine"] = read_mine
+READERS: dict[str, Callable[[Path], Corpus]] = {"iemocap": read_iemocap, "ravdess": read_ravdess, "meld": read_meld}
+SAMPLES = {"sample": ("iemocap", "sessions"), "sample-ravdess": ("ravdess", "speakers")}  # layout and protocol
 
 
 def load_corpus(name: str | Path = "sample", root: Path | None = None) -> Corpus:
     """Load a corpus whole; `corpus.view()` then takes its usual emotions.
 
     Args:
-        name: "sample" or "sample-ravdess" (synthetic, built on first use), "iemocap", "ravdess", "meld", or the path
-            of a CSV file of your own.
-        root: The folder it lies in. Without one, a real corpus is looked for in the places of
+        name: "sample" or "sample-ravdess" (synthetic, built on first use), a key of `READERS` such as "iemocap",
+            "ravdess" and "meld", or the path of a CSV file of your own.
+        root: The folder it lies in. Without one, a corpus of `READERS` is looked for in the places of
             `emolab.storage.corpus_places`, a CSV file in the working directory.
 
     Raises:
@@ -50,6 +50,53 @@ def load_corpus(name: str | Path = "sample", root: Path | None = None) -> Corpus
     )
 
 
+def unlabelled(items: Sequence[str | Path], modality: str) -> Corpus:
+    """Make a corpus without labels of files or texts, for prediction.
+
+    Args:
+        items: Paths of sound files or films (modality "audio"; the sound of a film is taken), of films ("video"), or
+            texts ("text").
+        modality: "audio", "text" or "video".
+
+    Returns:
+        One utterance an item, in their order, without emotion; the speaker is "unknown". Its id is the file's name
+        without suffix, with a number where that would occur twice, or "text-0", "text-1", ….
+
+    Raises:
+        ValueError: If there is no such modality, or no item, or a single string instead of a list.
+        FileNotFoundError: If files are missing; the message lists them.
+    """
+    if modality not in MODALITIES or isinstance(items, str | Path) or not len(items):
+        raise ValueError(
+            f"modality {modality!r}, items {str(items)[:60]!r}; expected one of {', '.join(MODALITIES)}, and a list of "
+            "texts or of paths, at least one. Put brackets around a single one."
+        )
+    if modality == "text":
+        names, contents = [f"text-{number}" for number in range(len(items))], [str(item).strip() for item in items]
+    else:
+        paths = [Path(item).expanduser().resolve() for item in items]
+        if missing := [path for path in paths if not path.is_file()]:
+            raise FileNotFoundError(
+                f"{len(missing)} of {len(paths)} files are missing: {some(missing)}. Expected the path of a file for "
+                "each utterance. Check the names."
+            )
+        names, contents = _unique([path.stem for path in paths]), list(map(str, paths))
+    rows = [
+        {"utterance_id": name, "speaker": "unknown", MODALITIES[modality]: content or None}
+        for name, content in zip(names, contents, strict=True)
+    ]
+    return Corpus.from_rows("unlabelled", rows, emotions=(), root=Path())
+
+
+def _unique(names: Sequence[str]) -> list[str]:
+    """Give each name that was there before the lowest number, from 2, that makes it a new one."""
+    taken: dict[str, None] = {}
+    for name in names:
+        numbered = (f"{name}-{number}" for number in range(2, len(names) + 2))
+        taken[name if name not in taken else next(other for other in numbered if other not in {*taken, *names})] = None
+    return [*taken]
+
+
 def _place(name: str) -> Path:
     """Return the first place that holds something by the name of a corpus."""
     places = corpus_places(name)
@@ -64,12 +111,13 @@ def _place(name: str) -> Path:
 
 
 def _load_sample(name: str, root: Path | None) -> Corpus:
-    """Read a sample corpus with the reader of its layout, and join the truth that was planted in it."""
-    from emolab import sample
+    """Read a sample corpus with the reader of its layout, and join the ground truth that was planted in it."""
+    from emolab.sample import ensure
 
-    folder = Path(root or sample.ensure()) / SAMPLES[name]
-    corpus = READERS[SAMPLES[name]](folder)
-    return replace(join_truth(corpus, folder / "truth.csv"), name=name, synthetic=True)
+    layout, protocol = SAMPLES[name]
+    folder = Path(root or ensure()) / layout
+    corpus = join_truth(READERS[layout](folder), folder / "truth.csv")
+    return replace(corpus, name=name, synthetic=True, protocol=protocol)
 
 
 def join_truth(corpus: Corpus, path: Path) -> Corpus:
@@ -84,7 +132,7 @@ def join_truth(corpus: Corpus, path: Path) -> Corpus:
     _, cells, problems = table_rows(path, columns=("utterance_id", *TRUTH))
     truth = {row["utterance_id"]: _truth(row) for row in cells.values()}
     names = corpus.table["utterance_id"]
-    if not problems and (odd := sorted(set(names) ^ truth.keys())):
+    if not problems and (odd := sorted({*names} ^ truth.keys())):
         problems.append(f"not of both sample and truth: {some(odd)} ({len(odd)} in all)")
     raise_problems(problems, where=path, remedy="Expected the truth of each utterance. Run: emolab sample --force")
     columns = pd.DataFrame([truth[name] for name in names], dtype=object)
@@ -94,8 +142,8 @@ def join_truth(corpus: Corpus, path: Path) -> Corpus:
 def _truth(row: dict[str, str]) -> dict[str, Any]:
     """Turn the cells of one row of truth.csv into values."""
     lists = {
-        "cue_words": tuple(int(position) for position in row["cue_words"].split()),
-        "word_starts": tuple(float(start) for start in row["word_starts"].split()) or None,
+        "cue_words": tuple(map(int, row["cue_words"].split())),
+        "word_starts": tuple(map(float, row["word_starts"].split())) or None,
         "cue_modalities": tuple(row["cue_modalities"].split()),
     }
     return {column: row[column] or None for column in TRUTH} | lists

@@ -1,7 +1,8 @@
-"""The corpus: a validated table of utterances, and the views of it."""
+"""The corpus: a validated table of utterances, and the named views of its emotions."""
 
 from __future__ import annotations
 
+import tomllib
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -11,50 +12,38 @@ import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 
-from emolab.corpora.labels import VIEWS
-from emolab.corpora.layout import raise_problems, some
 from emolab.media import InMemoryMedia
 
-SCHEMA: Mapping[str, tuple[str, str]] = {  # column: (pandas dtype, meaning); all but three may be missing (NA)
-    "utterance_id": ("string", "unique name of the utterance; never NA"),
-    "dialogue_id": ("string", "the conversation or recording it was cut from"),
-    "turn": ("Int64", "position in the dialogue, from 0"),
-    "session": ("string", "recording session; nobody is heard in two"),
-    "speaker": ("string", "who speaks; never NA"),
-    "gender": ("string", "female or male, as the corpus states it"),
-    "scripted": ("boolean", "read from a script (True) or improvised (False)"),
-    "emotion": ("string", "the label, one of the corpus's emotions; never NA"),
-    "votes": ("object", "dict emotion: number of annotators"),
-    "valence": ("float64", "mean rating from 1 (negative) to 5 (positive)"),
-    "arousal": ("float64", "mean rating from 1 (calm) to 5 (excited)"),
-    "dominance": ("float64", "mean rating from 1 (weak) to 5 (strong)"),
-    "text": ("string", "the words spoken"),
-    "audio_path": ("string", "sound file that holds this utterance alone, relative to the corpus's root"),
-    "video_path": ("string", "film that shows the utterance, relative to the corpus's root"),
-    "start": ("float64", "where it begins in its dialogue, seconds"),
-    "end": ("float64", "where it ends in its dialogue, seconds"),
-    "video_start": ("float64", "where it begins in the film, seconds; NA: the film shows this utterance alone"),
-    "video_end": ("float64", "where it ends in the film, seconds"),
-    "video_side": ("string", "left or right: the half of the picture that shows the speaker; NA: the whole"),
-}
-TRUTH: Mapping[str, tuple[str, str]] = {  # columns that only the synthetic sample can have
-    "cue_words": ("object", "tuple of positions in text.split() of the words that carry the emotion shown in words"),
-    "word_starts": (
-        "object",
-        "tuple of seconds into the utterance where each word of text.split() begins; NA: unknown",
-    ),
-    "cue_start": ("float64", "where the planted stretch of sound begins, seconds into the utterance"),
-    "cue_end": ("float64", "where the planted stretch of sound ends, seconds into the utterance"),
-    "cue_modalities": ("object", "tuple of the modalities that show the utterance's emotion"),
-    "shown_text": ("string", "the emotion that the words show"),
-    "shown_audio": ("string", "the emotion that the voice shows"),
-    "shown_video": ("string", "the emotion that the face shows"),
-    "face_start": ("float64", "where the face is at its height, seconds into the utterance"),
-    "face_end": ("float64", "where the face's height is over, seconds into the utterance"),
-}
+_DATA = tomllib.loads(Path(__file__).with_name("schema.toml").read_text(encoding="utf-8"))
+SCHEMA, TRUTH = (  # column: (pandas dtype, meaning); TRUTH are the columns that only the synthetic sample can have
+    {column: (dtype, meaning) for column, (dtype, meaning, *_) in _DATA[kind].items()} for kind in ("columns", "truth")
+)
+ALIASES: Mapping[str, tuple[str, ...]] = {column: tuple(facts[2:]) for column, facts in _DATA["columns"].items()}
+LABELS: Mapping[str, Mapping[str, str]] = _DATA["labels"]  # corpus: {its code: emotion}
+EMOTIONS = (*dict.fromkeys([*LABELS["iemocap"].values(), *LABELS["ravdess"].values()]),)
 REQUIRED = ("utterance_id", "speaker", "emotion")
 GENDERS = ("female", "male")
 MODALITIES = {"audio": "audio_path", "text": "text", "video": "video_path"}  # and their columns
+N_PROBLEMS, N_NAMED = 12, 5  # an error lists so many problems, and so many offenders of each, then counts the rest
+
+
+@dataclass(frozen=True)
+class View:
+    """A choice of emotions, in the order of every table and figure, and what is merged into what."""
+
+    emotions: tuple[str, ...]
+    merged: Mapping[str, str]  # emotion of the corpus: emotion of the view
+    source: str
+
+    def emotion_of(self, emotion: str) -> str | None:
+        """Return the view's name of an emotion, None if the view leaves it out."""
+        emotion = self.merged.get(emotion, emotion)
+        return emotion if emotion in self.emotions else None
+
+
+VIEWS: Mapping[str, View] = {
+    name: View(tuple(facts["emotions"]), facts["merged"], facts["source"]) for name, facts in _DATA["views"].items()
+}
 
 
 @dataclass(frozen=True)
@@ -64,14 +53,16 @@ class Corpus:
     Attributes:
         name: Name of the corpus, such as "ravdess".
         table: One row an utterance, with the columns of `SCHEMA`; built by `Corpus.from_rows`.
-        emotions: The emotions that may occur, in the order of every table, figure and probability vector.
+        emotions: The emotions that may occur, in the order of every table, figure and probability vector; empty for
+            utterances without labels.
         root: Folder that `audio_path` and `video_path` are relative to.
         view_name: Name of the view taken, "all" for none.
         dropped: What was left out on the way here: utterance_id and reason.
         synthetic: Whether this is the sample, whose figures say nothing about people.
         default_view: The view that `view()` takes when none is named.
+        protocol: How its figures are measured, a key of `emolab.splits.PROTOCOLS`.
         hidden: Modalities that are there but not to be used, see `without`.
-        held: Sound and faces that are taken from memory instead of files, see `with_media`.
+        in_memory: Audio and faces that are taken from memory instead of files, see `with_media`.
 
     Raises:
         ValueError: If the table breaks the schema; all problems are listed, with row numbers.
@@ -85,14 +76,14 @@ class Corpus:
     dropped: pd.DataFrame = field(default_factory=lambda: pd.DataFrame(columns=["utterance_id", "reason"]))
     synthetic: bool = False
     default_view: str | None = None
+    protocol: str = "speakers"
     hidden: frozenset[str] = frozenset()
     in_memory: Mapping[str, Mapping[str, InMemoryMedia]] = field(default_factory=dict, repr=False, compare=False)
 
     def __post_init__(self) -> None:
         remedy = "Expected the columns and types of emolab.corpora.corpus.SCHEMA; build it with Corpus.from_rows."
-        raise_problems(
-            schema_problems(self.table, self.emotions), where=f"the table of corpus {self.name!r}", remedy=remedy
-        )
+        problems = schema_problems(self.table, self.emotions)
+        raise_problems(problems, where=f"the table of corpus {self.name!r}", remedy=remedy)
 
     @classmethod
     def from_rows(
@@ -124,10 +115,10 @@ class Corpus:
 
     def has(self, modality: str) -> NDArray[np.bool_]:
         """Mask (n_utterances,): true where an utterance has this modality and it is not hidden."""
-        there = self.table[MODALITIES[modality]].notna().to_numpy()
-        if in_memory := self.in_memory.get(modality):
-            there = there | self.table["utterance_id"].isin(in_memory).to_numpy()
-        return there & (modality not in self.hidden)
+        there = self.table[MODALITIES[modality]].notna() | self.table["utterance_id"].isin(
+            [*self.in_memory.get(modality, ())]
+        )
+        return there.to_numpy(bool) & (modality not in self.hidden)
 
     def without(self, *modalities: str) -> Corpus:
         """Hide modalities: models that can do without them do, others say that they are missing.
@@ -142,24 +133,22 @@ class Corpus:
     def with_media(
         self, *, audio: Mapping[str, NDArray[Any]] | None = None, video: Mapping[str, NDArray[Any]] | None = None
     ) -> Corpus:
-        """Take the sound or the faces of some utterances from memory; files of the same utterances are not read.
+        """Take the audio or the faces of some utterances from memory; files of the same utterances are not read.
 
         Args:
             audio: (samples,) float32, mono, 16 kHz, full scale 1, by utterance_id.
-            video: (frames, size, size, 3) uint8 by utterance_id: faces cut out already, at the pace of the model's.
+            video: (frames, size, size, 3) uint8 by utterance_id: cropped faces, at the frame rate of the model's.
         """
-        given = {"audio": audio, "video": video}
+        given = {modality: media for modality, media in (("audio", audio), ("video", video)) if media is not None}
         new = {
-            kind: {key: InMemoryMedia(value) for key, value in of.items()}
-            for kind, of in given.items()
-            if of is not None
+            modality: {key: InMemoryMedia(content) for key, content in media.items()}
+            for modality, media in given.items()
         }
         return replace(self, in_memory={**self.in_memory, **new})
 
     def select(self, rows: ArrayLike) -> Corpus:
         """Keep the rows for which the (n_utterances,) mask `rows` is true, in their order."""
-        mask = np.asarray(rows, dtype=bool)
-        return replace(self, table=self.table[mask].reset_index(drop=True))
+        return replace(self, table=self.table[np.asarray(rows, dtype=bool)].reset_index(drop=True))
 
     def view(self, name: str | None = None) -> Corpus:
         """Take a named view: some emotions merged, some left out; `dropped` lists the utterances that went.
@@ -173,27 +162,34 @@ class Corpus:
             return self
         if name not in VIEWS:
             raise KeyError(f"no view {name!r}; expected one of {sorted(VIEWS)}, or no name for the corpus's own view.")
-        view = VIEWS[name]
         if self.view_name in VIEWS and VIEWS[self.view_name].merged:
             raise ValueError(
                 f"corpus {self.name!r} is in view {self.view_name!r}, which has merged emotions; expected the whole "
                 f"corpus, where view {name!r} can still tell them apart. Take it from load_corpus({self.name!r})."
             )
-        emotion = self.table["emotion"].map(view.emotion_of, na_action="ignore")
+        emotion = self.table["emotion"].map(VIEWS[name].emotion_of, na_action="ignore").astype("string")
         kept = emotion.notna().to_numpy()
         if not kept.any():
             raise ValueError(
-                f"corpus {self.name!r} has none of the emotions of view {name!r}, {list(view.emotions)}; it has "
-                f"{sorted(self.table['emotion'].unique())}. Take another view of {sorted(VIEWS)}."
+                f"corpus {self.name!r} has none of the emotions of view {name!r}, {VIEWS[name].emotions}; it has "
+                f"{sorted(self.table['emotion'].dropna().unique())}. Take another view of {sorted(VIEWS)}."
             )
-        gone = self.table.loc[~kept, ["utterance_id", "emotion"]]
-        gone = gone.assign(reason=f"not in view {name}: " + gone["emotion"])[["utterance_id", "reason"]]
-        table = self.table.assign(emotion=emotion.astype("string"))[kept].reset_index(drop=True)
+        gone = self.table[~kept].assign(reason=f"not in view {name}: " + self.table["emotion"])[[*self.dropped]]
         dropped = pd.concat([part for part in (self.dropped, gone) if len(part)] or [gone], ignore_index=True)
-        return replace(self, table=table, emotions=view.emotions, view_name=name, dropped=dropped)
+        table = self.table.assign(emotion=emotion)[kept].reset_index(drop=True)
+        return replace(self, table=table, emotions=VIEWS[name].emotions, view_name=name, dropped=dropped)
 
     def targets(self) -> NDArray[np.int64]:
-        """Return (n_utterances,) int64, the position of each utterance's emotion in `emotions`."""
+        """Return (n_utterances,) int64, the position of each utterance's emotion in `emotions`.
+
+        Raises:
+            ValueError: If the utterances have no labels.
+        """
+        if not self.emotions:
+            raise ValueError(
+                f"corpus {self.name!r} has no labels; expected an emotion for each utterance. Predict with it, or "
+                "load labelled utterances: load_corpus(…)."
+            )
         place = {emotion: number for number, emotion in enumerate(self.emotions)}
         return self.table["emotion"].map(place).to_numpy(np.int64)
 
@@ -202,18 +198,16 @@ class Corpus:
         return [str(text) for text in self._whole_column("text")]
 
     def audio_paths(self) -> list[Any]:
-        """Return the sound file of each utterance, a path or `InMemoryMedia`; ValueError names the utterances without one."""
+        """Return the sound file of each utterance, a path or `InMemoryMedia`; ValueError names those without one."""
         return self._sources("audio")
 
     def video_paths(self) -> list[Any]:
-        """Return the film of each utterance, a path or `InMemoryMedia`; ValueError names the utterances without one."""
+        """Return the film of each utterance, a path or `InMemoryMedia`; ValueError names those without one."""
         return self._sources("video")
 
     def _sources(self, modality: str) -> list[Any]:
-        in_memory, column = self.in_memory.get(modality, {}), self._whole_column(modality)
-        return [
-            in_memory.get(key) or self.root / path for key, path in zip(self.table["utterance_id"], column, strict=True)
-        ]
+        held, paths = self.in_memory.get(modality, {}), self._whole_column(modality)
+        return [held.get(key) or self.root / path for key, path in zip(self.table["utterance_id"], paths, strict=True)]
 
     def _whole_column(self, modality: str) -> pd.Series:
         column, missing = MODALITIES[modality], self.table.loc[~self.has(modality), "utterance_id"]
@@ -221,43 +215,61 @@ class Corpus:
             raise ValueError(
                 f"{len(missing)} of {len(self)} utterances of corpus {self.name!r} have no {column}: "
                 f"{some(missing)}. Expected one for each; leave those out with "
-                f'corpus.select(corpus.table["{column}"].notna()), or take a recipe that needs no {column}.'
+                f'corpus.select(corpus.has("{modality}")), or take a recipe that needs no {column}.'
             )
         return self.table[column]
 
 
+def known_columns(table: pd.DataFrame) -> dict[str, str]:
+    """Return the type that each column of the schema, and each of the truth that is there, has to have."""
+    return {column: dtype for column, (dtype, _) in (SCHEMA | TRUTH).items() if column in SCHEMA or column in table}
+
+
 def complete_table(table: pd.DataFrame) -> pd.DataFrame:
     """Give a table all columns of the schema in their types; what is missing becomes NA, other columns stay last."""
-    known = {**SCHEMA, **{column: TRUTH[column] for column in TRUTH if column in table}}
     columns = {}
-    for column, (dtype, _) in known.items():
+    for column, dtype in known_columns(table).items():
         values = table[column] if column in table else pd.Series([pd.NA] * len(table), index=table.index)
         try:
             columns[column] = (pd.to_numeric(values) if dtype == "float64" else values).astype(dtype)
         except (ValueError, TypeError, OverflowError):  # stays as it is, and the check of the schema says so
             columns[column] = values
-    others = {column: table[column] for column in table if column not in known}
+    others = {column: table[column] for column in table if column not in columns}
     return pd.DataFrame({**columns, **others}).reset_index(drop=True)
 
 
 def schema_problems(table: pd.DataFrame, emotions: Sequence[str]) -> list[str]:
-    """List, in words, everything in which a table breaks the schema."""
-    problems = [f"no column {column}" for column in SCHEMA if column not in table]
-    if problems:
+    """List, in words, everything in which a table breaks the schema; without `emotions` it needs no labels."""
+    if problems := [f"no column {column}" for column in SCHEMA if column not in table]:
         return problems
-    for column, (dtype, _) in {**SCHEMA, **{column: TRUTH[column] for column in TRUTH if column in table}}.items():
-        if str(table[column].dtype) != dtype:
-            problems.append(f"column {column} has type {table[column].dtype}, not {dtype}")
-    for column in REQUIRED:
+    types = {column: (str(table[column].dtype), dtype) for column, dtype in known_columns(table).items()}
+    problems = [
+        f"column {name} has type {found}, not {dtype}" for name, (found, dtype) in types.items() if found != dtype
+    ]
+    for column in REQUIRED if emotions else REQUIRED[:2]:
         if (empty := table[column].isna() | (table[column].astype("string") == "")).any():
             problems.append(f"{column} is empty in rows {some(table.index[empty])}")
     if (twice := table["utterance_id"].duplicated(keep=False) & table["utterance_id"].notna()).any():
         problems.append(f"utterance_id occurs twice: {some(table.loc[twice, 'utterance_id'].unique())}")
-    if (unknown := ~table["emotion"].isin(list(emotions)) & table["emotion"].notna()).any():
-        labels = some(table.loc[unknown, "emotion"].unique())
-        problems.append(f"unknown emotion {labels} in rows {some(table.index[unknown])}; known: {list(emotions)}")
-    if (odd := ~table["gender"].isin(GENDERS) & table["gender"].notna()).any():
-        problems.append(f"gender is not female or male in rows {some(table.index[odd])}")
-    if (backwards := table["end"] < table["start"]).any():
-        problems.append(f"end lies before start in rows {some(table.index[backwards])}")
-    return problems
+    labels = table["emotion"].dropna()
+    if len(unknown := labels[~labels.isin(list(emotions))]):
+        rows = some(unknown.index)
+        problems.append(f"unknown emotion {some(unknown.unique())} in rows {rows}; known: {list(emotions)}")
+    faults = {
+        "gender is not female or male": ~table["gender"].isin(GENDERS) & table["gender"].notna(),
+        "end lies before start": table["end"] < table["start"],
+    }
+    return problems + [f"{fault} in rows {some(table.index[rows])}" for fault, rows in faults.items() if rows.any()]
+
+
+def raise_problems(problems: Sequence[str], *, where: Path | str, remedy: str) -> None:
+    """Raise a ValueError that lists the problems, each on a line of its own, if there are any."""
+    if problems:
+        lines = some(problems, limit=N_PROBLEMS, joint="\n  ")
+        raise ValueError(f"{len(problems)} problem{'s' * (len(problems) > 1)} in {where}:\n  {lines}\n{remedy}")
+
+
+def some(items: Iterable[Any], *, limit: int = N_NAMED, joint: str = ", ") -> str:
+    """Name the first few of many, and count the rest."""
+    names = [str(item) for item in items]
+    return joint.join([*names[:limit], *([f"and {len(names) - limit} more"] if len(names) > limit else [])])

@@ -8,7 +8,7 @@ from __future__ import annotations
 import hashlib
 import re
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from functools import partial
@@ -19,10 +19,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from emolab import media
-from emolab.corpora.corpus import MODALITIES, Corpus
-from emolab.corpora.layout import some
-from emolab.progress import progress
-from emolab.storage import atomic_write, cache_root
+from emolab.corpora.corpus import MODALITIES, Corpus, some
+from emolab.storage import atomic_write, cache_root, progress
 
 SNR_RANGE = (-30.0, 100.0)  # dB; noise that is louder would leave the range of a sound, less is lost in rounding
 LOWEST_HZ = 20.0  # of the noise; below nothing is heard
@@ -31,7 +29,7 @@ NOISE_VERSION = "1"  # a new one when the noise is made in another way, so that 
 # of speech recognizers substitutions lead, and more is lost than invented.
 ERROR_SHARES = (0.65, 0.20, 0.15)
 TAKEN_FOR_ANOTHER, MISSED, INVENTED, RIGHT = range(4)
-_SIGNS = re.compile(r"([\W_]*)(.*?)([\W_]*)")  # a word between its signs: ("(", "well", "),")
+_SIGNS = re.compile(r"^([\W_]*)(.*?)([\W_]*)$")  # a word between its signs: ("(", "well", "),")
 
 
 def drop(corpus: Corpus, modality: str, share: float, *, seed: int = 0) -> Corpus:
@@ -83,11 +81,10 @@ def add_noise(corpus: Corpus, snr_db: float, *, seed: int = 0) -> Corpus:
     _check_has(corpus, "audio")
     if corpus.in_memory.get("audio"):
         raise ValueError(
-            f"corpus {corpus.name!r} holds sound in memory, and noise is added to files; expected files alone. Hold "
-            "sound that has its noise already: corpus.holding(audio={name: with_noise(wave, snr_db, rng)})."
+            f"corpus {corpus.name!r} holds sound in memory, and noise is added to files; expected files alone. Give "
+            "waves that have their noise: corpus.with_media(audio={name: with_noise(wave, snr_db, rng)})."
         )
-    rows = corpus.table["audio_path"].notna()
-    heard = corpus.select(rows)
+    heard = corpus.select(corpus.table["audio_path"].notna())
     sounds = heard.audio_paths()
     if missing := [path for path in sounds if not path.is_file()]:
         raise FileNotFoundError(
@@ -96,10 +93,9 @@ def add_noise(corpus: Corpus, snr_db: float, *, seed: int = 0) -> Corpus:
         )
     made = partial(_noisy_file, snr_db=float(snr_db), seed=seed)
     with ThreadPoolExecutor(joblib.cpu_count()) as threads:
-        files = threads.map(made, heard.table["utterance_id"], sounds)
-        paths = [str(path) for path in progress(files, "noise", total=len(heard))]
-    column = corpus.table["audio_path"].copy()
-    column[rows] = paths
+        files = progress(threads.map(made, heard.table["utterance_id"], sounds), "noise", total=len(heard))
+        paths = dict(zip(heard.table["utterance_id"], map(str, files), strict=True))
+    column = corpus.table["utterance_id"].map(paths).astype("string")
     return replace(corpus, table=corpus.table.assign(audio_path=column))
 
 
@@ -153,78 +149,41 @@ def mishear(corpus: Corpus, share: float, *, seed: int = 0) -> Corpus:
     """
     _check_share(share)
     _check_has(corpus, "text")
-    rows = corpus.table["text"].notna()
-    texts = corpus.select(rows).texts()
-    if share == 0:
-        return corpus
-    column = corpus.table["text"].copy()
-    column[rows] = _misheard(texts, share, np.random.default_rng(seed))
-    columns = {"text": column}
-    for truth in {"cue_words", "word_starts"} & {*corpus.table}:  # of places in the text, which are no longer those
-        columns[truth] = corpus.table[truth].mask(rows & (column != corpus.table["text"]), None)
+    before, rng = corpus.table["text"], np.random.default_rng(seed)
+    spoken = {row: [_SIGNS.findall(word)[0] for word in text.split()] for row, text in before.dropna().items()}
+    counts = Counter(word.lower() for text in spoken.values() for _, word, _ in text if word)
+    if len(counts) < 2:
+        raise ValueError(
+            f"the texts have {len(counts)} different words; expected two, so that one can be taken for another. "
+            "Give more texts."
+        )
+    heard = {row: _misheard(text, share, counts, rng.uniform(size=(3, len(text)))) for row, text in spoken.items()}
+    after = before.index.to_series().map(heard).astype("string") if share else before
+    columns = {"text": after}
+    for truth in {"cue_words", "word_starts"} & {*corpus.table}:  # positions in the text, which are no longer those
+        columns[truth] = corpus.table[truth].where((after == before).fillna(True).astype(bool), None)
     return replace(corpus, table=corpus.table.assign(**columns))
 
 
-def _misheard(texts: Sequence[str], share: float, rng: np.random.Generator) -> list[str]:
-    """Return each text as it is heard; every word has its own draws, whatever the share."""
-    spoken = [[_parts(word) for word in text.split()] for text in texts]
-    others = _Others([word for text in spoken for _, word, _ in text if word])
-    return [" ".join(_heard(text, share, others, rng.uniform(size=(3, len(text))))) for text in spoken]
-
-
-def _heard(
-    text: Sequence[tuple[str, str, str]], share: float, others: _Others, draws: NDArray[np.float64]
-) -> Iterator[str]:
-    """Yield the words that are heard of a text of (signs, word, signs); `draws` (3, words) are from 0 to 1."""
+def _misheard(
+    text: Sequence[tuple[str, str, str]], share: float, counts: Mapping[str, int], draws: NDArray[np.float64]
+) -> str:
+    """Return what is heard of a text of (signs, word, signs); `draws` (3, words) are from 0 to 1."""
     kinds = np.searchsorted(np.cumsum(ERROR_SHARES[:-1]), draws[1], side="right")
     is_word = np.array([bool(word) for _, word, _ in text], bool)
     kinds[(draws[0] >= share) | ~is_word] = RIGHT
     if is_word.any() and (kinds[is_word] == MISSED).all():
         kinds[is_word.argmax()] = TAKEN_FOR_ANOTHER  # where nothing at all is heard there is no text
+    vocabulary, ends = sorted(counts), np.cumsum([counts[word] for word in sorted(counts)])
+    heard = []
     for (before, word, after), kind, drawn in zip(text, kinds, draws[2], strict=True):
-        if kind == TAKEN_FOR_ANOTHER:
-            yield before + others.than(word, drawn) + after
-        elif kind != MISSED:
-            yield before + word + after
+        place = int(np.searchsorted(ends, drawn * ends[-1], side="right"))
+        other = vocabulary[place - (vocabulary[place] == word.lower())]  # the word itself gives way to its neighbour
+        if kind != MISSED:
+            heard.append(before + (other if kind == TAKEN_FOR_ANOTHER else word) + after)
         if kind == INVENTED:
-            yield others.than(word, drawn)
-
-
-def _parts(word: str) -> tuple[str, str, str]:
-    """Part a word from the signs around it: "(Well," gives "(", "Well" and ","."""
-    match = _SIGNS.fullmatch(word)
-    assert match is not None  # all of its parts may be empty
-    return match[1], match[2], match[3]
-
-
-class _Others:
-    """The words of a corpus, to take one for another.
-
-    Raises:
-        ValueError: If there are no two different words.
-    """
-
-    def __init__(self, spoken: Sequence[str]) -> None:
-        counts = Counter(map(str.lower, spoken))
-        if len(counts) < 2:
-            raise ValueError(
-                f"the texts have {len(counts)} different words; expected two, so that one can be taken for another. "
-                "Give more texts."
-            )
-        self.words = sorted(counts)
-        self.shares = np.array([counts[word] for word in self.words]) / len(spoken)
-        self.ends = np.cumsum(self.shares)
-        self.places = {word: place for place, word in enumerate(self.words)}
-
-    def than(self, word: str, drawn: float) -> str:
-        """Return another word, as often as it occurs, by a number drawn from 0 to 1."""
-        place = self.places[word.lower()]
-        start, end = self.ends[place] - self.shares[place], self.ends[place]
-        point = drawn * (1 - self.shares[place])  # on a line on which the word itself is left out
-        found = int(np.searchsorted(self.ends, point if point < start else point + (end - start), side="right"))
-        if found == place or found == len(self.words):  # by rounding
-            found = place - 1 if place else 1
-        return self.words[found]
+            heard.append(other)
+    return " ".join(heard)
 
 
 def _check_share(share: float) -> None:

@@ -2,25 +2,23 @@
 
 from __future__ import annotations
 
-import math
 import re
-from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from emolab.corpora.corpus import Corpus
-from emolab.corpora.labels import IEMOCAP_EMOTIONS, IEMOCAP_VOTES
-from emolab.corpora.layout import found_in, lines_of, nearby, raise_problems, some
+from emolab.corpora.corpus import LABELS, Corpus, raise_problems, some
+from emolab.corpora.tables import found_in, lines_of, nearby
 
+EMOTIONS, VOTES = LABELS["iemocap"], LABELS["iemocap_votes"]
 N_SESSIONS = 5
+EVALUATED, TRANSCRIBED, FILMED = "dialog/EmoEvaluation", "dialog/transcriptions", "dialog/avi/DivX"
 GENDERS = {"F": "female", "M": "male"}
 MARKED = len("Ses01")  # where a dialogue's name says who wears the markers
 NAME = re.compile(r"(?P<dialogue>Ses(?P<session>\d\d)[FM]_(?:impro|script)\w+)_(?P<who>[FM])[0-9X]+", re.A)
-EVALUATION = re.compile(
-    r"\[\s*(?P<start>\d{1,6}(?:\.\d+)?)\s*-\s*(?P<end>\d{1,6}(?:\.\d+)?)\s*\]\s+"
-    r"(?P<name>\S+)\s+(?P<label>\S+)\s+\[(?P<ratings>[^\]]*)\]"
-)
+NUMBER = r"(\d{1,6}(?:\.\d+)?|nan)"
+RATINGS = rf"\[\s*{NUMBER},\s*{NUMBER},\s*{NUMBER}\s*\]"
+EVALUATION = re.compile(rf"\[\s*{NUMBER}\s*-\s*{NUMBER}\s*\]\s+(\S+)\s+(\S+)\s+{RATINGS}", re.ASCII)
 VOTE = re.compile(r"C-(?P<annotator>\w+):\s*(?P<labels>[^(]*)")
 SPOKEN = re.compile(r"(?P<name>Ses\w+)\s*(?:\[[\d.\s-]*\]?)?\s*:?\s*(?P<text>.*)")
 
@@ -32,11 +30,8 @@ def session_folders(root: Path) -> list[Path]:
         FileNotFoundError: If they are neither in `root` nor one level below or above.
     """
     sessions = [f"Session{number}" for number in range(1, N_SESSIONS + 1)]
-    places = {
-        place: [session for session in sessions if not (place / session / "dialog" / "EmoEvaluation").is_dir()]
-        for place in nearby(Path(root))
-    }
-    best, missing = min(places.items(), key=lambda place: len(place[1]))
+    places = [(folder, [s for s in sessions if not (folder / s / EVALUATED).is_dir()]) for folder in nearby(Path(root))]
+    best, missing = min(places, key=lambda place: len(place[1]))
     if not missing:
         return [best.resolve() / session for session in sessions]
     raise FileNotFoundError(
@@ -76,7 +71,7 @@ def read_iemocap(root: Path, *, skip_missing: bool = False) -> Corpus:
     root = folders[0].parent
     found = _Findings()
     for folder in folders:
-        for path in sorted((folder / "dialog" / "EmoEvaluation").glob("[!.]*.txt")):
+        for path in sorted((folder / EVALUATED).glob("[!.]*.txt")):
             _read_dialogue(path, folder, found)
     if not found.rows:
         found.problems.append("no evaluated utterance at all")
@@ -89,19 +84,13 @@ def read_iemocap(root: Path, *, skip_missing: bool = False) -> Corpus:
             "out the utterances without sound by skip_missing=True, if there are some with sound."
         )
     silent = [(row["utterance_id"], "no sound file") for row in found.rows if not row["audio_path"]]
-    return Corpus.from_rows(
-        "iemocap",
-        rows,
-        emotions=IEMOCAP_EMOTIONS.values(),
-        root=root,
-        dropped=found.dropped + silent,
-        default_view="iemocap6",
-    )
+    facts = {"emotions": EMOTIONS.values(), "default_view": "iemocap6", "protocol": "sessions"}
+    return Corpus.from_rows("iemocap", rows, root=root, dropped=found.dropped + silent, **facts)
 
 
 @dataclass
 class _Findings:
-    """What reading brought to light so far, the bad along with the good."""
+    """What the files hold so far, the bad along with the good."""
 
     rows: list[dict[str, Any]] = field(default_factory=list)
     problems: list[str] = field(default_factory=list)  # what makes the files unreadable
@@ -112,43 +101,38 @@ class _Findings:
 def _read_dialogue(path: Path, folder: Path, found: _Findings) -> None:
     """Add the utterances of one dialogue, from its evaluation file, its transcript and the names of its media."""
     rows = sorted(_evaluated(path, folder, found), key=lambda row: row["start"])
-    texts = _transcript(folder / "dialog" / "transcriptions" / path.name, found)
-    evaluated = {row["utterance_id"] for row in rows}
-    found.dropped.extend((name, "transcribed, but not evaluated") for name in texts if name not in evaluated)
-    sounds = folder / "sentences" / "wav" / path.stem
-    there = {file.name for file in sounds.iterdir()} if sounds.is_dir() else set()
-    film = folder / "dialog" / "avi" / "DivX" / f"{path.stem}.avi"
-    filmed = {"video_path": film.relative_to(folder.parent).as_posix()} if film.is_file() else {}
+    texts = _transcript(folder / TRANSCRIBED / path.name, found)
+    unlabelled = texts.keys() - {row["utterance_id"] for row in rows}
+    found.dropped += [(name, "transcribed, but not evaluated") for name in texts if name in unlabelled]
+    sounds = f"{folder.name}/sentences/wav/{path.stem}"
+    there = {file.name for file in (folder.parent / sounds).glob("*")}
+    film = f"{folder.name}/{FILMED}/{path.stem}.avi"
+    filmed = (folder.parent / film).is_file()
     for turn, row in enumerate(rows):
-        sound = sounds / f"{row['utterance_id']}.wav"
-        audio_path = sound.relative_to(folder.parent).as_posix()
-        if sound.name not in there:
-            found.missing.append(audio_path)
-        row |= {"turn": turn, "text": texts.get(row["utterance_id"]) or None, "votes": row["votes"] or None}
-        row |= {"audio_path": audio_path if sound.name in there else None, **filmed}
+        name = f"{row['utterance_id']}.wav"
+        audio_path = f"{sounds}/{name}" if name in there else None
+        found.missing += [] if audio_path else [f"{sounds}/{name}"]
+        row |= {"turn": turn, "text": texts.get(row["utterance_id"]) or None, "audio_path": audio_path}
         if filmed:
             side = "left" if row["speaker"][-1] == path.stem[MARKED] else "right"
-            row |= {"video_start": row["start"], "video_end": row["end"], "video_side": side}
-        found.rows.append(row)
+            row |= {"video_path": film, "video_start": row["start"], "video_end": row["end"], "video_side": side}
+    found.rows += rows
 
 
-def _evaluated(path: Path, folder: Path, found: _Findings) -> Iterator[dict[str, Any]]:
-    """Yield a row for each utterance of an evaluation file, the annotators' votes filled in."""
+def _evaluated(path: Path, folder: Path, found: _Findings) -> list[dict[str, Any]]:
+    """Return a row for each utterance of an evaluation file, the annotators' votes filled in."""
     votes: dict[str, int] | None = None  # of the utterance that is being read
-    seen: set[str] = set()
+    rows: dict[str, dict[str, Any]] = {}
     for number, line in lines_of(path):
         place = f"{folder.name}/{path.name} line {number}"
         if line.startswith("["):
             votes = {}
             try:
                 row = _utterance(line, path.stem, folder.name)
-                if row["utterance_id"] in seen:
+                if rows.setdefault(row["utterance_id"], row | {"votes": votes})["votes"] is not votes:
                     raise ValueError(f"{row['utterance_id']} is evaluated a second time")
             except ValueError as problem:
                 found.problems.append(f"{place}: {problem}")
-            else:
-                seen.add(row["utterance_id"])
-                yield row | {"votes": votes}
         elif line.startswith("C-"):
             if votes is None or not _count_votes(line, votes):
                 found.problems.append(f"{place}: no vote for a known emotion under an utterance: {line[:60]!r}")
@@ -156,46 +140,37 @@ def _evaluated(path: Path, folder: Path, found: _Findings) -> Iterator[dict[str,
             found.problems.append(f"{place}: the beginning of an utterance cannot be read: {line[:80]!r}")
         elif not line.startswith(("%", "A-")):
             found.dropped.append((place, f"not a line of an evaluation: {line[:60]!r}"))
+    return [row | {"votes": row["votes"] or None} for row in rows.values()]
 
 
 def _utterance(line: str, dialogue: str, session: str) -> dict[str, Any]:
     """Turn the first line of an evaluation into a row; ValueError says why it cannot be one."""
     if not (parts := EVALUATION.fullmatch(line)):
         raise ValueError(f"not [start - end] name label [valence, arousal, dominance]: {line[:80]!r}")
-    name = NAME.fullmatch(parts["name"])
+    utterance_id, label = parts[3], parts[4]
+    name = NAME.fullmatch(utterance_id)
     if not name or name["dialogue"] != dialogue or f"Session{int(name['session'])}" != session:
-        raise ValueError(f"{parts['name']!r} is not an utterance of {dialogue} in {session}")
-    if parts["label"] not in IEMOCAP_EMOTIONS:
-        known = ", ".join(IEMOCAP_EMOTIONS)
-        raise ValueError(f"{parts['name']} has the unknown label {parts['label']!r}; known: {known}")
-    ratings = _ratings(parts["ratings"])
-    start, end = float(parts["start"]), float(parts["end"])
-    if ratings is None or end < start:
-        raise ValueError(f"{parts['name']} has odd times or ratings: {line[:80]!r}")
-    row: dict[str, Any] = dict(zip(("valence", "arousal", "dominance"), ratings, strict=True))
-    row |= {"utterance_id": parts["name"], "dialogue_id": dialogue, "session": session, "start": start, "end": end}
-    row |= {"speaker": f"Ses{name['session']}{name['who']}", "gender": GENDERS[name["who"]]}
-    return row | {"scripted": "_script" in dialogue, "emotion": IEMOCAP_EMOTIONS[parts["label"]]}
-
-
-def _ratings(text: str) -> list[float | None] | None:
-    """Read three ratings; one that nobody gave (0, nan) is None, and so is the whole when it is not three numbers."""
-    try:
-        values = [float(value) for value in text.split(",")]
-    except ValueError:
-        return None
-    return [value if math.isfinite(value) and value > 0 else None for value in values] if len(values) == 3 else None
+        raise ValueError(f"{utterance_id!r} is not an utterance of {dialogue} in {session}")
+    if label not in EMOTIONS:
+        raise ValueError(f"{utterance_id} has the unknown label {label!r}; known: {', '.join(EMOTIONS)}")
+    start, end, *ratings = map(float, parts.group(1, 2, 5, 6, 7))
+    if not start <= end:
+        raise ValueError(f"{utterance_id} ends before it starts: {line[:80]!r}")
+    row: dict[str, Any] = {"utterance_id": utterance_id, "dialogue_id": dialogue, "session": session}
+    row |= {"start": start, "end": end, "speaker": f"Ses{name['session']}{name['who']}", "gender": GENDERS[name["who"]]}
+    row |= {"scripted": "_script" in dialogue, "emotion": EMOTIONS[label]}
+    rated = zip(("valence", "arousal", "dominance"), ratings, strict=True)
+    return row | {scale: rating if rating > 0 else None for scale, rating in rated}  # 0 and nan: nobody rated
 
 
 def _count_votes(line: str, votes: dict[str, int]) -> bool:
     """Add one annotator's line to the votes; false if it cannot be understood."""
-    if not (parts := VOTE.match(line)):
-        return False
-    labels = {label.strip().lower() for label in parts["labels"].split(";")} - {""}
-    if not labels <= IEMOCAP_VOTES.keys():
+    parts = VOTE.match(line)
+    labels = {label.strip().lower() for label in parts["labels"].split(";")} - {""} if parts else set()
+    if not parts or not labels <= VOTES.keys():
         return False
     if not parts["annotator"].startswith(("F", "M")):  # the actors' ratings of themselves
-        for emotion in sorted({IEMOCAP_VOTES[label] for label in labels}):
+        for emotion in sorted({VOTES[label] for label in labels}):
             votes[emotion] = votes.get(emotion, 0) + 1
     return True
 

@@ -6,10 +6,10 @@ import re
 from pathlib import Path
 from typing import Any
 
-from emolab.corpora.corpus import Corpus
-from emolab.corpora.labels import MELD_EMOTIONS
-from emolab.corpora.layout import files_below, find_root, raise_problems, table_rows, windows_letters
+from emolab.corpora.corpus import LABELS, Corpus, raise_problems
+from emolab.corpora.tables import files_below, find_root, table_rows, windows_letters
 
+EMOTIONS = LABELS["meld"]
 PARTS = ("train", "dev", "test")
 NUMBERS = ("Dialogue_ID", "Utterance_ID", "Season", "Episode")
 COLUMNS = ("Utterance", "Speaker", "Emotion", *NUMBERS, "StartTime", "EndTime")
@@ -58,8 +58,8 @@ def read_meld(root: Path) -> Corpus:
     if not rows:
         problems.append("no utterance at all")
     raise_problems(problems, where=root, remedy="Expected the tables as MELD distributes them; fetch these anew.")
-    emotions = MELD_EMOTIONS.values()
-    return Corpus.from_rows("meld", rows.values(), emotions=emotions, root=root, dropped=dropped, default_view="meld7")
+    facts = {"emotions": EMOTIONS.values(), "default_view": "meld7", "protocol": "as-shipped"}
+    return Corpus.from_rows("meld", rows.values(), root=root, dropped=dropped, **facts)
 
 
 def clean(text: str) -> str:
@@ -73,14 +73,12 @@ def _table(folder: Path, part: str) -> Path:
 
 def _problem(cells: dict[str, str]) -> str:
     """Say what is wrong with a row of a table, empty if nothing is."""
-    if cells["Emotion"] not in MELD_EMOTIONS:
-        return f"unknown emotion {cells['Emotion']!r}; known: {', '.join(MELD_EMOTIONS)}"
+    if cells["Emotion"] not in EMOTIONS:
+        return f"unknown emotion {cells['Emotion']!r}; known: {', '.join(EMOTIONS)}"
     if not clean(cells["Speaker"]):
         return "no speaker"
-    odd = [
-        f"{column} is {cells[column]!r}, not a whole number" for column in NUMBERS if not COUNT.fullmatch(cells[column])
-    ]
-    return "; ".join(odd)
+    odd = [column for column in NUMBERS if not COUNT.fullmatch(cells[column])]
+    return "; ".join(f"{column} is {cells[column]!r}, not a whole number" for column in odd)
 
 
 def _row(part: str, cells: dict[str, str], clips: dict[tuple[str, str], str]) -> dict[str, Any]:
@@ -96,7 +94,7 @@ def _row(part: str, cells: dict[str, str], clips: dict[tuple[str, str], str]) ->
         "turn": turn,
         "speaker": clean(cells["Speaker"]),
         "scripted": True,
-        "emotion": MELD_EMOTIONS[cells["Emotion"]],
+        "emotion": EMOTIONS[cells["Emotion"]],
         "text": clean(cells["Utterance"]) or None,
         "audio_path": wav or flac or film,
         "video_path": film,

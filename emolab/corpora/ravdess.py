@@ -10,10 +10,10 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from emolab.corpora.corpus import Corpus
-from emolab.corpora.labels import RAVDESS_EMOTIONS
-from emolab.corpora.layout import files_below, find_root, nothing_in, raise_problems, some, table_rows
+from emolab.corpora.corpus import LABELS, Corpus, raise_problems, some
+from emolab.corpora.tables import files_below, find_root, nothing_in, table_rows
 
+EMOTIONS = LABELS["ravdess"]
 NAME = re.compile(r"(0[123])-(\d\d-\d\d-\d\d-\d\d-\d\d-\d\d)\.(?:wav|flac|mp4)", re.IGNORECASE | re.ASCII)
 MEDIA = (".wav", ".flac", ".mp4")
 FULL, FILM, SOUND = "01", "02", "03"  # first number of a name: film with sound, film alone, sound alone
@@ -22,7 +22,7 @@ STATEMENTS = {"01": "Kids are talking by the door.", "02": "Dogs are sitting by 
 INTENSITIES = {"01": "normal", "02": "strong"}
 CODES = {  # what the numbers of a name, but for the first, can be
     "channel": (SPEECH,),
-    "emotion": RAVDESS_EMOTIONS,
+    "emotion": EMOTIONS,
     "intensity": INTENSITIES,
     "statement": STATEMENTS,
     "repetition": ("01", "02"),
@@ -70,8 +70,8 @@ def read_ravdess(root: Path) -> Corpus:
     problems = [problem for name in performances if (problem := _odd_codes(name))]
     raise_problems(problems, where=root, remedy="Expected the original names; data/README.md says what they mean.")
     rows = [_row(name, performances[name]) for name in sorted(performances, key=lambda name: (name[-2:], name))]
-    emotions = RAVDESS_EMOTIONS.values()
-    return Corpus.from_rows("ravdess", rows, emotions=emotions, root=root, dropped=dropped, default_view="ravdess8")
+    facts = {"emotions": EMOTIONS.values(), "default_view": "ravdess8", "protocol": "actors"}
+    return Corpus.from_rows("ravdess", rows, root=root, dropped=dropped, **facts)
 
 
 def read_action_units(root: Path) -> pd.DataFrame:
@@ -119,7 +119,7 @@ def _row(name: str, files: dict[str, str]) -> dict[str, Any]:
         "speaker": actor,
         "gender": "male" if int(actor) % 2 else "female",
         "scripted": True,
-        "emotion": RAVDESS_EMOTIONS[emotion],
+        "emotion": EMOTIONS[emotion],
         "text": STATEMENTS[statement],
         "audio_path": files.get(SOUND) or files.get(FULL),
         "video_path": files.get(FULL) or files.get(FILM),

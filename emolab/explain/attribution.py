@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from emolab.corpora.corpus import Corpus
-from emolab.examples import pad
+from emolab.training import pad
 from emolab.explain.explanation import Attribution
 from emolab.explain.maskers import GREY, MASK_MARKS, checked_baseline
 from emolab.explain.units import (
@@ -28,14 +28,14 @@ from emolab.explain.units import (
     sound_spans,
     summed,
 )
-from emolab.features.base import Tokens
+from emolab.features.text import Tokens
 from emolab.features.pretrained import Subwords
 from emolab.features.text import PAD, UNKNOWN, words
 from emolab.media import SAMPLE_RATE, read_audio
-from emolab.models.dense import Mlp
-from emolab.models.network import StepNetwork
+from emolab.models.sequence import Mlp
+from emolab.models.sequence import Network
 from emolab.models.pretrained import TextEncoder
-from emolab.models.steps import sequence_mask
+from emolab.models.sequence import sequence_mask
 from emolab.recognizer import NetworkRecognizer, Recognizer
 
 BASELINES = {  # of the inputs of a network, the first one is taken where none is named
@@ -236,7 +236,7 @@ def grad_cam(batch: Batch) -> Tensor:
     from captum.attr import LayerGradCam
 
     convolutions = getattr(batch.encoder, "convolutions", None)
-    if convolutions is None or not isinstance(batch.encoder, StepNetwork):
+    if convolutions is None or not isinstance(batch.encoder, Network):
         raise ValueError(
             f"{type(batch.encoder).__name__} has no convolutions over time that grad-cam could look at; expected "
             "audio/cnn-2d or audio/cnn-bilstm-mel and their kin. Take integrated-gradients or occlusion."

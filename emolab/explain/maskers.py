@@ -15,9 +15,9 @@ from emolab import media
 from emolab.corpora.corpus import MODALITIES, Corpus
 from emolab.corpora.degraded import pink_noise
 from emolab.explain.units import NO_TIME, Masks, frame_spans, names_in_time, parts_of, sound_spans
-from emolab.features.turns import DialogueContext
+from emolab.features.combined import DialogueContext
 from emolab.features.video import ActionUnits, FaceFrames, faces
-from emolab.late import LateFusion
+from emolab.late_fusion import LateFusion
 from emolab.media import SAMPLE_RATE
 from emolab.recognizer import UNLIKELY, Recognizer, softmax
 

@@ -12,7 +12,7 @@ from sklearn.ensemble import RandomForestClassifier
 from emolab.corpora.corpus import Corpus
 from emolab.explain.explanation import Attribution
 from emolab.explain.units import NO_TIME, import_shap, owners_of_words
-from emolab.features.base import Tfidf
+from emolab.features.text import Tfidf
 from emolab.features.text import words
 from emolab.models.light import last_features, linear_weights
 from emolab.recognizer import LightRecognizer, Recognizer

@@ -54,7 +54,7 @@ N_CHROMA_FFT = 2048  # points: bins 8 Hz apart
 CLIP_SHARE, SILENCE_SHARE = 0.45, 0.4  # of the mean amplitude, of the mean level; classical8
 N_MEDIAN, MEDIAN_HOP_S = 11, 0.030  # frames or bins, seconds; the medians that tell harmonics from clicks
 
-BROAD_MELS = (0, 177, 355, 532, 710, 887, 1069, 1283, 1541, 1851, 2222, 2669, 3204, 3848, 4620, 5548, 6662, 8000)
+BROAD_MELS = (0, 177, 355, 532, 710, 887, 1069, 1284, 1541, 1851, 2222, 2669, 3204, 3848, 4620, 5548, 6662, 8000)
 CONTRASTS = (0, 200, 400, 800, 1600, 3200, 8000)  # Hz, ranges of librosa's contrast; above, 16 broad mel bands' edges
 DESCRIPTORS = (
     *(f"mfcc {number}" for number in range(N_MFCC)),
@@ -172,16 +172,16 @@ def descriptors(wave: Floats) -> Floats:
     Returns:
         (frames, len(DESCRIPTORS)) float32.
     """
-    spectral, power, rate = librosa.feature, _power(wave, HOP_S), {"sr": SAMPLE_RATE}
-    mels = _decibels(spectral.melspectrogram(S=power, n_mels=N_MELS, **rate))
+    spectral, power, sr = librosa.feature, _power(wave, HOP_S), SAMPLE_RATE
+    mels = _decibels(spectral.melspectrogram(S=power, sr=sr, n_mels=N_MELS))
     level, (pitch, aperiodicity) = rms_level(wave), yin(wave)
     rows = [
         spectral.mfcc(S=mels, n_mfcc=N_MFCC),
-        _decibels(spectral.melspectrogram(S=power, n_mels=len(BROAD_MELS) - 2, **rate)),
-        spectral.spectral_contrast(S=power, n_bands=len(CONTRASTS) - 2, quantile=CONTRAST_SHARE, **rate),
+        _decibels(spectral.melspectrogram(S=power, sr=sr, n_mels=len(BROAD_MELS) - 2)),
+        spectral.spectral_contrast(S=power, sr=sr, n_bands=len(CONTRASTS) - 2, quantile=CONTRAST_SHARE),
         level,
-        spectral.spectral_centroid(S=power, **rate),
-        spectral.spectral_rolloff(S=power, roll_percent=ROLLOFF_SHARE, **rate),
+        spectral.spectral_centroid(S=power, sr=sr),
+        spectral.spectral_rolloff(S=power, sr=sr, roll_percent=ROLLOFF_SHARE),
         np.abs(np.diff(mels, prepend=mels[:, :1])).mean(axis=0),
         spectral.zero_crossing_rate(wave, frame_length=WINDOW_LENGTH, hop_length=_hop(HOP_S)),
         aperiodicity,

@@ -6,7 +6,7 @@ import hashlib
 import threading
 import warnings
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from functools import lru_cache, partial
 from pathlib import Path
 from typing import Any, ClassVar, NamedTuple
@@ -17,9 +17,9 @@ from numpy.typing import NDArray
 from threadpoolctl import threadpool_limits
 
 from emolab.corpora.corpus import Corpus
-from emolab.corpora.layout import some
+from emolab.corpora import some
 from emolab.media import InMemoryMedia
-from emolab.progress import progress as progress_bar
+from emolab.storage import progress as progress_bar
 from emolab.storage import atomic_write, cache_root
 
 Array = NDArray[Any]
@@ -74,8 +74,8 @@ class FeatureExtractor(ABC):
 class Scaled(FeatureExtractor):
     """Features brought to mean 0 and deviation 1 over the training set, one by one."""
 
-    mean: NDArray[np.float64] = np.zeros(0)
-    deviation: NDArray[np.float64] = np.ones(0)
+    mean: NDArray[np.float64] = np.zeros(1)
+    deviation: NDArray[np.float64] = np.ones(1)
 
     def raw(self, corpus: Corpus) -> Any:
         """Return (…, n_features) for each utterance, before scaling."""
@@ -85,7 +85,7 @@ class Scaled(FeatureExtractor):
         """Learn mean and deviation of each feature."""
         self.fit_scale(self.raw(corpus))
 
-    def fit_scale(self, arrays: Sequence[Array]) -> None:
+    def fit_scale(self, arrays: Iterable[Array]) -> None:
         """Learn mean and deviation of each feature from arrays of (…, n_features)."""
         stacked = np.vstack([np.atleast_2d(array) for array in arrays])
         self.mean = stacked.mean(axis=0, dtype=np.float64)

@@ -1,241 +1,540 @@
-"""What published encoders are given, and what frozen ones make of it: a row of numbers a layer and utterance."""
+"""Pretrained encoders of audio and text: where their weights come from, and the hidden states of an utterance.
+
+An encoder is any model of the transformers library, by its name on the hub or by its folder. Where none is at hand, the
+preset quick takes a tiny random model of the same class, whose scores say nothing about the published one.
+"""
 
 from __future__ import annotations
 
 import hashlib
-import json
 import math
-from collections.abc import Sequence
-from functools import lru_cache, partial
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
+import joblib
+import librosa
 import numpy as np
 from numpy.typing import NDArray
 
 from emolab import media
 from emolab.corpora.corpus import Corpus
-from emolab.features import encoders
-from emolab.features.base import FeatureExtractor
-from emolab.features.cache import cached_array, cached_features, source_digest
-from emolab.features.standins import stand_in
+from emolab.features.base import FeatureExtractor, cached_array, cached_features, source_digest
+from emolab.media import SAMPLE_RATE
+from emolab.storage import atomic_write, cache_root, weights_root
 
-MAX_PIECES = 128  # of words, in a text; the rest is cut off
-N_TEXTS = 64  # read at once
-SMALLEST_VARIANCE = 1e-7
-CODE = source_digest(__file__, encoders.__file__, media.__file__)  # when it changes, nothing cached is taken
+if TYPE_CHECKING:
+    from torch import Tensor, nn
 
-Floats = NDArray[np.floating]
+CONFIG, TOKENIZER = "config.json", "tokenizer.json"
+WEIGHTS = ("model*.safetensors*", "pytorch_model*.bin*")  # first choice first
+OTHERS = ("*.json", "vocab.txt", "merges.txt", "spiece.model", "sentencepiece.bpe.model")  # sizes, tokenizers
+TIMEOUT_S = 5.0  # for an answer of the hub
+SHORTEST_WAVE = 400  # samples, 25 ms: the first frame of wav2vec 2.0 and its kin needs so many
+MAX_SUBWORDS = 128  # in a text; the rest is cut off
+N_TEXTS = 64  # in a batch
+
+KINDS = ("wav2vec2", "hubert", "wavlm", "albert", "bert")  # classes that have a tiny random model
+TINY: dict[str, Any] = {"hidden_size": 64, "num_hidden_layers": 3, "num_attention_heads": 4, "intermediate_size": 128}
+TINY_AUDIO = {  # in so narrow layers 0.02, the usual range of weights, would leave the blocks idle
+    **{"conv_dim": (8, 16, 16, 32, 32, 32, 32), "initializer_range": 0.1},
+    **{"num_conv_pos_embeddings": 16, "num_conv_pos_embedding_groups": 4},
+}
+TINY_TEXT = {"embedding_size": 32, "max_position_embeddings": 160, "hidden_dropout_prob": 0.0}
+SPECIAL = ("[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]")
+N_WORDS, N_FRAGMENTS, FRAGMENTS = 1_200, 200, (2, 3)  # whole words; fragments of so many letters inside words
+
+VGGISH = "vggish-10086976.pth"
+VGGISH_ADDRESS = f"https://github.com/harritaylor/torchvggish/releases/download/v0.1/{VGGISH}"
+VGGISH_WINDOW, VGGISH_HOP, VGGISH_N_FFT = 400, 240, 512  # samples: 25 ms as in AudioSet, 15 ms where AudioSet has 10
+# 192 frames in an example of 3 s (exactly 2.89): 16 times 12, so that four poolings leave a whole number. 128 bands,
+# AudioSet has 64; below 725 Hz such narrow bands would hold no bin. Silence is log 0.01 = -4.6.
+VGGISH_FRAMES, VGGISH_BANDS, VGGISH_RANGE, VGGISH_OFFSET = 192, 128, (725.0, 7_500.0), 0.01
+VGGISH_TINY = (8, 16, 32, 32, 64, 64)  # channels
+
+Config = dict[str, Any]
+
+
+def checkpoint(name: str) -> Path:
+    """Return the folder that holds an encoder in the hub's own format; it is fetched if it is nowhere on this machine.
+
+    Args:
+        name: A folder, or a name such as "facebook/wav2vec2-base". A name is looked for under `weights_root()`, then
+            in the cache of the hub, then on the hub.
+
+    Raises:
+        OSError: If it is not to be had; one sentence says where it was looked for and what to do.
+    """
+    import huggingface_hub as hub
+
+    for folder in (Path(name).expanduser(), weights_root() / name):
+        if _is_whole(folder, *WEIGHTS):
+            return folder
+    problem = f"the hub's {name} has no {' or '.join(WEIGHTS)}"
+    try:
+        for weights in WEIGHTS:
+            files = [*OTHERS, weights]
+            folder = Path(hub.snapshot_download(name, allow_patterns=files, etag_timeout=TIMEOUT_S))
+            if _is_whole(folder, weights):
+                return folder
+    except Exception as error:  # of several libraries below, and none of their fifty lines would help
+        problem = f"the hub did not give them ({type(error).__name__}: {str(error).strip().splitlines()[0][:120]})"
+    raise OSError(
+        f"no weights of {name!r}: they are neither in {weights_root() / name} nor in the hub's cache, and {problem}. "
+        f"Expected {CONFIG}, model.safetensors and, for text, the tokenizer's files. Go online once, put them into "
+        "that folder, or give another with weights=."
+    )
+
+
+def _is_whole(folder: Path, *weights: str) -> bool:
+    return (folder / CONFIG).is_file() and any(any(folder.glob(pattern)) for pattern in weights)
+
+
+@contextmanager
+def quiet() -> Iterator[None]:
+    """Keep transformers from drawing progress bars and from writing what only its authors need to know."""
+    from transformers.utils import logging
+
+    verbosity, bars = logging.get_verbosity(), logging.is_progress_bar_enabled()
+    logging.set_verbosity_error()
+    logging.disable_progress_bar()
+    try:
+        yield
+    finally:
+        logging.set_verbosity(verbosity)
+        if bars:
+            logging.enable_progress_bar()
+
+
+def read_config(folder: Path) -> Config:
+    """Return the sizes of an encoder, num_hidden_layers and hidden_size among them whatever its class calls them."""
+    from transformers import AutoConfig
+
+    with quiet():
+        config = AutoConfig.from_pretrained(folder, local_files_only=True)
+    return {**config.to_dict(), "num_hidden_layers": config.num_hidden_layers, "hidden_size": config.hidden_size}
+
+
+def build_encoder(config: Mapping[str, Any]) -> nn.Module:
+    """Build an encoder of such sizes, with random weights."""
+    from transformers import AutoConfig, AutoModel
+
+    sizes = {**config, "layerdrop": 0.0, "dtype": "float32"}  # no block is left out by chance
+    with quiet():
+        return _plain(AutoModel.from_config(AutoConfig.for_model(**sizes)))
+
+
+def load_encoder(folder: Path) -> nn.Module:
+    """Build the encoder of a folder with its weights, in 32 bits and evaluation mode.
+
+    Raises:
+        ValueError: If the files cannot be read.
+    """
+    import torch
+    from transformers import AutoModel
+
+    try:
+        with quiet(), torch.random.fork_rng():
+            torch.manual_seed(0)  # of parts that the file may lack, such as a pooler
+            return _plain(AutoModel.from_pretrained(folder, dtype=torch.float32, local_files_only=True)).eval()
+    except Exception as error:  # of several libraries
+        raise ValueError(
+            f"{folder} cannot be read as an encoder ({type(error).__name__}: {str(error).splitlines()[0][:80]}); "
+            f"expected {CONFIG} and {' or '.join(WEIGHTS)} as transformers saves them. Get it again."
+        ) from error
+
+
+def _plain(model: Any) -> nn.Module:
+    """Take the encoder of an encoder-decoder; write weight norms as plain weights, since torch pickles no others."""
+    from torch.nn.utils import parametrize
+
+    encoder = model.get_encoder() if model.config.is_encoder_decoder else model
+    for module in encoder.modules():
+        if parametrize.is_parametrized(module):
+            parametrize.remove_parametrizations(module, "weight")
+    return encoder
+
+
+def fingerprint(encoder: nn.Module) -> str:
+    """Return a digest of all weights."""
+    return joblib.hash({name: weights.cpu().numpy() for name, weights in encoder.state_dict().items()})
+
+
+def blocks(encoder: Any) -> nn.ModuleList:
+    """Return the transformer blocks of an encoder, the first one first.
+
+    Raises:
+        ValueError: If it has none of its own, as ALBERT, whose layers share their weights.
+    """
+    inner = getattr(encoder, "encoder", None) or getattr(encoder, "transformer", None) or encoder
+    for name in ("layer", "layers"):
+        if hasattr(inner, name):
+            return getattr(inner, name)
+    raise ValueError(
+        f"{type(encoder).__name__} has no blocks that could be trained apart; expected encoder.layer or "
+        "encoder.layers. Train all of it: n_trained=None."
+    )
+
+
+def convolve(encoder: Any, waves: Sequence[Tensor]) -> tuple[Tensor, Tensor]:
+    """Apply the convolutions of wav2vec 2.0, HuBERT or WavLM to each wave of (samples,) float32 by itself.
+
+    The first one is normalised over all the time there is (a "group norm"), so padding would change its output.
+    Behind them padding is masked: no result depends on the neighbours, neither here nor in training.
+
+    Returns:
+        (batch, frames, channels) float32, padded with zeros, and (batch,) real frames.
+    """
+    import torch
+    from torch.nn.utils.rnn import pad_sequence
+
+    with torch.no_grad():  # the convolutions stay as they are, here and in fine-tuning
+        frames = [encoder.feature_extractor(wave[None])[0].T for wave in waves]  # (frames, channels) each
+    return pad_sequence(frames, batch_first=True), torch.tensor([len(own) for own in frames]).to(frames[0].device)
+
+
+def contextualise(encoder: Any, frames: Tensor, n_frames: Tensor) -> Tensor:
+    """Apply the transformer blocks to what `convolve` returned: the last hidden states, (batch, frames, dim)."""
+    projected = encoder.feature_projection(frames)
+    projected = projected[0] if isinstance(projected, tuple) else projected  # (batch, frames, dim)
+    mask = padding_mask(n_frames, frames.shape[1])
+    attention = {} if bool(mask.all()) else {"attention_mask": mask}
+    return encoder.encoder(projected, **attention).last_hidden_state
+
+
+def text_layers(encoder: Any, vectors: Tensor, lengths: Tensor) -> tuple[Sequence[Tensor], Tensor | None]:
+    """Apply BERT, ALBERT or their kin to the embeddings of subwords, (batch, subwords, dim), padding masked.
+
+    Returns:
+        The hidden states: the input of the first block and the output of each, (batch, subwords, dim) float32 each;
+        the output of the encoder's own pooler, (batch, dim), None where it has none.
+    """
+    mask = padding_mask(lengths, vectors.shape[1]).long()
+    output = encoder(inputs_embeds=vectors, attention_mask=mask, output_hidden_states=True)
+    return output.hidden_states, getattr(output, "pooler_output", None)
+
+
+def masked_means(layers: Sequence[Tensor], lengths: Tensor) -> Tensor:
+    """Average each layer (batch, steps, dim) over its real steps: (batch, n_layers, dim)."""
+    import torch
+
+    mask = padding_mask(lengths, layers[0].shape[1])
+    sums = [layer.masked_fill(~mask[..., None], 0.0).sum(dim=1) for layer in layers]
+    return torch.stack(sums, dim=1) / lengths[:, None, None]
+
+
+def padding_mask(lengths: Tensor, n_steps: int) -> Tensor:
+    """Mask (batch, n_steps): true where there is a real step, false where there is padding."""
+    import torch
+
+    return torch.arange(n_steps, device=lengths.device) < lengths[:, None]
 
 
 class Pretrained(FeatureExtractor):
-    """A front end that knows a published encoder; for the preset quick a tiny stand-in is made in its place.
+    """An extractor with a pretrained encoder; for the preset quick a tiny random one takes its place.
 
     Args:
-        weights: Name or folder of the encoder, see `emolab.features.encoders.checkpoint`.
-        stand_in: Whether a tiny untrained encoder takes its place.
-        seed: Of the stand-in.
+        weights: Name or folder of the encoder, see `checkpoint`.
+        stand_in: Whether a tiny random encoder takes its place.
+        seed: Of the tiny one.
     """
 
     frozen: ClassVar[bool] = False
 
     def __init__(self, weights: str, *, stand_in: bool = False, seed: int = 7) -> None:
         self.weights, self.stand_in, self.seed = weights, stand_in, seed
-        self.config: dict[str, Any] = {}  # sizes of the encoder
-        self.folder: Path | None = None  # its files, or its only one; None once it was loaded
+        self.config: Config = {}  # sizes of the encoder
+        self.folder: Path | None = None  # its files; None after loading
+        self.digest = ""  # of the frozen weights
         self._encoder: Any = None
 
     @property
     def pretrained(self) -> str | None:  # type: ignore[override]
-        """The name of the published weights, or the last part of a folder's."""
+        """The name of the published weights, or the last name of a folder's path."""
         return None if self.stand_in else self.weights if self.weights.count("/") < 2 else Path(self.weights).name
 
     def fit(self, corpus: Corpus) -> None:
-        """Get hold of the encoder's files; of the corpus, only a stand-in takes anything: its words."""
-        if self.stand_in:
-            texts = corpus.texts() if self.modality == "text" else ()
-            self.folder = stand_in(self.weights, texts, seed=self.seed)
-        else:
-            self.folder = encoders.checkpoint(self.weights)
-        self.config = encoders.read_config(self.folder)
+        """Get hold of the encoder's files; of the corpus, only a tiny encoder takes anything: its words."""
+        texts = corpus.texts() if self.stand_in and self.modality == "text" else ()
+        self.folder = stand_in(self.weights, texts, seed=self.seed) if self.stand_in else checkpoint(self.weights)
+        self.config = read_config(self.folder)
         if self.frozen:
-            self._encoder = encoders.load_encoder(self.folder).requires_grad_(False)
+            self._encoder = load_encoder(self.folder).requires_grad_(False)
+            self.digest = fingerprint(self._encoder)
 
     @property
     def encoder(self) -> Any:
-        """The frozen encoder, where it can compute fastest."""
+        """The frozen encoder, on the fastest device."""
         import torch
 
         return self._encoder.to("cuda" if torch.cuda.is_available() else "cpu")
 
     @property
     def n_parameters(self) -> int:  # type: ignore[override]
-        """How many numbers the frozen encoder consists of."""
+        """How many parameters the frozen encoder has."""
         return sum(weights.numel() for weights in self._encoder.parameters()) if self._encoder else 0
 
     def sizes(self) -> dict[str, Any]:
-        """Return what a network has to know: the sizes of the frozen layers, or the encoder that it is to contain."""
+        """Return the sizes of the frozen layers, or the config of the encoder that a network is to contain."""
         if self.frozen:
             return {"n_layers": self.config["num_hidden_layers"] + 1, "n_features": self.config["hidden_size"]}
         return {"encoder": self.config}
 
-    def start(self, network: Any) -> None:
-        """Give a network that is to go on learning the published weights."""
+    def initialise(self, network: Any) -> None:
+        """Give a network that fine-tunes the encoder the pretrained weights."""
         if not self.frozen and self.folder:
-            network.encoder.load_state_dict(encoders.load_encoder(self.folder).state_dict())
+            network.encoder.load_state_dict(load_encoder(self.folder).state_dict())
 
-    def state(self) -> dict[str, Any]:
-        """Return the options and the encoder's sizes; its weights are written by `save_files`."""
-        options = {"weights": self.weights, "stand_in": self.stand_in, "seed": self.seed}
-        return {"kind": type(self).__name__, "options": options, "learned": {"config": self.config}}
+    def __getstate__(self) -> dict[str, Any]:
+        """Return what is saved: the frozen encoder on the CPU, and no folder of this machine."""
+        return {**vars(self), "folder": None, "_encoder": self._encoder and self._encoder.cpu()}
 
-    def save_files(self, folder: Path) -> None:
-        """Keep the weights of a frozen encoder too, so that neither hub nor cache is needed ever again."""
-        from safetensors.torch import save
-
-        if self._encoder:
-            weights = {name: tensor.cpu().contiguous() for name, tensor in self._encoder.state_dict().items()}
-            (folder / f"front-{self.modality}.safetensors").write_bytes(save(weights))
-
-    def load_files(self, folder: Path) -> None:
-        """Take the frozen encoder from the files of a saved recognizer."""
-        from safetensors.torch import load_file
-
-        if self.frozen:
-            self._encoder = encoders.build_encoder(self.config).eval().requires_grad_(False)
-            self._encoder.load_state_dict(load_file(folder / f"front-{self.modality}.safetensors"))
+    def _key(self, *facts: Any) -> str:
+        """Return what cached hidden states depend on."""
+        return " ".join([source_digest(__file__, media.__file__), self.digest, *map(str, facts)])
 
 
 class Waveforms(Pretrained):
-    """The wave itself, (samples,) float32, brought to mean 0 and deviation 1 where the encoder was trained so."""
+    """The waveform, (samples,) float32 an utterance, at the rate and scaled as the encoder expects it.
+
+    Args:
+        max_s: Seconds from the beginning that are taken; None: all.
+    """
 
     modality = "audio"
 
     def __init__(self, weights: str, *, max_s: float | None = None, **options: Any) -> None:
         super().__init__(weights, **options)
-        self.max_s = max_s  # seconds from the beginning; None: all
-        self.normalized = True
+        self.max_s = max_s
+        self.processor: Any = None  # of transformers: scales waves, or computes the encoder's own spectrograms
 
     @property
     def hop_s(self) -> float:
         """Seconds from frame to frame of the encoder's convolutions."""
-        return math.prod(self.config["conv_stride"]) / media.SAMPLE_RATE
+        return math.prod(self.config["conv_stride"]) / self.processor.sampling_rate
 
     def fit(self, corpus: Corpus) -> None:
-        """Get hold of the encoder's files, and of what it expects of a wave."""
+        """Get hold of the encoder's files, and of what it expects of a waveform."""
+        from transformers import AutoFeatureExtractor, Wav2Vec2FeatureExtractor
+
         super().fit(corpus)
         assert self.folder is not None
-        file = self.folder / "preprocessor_config.json"
-        expected = json.loads(file.read_text(encoding="utf-8")) if file.is_file() else {}
-        self.normalized = bool(expected.get("do_normalize", True))
+        known = (self.folder / "preprocessor_config.json").is_file()
+        self.processor = AutoFeatureExtractor.from_pretrained(self.folder) if known else Wav2Vec2FeatureExtractor()
 
     def transform(self, corpus: Corpus) -> Any:
         """Return (samples,) float32 for each utterance."""
-        return [self.wave(path) for path in corpus.audio_paths()]
+        return [self.inputs(path)["input_values"][0].numpy() for path in corpus.audio_paths()]
 
-    def wave(self, path: Path) -> NDArray[np.float32]:
-        """Read one file as the encoder wants it, at least one frame long."""
-        wave = media.read_audio(path)[: round(16_000 * self.max_s) if self.max_s else None]
-        wave = np.pad(wave, (0, max(0, encoders.SHORTEST_WAVE - len(wave))))
-        if self.normalized:
-            wave = (wave - wave.mean()) / np.sqrt(wave.var() + SMALLEST_VARIANCE)
-        return wave.astype(np.float32)
-
-    def state(self) -> dict[str, Any]:
-        """Return the options, the encoder's sizes, and what it expects of a wave."""
-        state = super().state()
-        state["options"]["max_s"], state["learned"]["normalized"] = self.max_s, self.normalized
-        return state
+    def inputs(self, path: Path) -> Any:
+        """Return the encoder's inputs of one file as tensors, such as input_values (1, samples)."""
+        rate = self.processor.sampling_rate
+        wave = media.read_audio(path, sample_rate=rate)[: round(rate * self.max_s) if self.max_s else None]
+        wave = np.pad(wave, (0, max(0, SHORTEST_WAVE - len(wave))))
+        return self.processor(wave, sampling_rate=rate, return_attention_mask=True, return_tensors="pt")
 
 
 class AudioHiddenStates(Waveforms):
-    """What a frozen encoder hears: the mean over the real frames of each layer, (n_layers + 1, dim) float16.
+    """Hidden states of a frozen audio encoder: the mean of each layer over time, (n_layers + 1, dim) float16.
 
-    Every file is heard for itself, so nothing is padded: the published base models, whose first convolution is
-    normalised over time, would hear a padded wave differently.
+    Any audio encoder of transformers: wav2vec 2.0, HuBERT, WavLM, the encoder of Whisper. Each file is encoded by
+    itself: padding would change the normalised convolutions of the published base models.
     """
 
     frozen = True
 
     def transform(self, corpus: Corpus) -> Any:
         """Return (n_layers + 1, dim) float16 for each utterance, from the cache where they are there."""
-        version = f"{CODE} {encoders.fingerprint(self._encoder)} {self.normalized} {self.max_s}"
-        hear = partial(self._hear, self.encoder)
         name = Path(self.weights).name
-        return cached_features(f"frozen-{name}", corpus.audio_paths(), hear, version=version, progress=name)
+        compute, key = partial(self._hidden_states, self.encoder), self._key(self.processor, self.max_s)
+        return cached_features(f"frozen-{name}", corpus.audio_paths(), compute, version=key, progress=name)
 
-    def _hear(self, encoder: Any, path: Path) -> Floats:
+    def _hidden_states(self, encoder: Any, path: Path) -> NDArray[np.float16]:
         import torch
 
+        inputs = self.inputs(path).to(encoder.device)
+        real = (
+            inputs.pop("attention_mask", torch.ones(1)).float().mean()
+        )  # below 1 where the processor pads, as Whisper's
         with torch.inference_mode():
-            layers, lengths = encoders.hear(encoder, [torch.from_numpy(self.wave(path)).to(encoder.device)])
-            return encoders.masked_means(layers, lengths)[0].half().cpu().numpy()
+            layers = encoder(**inputs, output_hidden_states=True).hidden_states
+            n_frames = (real.reshape(1) * layers[0].shape[1]).ceil().clip(min=1)
+            return masked_means(layers, n_frames)[0].half().cpu().numpy()
 
 
 class Subwords(Pretrained):
-    """The pieces of words that an encoder reads, as numbers: (pieces,) int64, begin and end marks included."""
+    """The subwords that a text encoder takes, (subwords,) int64 an utterance, special tokens included.
+
+    Args:
+        max_subwords: The most in a text; the rest is cut off.
+    """
 
     modality = "text"
 
-    def __init__(self, weights: str, *, max_pieces: int = MAX_PIECES, **options: Any) -> None:
+    def __init__(self, weights: str, *, max_subwords: int = MAX_SUBWORDS, **options: Any) -> None:
         super().__init__(weights, **options)
-        self.max_pieces, self.tokenizer_json = max_pieces, ""
+        self.max_subwords = max_subwords
+        self.tokenizer: Any = None  # of the library `tokenizers`
 
     def fit(self, corpus: Corpus) -> None:
         """Get hold of the encoder's files and of its tokenizer."""
+        from tokenizers import Tokenizer
+        from transformers import AutoTokenizer
+
         super().fit(corpus)
         assert self.folder is not None
-        self.tokenizer_json = encoders.load_tokenizer(self.folder)
-
-    @property
-    def tokenizer(self) -> Any:
-        """The tokenizer, from the `tokenizers` library."""
-        return _tokenizer(self.tokenizer_json, self.max_pieces)
+        if (file := self.folder / TOKENIZER).is_file():
+            self.tokenizer = Tokenizer.from_file(str(file))
+        else:
+            with quiet():
+                self.tokenizer = AutoTokenizer.from_pretrained(self.folder, local_files_only=True).backend_tokenizer
+        self.tokenizer.no_padding()
+        self.tokenizer.enable_truncation(self.max_subwords)
 
     def transform(self, corpus: Corpus) -> Any:
-        """Return (pieces,) int64 for each utterance."""
-        return [np.array(encoding.ids, np.int64) for encoding in self.tokenizer.encode_batch(list(corpus.texts()))]
-
-    def state(self) -> dict[str, Any]:
-        """Return the options, the encoder's sizes and the tokenizer."""
-        state = super().state()
-        state["options"]["max_pieces"], state["learned"]["tokenizer_json"] = self.max_pieces, self.tokenizer_json
-        return state
-
-
-@lru_cache(maxsize=8)  # reading one takes a while, and texts come one by one where they are explained
-def _tokenizer(text: str, max_pieces: int) -> Any:
-    from tokenizers import Tokenizer
-
-    tokenizer = Tokenizer.from_str(text)
-    tokenizer.no_padding()
-    tokenizer.enable_truncation(max_pieces)
-    return tokenizer
+        """Return (subwords,) int64 for each utterance."""
+        return [np.array(encoding.ids, np.int64) for encoding in self.tokenizer.encode_batch(corpus.texts())]
 
 
 class TextHiddenStates(Subwords):
-    """What a frozen encoder reads: the mean over the real pieces of each layer, (n_layers + 1, dim) float16."""
+    """Hidden states of a frozen text encoder: the mean of each layer over subwords, (n_layers + 1, dim) float16."""
 
     frozen = True
 
     def transform(self, corpus: Corpus) -> Any:
         """Return (n_layers + 1, dim) float16 for each utterance, from the cache where they are there."""
-        pieces = super().transform(corpus)
-        digest = hashlib.sha256(b"\0".join(array.tobytes() for array in pieces)).hexdigest()
-        key = f"{CODE} {encoders.fingerprint(self._encoder)} {digest}"
-        return list(cached_array(f"frozen-{Path(self.weights).name}", key, partial(self._read, pieces)))
+        subwords = super().transform(corpus)
+        key = self._key(joblib.hash(subwords))
+        return list(cached_array(f"frozen-{Path(self.weights).name}", key, partial(self._hidden_states, subwords)))
 
-    def _read(self, pieces: Sequence[NDArray[np.int64]]) -> Floats:
+    def _hidden_states(self, subwords: Sequence[NDArray[np.int64]]) -> NDArray[np.float16]:
         import torch
         from torch.nn.utils.rnn import pad_sequence
 
-        order = np.argsort([len(array) for array in pieces], kind="stable")
-        read, encoder = [], self.encoder
+        order, encoder = np.argsort([len(own) for own in subwords], kind="stable"), self.encoder
+        means = []
         for start in range(0, len(order), N_TEXTS):
-            some = [torch.from_numpy(pieces[place]) for place in order[start : start + N_TEXTS]]
-            lengths = torch.tensor([len(array) for array in some], device=encoder.device)
-            padded = pad_sequence(some, batch_first=True).to(encoder.device)
+            batch = [torch.from_numpy(subwords[place]) for place in order[start : start + N_TEXTS]]
+            lengths = torch.tensor([len(own) for own in batch], device=encoder.device)
+            padded = pad_sequence(batch, batch_first=True).to(encoder.device)
             with torch.inference_mode():
-                layers = encoders.read(encoder, encoder.get_input_embeddings()(padded), lengths)[0]
-                read.append(encoders.masked_means(layers, lengths).half().cpu().numpy())
-        return np.concatenate(read)[np.argsort(order)]
+                layers = text_layers(encoder, encoder.get_input_embeddings()(padded), lengths)[0]
+                means.append(masked_means(layers, lengths).half().cpu().numpy())
+        return np.concatenate(means)[np.argsort(order)]
+
+
+def stand_in(name: str, texts: Sequence[str] = (), *, seed: int = 7) -> Path:
+    """Return the folder of a tiny random encoder in the hub's own format, made in the cache where it is not there yet.
+
+    Args:
+        name: The published one; its class is that of `KINDS` which the name holds, BERT's if there is none.
+        texts: Training texts that a text encoder takes its subwords from.
+        seed: Of its weights.
+    """
+    facts = [source_digest(__file__), name, str(seed), *texts]
+    folder = cache_root() / "stand-ins" / hashlib.sha256("\n".join(facts).encode()).hexdigest()[:16]
+    if not (folder / CONFIG).is_file():
+        with atomic_write(folder) as part, quiet():
+            part.mkdir()
+            _write_tiny(part, next((kind for kind in KINDS if kind in name), KINDS[-1]), texts, seed)
+    return folder
+
+
+def _write_tiny(folder: Path, kind: str, texts: Sequence[str], seed: int) -> None:
+    import torch
+    from transformers import AutoConfig, AutoModel, Wav2Vec2FeatureExtractor
+
+    sizes = {**TINY, **TINY_AUDIO}
+    if "bert" in kind and kind != "hubert":
+        tokenizer = _tiny_tokenizer(texts)
+        tokenizer.save(str(folder / TOKENIZER))
+        sizes = {**TINY, **TINY_TEXT, "vocab_size": tokenizer.get_vocab_size()}
+    else:
+        Wav2Vec2FeatureExtractor().save_pretrained(folder)
+    with torch.random.fork_rng():
+        torch.manual_seed(seed)
+        AutoModel.from_config(AutoConfig.for_model(kind, **sizes)).save_pretrained(folder)
+
+
+def _tiny_tokenizer(texts: Sequence[str]) -> Any:
+    """Take each letter, frequent fragments and frequent words as subwords: the same on every machine."""
+    from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, processors
+
+    normalizer, cutter = normalizers.BertNormalizer(), pre_tokenizers.BertPreTokenizer()
+    words = Counter(word for text in texts for word, _ in cutter.pre_tokenize_str(normalizer.normalize_str(text)))
+    inside = [f"##{word[at : at + n]}" for word in words for n in FRAGMENTS for at in range(1, len(word) - n + 1)]
+    letters = sorted({letter for word in words for letter in word})
+    subwords = [*SPECIAL, *letters, *(f"##{letter}" for letter in letters)]
+    repeated = Counter({word: n for word, n in words.items() if len(word) > 1 < n})
+    for counts, n in ((Counter(inside), N_FRAGMENTS), (repeated, N_WORDS)):
+        subwords += [own for own, _ in sorted(counts.items(), key=lambda item: (-item[1], item[0]))[:n]]
+    tokenizer = Tokenizer(models.WordPiece({own: n for n, own in enumerate(subwords)}, unk_token="[UNK]"))
+    tokenizer.normalizer, tokenizer.pre_tokenizer = normalizer, cutter
+    ends = [(special, SPECIAL.index(special)) for special in ("[CLS]", "[SEP]")]
+    tokenizer.post_processor = processors.TemplateProcessing(single="[CLS] $A [SEP]", special_tokens=ends)
+    return tokenizer
+
+
+def vggish_examples(wave: NDArray[np.float32]) -> NDArray[np.float16]:
+    """Cut a wave into examples of 192 frames, about 3 s, and compute log-mels with the founding project's numbers.
+
+    Args:
+        wave: (samples,) float32, mono, 16 kHz, full scale is 1.
+
+    Returns:
+        (n_examples, 192, 128) float16, natural logarithm of magnitude (not power) plus 0.01. There is at least one
+        example; the last one is filled up with silence.
+    """
+    n_frames = max(1, 1 + (len(wave) - VGGISH_WINDOW) // VGGISH_HOP)
+    n_whole = -(-n_frames // VGGISH_FRAMES) * VGGISH_FRAMES
+    length = (n_whole - 1) * VGGISH_HOP + VGGISH_WINDOW
+    around = (VGGISH_N_FFT - VGGISH_WINDOW) // 2  # librosa centres a window among the points of its transform
+    filled = np.pad(wave[:length], (around, around + max(0, length - len(wave))))
+    size, (low, high) = VGGISH_N_FFT, VGGISH_RANGE
+    spectrum = librosa.stft(filled, n_fft=size, hop_length=VGGISH_HOP, win_length=VGGISH_WINDOW, center=False)
+    mel = librosa.filters.mel(
+        sr=SAMPLE_RATE, n_fft=size, n_mels=VGGISH_BANDS, fmin=low, fmax=high, htk=True, norm=None
+    ) @ np.abs(spectrum)
+    return np.log(mel.T + VGGISH_OFFSET).reshape(-1, VGGISH_FRAMES, VGGISH_BANDS).astype(np.float16)
+
+
+class VggishExamples(FeatureExtractor):
+    """Log-mels of 3 s each, (n_examples, 192, 128) float16 an utterance, and the published weights for them.
+
+    Args:
+        weights: File of the published state dict, see `emolab.models.pretrained.load_published`.
+        stand_in: Whether a tiny random network takes the place of the published one.
+        seed: Not used; other extractors of pretrained networks take one.
+    """
+
+    modality = "audio"
+    hop_s = VGGISH_HOP / SAMPLE_RATE  # seconds from frame to frame inside the examples
+
+    def __init__(self, weights: str = VGGISH, *, stand_in: bool = False, seed: int = 7) -> None:
+        self.weights, self.stand_in = weights, stand_in
+
+    @property
+    def pretrained(self) -> str | None:  # type: ignore[override]
+        """The name of the published weights."""
+        return None if self.stand_in else Path(self.weights).name
+
+    def transform(self, corpus: Corpus) -> Any:
+        """Return (n_examples, 192, 128) float16 for each utterance, from the cache where they are there."""
+        version = source_digest(__file__, media.__file__)
+        return cached_features("vggish", corpus.audio_paths(), _vggish_of_file, version=version, progress="VGGish")
+
+    def sizes(self) -> dict[str, Any]:
+        """Return the widths of a tiny network; the others are the published ones."""
+        return {"channels": VGGISH_TINY} if self.stand_in else {}
+
+    def initialise(self, network: Any) -> None:
+        """Give the network the published weights."""
+        if not self.stand_in:
+            network.load_weights(self.weights)
+
+
+def _vggish_of_file(path: Path) -> NDArray[np.float16]:
+    return vggish_examples(media.read_audio(path))

@@ -1,21 +1,23 @@
-"""What a model reads: words, and a vocabulary that numbers them."""
+"""Text features: words, a vocabulary that numbers them, word vectors, token ids and TF-IDF."""
 
 from __future__ import annotations
 
 import gzip
-import json
 import re
 import zlib
 from collections import Counter
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from itertools import chain
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from emolab.corpora.layout import some
+from emolab.corpora.corpus import Corpus
+from emolab.corpora import some
+from emolab.features.base import FeatureExtractor
 
 PAD = 0  # number of the filler after a short utterance
 UNKNOWN = 1  # number of every word that training did not hold, or held too seldom
@@ -75,28 +77,6 @@ class Vocabulary:
         """Return (words,) int64, the number of each word; a text without a word is one unknown word."""
         numbers = [self._number.get(word, UNKNOWN) for word in words(text)]
         return np.array(numbers or [UNKNOWN], np.int64)
-
-    def to_json(self) -> str:
-        """Return the terms as a JSON list."""
-        return json.dumps(self.terms, ensure_ascii=False)
-
-    @classmethod
-    def from_json(cls, text: str) -> Vocabulary:
-        """Build the vocabulary that `to_json` wrote.
-
-        Raises:
-            ValueError: If the text is not a JSON list of words.
-        """
-        try:
-            terms = json.loads(text)
-        except ValueError:
-            terms = None
-        if not isinstance(terms, list) or not all(isinstance(term, str) for term in terms):
-            raise ValueError(
-                f"{text[:40]!r} is no vocabulary; expected a JSON list of words as Vocabulary.to_json writes it. "
-                "Save the recognizer again."
-            )
-        return cls(tuple(terms))
 
 
 def read_vectors(path: Path | str, terms: Collection[str]) -> dict[str, NDArray[np.float32]]:
@@ -183,3 +163,98 @@ def _numbers(*fields: str) -> NDArray[np.float32] | None:
 def _broken(path: Path, number: int, found: str, expected: str) -> ValueError:
     remedy = "Take GloVe's or word2vec's text format (not .bin), whole and as it was published."
     return ValueError(f"line {number} of {path} {found}; expected {expected}. {remedy}")
+
+
+class Tokens(FeatureExtractor):
+    """The token ids of the words of an utterance, (words,) int64; the vocabulary is that of the training set.
+
+    Args:
+        min_count: How often a word must occur in training to have an id of its own.
+        weights: A file of word vectors, see `read_vectors`, that the network's embedding matrix starts from.
+        frozen: Whether training leaves these vectors as they are.
+    """
+
+    modality = "text"
+
+    def __init__(self, min_count: int = 2, weights: Path | str | None = None, frozen: bool = False) -> None:
+        self.min_count, self.weights, self.frozen = min_count, weights, frozen
+        self.vocabulary: Vocabulary | None = None
+        self.vectors: dict[str, NDArray[np.float32]] = {}  # of the words that the file has
+
+    @property
+    def pretrained(self) -> str | None:  # type: ignore[override]
+        """Name of the file of word vectors."""
+        return Path(self.weights).name if self.weights else None
+
+    def fit(self, corpus: Corpus) -> None:
+        """Collect the vocabulary, and the vectors of its words where there is a file of them."""
+        self.vocabulary = Vocabulary.fit(corpus.texts(), min_count=self.min_count)
+        self.vectors = read_vectors(self.weights, self.vocabulary.terms) if self.weights else {}
+
+    def transform(self, corpus: Corpus) -> list[NDArray[np.int64]]:
+        """Return (words,) int64 for each utterance."""
+        assert self.vocabulary is not None  # a recognizer fits its extractors before it uses them
+        return [self.vocabulary.encode(text) for text in corpus.texts()]
+
+    def sizes(self) -> dict[str, Any]:
+        """Return the size of the vocabulary, n_words, and what a file of vectors settles."""
+        settled = {"n_embedding": len(next(iter(self.vectors.values()))), "frozen": self.frozen} if self.vectors else {}
+        return {"n_words": len(self.vocabulary or ()), **settled}
+
+    def initialise(self, network: Any) -> None:
+        """Give the network's embedding matrix the vectors of the file."""
+        if self.vectors and self.vocabulary:
+            places = np.array([self.vocabulary.encode(word)[0] for word in self.vectors])
+            network.take_vectors(places, np.stack(list(self.vectors.values())))
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Return what is saved: the network holds the vectors, so their file is not needed again."""
+        return {**vars(self), "weights": self.pretrained}
+
+
+class Tfidf(FeatureExtractor):
+    """TF-IDF of words and pairs of words, (n_utterances, n_terms) sparse, rows of length 1; fitted on training texts.
+
+    Source: Salton and Buckley 1988, with the sublinear term frequency 1 + log tf.
+
+    Args:
+        max_words: The most words in a row that make a term.
+        min_count: The fewest training utterances that a term must occur in.
+        characters: Take character n-grams of so many characters instead, from (2, 4) two to four, inside words.
+    """
+
+    modality = "text"
+
+    def __init__(self, max_words: int = 2, min_count: int = 2, characters: Sequence[int] | None = None) -> None:
+        from sklearn.feature_extraction.text import TfidfVectorizer
+
+        self.max_words, self.min_count, self.characters = max_words, min_count, characters
+        options: dict[str, Any] = {"tokenizer": words, "token_pattern": None, "ngram_range": (1, max_words)}
+        if characters:
+            options = {"analyzer": "char_wb", "ngram_range": tuple(characters)}
+        self.vectorizer = TfidfVectorizer(sublinear_tf=True, lowercase=bool(characters), min_df=min_count, **options)
+
+    @property
+    def terms(self) -> list[str]:
+        """The words, pairs of words or character n-grams that are counted."""
+        return self.vectorizer.get_feature_names_out().tolist()
+
+    def fit(self, corpus: Corpus) -> None:
+        """Collect the terms, and in how many texts each occurs."""
+        texts = corpus.texts()
+        try:
+            self.vectorizer.fit(texts)
+        except ValueError as error:
+            raise ValueError(
+                f"no term occurs in {self.min_count} of the {len(texts)} training texts; expected at least one. "
+                "Give more training texts, or lower min_count."
+            ) from error
+
+    def transform(self, corpus: Corpus) -> Any:
+        """Return (n_utterances, n_terms) float64 sparse, rows of length 1 (0 where no term is known)."""
+        return self.vectorizer.transform(corpus.texts())
+
+    @property
+    def feature_names(self) -> list[str]:
+        """Name the columns: the terms, character n-grams in quotes, so that they are not taken for words."""
+        return [f"'{term}'" for term in self.terms] if self.characters else self.terms

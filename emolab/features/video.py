@@ -1,4 +1,4 @@
-"""What a model sees: the speaker's face, cut out of the film and kept small, or a table of facial action units."""
+"""Video features: the speaker's face cut out of the film, edges of it, and tables of facial action units."""
 
 from __future__ import annotations
 
@@ -17,10 +17,9 @@ from numpy.typing import NDArray
 
 from emolab import media
 from emolab.corpora.corpus import Corpus
-from emolab.corpora.layout import some
+from emolab.corpora import some
 from emolab.corpora.ravdess import read_action_units
-from emolab.features.base import SMALLEST_DEVIATION, FeatureExtractor
-from emolab.features.cache import Segment, cached_features, source_digest
+from emolab.features.base import FeatureExtractor, Scaled, Segment, cached_features, source_digest
 from emolab.storage import weights_root
 
 Pictures = NDArray[np.uint8]  # (frames, height, width, 3), red, green and blue from 0 to 255
@@ -29,8 +28,6 @@ Spot = tuple[float, float, float]  # a face: x and y of its centre, width, pixel
 
 FPS = 5.0  # pictures a second that are kept: a look lasts longer than a fifth of one
 SIZE = 112  # pixels, width and height of a kept face
-# A model file, scikit-image's own, the middle; the last are faces held in memory, cut out already
-WAYS: tuple[FoundBy, ...] = ("detector", "cascade", "centre", "given")
 TRIES = (0.5, 0.25, 0.75)  # where in a clip a face is looked for
 N_AGREEING = 2  # tries that must see it in the same place: once is easily an error
 SAME_PLACE, SAME_WIDTH = 0.25, 0.75  # shares of a face's width
@@ -48,7 +45,6 @@ CHANGES = ("mean", "most", "least")  # of a clip's frames; most and least are qu
 FEW = 0.1  # share of the frames that may lie above the most and below the least
 SMALLEST_FACE = 24  # pixels
 FAINT = 1e-3  # grey levels a pixel; a picture with fainter edges is as good as blank
-N_HEADER = 4  # int32 numbers before the pictures of a cache entry: left, top, width, way
 
 
 @dataclass(frozen=True)
@@ -146,31 +142,20 @@ def faces(corpus: Corpus, *, size: int = SIZE, fps: float = FPS) -> list[Faces]:
         ValueError: If utterances have no film, or films cannot be read; they are named.
         FileNotFoundError: If films are missing; they are named.
     """
-    compute, version = partial(_packed_face, size=size, fps=fps), _faces_version(size, fps)
-    packed = cached_features("faces", clips_of(corpus), compute, version=version, progress="faces")
-    return [_unpacked(array, size) for array in packed]
+    compute, version = partial(_face_of, size=size, fps=fps), _version(size, fps)
+    return cached_features("faces", clips_of(corpus), compute, version=version, progress="faces")
 
 
-def _faces_version(size: int, fps: float) -> str:
+def _version(size: int, fps: float) -> str:
     """Tell apart faces that were found, cut out or measured in another way."""
-    code = source_digest(__file__, media.__file__)
-    return f"{code} size={size} fps={fps} detector={_detector_file()}"
+    return f"{source_digest(__file__, media.__file__)} {size=} {fps=} {_detector_file()}"
 
 
-def _packed_face(clip: Segment, *, size: int, fps: float) -> Pictures:
-    """Return the square and the pictures as one row of bytes, as the cache keeps them."""
-    in_memory = clip.path.content if isinstance(clip.path, media.InMemoryMedia) else None
-    frames = read_clip(clip, fps=fps) if in_memory is None else in_memory
-    left, top, width, way = find_face(frames) if in_memory is None else (0, 0, in_memory.shape[2], WAYS[-1])
-    square = (left, top, width)
-    header = np.array([*square, WAYS.index(way)], np.int32).view(np.uint8)
-    return np.concatenate([header, cut_out(frames, *square, size=size).ravel()])
-
-
-def _unpacked(packed: Pictures, size: int) -> Faces:
-    n_bytes = N_HEADER * np.dtype(np.int32).itemsize
-    left, top, width, way = np.frombuffer(packed[:n_bytes].tobytes(), np.int32).tolist()
-    return Faces(packed[n_bytes:].reshape(-1, size, size, 3), left, top, width, WAYS[way])
+def _face_of(clip: Segment, *, size: int, fps: float) -> Faces:
+    given = isinstance(clip.path, media.InMemoryMedia)
+    frames = clip.path.content if given else read_clip(clip, fps=fps)
+    place: tuple[int, int, int, FoundBy] = (0, 0, frames.shape[2], "given") if given else find_face(frames)
+    return Faces(cut_out(frames, *place[:3], size=size), *place)
 
 
 def _by_cascade(frame: Pictures, sizes: tuple[int, float, float]) -> list[Spot]:
@@ -245,43 +230,60 @@ def _detector(file: Path) -> Any:
 
 
 class FaceFrames(FeatureExtractor):
-    """The faces of an utterance, (frames, size, size, 3) uint8; they become floats only in the network."""
+    """The faces of an utterance, (frames, size, size, 3) uint8; they become floats only in the network.
+
+    Args:
+        size: Width and height of a face, pixels.
+        fps: Pictures a second.
+        weights: File of published weights that the network starts from, see `emolab.models.pretrained.load_published`.
+        stand_in: Whether a tiny random network takes the place of the published one.
+        small: Sizes of the tiny one.
+    """
 
     modality = "video"
 
-    def __init__(self, size: int = SIZE, fps: float = FPS) -> None:
+    def __init__(
+        self,
+        size: int = SIZE,
+        fps: float = FPS,
+        *,
+        weights: str | None = None,
+        stand_in: bool = False,
+        small: Mapping[str, Any] | None = None,
+    ) -> None:
         self.options: dict[str, Any] = {"size": size, "fps": fps}
-
-    def fit(self, corpus: Corpus) -> None:
-        """Learn nothing: pictures come as they are."""
-
-    def transform(self, corpus: Corpus) -> list[Pictures]:
-        """Return (frames, size, size, 3) uint8 for each utterance."""
-        return [face.pictures for face in faces(corpus, **self.options)]
+        self.hop_s = 1 / fps  # seconds from picture to picture
+        self.weights, self.stand_in, self.small = weights, stand_in, dict(small or {})
 
     @property
-    def hop_s(self) -> float:
-        """Seconds from picture to picture."""
-        return 1 / float(self.options["fps"])
+    def pretrained(self) -> str | None:  # type: ignore[override]
+        """The name of the published weights."""
+        return Path(self.weights).stem if self.weights and not self.stand_in else None
+
+    def transform(self, corpus: Corpus) -> Any:
+        """Return (frames, size, size, 3) uint8 for each utterance."""
+        return [face.pictures for face in faces(corpus, **self.options)]
 
     def found_by(self, corpus: Corpus) -> Counter[str]:
         """Count how the faces of a corpus were found: by "detector", "cascade", or not at all ("centre")."""
         return Counter(face.found_by for face in faces(corpus, **self.options))
 
     def sizes(self) -> dict[str, Any]:
-        """Return the width of a face, size."""
-        return {"size": self.options["size"]}
+        """Return the width of a face, size, whether there are published weights, and the tiny network's other sizes."""
+        known = {"pretrained": not self.stand_in, **(self.small if self.stand_in else {})} if self.weights else {}
+        return {"size": self.options["size"], **known}
 
-    def state(self) -> dict[str, Any]:
-        """Return the options."""
-        return {"kind": "FaceFrames", "options": self.options, "learned": {}}
+    def initialise(self, network: Any) -> None:
+        """Give an untrained network the published weights."""
+        if self.pretrained:
+            network.load_weights(self.weights)
 
 
-class FaceEdges(FaceFrames):
+class FaceEdges(Scaled, FaceFrames):
     """How each picture of a face differs from the calm face, (frames, 108) float32 an utterance, scaled.
 
-    The numbers are shares of the face's edges: 6 slants in 18 places, averaged over both halves. A raised brow or a
-    smile moves or slants edges, while light, skin and the person change them little.
+    The numbers are shares of the face's edges: 6 orientations in 18 places, averaged over both halves. A raised brow
+    or a smile moves or tilts edges, while light, skin and the person change them little.
 
     Sources: histograms of oriented gradients, Dalal and Triggs 2005, with square roots; an expression as a change from
     the calm face that begins, is at its height and ends, Ekman and Friesen 1978. A face is taken to be calm where a
@@ -290,45 +292,24 @@ class FaceEdges(FaceFrames):
 
     def __init__(self, size: int = 48, fps: float = FPS) -> None:
         super().__init__(size, fps)
-        self.mean: NDArray[np.float64] = np.zeros(0)
-        self.deviation: NDArray[np.float64] = np.ones(0)
 
     def raw(self, corpus: Corpus) -> list[NDArray[np.float32]]:
         """Return the numbers before scaling, from the cache where they are there."""
         clips = clips_of(corpus)
         found = dict(zip(clips, faces(corpus, **self.options), strict=True))
-        version = _faces_version(**self.options)
+        version = _version(**self.options)
         return cached_features(
-            "face-numbers", clips, lambda clip: change_from_calm(face_edges(found[clip].pictures)), version=version
+            "face-edges", clips, lambda clip: change_from_calm(face_edges(found[clip].pictures)), version=version
         )
-
-    def fit(self, corpus: Corpus) -> None:
-        """Learn mean and deviation of each number."""
-        stacked = np.vstack([np.atleast_2d(array) for array in self.raw(corpus)])
-        self.mean = stacked.mean(axis=0, dtype=np.float64)
-        self.deviation = np.maximum(stacked.std(axis=0, dtype=np.float64), SMALLEST_DEVIATION)
-
-    def transform(self, corpus: Corpus) -> Any:
-        """Return (frames, 108) float32 for each utterance, scaled."""
-        return [((array - self.mean) / self.deviation).astype(np.float32) for array in self.raw(corpus)]
-
-    def sizes(self) -> dict[str, Any]:
-        """Return the number of columns, n_features."""
-        return {"n_features": len(self.feature_names)}
 
     @property
     def feature_names(self) -> list[str]:
         """Name the columns, such as "mouth outer falling"."""
         return [" ".join(place) for place in product(REGIONS, ZONES, SLANTS)]
 
-    def state(self) -> dict[str, Any]:
-        """Return options, means and deviations."""
-        learned = {"mean": self.mean.tolist(), "deviation": self.deviation.tolist()}
-        return {"kind": type(self).__name__, "options": self.options, "learned": learned}
-
 
 class FaceFunctionals(FaceEdges):
-    """What a face does in an utterance: the mean, most and least of `FaceEdges`, (n_utterances, 324), scaled."""
+    """The mean, most and least of `FaceEdges` over an utterance, (n_utterances, 324) float32, scaled."""
 
     def raw(self, corpus: Corpus) -> list[NDArray[np.float32]]:
         """Return a row an utterance, before scaling."""
@@ -389,67 +370,27 @@ def change_from_calm(rows: NDArray[np.float32]) -> NDArray[np.float32]:
     return rows - np.concatenate([rows[:n_calm], rows[-n_calm:]]).mean(axis=0)
 
 
-class PretrainedFaces(FaceFrames):
-    """Faces for a network that starts from published weights.
-
-    Args:
-        weights: File of the weights, see `emolab.models.published.load_published`.
-        stand_in: Whether the network is a tiny one that starts from nothing instead.
-        small: Sizes of that one.
-    """
-
-    def __init__(
-        self, weights: str, *, stand_in: bool = False, small: Mapping[str, Any] | None = None, **options: Any
-    ) -> None:
-        super().__init__(**options)
-        self.weights, self.stand_in, self.small = weights, stand_in, dict(small or {})
-
-    @property
-    def pretrained(self) -> str | None:  # type: ignore[override]
-        """The name of the published weights."""
-        return None if self.stand_in else Path(self.weights).stem
-
-    def sizes(self) -> dict[str, Any]:
-        """Return the width of a face, whether there are published weights, and a stand-in's other sizes."""
-        return {**super().sizes(), "pretrained": not self.stand_in, **(self.small if self.stand_in else {})}
-
-    def start(self, network: Any) -> None:
-        """Give an untrained network the published weights."""
-        if not self.stand_in:
-            network.load_weights(self.weights)
-
-    def state(self) -> dict[str, Any]:
-        """Return the options."""
-        options = {"weights": self.weights, "stand_in": self.stand_in, "small": self.small, **self.options}
-        return {"kind": "PretrainedFaces", "options": options, "learned": {}}
-
-
-class ActionUnits(FeatureExtractor):
+class ActionUnits(Scaled):
     """Facial action units of each film, from the corpus's action_units.csv: (n_utterances, 35) float32, scaled.
 
     Most films show little of most units, and a few show much: the square root spreads the small values out.
     """
 
     modality = "video"
-
-    def __init__(self) -> None:
-        self.names: Sequence[str] = ()
-        self.mean: NDArray[np.float64] = np.zeros(0)
-        self.deviation: NDArray[np.float64] = np.ones(0)
+    names: Sequence[str] = ()
 
     def has(self, corpus: Corpus) -> NDArray[np.bool_]:
-        """Whatever films there are, the table tells; `raw` says where it does not."""
+        """Mask (n_utterances,): true unless video is hidden; no films are needed, and `table` says what has no row."""
         return np.full(len(corpus), "video" not in corpus.hidden)
 
-    def raw(self, corpus: Corpus) -> Any:
+    def table(self, corpus: Corpus) -> Any:
         """Return the table's rows as they are, (n_utterances, 35), a DataFrame.
 
         Raises:
             FileNotFoundError: If the corpus has no such table.
             ValueError: If utterances have no row; they are named.
         """
-        table = read_action_units(corpus.root)
-        names = corpus.table["utterance_id"]
+        table, names = read_action_units(corpus.root), corpus.table["utterance_id"]
         if missing := [name for name in names if name not in table.index]:
             raise ValueError(
                 f"{len(missing)} of {len(names)} utterances of corpus {corpus.name!r} have no row in its "
@@ -458,28 +399,20 @@ class ActionUnits(FeatureExtractor):
             )
         return table.loc[names]
 
+    def raw(self, corpus: Corpus) -> Any:
+        """Return the square roots, (n_utterances, 35), before scaling."""
+        return np.sqrt(self.table(corpus).to_numpy().clip(min=0))
+
     def fit(self, corpus: Corpus) -> None:
-        """Learn mean and deviation of each unit."""
-        table = self.raw(corpus)
-        roots = np.sqrt(table.to_numpy().clip(min=0))
-        self.names = list(table.columns)
-        self.mean, self.deviation = roots.mean(axis=0), np.maximum(roots.std(axis=0), SMALLEST_DEVIATION)
+        """Learn names, mean and deviation of the units."""
+        self.names = list(self.table(corpus).columns)
+        super().fit(corpus)
 
     def transform(self, corpus: Corpus) -> NDArray[np.float32]:
-        """Return (n_utterances, 35) float32: square roots, brought to mean 0 and deviation 1 on the training part."""
-        roots = np.sqrt(self.raw(corpus).to_numpy().clip(min=0))
-        return ((roots - self.mean) / self.deviation).astype(np.float32)
-
-    def sizes(self) -> dict[str, int]:
-        """Return the number of units, n_features."""
-        return {"n_features": len(self.mean)}
+        """Return (n_utterances, 35) float32, scaled."""
+        return self.scale(self.raw(corpus))
 
     @property
     def feature_names(self) -> list[str]:
         """Name the units: AU12_r is the intensity of unit 12, AU12_c the share of frames that show it."""
         return list(self.names)
-
-    def state(self) -> dict[str, Any]:
-        """Return names, means and deviations."""
-        learned = {"mean": self.mean.tolist(), "deviation": self.deviation.tolist(), "names": list(self.names)}
-        return {"kind": "ActionUnits", "options": {}, "learned": learned}

@@ -1,10 +1,10 @@
-"""Networks that join modalities: the inputs of several encoders in, logits out."""
+"""Hybrid fusion: a network that joins what several encoders make of their modalities."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, Literal, NamedTuple, cast
+from typing import Any, Literal, NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -20,18 +20,18 @@ class FusionConfig:
 
     n_emotions: int
     join: JoinKind = "concat"
-    n_joined: int = 128  # numbers that the summary of each modality is brought to
+    n_joined: int = 128  # numbers that the embedding of each modality is projected to
     n_dense: int = 128
     dropout: float = 0.0  # before and after the dense layer, and inside attention
     rank: int = 8  # of the tensor
     n_heads: int = 4  # of attention
     n_layers: int = 1  # of the Transformer
-    modality_dropout: float = 0.0  # how often training does without a modality; one always stays
-    auxiliary: bool = False  # whether training judges each modality alone as well, see `TrainingConfig.auxiliary`
+    modality_dropout: float = 0.0  # how often training leaves a modality out; one always stays
+    auxiliary: bool = False  # whether each modality alone is classified in training, see `TrainingConfig.auxiliary`
 
 
 class FusionInputs(NamedTuple):
-    """What a join is given: of each modality a summary and, where the join asks for them, its steps."""
+    """The input of a join: of each modality a summary and, where the join asks for them, its steps."""
 
     summaries: Tensor  # (batch, n_modalities, n_joined); what is missing is a learned vector
     there: Tensor  # (batch, n_modalities) bool
@@ -40,20 +40,20 @@ class FusionInputs(NamedTuple):
 
 
 class Join(nn.Module):
-    """Make (batch, n_out) of what is seen. All kinds have this signature, so that one can take another's place."""
+    """Turn `FusionInputs` into (batch, n_out). All kinds have this signature, so that one can replace another."""
 
-    sees_steps = False
+    wide, needs_steps = False, False
 
-    def __init__(self, n_modalities: int, config: FusionConfig, n_out: int) -> None:
+    def __init__(self, n_modalities: int, config: FusionConfig) -> None:
         super().__init__()
-        self.n_modalities, self.config, self.n_out = n_modalities, config, n_out
+        self.n_modalities, self.config = n_modalities, config
+        self.n_out = config.n_joined * (n_modalities if self.wide else 1)
 
 
 class Concat(Join):
-    """Lay the summaries side by side: nothing is lost, and every later weight belongs to one modality."""
+    """Concatenate the summaries: nothing is lost, and every later weight belongs to one modality."""
 
-    def __init__(self, n_modalities: int, config: FusionConfig) -> None:
-        super().__init__(n_modalities, config, n_modalities * config.n_joined)
+    wide = True
 
     def forward(self, seen: FusionInputs) -> Tensor:
         """Return (batch, n_modalities * n_joined)."""
@@ -61,10 +61,7 @@ class Concat(Join):
 
 
 class Add(Join):
-    """Add the summaries up: all modalities have to write the same language."""
-
-    def __init__(self, n_modalities: int, config: FusionConfig) -> None:
-        super().__init__(n_modalities, config, config.n_joined)
+    """Add the summaries up: all modalities share one space."""
 
     def forward(self, seen: FusionInputs) -> Tensor:
         """Return (batch, n_joined)."""
@@ -78,11 +75,11 @@ class Gated(Join):
     """
 
     def __init__(self, n_modalities: int, config: FusionConfig) -> None:
-        super().__init__(n_modalities, config, config.n_joined)
+        super().__init__(n_modalities, config)
         self.score = nn.Linear(n_modalities * config.n_joined, n_modalities)
 
     def gates(self, seen: FusionInputs) -> Tensor:
-        """Return (batch, n_modalities), how much each modality is listened to."""
+        """Return (batch, n_modalities), the weight of each modality."""
         return self.score(seen.summaries.flatten(1)).masked_fill(~seen.there, -torch.inf).softmax(dim=1)
 
     def forward(self, seen: FusionInputs) -> Tensor:
@@ -97,30 +94,30 @@ class LowRankTensor(Join):
     """
 
     def __init__(self, n_modalities: int, config: FusionConfig) -> None:
-        super().__init__(n_modalities, config, config.n_joined)
-        n_in, n_out = config.n_joined, config.n_joined
-        self.factors = nn.Parameter(torch.randn(n_modalities, config.rank, n_in, n_out) / n_in**0.5)
-        self.constants = nn.Parameter(torch.ones(n_modalities, config.rank, 1, n_out))
+        super().__init__(n_modalities, config)
+        width = config.n_joined
+        self.factors = nn.Parameter(torch.randn(n_modalities, config.rank, width, width) / width**0.5)
+        self.constants = nn.Parameter(torch.ones(n_modalities, config.rank, 1, width))
         self.ranks = nn.Parameter(torch.randn(config.rank) / config.rank**0.5)
 
     def forward(self, seen: FusionInputs) -> Tensor:
         """Return (batch, n_joined)."""
-        parts = torch.einsum("bmi,mrio->mrbo", seen.summaries, self.factors) + self.constants
-        return torch.einsum("rbo,r->bo", parts.prod(dim=0), self.ranks)
+        factors = torch.einsum("bmi,mrio->mrbo", seen.summaries, self.factors) + self.constants
+        return torch.einsum("rbo,r->bo", factors.prod(dim=0), self.ranks)
 
 
 class CrossAttention(Join):
-    """Each modality asks the steps of the others: which word goes with this voice, which sound with this word?
+    """The summary of each modality is the query over the steps of the others: which word goes with this voice?
 
     Source: Tsai et al. 2019, simplified: the summary asks, in one layer. Attention may also turn to nothing.
     """
 
-    sees_steps = True
+    wide, needs_steps = True, True
 
     def __init__(self, n_modalities: int, config: FusionConfig) -> None:
-        super().__init__(n_modalities, config, n_modalities * config.n_joined)
+        super().__init__(n_modalities, config)
         self.kinds = nn.Parameter(torch.randn(n_modalities, config.n_joined) / config.n_joined**0.5)
-        sizes = {"dropout": config.dropout, "batch_first": True, "add_zero_attn": True}
+        sizes: dict[str, Any] = {"dropout": config.dropout, "batch_first": True, "add_zero_attn": True}
         self.attention = nn.MultiheadAttention(config.n_joined, config.n_heads, **sizes)
         self.norm = nn.LayerNorm(config.n_joined)
 
@@ -142,15 +139,15 @@ class CrossAttention(Join):
 
 
 class Transformer(Join):
-    """The summaries are the words of a short sentence; a Transformer reads it, an own token gathers the answer.
+    """A Transformer over the summaries as tokens; the output at a token of its own is the result.
 
-    Source: Vaswani et al. 2017; the token that gathers, Devlin et al. 2019.
+    Source: Vaswani et al. 2017; the token of its own, Devlin et al. 2019.
     """
 
     def __init__(self, n_modalities: int, config: FusionConfig) -> None:
-        super().__init__(n_modalities, config, config.n_joined)
+        super().__init__(n_modalities, config)
         width = config.n_joined
-        self.kinds = nn.Parameter(torch.randn(1 + n_modalities, width) / width**0.5)  # the first gathers
+        self.kinds = nn.Parameter(torch.randn(1 + n_modalities, width) / width**0.5)  # the first is the own token
         sizes: dict[str, Any] = {"dropout": config.dropout, "batch_first": True, "norm_first": True}
         layer = nn.TransformerEncoderLayer(width, config.n_heads, 2 * width, **sizes)
         self.layers = nn.TransformerEncoder(layer, config.n_layers, nn.LayerNorm(width), enable_nested_tensor=False)
@@ -173,25 +170,39 @@ JOINS: dict[JoinKind, type[Join]] = {
 
 
 class Fusion(nn.Module):
-    """Each encoder reads its modality, a join makes one of what they found, one classifier judges it.
+    """One encoder a modality, a join of their embeddings, and one classifier on top.
 
-    The encoders become part of the network. A modality of length 0 is missing: it is not read, and what it would have
-    said is a vector that training learns.
+    The encoders become part of the network. A modality of length 0 is missing: a vector that training learns takes the
+    place of its embedding.
+
+    Args:
+        encoders: One `Network` a modality; any class that has its methods can be a subclass of it.
+        config: How they are joined.
+
+    Raises:
+        ValueError: If there is no such join.
+        TypeError: If an encoder is no `Network`.
     """
 
     def __init__(self, encoders: Sequence[Network], config: FusionConfig) -> None:
         super().__init__()
         if config.join not in JOINS:
-            raise ValueError(f"no join {config.join!r}; expected one of {', '.join(JOINS)}. Mend the spec.")
+            raise ValueError(f"no join {config.join!r}; expected one of {', '.join(JOINS)}.")
+        if foreign := [type(encoder).__name__ for encoder in encoders if not isinstance(encoder, Network)]:
+            raise TypeError(
+                f"encoders {', '.join(foreign)} have logits, but no hidden states that could be joined; expected "
+                "subclasses of emolab.models.sequence.Network. Write their hidden_states and call add_head, or fuse "
+                "the recognizers' decisions instead (late fusion)."
+            )
         self.config, self.embedding_size = config, config.n_dense
-        self.encoders = nn.ModuleList(encoders)
+        self.encoders: Any = nn.ModuleList(encoders)
         self.bring = nn.ModuleList(nn.Linear(encoder.embedding_size, config.n_joined) for encoder in encoders)
-        self.join = JOINS[config.join](len(encoders), config)  # type: ignore[call-arg]
-        stepwise = encoders if self.join.sees_steps else ()
+        self.join: Any = JOINS[config.join](len(encoders), config)
+        stepwise = encoders if self.join.needs_steps else ()
         self.bring_steps = nn.ModuleList(nn.Linear(encoder.state_size, config.n_joined) for encoder in stepwise)
         self.absent = nn.Parameter(torch.zeros(len(encoders), config.n_joined))
         for encoder in encoders:
-            encoder.out = encoder.out if config.auxiliary else nn.Identity()  # nobody else would ask it any more
+            encoder.out = encoder.out if config.auxiliary else nn.Identity()  # it is not used any more
         self.dense = nn.Linear(self.join.n_out, config.n_dense)
         self.dropout = nn.Dropout(config.dropout)
         self.out = nn.Linear(config.n_dense, config.n_emotions)
@@ -201,69 +212,63 @@ class Fusion(nn.Module):
 
         With auxiliary heads, training gets (batch, n_emotions, 1 + n_modalities): the logits, then each modality's own.
         """
-        seen, encoded = self._see(*inputs)
-        logits = self.out(self.dropout(self._judge(seen)))
+        seen, embeddings = self._read(*inputs)
+        logits = self.out(self.dropout(self._embed(seen)))
         if not (self.training and self.config.auxiliary):
             return logits
-        own = [encoder.out(encoder.dropout(part)) for encoder, part in zip(self._encoders, encoded, strict=True)]
+        own = [encoder.out(encoder.dropout(part)) for encoder, part in zip(self.encoders, embeddings, strict=True)]
         alone = [part.masked_fill(~seen.there[:, [place]], 0.0) for place, part in enumerate(own)]
         return torch.stack([logits, *alone], dim=2)
 
     def encode(self, *inputs: Tensor) -> Tensor:
-        """Sum each utterance up, all modalities together, in (batch, n_dense)."""
-        return self._judge(self._see(*inputs)[0])
+        """Return the embedding of each utterance, all modalities together, (batch, n_dense)."""
+        return self._embed(self._read(*inputs)[0])
 
     def fusion_inputs(self, *inputs: Tensor) -> FusionInputs:
-        """Return what the join is given, to look into its gates or its attention."""
-        return self._see(*inputs)[0]
+        """Return the input of the join, to look into its gates or its attention."""
+        return self._read(*inputs)[0]
 
-    @property
-    def _encoders(self) -> list[Network]:
-        return [cast(Network, encoder) for encoder in self.encoders]
-
-    def _judge(self, seen: FusionInputs) -> Tensor:
+    def _embed(self, seen: FusionInputs) -> Tensor:
         return torch.relu(self.dense(self.dropout(self.join(seen))))
 
-    def _see(self, *inputs: Tensor) -> tuple[FusionInputs, list[Tensor]]:
-        """Let each encoder read its modality where it is there: what the join is given, and (batch, n_encoded) each."""
+    def _read(self, *inputs: Tensor) -> tuple[FusionInputs, Sequence[Tensor]]:
+        """Run each encoder on the utterances that have its modality: the join's input, and their embeddings."""
         if len(inputs) != 2 * len(self.encoders):
             raise ValueError(
                 f"{len(inputs)} inputs for {len(self.encoders)} encoders; expected values and lengths for each, "
                 "in the order of the encoders. Pass network(features, their_lengths, tokens, their_lengths)."
             )
         pairs = list(zip(inputs[::2], inputs[1::2], strict=True))
-        there = self._left(torch.stack([lengths > 0 for _, lengths in pairs], dim=1))
-        encoded = [self._encode(place, *pair, there[:, place]) for place, pair in enumerate(pairs)]
-        brought = torch.stack([layer(part) for layer, part in zip(self.bring, encoded, strict=True)], dim=1)
+        there = self._kept(torch.stack([lengths > 0 for _, lengths in pairs], dim=1))
+        read = [self._encode(place, *pair, there[:, place].nonzero()[:, 0]) for place, pair in enumerate(pairs)]
+        embeddings, steps, owner = zip(*read, strict=True)
+        brought = torch.stack([layer(part) for layer, part in zip(self.bring, embeddings, strict=True)], dim=1)
         summaries = torch.where(there[..., None], brought, self.absent)
-        if not self.join.sees_steps:
-            return FusionInputs(summaries, there, summaries[:, :0], there[:, :0].long()), encoded
-        seen = [self._states(place, *pair, there[:, place]) for place, pair in enumerate(pairs)]
-        steps, owner = (torch.cat(part, dim=1) for part in zip(*seen, strict=True))
-        return FusionInputs(summaries, there, steps, owner), encoded
+        return FusionInputs(summaries, there, torch.cat(steps, dim=1), torch.cat(owner, dim=1)), embeddings
 
-    def _left(self, there: Tensor) -> Tensor:
-        """Take modalities away in training, but never all of an utterance."""
+    def _kept(self, there: Tensor) -> Tensor:
+        """Leave modalities out in training, but never all of an utterance."""
         if not (self.training and self.config.modality_dropout):
             return there
-        left = there & (torch.rand(there.shape, device=there.device) >= self.config.modality_dropout)
-        return torch.where(left.any(dim=1, keepdim=True), left, there)
+        kept = there & (torch.rand(there.shape, device=there.device) >= self.config.modality_dropout)
+        return torch.where(kept.any(dim=1, keepdim=True), kept, there)
 
-    def _encode(self, place: int, values: Tensor, lengths: Tensor, there: Tensor) -> Tensor:
-        """Read one modality of the utterances that have it; (batch, n_encoded), zero where it is missing."""
-        encoder, rows = self._encoders[place], there.nonzero()[:, 0]
-        empty = self.absent.new_zeros(len(there), encoder.embedding_size)
-        if not len(rows):
-            return empty
-        return empty.index_copy(0, rows, encoder.encode(values[rows], lengths[rows]).to(empty.dtype))
+    def _encode(self, place: int, values: Tensor, lengths: Tensor, rows: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """Run an encoder once on some rows of a batch.
 
-    def _states(self, place: int, values: Tensor, lengths: Tensor, there: Tensor) -> tuple[Tensor, Tensor]:
-        """Return the steps of one modality, (batch, steps, n_joined), and its number where they are real, else -1."""
-        encoder, rows = self._encoders[place], there.nonzero()[:, 0]
-        if not len(rows):
-            return self.absent.new_zeros(len(there), 0, self.config.n_joined), there[:, None][:, :0].long()
-        states, n_steps = encoder.hidden_states(values[rows], lengths[rows])
-        brought = self.bring_steps[place](states)
-        owner = torch.where(sequence_mask(n_steps, states.shape[1]), place, -1)
-        steps = brought.new_zeros(len(there), *brought.shape[1:]).index_copy(0, rows, brought)
-        return steps, owner.new_full((len(there), owner.shape[1]), -1).index_copy(0, rows, owner)
+        Returns:
+            (batch, embedding_size), zero in all other rows; where the join needs them, the steps (batch, steps,
+            n_joined) and `place` for each real one, -1 for all others.
+        """
+        encoder, n = self.encoders[place], len(values)
+        embedding = self.absent.new_zeros(n, encoder.embedding_size)
+        steps, owner = self.absent.new_zeros(n, 0, self.config.n_joined), rows.new_zeros(n, 0)
+        if len(rows):
+            states, n_steps = encoder.hidden_states(values[rows], lengths[rows])
+            embedding = embedding.index_copy(0, rows, encoder.summarize(states, n_steps).to(embedding.dtype))
+            if self.bring_steps:
+                brought = self.bring_steps[place](states)
+                real = torch.where(sequence_mask(n_steps, states.shape[1]), place, -1)
+                steps = brought.new_zeros(n, *brought.shape[1:]).index_copy(0, rows, brought)
+                owner = real.new_full((n, real.shape[1]), -1).index_copy(0, rows, real)
+        return embedding, steps, owner

@@ -1,53 +1,59 @@
-"""Heads for published encoders: on the layers of a frozen one, or on one that goes on learning."""
+"""Networks with published weights: heads on frozen encoders, encoders to fine-tune, VGGish, and their weight files."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, Literal
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from emolab.features import encoders
-from emolab.models.sequence import Network, Normalization
+from emolab.features import pretrained as encoders
+from emolab.models.sequence import Network, Normalization, scatter_steps, sequence_mask
+from emolab.storage import weights_root
+
+VGGISH = "https://github.com/harritaylor/torchvggish/releases/download/v0.1/vggish-10086976.pth"
+POOLED_AFTER = (0, 1, 3, 5)  # convolutions of VGGish with a max-pooling behind them, which halves both axes
 
 
 @dataclass(frozen=True)
-class LayerHeadConfig:
+class WeightedLayerSumConfig:
     """Sizes of the light head on a frozen encoder."""
 
-    n_layers: int  # its blocks, and what the first one is given
+    n_layers: int  # its blocks, and the input of the first one
     n_features: int  # of a layer
     n_emotions: int
     n_dense: int = 256
     dropout: float = 0.5  # before and after the dense layer
 
 
-class LayerHead(Network):
-    """A learned average of the layers of a frozen encoder, and a dense layer that judges it.
+class WeightedLayerSum(Network):
+    """A learned weighted sum of the layers of a frozen encoder, and a dense layer.
 
     Source: the weighted sum of SUPERB, Yang et al. 2021.
     """
 
-    def __init__(self, config: LayerHeadConfig) -> None:
+    config_class = WeightedLayerSumConfig
+
+    def __init__(self, config: WeightedLayerSumConfig) -> None:
         super().__init__(config)
         self.scores = nn.Parameter(torch.zeros(config.n_layers))
         self.norm = Normalization("batch", config.n_features)
-        self.add_head(config.n_features)
+        self.add_head(config.n_features, n_dense=config.n_dense)
 
     @property
     def layer_weights(self) -> Tensor:
-        """(n_layers,), positive, sum 1: how much the head listens to each layer."""
+        """(n_layers,), the weight of each layer: positive, sum 1."""
         return self.scores.softmax(dim=0)
 
-    def encode(self, layers: Tensor, lengths: Tensor) -> Tensor:
-        """Sum (batch, n_layers, n_features) up in (batch, n_dense); `lengths` are all n_layers."""
-        alike = F.layer_norm(layers, layers.shape[-1:])  # deep layers are louder: only their pattern counts
-        average = (self.layer_weights[:, None] * alike).sum(dim=1, keepdim=True)  # (batch, 1, n_features)
-        normal = self.norm(average, torch.ones(average.shape[:2], dtype=torch.bool, device=average.device))
-        return self.judge(normal[:, 0])
+    def hidden_states(self, layers: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
+        """Turn (batch, n_layers, n_features) into their weighted sum as the only step, (batch, 1, n_features)."""
+        layers = F.layer_norm(layers, layers.shape[-1:])  # deep layers have larger numbers: only their pattern counts
+        weighted = (self.layer_weights[:, None] * layers).sum(dim=1)
+        return self.norm.rows(weighted)[:, None], torch.ones_like(lengths)
 
 
 @dataclass(frozen=True)
@@ -57,38 +63,38 @@ class EncoderConfig:
     n_emotions: int
     encoder: Mapping[str, Any]  # its own sizes, as its config.json has them
     n_trained: int | None = None  # last blocks that training may change; None: all that can be
-    summary: Literal["mean", "pooler"] = "mean"  # of the last layer; a pooler sees the first piece only
+    summary: Literal["mean", "pooler"] = "mean"  # of the last layer; a pooler takes the first token only
     n_dense: int = 256
     dropout: float = 0.1  # before and after the dense layer
 
 
-class _Encoder(Network):
-    """A published encoder, a masked mean over its last layer, and a dense layer that judges it."""
+class Encoder(Network):
+    """A published encoder, the masked mean of its last layer, and a dense layer."""
+
+    config_class = EncoderConfig
+    never_trained: tuple[str, ...] = ()  # parts of the encoder that training leaves alone in any case
 
     def __init__(self, config: EncoderConfig) -> None:
         super().__init__(config)
         self.encoder: Any = encoders.build_encoder(config.encoder)
-        self.add_head(config.encoder["hidden_size"], state_size=config.encoder["hidden_size"])
+        self.add_head(config.encoder["hidden_size"], n_dense=config.n_dense)
         self._trained = [self.encoder]
         if config.n_trained is not None:
             self._trained = list(encoders.blocks(self.encoder)[-config.n_trained :])
         self.encoder.requires_grad_(False)
         for part in self._trained:
             part.requires_grad_(True)
-        for name in self.never_trained():
-            self.encoder.get_submodule(name).requires_grad_(False)
-
-    def never_trained(self) -> Iterator[str]:
-        """Name the parts of the encoder that training leaves alone in any case."""
-        if hasattr(self.encoder, "pooler") and self.config.summary == "mean":
-            yield "pooler"
+        unused = ("pooler",) if config.summary == "mean" else ()
+        for name in (*self.never_trained, *unused):
+            if (part := getattr(self.encoder, name, None)) is not None:
+                part.requires_grad_(False)
 
     def pretrained_parameters(self) -> Iterator[nn.Parameter]:
-        """Yield what training should change by small steps."""
+        """Yield the published weights, which training should change by small steps."""
         return self.encoder.parameters()
 
-    def train(self, mode: bool = True) -> _Encoder:
-        """Switch to training; what is frozen goes on as in use, without dropout."""
+    def train(self, mode: bool = True) -> Encoder:
+        """Switch to training mode; frozen parts stay in evaluation mode, without dropout."""
         super().train(mode)
         self.encoder.eval()
         for part in self._trained:
@@ -96,22 +102,20 @@ class _Encoder(Network):
         return self
 
 
-class SoundEncoder(_Encoder):
+class AudioEncoder(Encoder):
     """wav2vec 2.0, HuBERT or WavLM with a head; its convolutions are never trained, as its authors advise.
 
     Source: Baevski et al. 2020; Hsu et al. 2021; Chen et al. 2022.
     """
 
+    never_trained = ("feature_extractor",)
+
     def __init__(self, config: EncoderConfig) -> None:
         super().__init__(config)
         self.norm = Normalization("batch", config.encoder["hidden_size"])  # voices differ little from their mean
 
-    def never_trained(self) -> Iterator[str]:
-        """Name the convolutions."""
-        yield "feature_extractor"
-
     def input_embeddings(self, waves: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
-        """Turn waves (batch, samples) into what the convolutions make of them, (batch, frames, channels)."""
+        """Turn waves (batch, samples) into the output of the convolutions, (batch, frames, channels)."""
         if waves.ndim > 2:
             return waves, lengths
         return encoders.convolve(self.encoder, [wave[:n] for wave, n in zip(waves, lengths, strict=True)])
@@ -121,15 +125,12 @@ class SoundEncoder(_Encoder):
         frames, n_frames = self.input_embeddings(waves, lengths)
         return encoders.relate(self.encoder, frames, n_frames)[-1], n_frames
 
-    def encode(self, waves: Tensor, lengths: Tensor) -> Tensor:
-        """Sum waves (batch, samples) with (batch,) real lengths up in (batch, n_dense)."""
-        last, n_frames = self.hidden_states(waves, lengths)
-        means = encoders.masked_means([last], n_frames)  # (batch, 1, dim)
-        real = torch.ones(means.shape[:2], dtype=torch.bool, device=means.device)
-        return self.judge(self.norm(means, real)[:, 0])
+    def summarize(self, states: Tensor, lengths: Tensor) -> Tensor:
+        """Reduce (batch, frames, dim) to embeddings (batch, n_dense)."""
+        return self.embed(self.norm.rows(self.summary(states, lengths)))
 
 
-class TextEncoder(_Encoder):
+class TextEncoder(Encoder):
     """ALBERT, BERT or their kin with a head.
 
     Source: Devlin et al. 2019; Lan et al. 2020.
@@ -137,20 +138,122 @@ class TextEncoder(_Encoder):
 
     @property
     def embedding(self) -> nn.Module:
-        """Turns pieces of words into vectors."""
+        """The embedding matrix of the subword tokens."""
         return self.encoder.get_input_embeddings()
 
-    def input_embeddings(self, pieces: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
-        """Turn (batch, pieces) int64 into the vectors of the pieces, (batch, pieces, dim); vectors stay."""
-        return pieces if pieces.is_floating_point() else self.embedding(pieces), lengths
+    def input_embeddings(self, tokens: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
+        """Turn (batch, tokens) int64 into token vectors, (batch, tokens, dim); vectors pass through."""
+        return tokens if tokens.is_floating_point() else self.embedding(tokens), lengths
 
-    def hidden_states(self, pieces: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
-        """Turn texts (batch, pieces) int64 into the last layer, (batch, pieces, dim)."""
-        return encoders.read(self.encoder, self.input_embeddings(pieces, lengths)[0], lengths)[0][-1], lengths
+    def hidden_states(self, tokens: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
+        """Turn texts (batch, tokens) int64 into the last layer, (batch, tokens, dim)."""
+        return encoders.text_layers(self.encoder, self.input_embeddings(tokens, lengths)[0], lengths)[0][-1], lengths
 
-    def encode(self, pieces: Tensor, lengths: Tensor) -> Tensor:
-        """Sum texts (batch, pieces) int64 with (batch,) real lengths up in (batch, n_dense)."""
-        layers, pooled = encoders.read(self.encoder, self.input_embeddings(pieces, lengths)[0], lengths)
-        if self.config.summary == "pooler" and pooled is not None:
-            return self.judge(pooled)
-        return self.judge(encoders.masked_means(layers[-1:], lengths)[:, 0])
+    def summarize(self, states: Tensor, lengths: Tensor) -> Tensor:
+        """Reduce (batch, tokens, dim) to embeddings (batch, n_dense), by the mean or by the encoder's own pooler."""
+        if self.config.summary == "mean":
+            return super().summarize(states, lengths)
+        if hasattr(self.encoder, "pooler_activation"):  # ALBERT keeps the two steps of its pooler apart
+            return self.embed(self.encoder.pooler_activation(self.encoder.pooler(states[:, 0])))
+        return self.embed(self.encoder.pooler(states))
+
+
+@dataclass(frozen=True)
+class VggishConfig:
+    """Sizes of the network; the defaults are the recipe audio/vggish."""
+
+    n_emotions: int
+    channels: tuple[int, ...] = (64, 128, 256, 256, 512, 512)  # as published
+    n_bands: int = 128  # of the log-mels, 8 of them left in the end: 512 times 8 = 4,096 numbers an example
+    n_frozen: int = 11  # layers that keep the published weights: up to the third pooling
+    n_dense: int = 256
+    dropout: float = 0.3  # before and after the dense layer
+
+
+class Vggish(Network):
+    """Six convolutions and four poolings over each example of log-mels; the mean over the examples is classified.
+
+    Source: Simonyan and Zisserman 2015; Hershey et al. 2017. `features` has the layout of the published weights: a
+    convolution, a ReLU, sometimes a pooling. Of its output, (channels, 12, 8) an example, the mean over the 12 steps of
+    time is taken, and the rest flattened.
+    """
+
+    config_class = VggishConfig
+
+    def __init__(self, config: VggishConfig) -> None:
+        super().__init__(config)
+        layers: list[nn.Module] = []
+        for number, (n_in, n_out) in enumerate(zip((1, *config.channels), config.channels, strict=False)):
+            convolution = nn.Conv2d(n_in, n_out, kernel_size=3, padding=1)
+            nn.init.kaiming_normal_(convolution.weight, nonlinearity="relu")
+            layers += [convolution, nn.ReLU()]
+            if number in POOLED_AFTER:
+                layers.append(nn.MaxPool2d(2))
+        self.features = nn.Sequential(*layers)
+        self.features[: config.n_frozen].requires_grad_(False)
+        self.add_head(config.channels[-1] * config.n_bands // 2 ** len(POOLED_AFTER), n_dense=config.n_dense)
+
+    def load_weights(self, source: str) -> None:
+        """Take the convolutions from the published weights, see `load_published`."""
+        load_published(self, source, unused=("embeddings.", "pproc."), own=("dense.", "out."), address=VGGISH)
+
+    def pretrained_parameters(self) -> Iterator[nn.Parameter]:
+        """Yield the convolutions, which training should change by small steps."""
+        return self.features.parameters()
+
+    def hidden_states(self, examples: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
+        """Turn (batch, n_examples, frames, bands) into (batch, n_examples, 4,096), zero for padding."""
+        mask = sequence_mask(lengths, examples.shape[1])
+        maps = self.features(examples[mask][:, None]).mean(dim=2)  # (real examples, channels, bands / 16)
+        return scatter_steps(maps.flatten(1), mask), lengths
+
+
+def load_published(
+    network: nn.Module, source: str, *, unused: tuple[str, ...] = (), own: tuple[str, ...] = (), address: str = ""
+) -> None:
+    """Load published weights into a network.
+
+    Args:
+        network: Its parts have the names of the published ones.
+        source: A state dict as torch or safetensors saves it: a path, or a name that is looked for below
+            `weights_root()` and among torch's own downloads.
+        unused: Beginnings of names that the file has and the network does not need, such as its old output layer.
+        own: Beginnings of names that the network has and the file does not know.
+        address: Where the file is published, for messages.
+
+    Raises:
+        FileNotFoundError: If there is no such file.
+        ValueError: If it is no state dict, or one of another network.
+    """
+    told = f" ({address})" * bool(address)
+    places = (Path(source).expanduser(), weights_root() / source, Path(torch.hub.get_dir(), "checkpoints", source))
+    path = next((place for place in places if place.is_file()), None)
+    if path is None:
+        raise FileNotFoundError(
+            f"no weights {source!r}: neither {places[1]} nor {places[2]} is there. Expected the published state "
+            f"dict{told}. Put the file there, or give another with weights=; preset quick needs none."
+        )
+    found = {name: value for name, value in _state_dict(path, told).items() if not name.startswith(unused)}
+    shapes = {name: value.shape for name, value in network.state_dict().items() if not name.startswith(own)}
+    odd = [name for name in shapes.keys() | found.keys() if name not in found or found[name].shape != shapes.get(name)]
+    odd = sorted(name for name in odd if not name.endswith("num_batches_tracked"))  # old files do not count them
+    if odd:
+        raise ValueError(
+            f"{path} does not fit {type(network).__name__}: {len(odd)} tensors are missing, unknown or of another "
+            f"shape, first {odd[0]}. Expected the published weights of just this network. Take their file{told}."
+        )
+    network.load_state_dict(found, strict=False)
+
+
+def _state_dict(path: Path, told: str) -> dict[str, Tensor]:
+    """Read a state dict that torch or safetensors has saved."""
+    from safetensors.torch import load_file
+
+    try:
+        found = load_file(path) if path.suffix == ".safetensors" else torch.load(path, "cpu", weights_only=True)
+        return {name.removeprefix("module."): value for name, value in found.items() if isinstance(value, Tensor)}
+    except Exception as error:  # pickle, zip, torch and safetensors each have their own
+        raise ValueError(
+            f"{path} cannot be read as weights ({type(error).__name__}); expected a state dict, saved by torch or "
+            f"safetensors. Get the file again{told}."
+        ) from error

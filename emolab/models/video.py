@@ -1,7 +1,7 @@
-"""Networks that see: the faces of a clip in, logits out.
+"""Networks for video: the faces of a clip in, logits out.
 
-Faces come as (batch, frames, size, size, 3) uint8 with (batch,) real lengths. Only real frames are looked at, so
-neither padding nor neighbours touch an answer, batch statistics in training included.
+Faces come as (batch, frames, size, size, 3) uint8 with (batch,) real lengths. Only real frames are processed, so that
+neither padding nor neighbours change a result, batch statistics in training included.
 """
 
 from __future__ import annotations
@@ -10,15 +10,15 @@ import math
 from collections import OrderedDict
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
+from functools import reduce
 from itertools import pairwise
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from emolab.models.sequence import Network
-from emolab.models.published import load_published
-from emolab.models.sequence import Summary, SummaryOverTime, scatter_steps, sequence_mask
+from emolab.models.pretrained import load_published
+from emolab.models.sequence import Network, Summary, SummaryOverTime, scatter_steps, sequence_mask
 
 IMAGENET = ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225))  # mean and deviation of the colours that ResNet knows
 KINETICS = ((0.5, 0.5, 0.5), (0.5, 0.5, 0.5))  # I3D was shown colours from -1 to 1
@@ -33,7 +33,7 @@ class FaceCnnConfig:
 
     n_emotions: int
     size: int = 48  # pixels
-    changes: bool = True  # see how each frame differs from the clip's mean face; False: see the frame as it is
+    changes: bool = True  # subtract the clip's mean face from each frame
     channels: tuple[int, ...] = (16, 32, 48, 64)  # each layer halves height and width
     n_frame: int = 64  # numbers that describe one frame
     summary: Summary = "attention"  # of the frames
@@ -41,7 +41,9 @@ class FaceCnnConfig:
 
 
 class FaceCnn(Network):
-    """Convolutions describe each frame, attention over the real frames sums the clip up."""
+    """Convolutions over each frame and attention over the real frames."""
+
+    config_class = FaceCnnConfig
 
     def __init__(self, config: FaceCnnConfig) -> None:
         super().__init__(config)
@@ -50,33 +52,23 @@ class FaceCnn(Network):
         self.convolutions = nn.ModuleList(nn.Conv2d(n_in, n_out, 3, 2, 1, bias=False) for n_in, n_out in widths)
         self.norms = nn.ModuleList(nn.BatchNorm2d(n_out) for _, n_out in widths)
         self.frame = nn.Linear(config.channels[-1] * n_left**2, config.n_frame)
-        self.summary = SummaryOverTime(config.summary, config.n_frame)
-        self.add_output(self.summary.n_summary, state_size=config.n_frame)
-
-    def encode(self, frames: Tensor, lengths: Tensor) -> Tensor:
-        """Sum each clip up in (batch, n_encoded), what the output layer judges by."""
-        return self.summary(*self.hidden_states(frames, lengths))
+        self.add_head(config.n_frame, summary=config.summary)
 
     def hidden_states(self, frames: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
-        """Return the descriptions of the frames and the lengths that they came with."""
-        return self.describe(frames, lengths), lengths
-
-    def describe(self, frames: Tensor, lengths: Tensor) -> Tensor:
-        """Describe each frame by (batch, frames, n_frame), zero where there is padding."""
-
-        def one_by_one(maps: Tensor) -> Tensor:
-            n = len(maps)  # real frames
-            for convolution, norm in zip(self.convolutions, self.norms, strict=True):
-                maps = torch.relu(norm(convolution(_rounded_up(maps))[:n]))  # (n, channels, height, width)
-            return torch.relu(self.frame(self.dropout(maps.flatten(1))))
-
+        """Describe each frame by (batch, frames, n_frame), zero for padding."""
         if self.config.changes:
-            frames = self.unlike_the_mean(frames, lengths)
-        return _each_frame(one_by_one, frames, lengths, KINETICS)
+            frames = self.subtract_mean_face(frames, lengths)
+        return _each_frame(self._describe, frames, lengths, KINETICS), lengths
+
+    def _describe(self, maps: Tensor) -> Tensor:
+        n = len(maps)  # real frames
+        for convolution, norm in zip(self.convolutions, self.norms, strict=True):
+            maps = torch.relu(norm(convolution(_rounded_up(maps))[:n]))  # (n, channels, height, width)
+        return torch.relu(self.frame(self.dropout(maps.flatten(1))))
 
     @staticmethod
-    def unlike_the_mean(frames: Tensor, lengths: Tensor) -> Tensor:
-        """Take each clip's mean face away, and with it who that is: (batch, frames, size, size, 3) float."""
+    def subtract_mean_face(frames: Tensor, lengths: Tensor) -> Tensor:
+        """Subtract each clip's mean face, and with it the person's looks: (batch, frames, size, size, 3) float."""
         mask = sequence_mask(lengths, frames.shape[1])[..., None, None, None]
         frames = torch.where(mask, frames, 0).float()
         mean = frames.sum(dim=1, keepdim=True) / lengths[:, None, None, None, None]
@@ -97,75 +89,61 @@ class ResNetTransformerConfig:
     n_ff: int = 512
     dropout: float = 0.1
     pretrained: bool = False  # whether the trunk is given published weights
-    n_frozen: int = 8  # tensors at the beginning of published weights that stay as they are
+    n_frozen: int = 8  # first tensors of published weights that stay as they are
 
 
 class ResNetTransformer(Network):
-    """A ResNet describes each frame, a Transformer relates the frames, a mean over the real ones sums the clip up."""
+    """A ResNet on each frame, a Transformer over the frames, and the mean of the real ones."""
+
+    config_class = ResNetTransformerConfig
 
     def __init__(self, config: ResNetTransformerConfig) -> None:
         super().__init__(config)
-        self.embedding_size = self.state_size = config.d_model
         self.trunk = ResNetTrunk(config)
         n_left = math.ceil(config.size / 32)  # of height and width, behind five halvings
-        self.dense = nn.Linear(config.channels[-1] * n_left**2, config.d_model)
-        layer = nn.TransformerEncoderLayer(
-            config.d_model, config.n_heads, config.n_ff, config.dropout, batch_first=True
-        )
+        self.project = nn.Linear(config.channels[-1] * n_left**2, config.d_model)
+        sizes = (config.d_model, config.n_heads, config.n_ff, config.dropout)
+        layer = nn.TransformerEncoderLayer(*sizes, batch_first=True)
         self.encoder = nn.TransformerEncoder(layer, config.n_layers, enable_nested_tensor=False)
-        self.summary = SummaryOverTime("mean", config.d_model)
-        self.dropout, self.out = nn.Identity(), nn.Linear(config.d_model, config.n_emotions)
-
-    def encode(self, frames: Tensor, lengths: Tensor) -> Tensor:
-        """Sum each clip up in (batch, d_model), what the output layer judges by."""
-        return self.summary(*self.hidden_states(frames, lengths))
+        self.add_head(config.d_model)
+        self.dropout = nn.Identity()
+        for weights in list(self.pretrained_parameters())[: config.n_frozen]:
+            weights.requires_grad_(False)
 
     def hidden_states(self, frames: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
-        """Tell what the Transformer makes of each frame, (batch, frames, d_model)."""
-        steps = _each_frame(lambda pictures: self.dense(self.trunk(pictures).flatten(1)), frames, lengths, IMAGENET)
+        """Return the Transformer's output for each frame, (batch, frames, d_model)."""
+        steps = _each_frame(lambda pictures: self.project(self.trunk(pictures).flatten(1)), frames, lengths, IMAGENET)
         steps = steps + positions(steps.shape[1], self.config.d_model).to(steps)
-        padding = ~sequence_mask(lengths, steps.shape[1])
-        return self.encoder(steps, src_key_padding_mask=padding), lengths
+        return self.encoder(steps, src_key_padding_mask=~sequence_mask(lengths, steps.shape[1])), lengths
 
     def load_weights(self, source: str) -> None:
         """Give the trunk its published weights, see `load_published`."""
-        load_published(self.trunk, source, beside=("fc.",))
+        load_published(self.trunk, source, unused=("fc.",))
+
+    def pretrained_parameters(self) -> Iterator[nn.Parameter]:
+        """Yield the published weights, which training should change by small steps."""
+        return iter(self.trunk.parameters() if self.config.pretrained else ())
 
 
-class ResNetTrunk(nn.Module):
+class ResNetTrunk(nn.Sequential):
     """ResNet without its last layer: pictures (n, 3, size, size) in, maps (n, 512, size / 32, size / 32) out.
 
     The parts have the names that torchvision gives them. Source: He et al. 2016.
     """
 
     def __init__(self, config: ResNetTransformerConfig) -> None:
-        super().__init__()
         first = config.channels[0]
-        self.pretrained = config.pretrained
-        self.conv1 = nn.Conv2d(3, first, 7, 2, 3, bias=False)
-        self.bn1 = nn.BatchNorm2d(first)
-        self.maxpool = nn.MaxPool2d(3, 2, 1)
+        parts: OrderedDict[str, nn.Module] = OrderedDict(conv1=nn.Conv2d(3, first, 7, 2, 3, bias=False))
+        parts |= {"bn1": nn.BatchNorm2d(first), "relu": nn.ReLU(), "maxpool": nn.MaxPool2d(3, 2, 1)}
         for number, (n_in, n_out) in enumerate(pairwise((first, *config.channels)), start=1):
             blocks = [ResidualBlock(n_in, n_out, stride=1 if number == 1 else 2)]
             blocks += [ResidualBlock(n_out, n_out, stride=1) for _ in range(config.n_blocks - 1)]
-            self.add_module(f"layer{number}", nn.Sequential(*blocks))
-        for weights in list(self.parameters())[: config.n_frozen if config.pretrained else 0]:
-            weights.requires_grad_(False)
-
-    def forward(self, pictures: Tensor) -> Tensor:
-        """Turn (n, 3, height, width) into (n, 512, height / 32, width / 32)."""
-        x = self.maxpool(torch.relu(self.bn1(self.conv1(pictures))))
-        for number in range(1, 5):
-            x = getattr(self, f"layer{number}")(x)
-        return x
-
-    def pretrained_parameters(self) -> Iterator[nn.Parameter]:
-        """Yield what comes from the published weights, and should change slowly."""
-        return iter(self.parameters() if self.pretrained else ())
+            parts[f"layer{number}"] = nn.Sequential(*blocks)
+        super().__init__(parts)
 
 
 class ResidualBlock(nn.Module):
-    """Two convolutions that say how the picture should change; the picture itself goes round them."""
+    """Two convolutions whose output is added to their input."""
 
     def __init__(self, n_in: int, n_out: int, *, stride: int) -> None:
         super().__init__()
@@ -213,12 +191,14 @@ POOLS: Mapping[str, tuple[str, Triple, Triple]] = {  # name of the next part: ow
 
 
 class I3d(Network):
-    """Inception-v1 whose patterns have a third side, time: they see how a face changes, not only how it looks.
+    """Inception-v1 with convolutions over time, height and width.
 
     The parts have the names of the published PyTorch weights. Those average windows of 2 x 7 x 7 and then over time;
     here all places are averaged, which is the same for clips of two steps and lets clips have any length.
     Source: Carreira and Zisserman 2017.
     """
+
+    config_class = I3dConfig
 
     def __init__(self, config: I3dConfig) -> None:
         super().__init__(config)
@@ -241,12 +221,7 @@ class I3d(Network):
                 pool, window, stride = POOLS[name]
                 self.add_module(pool, Pool3d(window, stride))
             self.add_module(name, part)
-        self.add_output(n_in)
-
-    def encode(self, frames: Tensor, lengths: Tensor) -> Tensor:
-        """Sum each clip up in (batch, 1024), what the output layer judges by."""
-        states, lengths = self.hidden_states(frames, lengths)
-        return states.sum(dim=1) / lengths[:, None]
+        self.add_head(n_in)
 
     def hidden_states(self, frames: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
         """Turn frames into (batch, steps, 1024), zero where there is padding, and the (batch,) real steps."""
@@ -258,10 +233,10 @@ class I3d(Network):
 
     def load_weights(self, source: str) -> None:
         """Take all but the output layer from published weights, see `load_published`."""
-        load_published(self, source, beside=("logits.",), own=("out.",))
+        load_published(self, source, unused=("logits.",), own=("out.",))
 
     def pretrained_parameters(self) -> Iterator[nn.Parameter]:
-        """Yield what comes from the published weights, and should change slowly."""
+        """Yield the published weights, which training should change by small steps."""
         parts = (part for name, part in self.named_parameters() if not name.startswith("out."))
         return iter(parts if self.config.pretrained else ())
 
@@ -299,7 +274,7 @@ class Pool3d(nn.Module):
 
 
 class Inception(nn.Module):
-    """Four ways of looking at once, small and large windows, joined."""
+    """Four branches of small and large windows, concatenated."""
 
     def __init__(self, n_in: int, channels: tuple[int, ...]) -> None:
         super().__init__()
@@ -311,13 +286,8 @@ class Inception(nn.Module):
     def forward(self, x: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
         """Turn (batch, n_in, frames, height, width) into the same with the channels of all four; lengths stay."""
         branches = ((self.b0,), (self.b1a, self.b1b), (self.b2a, self.b2b), (self.b3a, self.b3b))
-        joined = []
-        for branch in branches:
-            seen = x
-            for part in branch:
-                seen, _ = part(seen, lengths)
-            joined.append(seen)
-        return torch.cat(joined, dim=1), lengths
+        maps = [reduce(lambda maps, part: part(maps, lengths)[0], branch, x) for branch in branches]
+        return torch.cat(maps, dim=1), lengths
 
 
 def positions(n_steps: int, n_features: int) -> Tensor:

@@ -23,10 +23,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from emolab.corpora.corpus import TRUTH
-from emolab.corpora.labels import IEMOCAP_EMOTIONS, IEMOCAP_VOTES, RAVDESS_EMOTIONS
+from emolab.corpora.corpus import LABELS, TRUTH
 from emolab.corpora.ravdess import STATEMENTS
-from emolab.progress import progress
+from emolab.storage import progress
 from emolab.sample import face, script, voice
 
 N_PARTS = 4
@@ -35,7 +34,7 @@ GAP_S = (0.15, 0.6)  # of silence between two turns, at least and at most
 ROOM_NOISE = 10 ** (-68 / 20)  # of full scale
 MICROPHONE_DB = 1.5  # standard deviation of the level from dialogue to dialogue
 AVI_FPS, MP4_FPS = 10, 15
-VOTES = {emotion: word.capitalize() for word, emotion in IEMOCAP_VOTES.items()}  # as the annotators' lines spell them
+VOTES = {emotion: word.capitalize() for word, emotion in LABELS["iemocap_votes"].items()}  # as the annotators' lines spell them
 P_TWO_LABELS = 0.04  # an annotator names a second emotion
 P_STRAY_LINE = 0.08  # a line of the transcript belongs to no utterance
 STRENGTHS = {"01": 0.8, "02": 1.2}  # of RAVDESS's intensities, normal and strong
@@ -181,7 +180,7 @@ def dialogue_frames(
 
 def evaluation(turns: Iterable[Turn], rng: np.random.Generator) -> Iterator[str]:
     """Write the lines of an evaluation file."""
-    codes = {emotion: code for code, emotion in IEMOCAP_EMOTIONS.items()}
+    codes = {emotion: code for code, emotion in LABELS["iemocap"].items()}
     yield "% [START_TIME - END_TIME] TURN_NAME EMOTION [V, A, D]\n\n"
     for turn in turns:
         line = turn.line
@@ -211,7 +210,7 @@ def write_actor(root: Path, actor: str, synthesiser: voice.Synthesiser) -> Itera
     """Write one actor's performances as RAVDESS has them, sound and film with sound; yield the truth of each."""
     number = int(actor) - 1
     rng = np.random.default_rng([script.SEED, 2, number])
-    codes = product(RAVDESS_EMOTIONS.items(), STRENGTHS.items(), STATEMENTS.items())
+    codes = product(LABELS["ravdess"].items(), STRENGTHS.items(), STATEMENTS.items())
     for (code, emotion), (intensity, strength), (statement, text) in codes:
         if emotion == "neutral" and intensity == "02":
             continue

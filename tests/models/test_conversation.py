@@ -1,153 +1,25 @@
-"""Networks and recognizers that hear a conversation: by hand, by heart, and never a word of what comes later."""
+"""Recognizers of conversations: what they use of other turns, and never a word of what comes later."""
 
 from __future__ import annotations
 
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
-import torch
-import torch.nn.functional as F
-from hypothesis import given
-from hypothesis import strategies as st
-from torch import Tensor
+from emolab.features.combined import Concatenated, DialogueContext
 
 from emolab.corpora import Corpus
-from emolab.features.base import Tfidf
-from emolab.features.joined import Concatenated
-from emolab.features.turns import DialogueContext
-from emolab.models.conversation import Conversation, ConversationConfig
+from emolab.features.text import Tfidf
+from emolab.models.sequence import Conversation
 from emolab.recipes import recipe
 from emolab.recognizer import NetworkRecognizer, Recognizer
 from emolab.training import TrainingConfig
-from tests.models.by_heart import loss_by_heart
-
-CONFIG = ConversationConfig(n_emotions=3, n_features=5, n_hidden=8, n_context=12, n_heads=2, dropout=0.2)
-EVERY = pytest.mark.parametrize(
-    ("context", "both_ways"), [(context, ways) for context in ("recurrent", "attention") for ways in (False, True)]
-)
-
-
-def network(context: str, both_ways: bool = False, **sizes: Any) -> Conversation:
-    torch.manual_seed(2)
-    return Conversation(replace(CONFIG, context=context, both_ways=both_ways, **sizes))  # type: ignore[arg-type]
-
-
-def turns(n_before: list[int], n_after: list[int]) -> tuple[Tensor, Tensor]:
-    """Draw windows, (batch, turns, 7), each with so many turns before and after the judged one."""
-    torch.manual_seed(5)
-    lengths = torch.tensor([before + 1 + after for before, after in zip(n_before, n_after, strict=True)])
-    values = torch.randn(len(lengths), int(lengths.max()), 7)
-    values[..., 5] = (values[..., 5] > 0).float()
-    values[..., 6] = 0
-    values[torch.arange(len(lengths)), n_before, 5:] = 1
-    return values * (torch.arange(values.shape[1]) < lengths[:, None])[..., None], lengths
-
-
-CAUSAL = turns([0, 3, 1, 2, 3, 4], [0] * 6)
-AROUND = turns([0, 3, 1, 2, 0, 1], [2, 0, 3, 1, 0, 2])
-
-
-@EVERY
-def test_conversation_has_the_size_of_its_layers(context: str, both_ways: bool) -> None:
-    n_weights = sum(p.numel() for p in network(context, both_ways, longest=6).parameters())
-    lstm = 4 * (12 * 12 + 12 * 12 + 12 + 12) * (1 + both_ways)
-    asking = (2 * 6 + 1) * 12 + 4 * (12 * 12 + 12)  # distances; questions, keys, values and the way out
-    read = 12 * (1 + (both_ways and context == "recurrent"))
-    own = (5 + 1) * 8 + (8 + 2 + 1) * 12 + (8 + read + 1) * 3
-    assert n_weights == own + (lstm if context == "recurrent" else asking)
-
-
-@EVERY
-def test_conversation_gives_logits_encodings_and_states(context: str, both_ways: bool) -> None:
-    model = network(context, both_ways)
-    assert model(*AROUND).shape == (6, 3)
-    assert model.encode(*AROUND).shape == (6, model.embedding_size)
-    states, lengths = model.hidden_states(*AROUND)
-    assert states.shape == (6, AROUND[0].shape[1], model.state_size)
-    assert torch.equal(lengths, AROUND[1])
-
-
-@EVERY
-def test_conversation_ignores_padding_and_neighbours_in_the_batch(context: str, both_ways: bool) -> None:
-    model = network(context, both_ways).eval()
-    values, lengths = AROUND
-    longer = F.pad(values, (0, 0, 0, 3))
-    longer[..., :5] += 1e3 * (torch.arange(longer.shape[1]) >= lengths[:, None])[..., None]
-    torch.testing.assert_close(model(longer, lengths), model(values, lengths))
-    for row, length in enumerate(lengths):
-        alone = model(values[row : row + 1, :length], lengths[row : row + 1])
-        torch.testing.assert_close(alone[0], model(values, lengths)[row])
-
-
-@EVERY
-def test_conversation_learns_a_batch_by_heart(context: str, both_ways: bool) -> None:
-    windows = AROUND if both_ways else CAUSAL
-    assert loss_by_heart(network(context, both_ways, dropout=0.0), *windows, rate=0.02, n_steps=150) < 0.05
-
-
-@EVERY
-def test_conversation_gradients_reach_all_parameters(context: str, both_ways: bool) -> None:
-    model = network(context, both_ways, longest=3)
-    F.cross_entropy(model(*turns([3, 2, 1, 0, 3], [0, 1, 2, 3, 3])), torch.arange(5) % 3).backward()
-    idle = [name for name, p in model.named_parameters() if p.grad is None or not p.grad.any()]
-    assert idle == []
-
-
-@given(st.integers(0, 4), st.integers(0, 4), st.integers(0, 10), st.sampled_from(["recurrent", "attention"]))
-def test_every_turn_in_reach_is_heard_and_no_other(before: int, after: int, place: int, context: str) -> None:
-    model = network(context, both_ways=True).eval()
-    values, lengths = turns([before, 4], [after, 4])
-    changed = values.clone()
-    changed[0, min(place, 8), :5] += 3.0
-    moved = (model(changed, lengths) - model(values, lengths)).abs().amax(dim=1) > 1e-6
-    assert moved.tolist() == [min(place, 8) <= before + after, False]
-
-
-@pytest.mark.parametrize("both_ways", [False, True])
-def test_a_recurrent_context_that_reads_ahead_only_cannot_hear_later_turns(both_ways: bool) -> None:
-    model, (values, lengths) = network("recurrent", both_ways).eval(), AROUND
-    later = torch.arange(values.shape[1]) > values[..., -1].argmax(dim=1)[:, None]
-    changed = values + 3.0 * later[..., None] * torch.tensor([1.0] * 5 + [0, 0])
-    moved = (model(changed, lengths) - model(values, lengths)).abs().amax(dim=1) > 1e-6
-    has_later = [True, False, True, True, False, True]
-    assert moved.tolist() == (has_later if both_ways else [False] * 6)
-
-
-def test_who_speaks_and_how_far_away_matter() -> None:
-    values, lengths = turns([3], [0])
-    other = values.clone()
-    other[0, 0, 5] = 1 - other[0, 0, 5]
-    turned = values[:, [1, 0, 2, 3]]
-    for context in ("recurrent", "attention"):
-        model = network(context).eval()
-        assert (model(other, lengths) - model(values, lengths)).abs().max() > 1e-6
-        assert (model(turned, lengths) - model(values, lengths)).abs().max() > 1e-6
-
-
-def test_attention_sums_to_one_over_the_real_turns() -> None:
-    model = network("attention", both_ways=True).eval()
-    values, lengths = AROUND
-    weights = model.attention_on(values, lengths)
-    assert weights.shape == values.shape[:2]
-    torch.testing.assert_close(weights.sum(dim=1), torch.ones(6))
-    assert not weights[torch.arange(values.shape[1]) >= lengths[:, None]].any()
-    assert weights[4, 0] == 1  # nobody else is there
-
-
-def test_turns_farther_away_than_the_longest_are_taken_alike() -> None:
-    model = network("attention", longest=2).eval()
-    values, lengths = turns([5], [0])
-    torch.testing.assert_close(model(values[:, [1, 0, 2, 3, 4, 5]], lengths), model(values, lengths))
-
-
-# ---------------------------------------------------------------- recognizers
 
 EMOTIONS = ("angry", "sad")
 FEELING = {"angry": "furious", "sad": "gloomy"}
-SMALL = {"kind": "conversation", "n_hidden": 16, "n_context": 16, "n_heads": 2, "dropout": 0.0}
+SMALL = {"n_hidden": 16, "n_context": 16, "n_heads": 2, "dropout": 0.0}
 BRIEF = TrainingConfig(n_epochs=20, batch_size=16, learning_rate=0.01, choose_by="last")
 
 
@@ -167,7 +39,8 @@ def talk(n_dialogues: int, seed: int, *, lag: int = 1) -> Corpus:
 
 def recognizer(context: str = "recurrent", *, before: int = 0, after: int = 0) -> NetworkRecognizer:
     extractor = DialogueContext([Concatenated([Tfidf(max_words=1)], dense=True)], before=before, after=after)
-    return NetworkRecognizer("conversation/small", [extractor], {**SMALL, "context": context}, BRIEF, seed=1)
+    network = partial(Conversation.build, **SMALL, context=context)
+    return NetworkRecognizer("conversation/small", [extractor], network, BRIEF, seed=1)
 
 
 def right_of_later_turns(made: Recognizer, corpus: Corpus, turns_of: range) -> float:

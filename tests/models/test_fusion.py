@@ -5,9 +5,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from emolab.models.audio import CnnBiLstm, CnnBiLstmConfig
 from emolab.models.fusion import JOINS, Fusion, FusionConfig, FusionInputs, JoinKind
-from emolab.models.text import WordLstm, WordLstmConfig
+from emolab.models.sequence import CnnBiLstm, CnnBiLstmConfig, WordLstm, WordLstmConfig
 
 AUDIO = CnnBiLstmConfig(n_features=4, n_emotions=3, channels=(8, 8), strides=(1, 2), n_hidden=6, n_dense=5)
 TEXT = WordLstmConfig(n_words=11, n_emotions=3, n_embedding=5, n_hidden=4, n_dense=6)
@@ -174,3 +173,23 @@ def test_fusion_says_which_inputs_it_expects() -> None:
 def test_fusion_says_which_joins_there_are() -> None:
     with pytest.raises(ValueError, match="no join 'glue'; expected one of concat, add, gated, tensor"):
         build("glue")  # type: ignore[arg-type]
+
+
+def test_an_encoder_without_hidden_states_is_refused() -> None:
+    with pytest.raises(TypeError, match=r"encoders Linear have logits, but no hidden states.*expected subclasses of"):
+        Fusion([CnnBiLstm(AUDIO), torch.nn.Linear(2, 3)], CONFIG)  # type: ignore[list-item]
+
+
+@EVERY_JOIN
+def test_each_encoder_runs_once_for_embedding_and_steps(join: JoinKind) -> None:
+    model = build(join).train()
+    n_runs = [0, 0]
+    for place, encoder in enumerate(model.encoders):
+
+        def counted(*given: Tensor, own=encoder.hidden_states, place=place) -> tuple[Tensor, Tensor]:
+            n_runs[place] += 1
+            return own(*given)
+
+        encoder.hidden_states = counted
+    model(*batch())
+    assert n_runs == [1, 1]

@@ -81,7 +81,7 @@ def test_choose_on_validation_takes_another_score() -> None:
 
 def test_choose_on_validation_says_what_is_missing() -> None:
     x, truth = blobs(1)
-    with pytest.raises(ValueError, match=r"0 candidates and 3 emotions.*expected at least one candidate.*CANDIDATES"):
+    with pytest.raises(ValueError, match=r"0 candidates and 3 emotions.*expected at least one candidate.*GRIDS"):
         select_on_validation([], x, truth, x, truth)
     with pytest.raises(ValueError, match="1 candidates and 1 emotions"):
         select_on_validation([svm(1)], x, np.zeros(60), x, truth)

@@ -2,21 +2,31 @@ from __future__ import annotations
 
 import copy
 from dataclasses import replace
+from itertools import pairwise
+from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
 import torch.nn.functional as F
 
-from emolab.examples import Examples
-from emolab.models import build
-from emolab.models.pretrained import EncoderConfig, LayerHead, LayerHeadConfig, SoundEncoder, TextEncoder
-from emolab.training import TrainingConfig, fit
+from emolab.models.pretrained import (
+    AudioEncoder,
+    EncoderConfig,
+    TextEncoder,
+    Vggish,
+    VggishConfig,
+    WeightedLayerSum,
+    WeightedLayerSumConfig,
+    load_published,
+)
+from emolab.models.video import ResNetTransformer, ResNetTransformerConfig
+from emolab.training import Examples, TrainingConfig, fit
 from tests.checkpoints import tiny_config
 from tests.models.by_heart import loss_by_heart
 
 pytestmark = pytest.mark.filterwarnings("ignore:Support for mismatched key_padding_mask")  # inside WavLM
-HEAD = LayerHeadConfig(n_layers=3, n_features=5, n_emotions=3, n_dense=6, dropout=0.0)
+HEAD = WeightedLayerSumConfig(n_layers=3, n_features=5, n_emotions=3, n_dense=6, dropout=0.0)
 SOUND = EncoderConfig(n_emotions=3, encoder=tiny_config("wav2vec2"), n_dense=6, dropout=0.0)
 TEXT = EncoderConfig(n_emotions=3, encoder=tiny_config("bert"), n_dense=6, dropout=0.0)
 VARIANTS = [
@@ -28,10 +38,10 @@ VARIANTS = [
 ]
 
 
-def network(config: EncoderConfig) -> SoundEncoder | TextEncoder:
+def network(config: EncoderConfig) -> AudioEncoder | TextEncoder:
     torch.manual_seed(0)
     is_sound = "conv_dim" in config.encoder
-    return SoundEncoder(config) if is_sound else TextEncoder(config)
+    return AudioEncoder(config) if is_sound else TextEncoder(config)
 
 
 def batch(config: EncoderConfig, n: int, steps: int) -> torch.Tensor:
@@ -103,7 +113,7 @@ def test_gradients_reach_the_vectors_of_words() -> None:
 
 
 def test_layer_head_weighs_layers_and_starts_with_all_alike() -> None:
-    model = LayerHead(HEAD)
+    model = WeightedLayerSum(HEAD)
     torch.testing.assert_close(model.layer_weights, torch.full((3,), 1 / 3))
     assert sum(weights.numel() for weights in model.parameters()) == 3 + 2 * 5 + (5 + 1) * 6 + (6 + 1) * 3
     layers = torch.randn(4, 3, 5)
@@ -113,14 +123,19 @@ def test_layer_head_weighs_layers_and_starts_with_all_alike() -> None:
     torch.testing.assert_close(model(layers, lengths), model(louder, lengths), rtol=1e-3, atol=1e-3)
 
 
-@pytest.mark.parametrize("kind", ["layer-head", "sound-encoder", "text-encoder"])
-def test_heads_learn_one_batch_by_heart(kind: str) -> None:
+@pytest.mark.parametrize(
+    ("kind", "sizes", "values"),
+    [
+        (WeightedLayerSum, {"n_layers": 3, "n_features": 5}, (6, 3, 5)),
+        (AudioEncoder, {"encoder": tiny_config("hubert")}, (6, 4000)),
+        (TextEncoder, {"encoder": tiny_config("bert")}, None),
+    ],
+)
+def test_heads_learn_one_batch_by_heart(kind: Any, sizes: dict[str, Any], values: tuple[int, ...] | None) -> None:
     torch.manual_seed(0)
-    spec = {"layer-head": {"n_layers": 3, "n_features": 5}, "sound-encoder": {"encoder": tiny_config("hubert")}}
-    model = build({"kind": kind, "n_emotions": 3, "dropout": 0.0, **spec.get(kind, {"encoder": tiny_config("bert")})})
-    shapes = {"layer-head": torch.randn(6, 3, 5), "sound-encoder": torch.randn(6, 4000)}
-    values = shapes.get(kind, torch.randint(5, 12, (6, 5)))
-    assert loss_by_heart(model, values, torch.full((6,), values.shape[1]), rate=0.01, n_steps=80) < 0.1
+    model = kind.build(n_emotions=3, dropout=0.0, **sizes)
+    drawn = torch.randn(values) if values else torch.randint(5, 12, (6, 5))
+    assert loss_by_heart(model, drawn, torch.full((6,), drawn.shape[1]), rate=0.01, n_steps=80) < 0.1
 
 
 def test_training_moves_the_encoder_by_smaller_steps() -> None:
@@ -134,3 +149,64 @@ def test_training_moves_the_encoder_by_smaller_steps() -> None:
         moved[share] = {name for name, weights in model.state_dict().items() if not torch.equal(weights, before[name])}
     assert any(name.startswith("encoder.") for name in moved[1.0])
     assert {name.split(".")[0] for name in moved[0.0]} == {"dense", "out"}
+
+
+def test_weights_that_are_missing_broken_or_of_another_network_are_said_to_be_so(tmp_path: Path) -> None:
+    network = ResNetTransformer(ResNetTransformerConfig(3, channels=(4, 4, 6, 6))).trunk
+    with pytest.raises(
+        FileNotFoundError, match=r"no weights 'gone.pth': neither .* is there\. Expected.*Put the file there"
+    ):
+        load_published(network, "gone.pth")
+    (tmp_path / "text.pth").write_text("no weights")
+    with pytest.raises(ValueError, match=r"text.pth cannot be read as weights .*expected a state dict.*again"):
+        load_published(network, str(tmp_path / "text.pth"))
+    torch.save({"conv1.weight": torch.zeros(4, 3, 3, 3)}, tmp_path / "other.pth")
+    with pytest.raises(ValueError, match=r"other.pth does not fit ResNetTrunk: \d+ tensors .*first bn1.bias.*Expected"):
+        load_published(network, str(tmp_path / "other.pth"))
+
+
+TINY_VGGISH = VggishConfig(n_emotions=3, channels=(2, 3, 4, 4, 5, 6), n_bands=16, n_frozen=0, n_dense=6, dropout=0.0)
+
+
+def test_vggish_has_the_published_size() -> None:
+    """Six convolutions of 3 × 3 with a bias each; of an example, 4,096 numbers are left."""
+    widths = (1, 64, 128, 256, 256, 512, 512)
+    convolutions = sum((9 * n_in + 1) * n_out for n_in, n_out in pairwise(widths))
+    with torch.device("meta"):
+        model = Vggish(VggishConfig(n_emotions=5))
+    assert convolutions == 4_499_712
+    assert sum(w.numel() for w in model.features.parameters()) == convolutions
+    assert model.dense.in_features == 4_096
+    names = [name for name, _ in model.features.named_parameters()]
+    assert names[::2] == [f"{number}.weight" for number in (0, 3, 6, 8, 11, 13)]  # torchvggish's layout
+    frozen = {name for name, w in model.features.named_parameters() if not w.requires_grad}
+    assert {name.split(".")[0] for name in frozen} == {"0", "3", "6", "8"}  # features[:11]
+
+
+def test_vggish_pools_192_frames_and_128_bands_to_12_and_8() -> None:
+    model = Vggish(VggishConfig(n_emotions=3, channels=(1, 1, 1, 1, 1, 2)))
+    assert model.features(torch.randn(1, 1, 192, 128)).shape == (1, 2, 12, 8)
+
+
+@pytest.mark.parametrize("n_padding", [1, 3])
+def test_vggish_ignores_padding_and_neighbours(n_padding: int) -> None:
+    torch.manual_seed(1)
+    model = Vggish(TINY_VGGISH).eval()
+    clip, neighbour = torch.randn(1, 2, 32, 16), torch.randn(1, 2 + n_padding, 32, 16)
+    padded = torch.cat([clip, torch.full((1, n_padding, 32, 16), torch.nan)], dim=1)
+    together = model(torch.cat([padded, neighbour]), torch.tensor([2, 2 + n_padding]))
+    torch.testing.assert_close(together[:1], model(clip, torch.tensor([2])))
+
+
+def test_vggish_averages_the_examples_of_an_utterance() -> None:
+    torch.manual_seed(1)
+    model = Vggish(TINY_VGGISH).eval()
+    clip = torch.randn(1, 1, 32, 16)
+    torch.testing.assert_close(model(clip.repeat(1, 3, 1, 1), torch.tensor([3])), model(clip, torch.tensor([1])))
+    assert model.encode(clip, torch.tensor([1])).shape == (1, model.embedding_size)
+
+
+def test_vggish_learns_one_batch_by_heart() -> None:
+    torch.manual_seed(0)
+    model, lengths = Vggish(TINY_VGGISH), torch.tensor([1, 2, 2, 1, 2, 2])
+    assert loss_by_heart(model, torch.randn(6, 2, 32, 16), lengths, rate=0.01, n_steps=80) < 0.05

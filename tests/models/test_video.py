@@ -52,7 +52,7 @@ def warmed(kind, config) -> nn.Module:
 def test_resnet_transformer_has_the_published_size() -> None:
     network = ResNetTransformer(ResNetTransformerConfig(n_emotions=8))
     assert count(network.trunk) == 11_689_512 - (512 + 1) * 1000  # ResNet-18 without its last layer
-    assert network.dense.in_features == 8192
+    assert network.project.in_features == 8192
     attention, feed_forward, norms = 4 * 128 * (128 + 1), 128 * 512 * 2 + 512 + 128, 2 * 2 * 128
     assert count(network.encoder) == 3 * (attention + feed_forward + norms)
     assert count(network) == 11_176_512 + (8192 + 1) * 128 + count(network.encoder) + (128 + 1) * 8
@@ -132,7 +132,7 @@ def test_face_cnn_sees_what_moves_and_not_who_it_is() -> None:
     frames = clips(1, 5, 16) // 2
     lengths = torch.tensor([5])
     torch.testing.assert_close(network(frames + 60, lengths), network(frames, lengths))
-    still = FaceCnn.unlike_the_mean(frames[:, :1].expand(-1, 5, -1, -1, -1), lengths)
+    still = FaceCnn.subtract_mean_face(frames[:, :1].expand(-1, 5, -1, -1, -1), lengths)
     torch.testing.assert_close(still, torch.full_like(still, 127.5))
 
 
@@ -154,8 +154,8 @@ def test_published_weights_are_taken_but_for_the_old_output_layer(tmp_path: Path
     torch.testing.assert_close(network.out.weight, before)
     frozen = [name for name, weights in network.named_parameters() if not weights.requires_grad]
     assert frozen == [f"trunk.{name}" for name, _ in list(network.trunk.named_parameters())[:8]]
-    assert {*map(id, network.trunk.pretrained_parameters())} == {*map(id, network.trunk.parameters())}
-    assert not list(ResNetTransformer(RESNET).trunk.pretrained_parameters())
+    assert {*map(id, network.pretrained_parameters())} == {*map(id, network.trunk.parameters())}
+    assert not list(ResNetTransformer(RESNET).pretrained_parameters())
 
 
 def test_published_i3d_weights_are_found_by_name_and_change_slowly(
