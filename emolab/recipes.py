@@ -34,51 +34,24 @@ Preset = Literal["quick", "full"]
 PRESETS: tuple[Preset, ...] = ("quick", "full")
 Options = Mapping[str, Any]
 
-SEEDED = ("vggish", "waveforms", "audio-hidden-states", "subwords", "text-hidden-states")  # kinds that draw stand-ins
 NEXT_SEED = 1000  # apart, so that neighbouring seeds share no member
-EXTRACTORS: Mapping[str, Callable[..., FeatureExtractor]] = {  # kinds of [inputs] in recipes.toml
-    "functionals": Functionals,
-    "classical8": Classical8,
-    "egemaps": Egemaps,
-    "log-mel": LogMel,
-    "mfcc": Mfcc,
-    "chroma": Chroma,
-    "vggish": VggishExamples,
-    "waveforms": Waveforms,
-    "audio-hidden-states": AudioHiddenStates,
-    "tf-idf": Tfidf,
-    "tokens": Tokens,
-    "subwords": Subwords,
-    "text-hidden-states": TextHiddenStates,
-    "face-frames": FaceFrames,
-    "face-edges": FaceEdges,
-    "face-functionals": FaceFunctionals,
-    "action-units": ActionUnits,
-    "concatenated": Concatenated,
-    "aligned-frames": AlignedFrames,
-    "dialogue-context": DialogueContext,
+SEEDED = (VggishExamples, Waveforms, AudioHiddenStates, Subwords, TextHiddenStates)  # their stand-ins are drawn
+EXTRACTORS: Mapping[str, Callable[..., FeatureExtractor]] = {  # by the kinds in recipes.toml
+    kind.__name__: kind
+    for kind in (
+        *(Functionals, Classical8, Egemaps, LogMel, Mfcc, Chroma, Tfidf, Tokens, *SEEDED),
+        *(FaceFrames, FaceEdges, FaceFunctionals, ActionUnits, Concatenated, AlignedFrames, DialogueContext),
+    )
 }
 
 
-def network_class(kind: str) -> Any:
-    """Return the class of a kind of network in recipes.toml; torch is imported with the first one."""
+def network_class(name: str) -> Any:
+    """Return a class of networks by the name in recipes.toml; torch is imported with the first one."""
     from emolab.models import pretrained, sequence, video
 
-    return {
-        "cnn-bilstm": sequence.CnnBiLstm,
-        "cnn-2d": sequence.Cnn2d,
-        "lstm": sequence.Lstm,
-        "word-lstm": sequence.WordLstm,
-        "mlp": sequence.Mlp,
-        "conversation": sequence.Conversation,
-        "weighted-layer-sum": pretrained.WeightedLayerSum,
-        "audio-encoder": pretrained.AudioEncoder,
-        "text-encoder": pretrained.TextEncoder,
-        "vggish": pretrained.Vggish,
-        "face-cnn": video.FaceCnn,
-        "resnet-transformer": video.ResNetTransformer,
-        "i3d": video.I3d,
-    }[kind]
+    small = (sequence.CnnBiLstm, sequence.Cnn2d, sequence.Lstm, sequence.WordLstm, sequence.Mlp, sequence.Conversation)
+    large = (pretrained.WeightedLayerSum, pretrained.AudioEncoder, pretrained.TextEncoder, pretrained.Vggish)
+    return {kind.__name__: kind for kind in (*small, *large, video.FaceCnn, video.ResNetTransformer, video.I3d)}[name]
 
 
 @dataclass(frozen=True)
@@ -236,7 +209,7 @@ def _extractors(names: Sequence[str], preset: Preset, seed: int) -> list[Feature
         kind, inner, full = row.pop("kind"), row.pop("inner", ()), row.pop("full", {})
         options = {key: tuple(value) if isinstance(value, list) else value for key, value in row.items()}
         options |= full if preset == "full" else {}
-        options |= {"seed": seed} if "stand_in" in options and kind in SEEDED else {}
+        options |= {"seed": seed} if EXTRACTORS[kind] in SEEDED else {}
         inside = [_extractors(inner, preset, seed)] if inner else []
         made.append(EXTRACTORS[kind](*inside, **options))
     return made

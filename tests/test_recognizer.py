@@ -67,19 +67,19 @@ TINY_CNN_BILSTM = {"channels": (4, 4), "strides": (2, 2), "n_hidden": 4, "n_dens
 
 
 def tiny_network(
-    extractor: FeatureExtractor | None = None, kind: str = "cnn-bilstm", **sizes: object
+    extractor: FeatureExtractor | None = None, kind: str = "CnnBiLstm", **sizes: object
 ) -> NetworkRecognizer:
     build = NetworkBuilder(kind, sizes or TINY_CNN_BILSTM)
     return NetworkRecognizer("audio/tiny", extractor or LogMel(n_mels=16), build, QUICK, seed=1)
 
 
 def tiny_listener(**how: Any) -> NetworkRecognizer:
-    build = NetworkBuilder("cnn-bilstm", TINY_CNN_BILSTM)
+    build = NetworkBuilder("CnnBiLstm", TINY_CNN_BILSTM)
     return NetworkRecognizer("audio/tiny", LogMel(n_mels=16), build, QUICK, seed=1, **how)
 
 
 def tiny_reader() -> NetworkRecognizer:
-    build = NetworkBuilder("word-lstm", {"n_embedding": 16, "n_hidden": 8, "n_dense": 8})
+    build = NetworkBuilder("WordLstm", {"n_embedding": 16, "n_hidden": 8, "n_dense": 8})
     return NetworkRecognizer("text/tiny", Tokens(min_count=1), build, QUICK, seed=1)
 
 
@@ -105,8 +105,8 @@ KINDS = {
     "light early": lambda: light(Functionals(), Tfidf(min_count=1)),
     "network audio": tiny_network,
     "network chroma": partial(tiny_network, extractor=Chroma(hop_s=0.02)),
-    "network 2-D": partial(tiny_network, kind="cnn-2d", channels=(4, 8), n_dense=8, dropout=0.0),
-    "network LSTM": partial(tiny_network, kind="lstm", n_hidden=8, n_dense=8, dropout=0.0),
+    "network 2-D": partial(tiny_network, kind="Cnn2d", channels=(4, 8), n_dense=8, dropout=0.0),
+    "network LSTM": partial(tiny_network, kind="Lstm", n_hidden=8, n_dense=8, dropout=0.0),
     "network audio in segments": lambda: tiny_listener(segment_s=0.3),
     "network text": tiny_reader,
     "hybrid fusion": tiny_fusion,
@@ -455,7 +455,7 @@ def test_training_hears_more_voices_and_prediction_does_not(fold: Fold) -> None:
     np.testing.assert_array_equal(extractor.transform(fold.train), as_it_is)
     assert not np.allclose(slower, faster)
     np.testing.assert_array_equal(pickle.loads(pickle.dumps(extractor)).training_copies(fold.train)[2], faster)
-    build = NetworkBuilder("mlp", {"n_hidden": (8,)})
+    build = NetworkBuilder("Mlp", {"n_hidden": (8,)})
     makers = [light(extractor), NetworkRecognizer("audio/dense", [extractor], build, QUICK, seed=1)]
     for recognizer in (*makers, light(extractor, Tfidf(min_count=1))):
         recognizer.fit(fold.train, fold.valid)
