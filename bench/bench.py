@@ -95,10 +95,9 @@ def empty_cache() -> Iterator[None]:
 
 def training() -> Iterator[Row]:
     """Train the CNN-BiLSTM on random log-mels; the fastest epoch counts, validated on one batch."""
-    from emolab.examples import Examples
-    from emolab.models import build
     from emolab.recipes import CNN_BILSTM
-    from emolab.training import TrainingConfig, fit
+    from emolab.sample.build import build
+    from emolab.training import Examples, TrainingConfig, fit
 
     rng = np.random.default_rng(7)
     sounds = [rng.standard_normal((FRAMES, N_FEATURES)).astype(np.float32) for _ in range(N_UTTERANCES)]
@@ -115,9 +114,8 @@ def training() -> Iterator[Row]:
 def networks() -> Iterator[Row]:
     """Train each small network on random inputs of a usual size, and let it judge them; utterances a second."""
     from emolab import recipes
-    from emolab.examples import Examples
-    from emolab.models import build
-    from emolab.training import TrainingConfig, fit, predict_logits
+    from emolab.sample.build import build
+    from emolab.training import Examples, TrainingConfig, fit, predict_logits
 
     rng = np.random.default_rng(7)
     mfccs, chroma, mels = ({"n_features": n} for n in (20, 12, 64))
@@ -173,9 +171,10 @@ def films() -> Iterator[Row]:
 
 def caches() -> Iterator[Row]:
     """Compute each feature of the sample twice: first cold, then from disk, with nothing left in memory."""
+    from emolab.features.cache import MEMORY
+
     from emolab.corpora import load_corpus
     from emolab.features.audio import audio_features
-    from emolab.features.cache import MEMORY
     from emolab.features.video import FaceFrames
 
     data = load_corpus("sample").view()
@@ -268,7 +267,7 @@ def captum_step_by_step(network: Any, one: Any) -> object:
     import torch
     from captum.attr import IntegratedGradients
 
-    from emolab.examples import pad
+    from emolab.training import pad
 
     features, lengths = pad(network.inputs(one)[0])
     target = network.logits(one).argmax(axis=1).tolist()
@@ -287,7 +286,7 @@ def shap_text_by_text(recognizer: Any, one: Any) -> object:
     """Call SHAP's partition explainer as its tutorials do, on a model that is asked about one text at a time."""
     from dataclasses import replace
 
-    from emolab.explain.units import import_shap
+    from emolab.explain.explanation import import_shap
 
     shap = import_shap()
 
@@ -301,7 +300,7 @@ def shap_text_by_text(recognizer: Any, one: Any) -> object:
 
 def shap_kernel_of_modalities(recognizer: Any, one: Any) -> object:
     """Call SHAP's KernelExplainer on the modalities of one utterance."""
-    from emolab.explain.units import import_shap
+    from emolab.explain.explanation import import_shap
 
     shap, names = import_shap(), recognizer.modalities
 

@@ -74,19 +74,21 @@ class AudioAugmentation:
                 "each. Gain, noise and other voices need log-mel: call on_scale with those of the feature extractor."
             )
         mean, deviation = (audio.new_tensor(values) for values in (self.mean, self.deviation))
-        real, n = sequence_mask(lengths, audio.shape[1])[..., None], len(audio)
+        real, rows = sequence_mask(lengths, audio.shape[1])[..., None], (len(audio), 1, 1)
         power = 10 ** ((audio * deviation + mean) / 10)  # (batch, frames, bands)
         voice = (power * real).sum(dim=(1, 2), keepdim=True) / (lengths.clamp(min=1)[:, None, None] * audio.shape[2])
-        added = torch.zeros_like(power)
+        total = power
         if self.noise_db is not None:
             noise = -torch.rand(power.shape, generator=random).clamp(min=SMALLEST_CHANCE).log()
-            added = voice * noise.to(voice) * _share(self.noise_db, n, random).to(voice)
+            level = self.noise_db - RANGE_DB * torch.rand(rows, generator=random)
+            total = total + voice * (noise * 10 ** (level / 10)).to(voice)
         if self.other_db is not None:
-            other = torch.randperm(n, generator=random).to(power.device)
-            share = _share(self.other_db, n, random).to(voice)
-            added = added + (power * real)[other] * share * voice / voice[other].clamp(min=FAINTEST)
-        gain = self.max_gain_db * _drawn((n, 1, 1), random).to(power)
-        return (10 * (power + added).log10() + gain - mean) / deviation
+            other = torch.randperm(len(audio), generator=random).to(power.device)
+            level = self.other_db - RANGE_DB * torch.rand(rows, generator=random)
+            share = (10 ** (level / 10)).to(voice) * voice / voice[other].clamp(min=FAINTEST)
+            total = total + (power * real)[other] * share
+        gain = self.max_gain_db * _drawn(rows, random).to(power)
+        return (10 * total.log10() + gain - mean) / deviation
 
 
 @dataclass(frozen=True)
@@ -114,11 +116,6 @@ class FaceAugmentation:
 def _drawn(shape: tuple[int, ...], random: torch.Generator) -> Tensor:
     """Draw numbers between -1 and 1."""
     return 2 * torch.rand(shape, generator=random) - 1
-
-
-def _share(loudest_db: float, n: int, random: torch.Generator) -> Tensor:
-    """Draw powers (n, 1, 1) relative to the voice, at most `loudest_db`."""
-    return 10 ** ((loudest_db - RANGE_DB * torch.rand(n, 1, 1, generator=random)) / 10)
 
 
 def _shifted(audio: Tensor, axis: int, lengths: Tensor, largest: int, random: torch.Generator) -> Tensor:

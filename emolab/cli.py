@@ -154,7 +154,7 @@ def _fit(options: argparse.Namespace) -> int:
 
 def _explain(options: argparse.Namespace) -> int:
     from emolab.corpora import load_corpus
-    from emolab.explain import record
+    from emolab.course import record
     from emolab.explain.scorecard import wide
     from emolab.splits import folds_of
 

@@ -11,12 +11,13 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from timeit import timeit
 from typing import TYPE_CHECKING, Any
+from unittest.mock import patch
 
 import numpy as np
 import psutil
 
 if TYPE_CHECKING:
-    from emolab.corpora.corpus import Corpus
+    from emolab.corpora import Corpus
     from emolab.recognizer import Recognizer
 
 N_TIMED = 30  # single utterances that latency is measured on
@@ -24,6 +25,7 @@ N_WARM_UP = 2
 N_BATCH = 32  # utterances of the batch that throughput and energy are measured on
 BATCH_S = 0.3  # seconds; a batch that is faster is repeated until they are over
 POWERCAP = Path("/sys/class/powercap")  # where Linux shows the energy counters of the processor
+ENERGY = ("energy_j", "energy_meters")
 ENERGY_ZONES = ("package", "dram")  # others are parts of a package, or hold one
 
 Counters = dict[str, tuple[float, float]]  # name: joules so far, joules at which it begins at zero again
@@ -54,30 +56,17 @@ def measure_cost(recognizer: Recognizer, corpus: Corpus, *, train_s: float | Non
     with _nothing_cached():  # of a frozen encoder either
         flops = _flops(recognizer, singles[len(singles) // 2])
     p50, p95 = np.percentile(seconds, [50, 95]) * 1_000
-    sizes = {"parameters": int(recognizer.n_parameters), "trainable": int(recognizer.n_trainable)}
-    times = {"train_s": train_s, "latency_ms_p50": float(p50), "latency_ms_p95": float(p95)}
-    costs = {**sizes, "flops": flops, **times, "peak_mb": _peak_mb(), "disk_mb": _disk_mb(recognizer)}
+    costs: dict[str, Any] = {"parameters": int(recognizer.n_parameters), "trainable": int(recognizer.n_trainable)}
+    costs |= {"flops": flops, "train_s": train_s, "latency_ms_p50": float(p50), "latency_ms_p95": float(p95)}
+    costs |= {"peak_mb": _peak_mb(), "disk_mb": _disk_mb(recognizer)}
     return costs | _in_a_batch(recognizer, corpus, with_network=flops is not None)
 
 
 @contextmanager
 def _nothing_cached() -> Iterator[None]:
     """Let features be computed as if for the first time."""
-    with TemporaryDirectory(prefix="emolab-cost-") as folder, environment(EMOLAB_CACHE=folder):
+    with TemporaryDirectory(prefix="emolab-cost-") as folder, patch.dict(os.environ, EMOLAB_CACHE=folder):
         yield
-
-
-@contextmanager
-def environment(**values: str) -> Iterator[None]:
-    """Set environment variables for a while."""
-    before = {name: os.environ[name] for name in values if name in os.environ}
-    os.environ.update(values)
-    try:
-        yield
-    finally:
-        for name in values:
-            del os.environ[name]
-        os.environ.update(before)
 
 
 def _flops(recognizer: Recognizer, single: Corpus) -> int | None:
@@ -130,33 +119,32 @@ def _in_a_batch(recognizer: Recognizer, corpus: Corpus, *, with_network: bool) -
     batch = corpus.select(np.isin(np.arange(len(corpus)), places))
     on_gpu = with_network and (torch := sys.modules.get("torch")) is not None and torch.cuda.is_available()
     before, seconds, n = _energy_counters(on_gpu=on_gpu), 0.0, 0
-    while not n or seconds < BATCH_S:
+    while seconds < BATCH_S:
         with _nothing_cached():
             seconds += timeit(partial(recognizer.predict_proba, batch), number=1)
         n += len(batch)
     joules = _joules_between(before, _energy_counters(on_gpu=on_gpu))
-    energy = {"energy_j": joules / n if joules else None, "energy_meters": ", ".join(before) if joules else None}
+    energy = {"energy_j": joules / n, "energy_meters": ", ".join(before)} if joules else dict.fromkeys(ENERGY)
     return {"throughput": n / seconds, **energy}
 
 
 def _energy_counters(*, on_gpu: bool) -> Counters:
     """Read the energy counters; none if the one that matters most, that of the GPU in use, cannot be read."""
     gpu = _gpu_counter() if on_gpu else {}
-    return {} if on_gpu and not gpu else {**_cpu_counters(), **gpu}
+    return _cpu_counters() | gpu if gpu or not on_gpu else {}
 
 
 def _cpu_counters() -> Counters:
     """Read Intel's RAPL counters (AMD's too) of packages and memory; none if one of them may not be read."""
     counters = {}
-    try:
+    with suppress(OSError, ValueError):  # most often readable by root only
         for zone in sorted(POWERCAP.glob("intel-rapl:*")):
             name = (zone / "name").read_text().strip()
             if name.startswith(ENERGY_ZONES):
-                microjoules = [int((zone / file).read_text()) for file in ("energy_uj", "max_energy_range_uj")]
-                counters[f"{name} ({zone.name})"] = (microjoules[0] / 1e6, microjoules[1] / 1e6)
-    except (OSError, ValueError):  # most often readable by root only
-        return {}
-    return counters
+                joules, most = (int((zone / file).read_text()) / 1e6 for file in ("energy_uj", "max_energy_range_uj"))
+                counters[f"{name} ({zone.name})"] = (joules, most)
+        return counters
+    return {}
 
 
 def _gpu_counter() -> Counters:

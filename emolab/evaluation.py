@@ -1,4 +1,4 @@
-"""Metrics, reports with intervals, paired comparison and cross-validation: what is said about a recognizer."""
+"""Metrics, reports with confidence intervals, paired comparison and cross-validation of recognizers."""
 
 from __future__ import annotations
 
@@ -12,13 +12,15 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike, NDArray
+from scipy.special import stdtrit
 from scipy.stats import binomtest
+from sklearn.metrics import f1_score, recall_score
 
-from emolab.corpora.corpus import Corpus
 from emolab.cost import measure_cost
 from emolab.storage import progress
 
 if TYPE_CHECKING:
+    from emolab.corpora import Corpus
     from emolab.recognizer import Recognizer
     from emolab.splits import Fold
 
@@ -30,38 +32,111 @@ METRICS: Mapping[str, str] = {  # short name: full name, in the order of every t
     "ece": "expected calibration error",
 }
 N_BINS = 15  # of equal width, for the calibration error
-N_DRAWS = 1_000  # of the bootstrap
-LIMITS = (2.5, 97.5)  # percentiles that enclose 95 %
+MIN_SPEAKERS = 5  # fewer give no interval
+CONFIDENCE = 0.95
+MIN_FREEDOM = 0.1  # degrees; where one speaker has nearly all utterances the interval is the whole range
 ROW_SUM_TOLERANCE = 1e-4
-N_SMOOTH = 5  # fewer clusters give a rough interval
 DIFFERENCES = ("ua", "weighted_f1")  # what two recognizers are compared in
 N_NAMED = 5  # an error names this many offenders
+F1_COLUMNS, EMOTION_COLUMNS = ["f1", "f1_low", "f1_high"], ["precision", "recall", "f1", "support"]
 
-Counts = NDArray[np.float64]
-Draws = dict[str, NDArray[np.float64]]
+Names = Sequence[str]
+Floats = NDArray[np.float64]
 
 
 class Interval(NamedTuple):
-    """A value and the 95 % bootstrap interval around it."""
+    """A value and its 95 % confidence interval; the limits are NaN where there is none."""
 
     value: float
     low: float
     high: float
 
     def __str__(self) -> str:
-        return f"{self.value:.3f} [{self.low:.3f}, {self.high:.3f}]"
+        return f"{self.value:.3f}" + ("" if np.isnan(self.low) else f" [{self.low:.3f}, {self.high:.3f}]")
 
 
-def accuracy(truth: Sequence[str], predicted: Sequence[str], *, labels: Sequence[str]) -> float:
-    """Return the share of utterances named rightly, from 0 to 1 ("weighted accuracy", WA).
+def interval_of(
+    replicates: ArrayLike, sizes: ArrayLike, *, within: tuple[float, float] = (-np.inf, np.inf)
+) -> Interval:
+    """Compute a 95 % interval from jackknife replicates that leave out one speaker each.
+
+    The cluster jackknife (CV3) of MacKinnon, Nielsen and Webb (2023, "Cluster-robust inference: a guide to empirical
+    practice"), with Student's t. The degrees of freedom are the number of speakers less 1; where speakers differ in
+    size, Kish's effective number, (sum of sizes)² / sum of sizes², takes its place.
+
+    Args:
+        replicates: (1 + n_speakers,) the value of all speakers, then without each speaker: see `leave_one_out`.
+        sizes: (n_speakers,) how much each speaker counts, such as the number of utterances.
+        within: Range of the value, at which the interval is cut off.
+
+    Returns:
+        Value and limits; the limits are NaN below 5 speakers, and where a replicate is undefined.
+    """
+    (value, *others), size = np.asarray(replicates, float), np.asarray(sizes, float)
+    n = len(others)
+    if n < MIN_SPEAKERS or not np.isfinite(others).all():
+        return Interval(float(value), np.nan, np.nan)
+    freedom = size.sum() ** 2 / (size**2).sum() - 1
+    margin = np.sqrt((n - 1) * np.var(others)) * stdtrit(max(freedom, MIN_FREEDOM), (1 + CONFIDENCE) / 2)
+    low, high = np.clip([value - margin, value + margin], *within)
+    return Interval(float(value), float(low), float(high))
+
+
+def leave_one_out(sums: Floats) -> Floats:
+    """Add up (n_speakers, …) counts or sums over all speakers, then without each: (1 + n_speakers, …).
+
+    Below 5 speakers, where there is no interval, only over all: (1, …).
+    """
+    total = sums.sum(axis=0, keepdims=True)
+    return np.concatenate([total, total - sums]) if len(sums) >= MIN_SPEAKERS else total
+
+
+def clustered_interval(values: ArrayLike, clusters: Names, *, weights: ArrayLike | None = None) -> Interval:
+    """Return the mean over utterances with the interval of `interval_of`.
+
+    Args:
+        values: (n,) of each utterance; NaN ones are left out.
+        clusters: (n,) the speaker of each.
+        weights: (n,) how much each counts, not below 0; alike where None.
+
+    Returns:
+        NaN where no value is left; limits of NaN below 5 speakers.
 
     Raises:
-        ValueError: If the inputs are empty, of unequal length, or hold an emotion not in `labels`.
+        ValueError: If values, clusters and weights do not pair up.
     """
-    return float(_scores(_confusion(truth, predicted, labels).to_numpy(float))["wa"])
+    each = np.asarray(values, float)
+    counted = np.ones_like(each) if weights is None else np.asarray(weights, float)
+    _check_shapes(values=each, weights=counted)
+    return clustered_ratio(each * counted, counted, clusters)
 
 
-def unweighted_average_recall(truth: Sequence[str], predicted: Sequence[str], *, labels: Sequence[str]) -> float:
+def clustered_ratio(numerators: ArrayLike, denominators: ArrayLike, clusters: Names) -> Interval:
+    """Return the ratio of two means over utterances with the interval of `interval_of`.
+
+    A ratio of means, not a mean of ratios: utterances whose denominator is near 0 do not blow it up.
+
+    Args:
+        numerators: (n,) of each utterance.
+        denominators: (n,) of each; where one of the two is NaN, the utterance is left out.
+        clusters: (n,) the speaker of each.
+
+    Returns:
+        NaN where nothing is left or the denominators sum to 0; limits of NaN below 5 speakers.
+
+    Raises:
+        ValueError: If the three do not pair up.
+    """
+    above, below = np.asarray(numerators, float), np.asarray(denominators, float)
+    _check_shapes(values=above, denominators=below, clusters=np.asarray(clusters))
+    known = ~(np.isnan(above) | np.isnan(below))
+    cluster, _ = pd.factorize(np.asarray(clusters)[known], sort=True)
+    sums, sizes = (np.bincount(cluster, each[known]).astype(float) for each in (above, below))
+    total, whole = leave_one_out(sums), leave_one_out(sizes)
+    return interval_of(np.divide(total, whole, out=np.full_like(total, np.nan), where=whole != 0), np.abs(sizes))
+
+
+def unweighted_average_recall(truth: Names, predicted: Names, *, labels: Names) -> float:
     """Average the recall of the emotions, a rare one counting as much as a frequent one ("UA").
 
     An emotion that never occurs in `truth` has no recall and is left out of the mean.
@@ -76,13 +151,14 @@ def unweighted_average_recall(truth: Sequence[str], predicted: Sequence[str], *,
         >>> unweighted_average_recall(["sad", "sad", "calm"], ["sad", "fear", "calm"], labels=["calm", "fear", "sad"])
         0.75
     """
-    return float(_scores(_confusion(truth, predicted, labels).to_numpy(float))["ua"])
+    _check_pairs(truth, predicted, labels)
+    return float(recall_score(truth, predicted, labels=sorted({*truth}), average="macro"))
 
 
-def weighted_f1(truth: Sequence[str], predicted: Sequence[str], *, labels: Sequence[str]) -> float:
+def weighted_f1(truth: Names, predicted: Names, *, labels: Names) -> float:
     """Average the F1 of the emotions, each weighted by how often it occurs in `truth`.
 
-    An emotion that never occurs has no weight; one that is never named has precision and F1 zero.
+    An emotion that never occurs has no weight; one that is never predicted has precision and F1 zero.
 
     Returns:
         From 0 to 1, unrounded.
@@ -90,56 +166,21 @@ def weighted_f1(truth: Sequence[str], predicted: Sequence[str], *, labels: Seque
     Raises:
         ValueError: If the inputs are empty, of unequal length, or hold an emotion not in `labels`.
     """
-    return float(_scores(_confusion(truth, predicted, labels).to_numpy(float))["weighted_f1"])
-
-
-def macro_f1(truth: Sequence[str], predicted: Sequence[str], *, labels: Sequence[str]) -> float:
-    """Average the F1 of the emotions, a rare one counting as much as a frequent one.
-
-    An emotion that neither occurs nor is named is left out of the mean; one that is named but never occurs counts 0.
-
-    Returns:
-        From 0 to 1, unrounded.
-
-    Raises:
-        ValueError: If the inputs are empty, of unequal length, or hold an emotion not in `labels`.
-    """
-    return float(_scores(_confusion(truth, predicted, labels).to_numpy(float))["macro_f1"])
-
-
-def expected_calibration_error(truth: Sequence[str], probabilities: ArrayLike, *, labels: Sequence[str]) -> float:
-    """Return how far the top probability is from the share of right answers, on average over 15 equal bins.
-
-    Args:
-        truth: The emotion of each utterance.
-        probabilities: (n_utterances, n_emotions), rows sum to one, columns in the order of `labels`.
-        labels: The emotions.
-
-    Returns:
-        From 0 (a recognizer that says 70 % is right in 70 %) to 1, unrounded. Small samples raise it.
-
-    Raises:
-        ValueError: If the inputs are empty, do not pair up, or are not probabilities.
-    """
-    said = report(truth, probabilities, emotions=labels, clusters=[""] * len(truth))
-    return float(_scores(*_counts(said, np.zeros(said.n, dtype=np.int64)))["ece"][0])
+    _check_pairs(truth, predicted, labels)
+    return float(f1_score(truth, predicted, average="weighted", zero_division=0.0))
 
 
 @dataclass(frozen=True, eq=False)
 class Report:
-    """What a recognizer said about utterances, and how good that is.
+    """The predictions of a recognizer for utterances, and how good they are.
 
-    Intervals are 95 % percentile bootstraps over 1,000 draws of whole speakers, since utterances of one voice are not
-    independent; where there is one speaker, of dialogues; where there is one dialogue, of utterances. Few clusters
-    give rough intervals, rather too narrow. Where the bootstrap is off centre (calibration errors are), the interval
-    is stretched to hold the value. All reports share their draws.
+    Intervals are those of `interval_of`: over speakers, since utterances of one voice are not independent.
 
     Attributes:
         emotions: Order of the probabilities and of all tables.
         truth: (n,) the emotion of each utterance.
         probabilities: (n, n_emotions) float64, rows sum to one.
         clusters: (n,) the speaker of each utterance.
-        dialogues: (n,) the dialogue of each utterance.
         utterances: (n,) utterance_id, each once.
         recognizer: Name of the recognizer.
         corpus: Name of the corpus.
@@ -147,14 +188,13 @@ class Report:
         synthetic: Whether the corpus is the sample, whose figures say nothing about people.
 
     Raises:
-        ValueError: If the parts do not fit together, or the probabilities are none.
+        ValueError: If the attributes do not fit together, or the probabilities are none.
     """
 
     emotions: tuple[str, ...]
     truth: tuple[str, ...]
-    probabilities: NDArray[np.float64]
+    probabilities: Floats
     clusters: tuple[str, ...]
-    dialogues: tuple[str, ...]
     utterances: tuple[str, ...]
     recognizer: str = ""
     corpus: str = ""
@@ -164,11 +204,10 @@ class Report:
     def __post_init__(self) -> None:
         _check_pairs(self.truth, self.truth, self.emotions)
         _check_probabilities(self.probabilities, (self.n, len(self.emotions)))
-        counts = [len(each) for each in (self.clusters, self.dialogues, self.utterances)]
-        if {*counts} != {self.n}:
+        if {*(counts := [len(self.clusters), len(self.utterances)])} != {self.n}:
             raise ValueError(
-                f"clusters, dialogues and utterances have {counts} entries for {self.n} utterances; expected one for "
-                "each. Take all from one corpus, as evaluate(recognizer, corpus) does."
+                f"clusters and utterances have {counts} entries for {self.n} utterances; expected one for each. "
+                "Take all from one corpus, as evaluate(recognizer, corpus) does."
             )
         if twice := [utterance for utterance, count in Counter(self.utterances).items() if count > 1]:
             raise ValueError(
@@ -183,47 +222,42 @@ class Report:
 
     @property
     def predicted(self) -> list[str]:
-        """The likeliest emotion of each utterance; of equals, the first."""
+        """The most probable emotion of each utterance; of equals, the first."""
         return [self.emotions[number] for number in self.probabilities.argmax(axis=1)]
-
-    @property
-    def clustered_by(self) -> str:
-        """What the bootstrap draws: "speaker", "dialogue" or "utterance"."""
-        return "speaker" if len({*self.clusters}) > 1 else "dialogue" if len({*self.dialogues}) > 1 else "utterance"
-
-    @property
-    def units(self) -> tuple[str, ...]:
-        """(n,) the cluster of each utterance that the bootstrap draws as a whole."""
-        return {"speaker": self.clusters, "dialogue": self.dialogues, "utterance": self.utterances}[self.clustered_by]
 
     @cached_property
     def confusion(self) -> pd.DataFrame:
-        """Counts of utterances: a row for each true emotion, a column for each one named."""
-        return _confusion(self.truth, self.predicted, self.emotions)
+        """Counts of utterances: a row for each true emotion, a column for each predicted one."""
+        names = [pd.Index(self.emotions, name=name) for name in ("truth", "predicted")]
+        return pd.DataFrame(_counts(self)[0].sum(axis=0).astype(int), *names)
 
     @cached_property
-    def draws(self) -> Draws:
-        """Each metric and each emotion's F1 in (1 + 1,000,): as measured, then in the bootstrap's draws."""
-        cluster, weights = cluster_draws(self.units)
-        return _scores(*(np.tensordot(weights, counts, 1) for counts in _counts(self, cluster)))
+    def replicates(self) -> dict[str, Floats]:
+        """Each metric, and "f1" of each emotion, in (1 + n_speakers, …): of all, then without each speaker."""
+        return _scores(*map(leave_one_out, _counts(self)))
+
+    @cached_property
+    def sizes(self) -> NDArray[np.int64]:
+        """(n_speakers,) utterances of each speaker, in the order of the replicates."""
+        return np.unique(self.clusters, return_counts=True)[1]
 
     @cached_property
     def metrics(self) -> dict[str, Interval]:
         """The figures of `METRICS`, from 0 to 1, each with its interval."""
-        return {name: interval_of(self.draws[name]) for name in METRICS}
+        return _mean_metrics([self])
 
     @cached_property
     def per_emotion(self) -> pd.DataFrame:
-        """Precision, recall, f1 with its interval (f1_low, f1_high) and support of each emotion; NaN is undefined."""
+        """Precision, recall, f1, support, f1_low and f1_high of each emotion; NaN is undefined."""
         precision, recall, _ = _emotion_scores(self.confusion.to_numpy(float))
-        table = pd.DataFrame([interval_of(draws) for draws in self.draws["f1"].T], columns=["f1", "f1_low", "f1_high"])
-        table = table.assign(precision=precision, recall=recall, support=self.confusion.sum(axis=1).to_numpy())
-        columns = ["precision", "recall", "f1", "support", "f1_low", "f1_high"]
-        return table.set_index(pd.Index(self.emotions, name="emotion"))[columns]
+        f1 = [interval_of(each, self.sizes, within=(0, 1)) for each in self.replicates["f1"].T]
+        table = pd.DataFrame(f1, self.confusion.index.rename("emotion")).set_axis(F1_COLUMNS, axis=1)
+        table = table.assign(precision=precision, recall=recall, support=self.confusion.sum(axis=1))
+        return table[[*EMOTION_COLUMNS, "f1_low", "f1_high"]]
 
     @cached_property
     def chance(self) -> dict[str, dict[str, float]]:
-        """What is had for nothing: by always naming the most frequent emotion ("majority"), or guessing ("uniform")."""
+        """Chance levels: of always predicting the most frequent emotion ("majority"), and of guessing ("uniform")."""
         support = self.confusion.to_numpy(float).sum(axis=1)
         k = len(support)
         shares = {"majority": np.eye(k)[support.argmax()], "uniform": np.full(k, 1 / k)}
@@ -237,59 +271,44 @@ class Report:
 
     @property
     def title(self) -> str:
-        """Say in a line what was measured on what, and where the intervals are rough."""
+        """Say in a line what was measured on what, and over how many speakers, or why there are no intervals."""
         corpus = "the synthetic " * self.synthetic + (self.corpus or "utterances")
         view = f" (view {self.view})" if self.view else ""
-        n_units = len({*self.units})
-        units = f"{n_units} {self.clustered_by}{'s' if n_units > 1 else ''}"
-        rough = ", so few that the interval is rough" if n_units < N_SMOOTH else ""
-        return f"{self.recognizer or 'report'} on {corpus}{view}: n = {self.n}, {units}{rough}"
+        n = len(self.sizes)
+        few = f"no interval: {n} speaker{'s' * (n > 1)}, at least {MIN_SPEAKERS} are needed"
+        intervals = few if n < MIN_SPEAKERS else f"95 % intervals over {n} speakers"
+        return f"{self.recognizer or 'report'} on {corpus}{view}: n = {self.n}, {intervals}"
 
     def __repr__(self) -> str:
-        return f"{self.title}; 95 % intervals\n{self.to_frame().to_string(float_format='{:.3f}'.format, na_rep='')}"
+        return f"{self.title}\n{self.to_frame().to_string(float_format='{:.3f}'.format, na_rep='')}"
 
     def _repr_html_(self) -> str:
-        return f"<p>{self.title}; 95 % intervals</p>" + self.to_frame().to_html(float_format="{:.3f}".format, na_rep="")
+        return f"<p>{self.title}</p>" + self.to_frame().to_html(float_format="{:.3f}".format, na_rep="")
 
 
 def report(
-    truth: Sequence[str],
-    probabilities: ArrayLike,
-    *,
-    emotions: Sequence[str],
-    clusters: Sequence[str],
-    dialogues: Sequence[str] = (),
-    utterances: Sequence[str] = (),
+    truth: Names, probabilities: ArrayLike, *, emotions: Names, clusters: Names, utterances: Names = ()
 ) -> Report:
-    """Build a report from what was said about utterances: see `Report`; without `utterances` they are numbered."""
-    n = len(truth)
-    return Report(
-        emotions=tuple(emotions),
-        truth=tuple(truth),
-        probabilities=np.asarray(probabilities, dtype=np.float64),
-        clusters=tuple(clusters),
-        dialogues=tuple(dialogues) or ("",) * n,
-        utterances=tuple(utterances) or tuple(map(str, range(n))),
-    )
+    """Build a report from predictions for utterances: see `Report`; without `utterances` they are numbered."""
+    names = tuple(utterances) or tuple(map(str, range(len(truth))))
+    return Report(tuple(emotions), tuple(truth), np.asarray(probabilities, float), tuple(clusters), names)
 
 
 def evaluate(recognizer: Recognizer, corpus: Corpus) -> Report:
-    """Let a fitted recognizer name the emotions of a corpus it has not seen, such as `fold.test`.
+    """Evaluate a fitted recognizer on a corpus that it was not trained on, such as `fold.test`.
 
     Raises:
         ValueError: If the recognizer knows other emotions than the corpus, or the corpus is empty.
     """
     if tuple(recognizer.emotions) != tuple(corpus.emotions):
         raise ValueError(
-            f"recognizer {recognizer.name!r} tells {list(recognizer.emotions)}, corpus {corpus.name!r} (view "
-            f"{corpus.view_name!r}) has {list(corpus.emotions)}; expected the same emotions in the same order. Fit it "
-            "first, and bring the corpus to the view it was fitted on: corpus.view(…)."
+            f"recognizer {recognizer.name!r} knows {list(recognizer.emotions)}, corpus {corpus.name!r} has "
+            f"{list(corpus.emotions)}; expected the same emotions in the same order. Fit it first, or take its view."
         )
-    columns = ("emotion", "speaker", "dialogue_id", "utterance_id")
-    truth, clusters, dialogues, utterances = (tuple(corpus.table[column].fillna("")) for column in columns)
-    probabilities = np.asarray(recognizer.predict_proba(corpus), dtype=np.float64)
+    truth, clusters, ids = (tuple(corpus.table[name].fillna("")) for name in ("emotion", "speaker", "utterance_id"))
+    probabilities = np.asarray(recognizer.predict_proba(corpus), float)
     about = (recognizer.name, corpus.name, corpus.view_name, corpus.synthetic)
-    return Report(corpus.emotions, truth, probabilities, clusters, dialogues, utterances, *about)
+    return Report(corpus.emotions, truth, probabilities, clusters, ids, *about)
 
 
 def pool(reports: Sequence[Report]) -> Report:
@@ -303,9 +322,9 @@ def pool(reports: Sequence[Report]) -> Report:
             f"{len(reports)} reports with {len(kinds)} kinds of emotions, corpus, view and recognizer: "
             f"{sorted(map(str, kinds))[:N_NAMED]}; expected one kind. Pool the folds of one cross-validation."
         )
-    names = ("truth", "clusters", "dialogues", "utterances")
-    joined: dict[str, Any] = {name: sum((getattr(r, name) for r in reports), ()) for name in names}
-    return replace(reports[0], probabilities=np.concatenate([r.probabilities for r in reports]), **joined)
+    joined: list[Any] = [sum((getattr(r, name) for r in reports), ()) for name in ("truth", "clusters", "utterances")]
+    probabilities = np.concatenate([r.probabilities for r in reports])
+    return replace(reports[0], truth=joined[0], probabilities=probabilities, clusters=joined[1], utterances=joined[2])
 
 
 @dataclass(frozen=True)
@@ -315,10 +334,10 @@ class Comparison:
     Attributes:
         names: Of the recognizers a and b.
         n: Number of utterances.
-        only_a: How many only a named rightly.
-        only_b: How many only b named rightly.
-        p_value: McNemar's exact test of only_a against only_b; it takes utterances as independent, so it is too sure.
-        difference: a minus b in ua and weighted_f1, with a paired bootstrap of the clusters.
+        only_a: How many only a predicted correctly.
+        only_b: How many only b predicted correctly.
+        p_value: McNemar's exact test of only_a against only_b; it takes utterances as independent, so it is too small.
+        difference: a minus b in ua and weighted_f1, with the paired interval over speakers.
     """
 
     names: tuple[str, str]
@@ -329,35 +348,46 @@ class Comparison:
     difference: dict[str, Interval]
 
     def __repr__(self) -> str:
-        lines = [f"{self.names[0]} minus {self.names[1]}, n = {self.n}, 95 % intervals"]
+        few = any(np.isnan(interval.low) for interval in self.difference.values())
+        intervals = f"no interval, which needs {MIN_SPEAKERS} speakers" if few else "95 % intervals over speakers"
+        lines = [f"{self.names[0]} minus {self.names[1]}, n = {self.n}, {intervals}"]
         lines += [f"{METRICS[name]}: {interval}" for name, interval in self.difference.items()]
         lines += [f"only the first right {self.only_a}, only the second {self.only_b}; McNemar p = {self.p_value:.3g}"]
         return "\n".join(lines)
 
 
 def compare(a: Report | CrossValidation, b: Report | CrossValidation) -> Comparison:
-    """Compare two recognizers that were asked about the same utterances, in any order.
+    """Compare two recognizers that were evaluated on the same utterances, in any order.
 
-    Of several seeds the difference is that of the means over the seeds, as in every table, in the same draws of
-    clusters; the seeds need not be the same. McNemar's test takes the first seed of each, since a pool of seeds would
-    count every utterance several times.
+    Of several seeds the difference is that of the means over the seeds, as in every table; the seeds need not be the
+    same. Its interval leaves out the same speaker in both. McNemar's test takes the first seed of each, since a pool
+    of seeds would count every utterance several times.
 
     Raises:
         ValueError: If the utterances, what is true of them, or the emotions differ.
     """
     seeds_a, seeds_b = (list(each.reports.values()) if isinstance(each, CrossValidation) else [each] for each in (a, b))
-    seeds_a, seeds_b = ([_in_order_of(seeds_a[0], one) for one in each] for each in (seeds_a, seeds_b))
+    seeds_a, seeds_b = ([aligned(seeds_a[0], one) for one in each] for each in (seeds_a, seeds_b))
     first, second = seeds_a[0], seeds_b[0]
     right_a, right_b = (np.array(one.predicted) == np.array(one.truth) for one in (first, second))
     only_a, only_b = int((right_a & ~right_b).sum()), int((right_b & ~right_a).sum())
     p_value = float(binomtest(only_a, only_a + only_b).pvalue) if only_a + only_b else 1.0
-    means = {m: [np.mean([r.draws[m] for r in each], axis=0) for each in (seeds_a, seeds_b)] for m in DIFFERENCES}
-    difference = {name: interval_of(mean_a - mean_b) for name, (mean_a, mean_b) in means.items()}
+    gains = {name: _mean_replicates(seeds_a, name) - _mean_replicates(seeds_b, name) for name in DIFFERENCES}
+    difference = {name: interval_of(gain, first.sizes) for name, gain in gains.items()}
     return Comparison((first.recognizer or "a", second.recognizer or "b"), first.n, only_a, only_b, p_value, difference)
 
 
-def _in_order_of(a: Report, b: Report) -> Report:
-    """Put the utterances of b into the order of a."""
+def _mean_replicates(reports: Sequence[Report], metric: str) -> Floats:
+    return np.mean([each.replicates[metric] for each in reports], axis=0)
+
+
+def _mean_metrics(reports: Sequence[Report]) -> dict[str, Interval]:
+    means = {name: _mean_replicates(reports, name) for name in METRICS}
+    return {name: interval_of(mean, reports[0].sizes, within=(0, 1)) for name, mean in means.items()}
+
+
+def aligned(a: Report, b: Report) -> Report:
+    """Put the utterances of b into the order of a, or say why they cannot be compared."""
     if b is a:
         return a
     place = {utterance: number for number, utterance in enumerate(b.utterances)}
@@ -375,17 +405,18 @@ def _in_order_of(a: Report, b: Report) -> Report:
 class CrossValidation:
     """A recipe measured on every fold of a protocol, with several seeds.
 
-    Each seed has one report, in which its folds are pooled. A headline figure is the mean over the seeds. Its interval
-    is a bootstrap of that mean: each draw takes the same speakers for all seeds, measures each seed and averages. So
-    the interval tells what other speakers would change; what other seeds would change is told by `spread`.
+    Each seed has one report, in which its folds are pooled. A headline figure is the mean over the seeds, and its
+    interval that of this mean over speakers. The interval says what other speakers would change; `spread` says what
+    other seeds would change.
 
     Attributes:
         reports: The pooled report of each seed.
         protocol: How the corpus was split.
         modalities: What the recognizer needs.
-        stand_in: Whether a tiny network stood where a large pretrained one belongs.
+        stand_in: Whether a tiny random network stood where a large pretrained one belongs.
         train_s: Seconds of training of each fit, seed by seed and fold by fold.
-        cost: What `measure_cost` said of the last recognizer.
+        cost: What `measure_cost` returned for the last recognizer.
+        trained_on: What the recognizer was trained on, such as "training + validation sets".
     """
 
     reports: dict[int, Report]
@@ -394,11 +425,12 @@ class CrossValidation:
     stand_in: bool
     train_s: tuple[float, ...]
     cost: dict[str, Any] = field(default_factory=dict)
+    trained_on: str = "training set"
 
     @cached_property
     def metrics(self) -> dict[str, Interval]:
         """The mean over the seeds of each metric, with the interval of that mean."""
-        return {name: interval_of(np.mean([r.draws[name] for r in self.reports.values()], axis=0)) for name in METRICS}
+        return _mean_metrics([*self.reports.values()])
 
     @property
     def spread(self) -> pd.DataFrame:
@@ -409,14 +441,13 @@ class CrossValidation:
     @property
     def per_emotion(self) -> pd.DataFrame:
         """The mean over the seeds of precision, recall, f1 and support of each emotion."""
-        columns = ["precision", "recall", "f1", "support"]
-        return sum(r.per_emotion[columns] for r in self.reports.values()) / len(self.reports)
+        return sum(r.per_emotion[EMOTION_COLUMNS] for r in self.reports.values()) / len(self.reports)
 
     def __repr__(self) -> str:
-        first = next(iter(self.reports.values()))
-        seeds = ", ".join(map(str, self.reports))
-        lines = [f"{first.title}; {self.protocol}, seeds {seeds}; mean, 95 % interval"]
-        return "\n".join(lines + [f"{METRICS[name]}: {interval}" for name, interval in self.metrics.items()])
+        first, seeds = next(iter(self.reports.values())), ", ".join(map(str, self.reports))
+        about = f"{first.title}; {self.protocol}, learned from the {self.trained_on}, seeds {seeds}"
+        lines = [f"{METRICS[name]}: {interval}" for name, interval in self.metrics.items()]
+        return "\n".join([f"{about}; mean over the seeds", *lines])
 
 
 def cross_validate(
@@ -447,33 +478,22 @@ def cross_validate(
         recognizer.fit(fold.train, fold.valid)
         train_s.append(time.perf_counter() - began)
         said[seed].append(evaluate(recognizer, fold.test))
-    return CrossValidation(
-        reports={seed: pool(reports) for seed, reports in said.items()},
-        protocol=protocols.pop(),
-        modalities=tuple(recognizer.modalities),
-        stand_in=bool(getattr(recognizer, "stand_in", False)),
-        train_s=tuple(train_s),
-        cost=measure_cost(recognizer, fold.test, train_s=float(np.mean(train_s))),
-    )
+    about = (protocols.pop(), tuple(recognizer.modalities), getattr(recognizer, "stand_in", False), tuple(train_s))
+    cost = measure_cost(recognizer, fold.test, train_s=float(np.mean(train_s)))
+    pooled = {seed: pool(reports) for seed, reports in said.items()}
+    return CrossValidation(pooled, *about, cost, getattr(recognizer, "training_data", "training set"))
 
 
-def _confusion(truth: Sequence[str], predicted: Sequence[str], labels: Sequence[str]) -> pd.DataFrame:
-    """Count (n_emotions, n_emotions): truth down, prediction across."""
-    _check_pairs(truth, predicted, labels)
-    columns = [pd.Categorical(names, labels) for names in (truth, predicted)]
-    return pd.crosstab(*columns, rownames=["truth"], colnames=["predicted"], dropna=False)
-
-
-def _emotion_scores(confusion: Counts) -> tuple[Counts, Counts, Counts]:
+def _emotion_scores(confusion: Floats) -> tuple[Floats, Floats, Floats]:
     """Return precision, recall and F1, each (…, n_emotions), of (…, n_emotions, n_emotions); NaN is undefined."""
     hits = np.diagonal(confusion, axis1=-2, axis2=-1)
-    support, named = confusion.sum(axis=-1), confusion.sum(axis=-2)
+    support, predicted = confusion.sum(axis=-1), confusion.sum(axis=-2)
     with np.errstate(invalid="ignore", divide="ignore"):
-        precision = np.where((named == 0) & (support > 0), 0.0, hits / named)
-        return precision, hits / support, 2 * hits / (support + named)
+        precision = np.where((predicted == 0) & (support > 0), 0.0, hits / predicted)
+        return precision, hits / support, 2 * hits / (support + predicted)
 
 
-def _scores(confusion: Counts, bins: Counts | None = None) -> Draws:
+def _scores(confusion: Floats, bins: Floats | None = None) -> dict[str, Floats]:
     """Return all metrics, each (…,), of (…, n_emotions, n_emotions) counts and (…, n_bins, 2) sums; f1 per emotion."""
     support = confusion.sum(axis=-1)
     total = support.sum(axis=-1)
@@ -485,53 +505,37 @@ def _scores(confusion: Counts, bins: Counts | None = None) -> Draws:
     return scores
 
 
-def _counts(said: Report, cluster: NDArray[np.int64]) -> tuple[Counts, Counts]:
-    """Count in each cluster, (n,) numbers from 0, what the metrics are made of.
+def _counts(said: Report) -> tuple[Floats, Floats]:
+    """Count for each speaker, in the order of their names, what the metrics are made of.
 
     Returns:
-        confusion (n_clusters, n_emotions, n_emotions), and bins (n_clusters, n_bins, 2): the sums of the top
-        probabilities and of the right answers that fall into each bin of the top probability.
+        confusion (n_speakers, n_emotions, n_emotions), and bins (n_speakers, n_bins, 2): the sums of the top
+        probabilities and of the correct predictions that fall into each bin of the top probability.
     """
-    n, k = cluster.max() + 1, len(said.emotions)
+    names, speaker = np.unique(said.clusters, return_inverse=True)
+    n, k = len(names), len(said.emotions)
     truth = pd.Index(said.emotions).get_indexer(said.truth)
-    top, named = said.probabilities.max(axis=1), said.probabilities.argmax(axis=1)
+    top, predicted = said.probabilities.max(axis=1), said.probabilities.argmax(axis=1)
     confusion, bins = np.zeros((n, k, k)), np.zeros((n, N_BINS, 2))
-    np.add.at(confusion, (cluster, truth, named), 1)
+    np.add.at(confusion, (speaker, truth, predicted), 1)
     place = np.clip(np.ceil(top * N_BINS).astype(int) - 1, 0, N_BINS - 1)  # a bin holds its upper edge
-    np.add.at(bins, (cluster, place), np.stack([top, named == truth], axis=1))
+    np.add.at(bins, (speaker, place), np.stack([top, predicted == truth], axis=1))
     return confusion, bins
 
 
-def cluster_draws(
-    clusters: Sequence[str], *, n_draws: int = N_DRAWS, seed: int = 0
-) -> tuple[NDArray[np.int64], Counts]:
-    """Draw whole clusters with replacement.
-
-    Returns:
-        (n,) the number of each utterance's cluster, from 0, and (1 + n_draws, n_clusters) how often each cluster is
-        in: once in the first row, as drawn in the others.
-    """
-    cluster, names = pd.factorize(np.array(clusters), sort=True)
-    n = len(names)
-    drawn = np.random.default_rng(seed).multinomial(n, np.full(n, 1 / n), n_draws)
-    return cluster, np.vstack([np.ones(n), drawn])
+def _check_shapes(**arrays: NDArray) -> None:
+    """Raise unless all are (n,) with the same n."""
+    shapes = {name: array.shape for name, array in arrays.items()}
+    if {*shapes.values()} != {(next(iter(arrays.values())).size,)}:
+        raise ValueError(f"shapes differ: {shapes}; expected (n,) for all. Take all from the same units, in one order.")
 
 
-def interval_of(draws: NDArray[np.float64]) -> Interval:
-    """Return the first of (1 + n_draws,) with the limits that enclose 95 % of the others, and itself."""
-    value, others = float(draws[0]), draws[1:][~np.isnan(draws[1:])]  # an F1 is undefined in draws without the emotion
-    if np.isnan(value) or not len(others):
-        return Interval(value, np.nan, np.nan)
-    low, high = np.percentile(others, LIMITS)
-    return Interval(value, min(value, float(low)), max(value, float(high)))
-
-
-def _check_pairs(truth: Sequence[str], predicted: Sequence[str], labels: Sequence[str]) -> None:
+def _check_pairs(truth: Names, predicted: Names, labels: Names) -> None:
     """Raise unless truth and prediction pair up and use only emotions in `labels`."""
     if len(truth) == 0 or len(truth) != len(predicted):
         raise ValueError(
-            f"truth has {len(truth)} emotions, predicted has {len(predicted)}; expected equally many, at "
-            "least one. Take both from one corpus: recognizer.predict(fold.test) and fold.test.table."
+            f"truth has {len(truth)} emotions, predicted has {len(predicted)}; expected equally many, at least one. "
+            "Take both from one corpus, such as fold.test."
         )
     if unknown := sorted({*truth, *predicted} - {*labels}):
         raise ValueError(
@@ -547,9 +551,8 @@ def _check_probabilities(probabilities: NDArray[np.float64], shape: tuple[int, i
             f"probabilities have shape {probabilities.shape}; expected {shape}, an utterance a row and an emotion a "
             "column. Take them from recognizer.predict_proba(corpus)."
         )
-    bad = ~np.isfinite(probabilities).all(axis=1) | (probabilities < 0).any(axis=1)
-    bad |= np.abs(probabilities.sum(axis=1) - 1) > ROW_SUM_TOLERANCE
-    if bad.any():
+    off = np.abs(probabilities.sum(axis=1) - 1) > ROW_SUM_TOLERANCE
+    if (bad := off | ~(np.isfinite(probabilities) & (probabilities >= 0)).all(axis=1)).any():
         raise ValueError(
             f"probabilities of {bad.sum()} rows, the first {np.flatnonzero(bad)[:N_NAMED].tolist()}, are not finite, "
             "negative, or do not sum to one; expected a distribution a row. Put a softmax behind the logits."

@@ -12,8 +12,7 @@ import pandas as pd
 from numpy.typing import NDArray
 from scipy.special import log_softmax, softmax
 
-from emolab.corpora import Corpus
-from emolab.corpora import some
+from emolab.corpora import Corpus, some
 from emolab.features.base import FeatureExtractor
 from emolab.recognizer import Recognizer
 

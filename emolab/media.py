@@ -65,7 +65,6 @@ def read_audio(path: str | Path | InMemoryMedia, *, sample_rate: int = SAMPLE_RA
         wave, rate = path.content, SAMPLE_RATE
     else:
         with _readable(path, "sound") as path:
-            _check_size(path)
             wave, rate = (_read_sound_file if _is_sound_file(path) else _read_sound_track)(path)
             if not MIN_RATE <= rate <= MAX_RATE:
                 raise DecodingError(f"its header says {rate} samples a second, not {MIN_RATE} to {MAX_RATE}")
@@ -111,7 +110,7 @@ def read_frames(
             "above 0. Leave out what you do not need."
         )
     with _readable(path, "pictures") as path, _opened(path, "video") as (container, stream):
-        _check_size(path)
+        _checked_head(path)
         shown = _timed_frames(container, stream, first, last)
         if fps is not None:
             shown = _on_grid(shown, first, min(last, _promised_seconds(container, stream)), fps)
@@ -142,7 +141,7 @@ def audio_seconds(path: str | Path) -> float:
 def _readable(path: str | Path, wanted: str) -> Iterator[Path]:
     """Give a file that is there; what a decoder raises becomes a ValueError that says which file and what to do.
 
-    Only the decoders' own errors count as a broken file. A denied permission or a mistake of this module stays as it is.
+    Only the decoders' own errors count as a broken file; a denied permission or a mistake of ours stays as it is.
     """
     path = Path(path)
     if not path.is_file():
@@ -162,24 +161,21 @@ def _readable(path: str | Path, wanted: str) -> Iterator[Path]:
         ) from error
 
 
-def _head(path: Path) -> bytes:
+def _checked_head(path: Path) -> bytes:
+    """Return the first bytes of a file; raise if it is a wav, avi or aiff shorter than they say, as decoders do not."""
     with path.open("rb") as file:
-        return file.read(12)
+        head, found = file.read(12), path.stat().st_size
+    order: Any = {b"RIFF": "little", b"FORM": "big"}.get(head[:4])
+    stated = int.from_bytes(head[4:8], order) if order else 0
+    if found + PADDING < stated < UNSIZED:
+        raise DecodingError(f"it is cut off after {found:,} bytes; its header promises {stated:,}")
+    return head
 
 
 def _is_sound_file(path: Path) -> bool:
     """Tell by its first bytes, whatever its name, whether libsndfile reads a file."""
-    head = _head(path)
+    head = _checked_head(path)
     return head.startswith(SOUND_FILES) and head[8:] != b"AVI "
-
-
-def _check_size(path: Path) -> None:
-    """Raise if a wav, avi or aiff file is shorter than its first bytes say; decoders pass over that."""
-    head, found = _head(path), path.stat().st_size
-    if head[:4] in (b"RIFF", b"FORM"):
-        stated = int.from_bytes(head[4:8], "little" if head[:4] == b"RIFF" else "big")
-        if found + PADDING < stated < UNSIZED:
-            raise DecodingError(f"it is cut off after {found:,} bytes; its header promises {stated:,}")
 
 
 def _read_sound_file(path: Path) -> tuple[NDArray[np.float32], int]:
@@ -198,7 +194,7 @@ def _read_sound_track(path: Path) -> tuple[NDArray[np.float32], int]:
     """Decode with FFmpeg: mono wave and its rate."""
     with _opened(path, "audio") as (container, stream):
         to_float = av.AudioResampler(format="fltp")  # keeps rate and channels
-        frames = [part for frame in container.decode(stream) for part in to_float.resample(frame)]
+        frames: list[Any] = [part for frame in container.decode(stream) for part in to_float.resample(frame)]
         rate = frames[0].sample_rate if frames else SAMPLE_RATE
         wave = np.concatenate([np.zeros(0, np.float32), *(_mono(frame.to_ndarray()) for frame in frames)])
         _check_whole(len(wave) / rate, container, stream)
@@ -214,8 +210,9 @@ def _mono(channels: NDArray[np.float32]) -> NDArray[np.float32]:
 @contextmanager
 def _opened(path: Path, kind: str) -> Iterator[tuple[Any, Any]]:
     """Open a container and give it with its first stream of sound ("audio") or pictures ("video")."""
-    lenient = int(av.__version__.partition(".")[0]) >= FIRST_LENIENT_AV
-    with av.open(str(path), **({} if lenient else {"metadata_errors": "ignore"})) as container:
+    strict = int(av.__version__.partition(".")[0]) < FIRST_LENIENT_AV
+    options: dict[str, Any] = {"metadata_errors": "ignore"} if strict else {}
+    with av.open(str(path), **options) as container:
         streams = getattr(container.streams, kind)
         if not streams or streams[0].codec_context is None:
             raise DecodingError(f"it has no {'sound' if kind == 'audio' else 'picture'} track that can be decoded")
@@ -231,6 +228,7 @@ def _promised_seconds(container: Any, stream: Any) -> float:
 
 
 def _check_whole(found: float, container: Any, stream: Any) -> None:
+    """Raise if less is found, in seconds, than the header of a container promises."""
     if found < (promised := _promised_seconds(container, stream)) - TOLERANCE_S:
         raise DecodingError(f"it is cut off after {found:.2f} s; its header promises {promised:.2f} s")
 

@@ -1,16 +1,16 @@
-"""Figures of corpora, sounds, training and results: data objects in, axes out; nothing is computed by a model.
+"""Figures of corpora, signals, results and explanations: data objects and given intervals in, axes out.
 
 Every function draws on `ax`, or on a new figure as wide as a notebook, and returns the axes. An emotion has one colour
 and one marker everywhere; the title says what is seen, the grey line under it on how many utterances, and whether they
-are the synthetic sample. Where only arrays are handed in, `note` says so.
+are the synthetic sample. Where only arrays are handed in, `note` says so. Intervals that are not known (NaN) are not
+drawn. In explanations blue speaks for the emotion explained, orange against it, and all colours of a figure share one
+scale, even about 0.
 """
 
 from __future__ import annotations
 
 import textwrap
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
-from itertools import pairwise
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Literal, cast
 from zlib import crc32
 
@@ -18,112 +18,74 @@ import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
-from matplotlib.colors import to_hex, to_rgb
-from matplotlib.gridspec import SubplotSpec
-from matplotlib.patches import Ellipse, Patch, Rectangle
+from matplotlib.colors import LinearSegmentedColormap, to_rgb
 from matplotlib.patheffects import withStroke
-from matplotlib.text import Text
-from matplotlib.ticker import LogLocator, MaxNLocator, NullFormatter, NullLocator, PercentFormatter
-from matplotlib.transforms import Bbox
+from matplotlib.ticker import EngFormatter, LogFormatter, MaxNLocator
 from numpy.typing import ArrayLike, NDArray
+from scipy.ndimage import gaussian_filter
 
-from emolab.corpora.corpus import Corpus
-from emolab.corpora.meld import EMOTIONS
 from emolab.media import SAMPLE_RATE
 
 if TYPE_CHECKING:
-    from emolab.evaluation import CrossValidation, Interval, Report
+    from emolab.corpora.corpus import Corpus
+    from emolab.evaluation import CrossValidation, Report
+    from emolab.explain.explanation import Attribution, Explanation
     from emolab.training import History
 
-Span = tuple[float, float]  # from and to, seconds
+    Reported = Report | CrossValidation
+
+Track = ArrayLike | None  # (frames,) Hz, 10 ms apart, NaN where there is no voice
+Cue = tuple[float, float] | None  # from and to, seconds
 Look = dict[str, Any]  # keyword arguments of a drawing function
 
 # chosen by search: within every view, any two differ by at least 24 in CIELAB, also to colour-blind eyes
-EMOTION_COLORS: Mapping[str, str] = {
-    "neutral": "#747579",
-    "happy": "#f1bc11",
-    "excited": "#db6b22",
-    "angry": "#a40209",
-    "frustrated": "#693574",
-    "sad": "#0642d3",
-    "fearful": "#310a4e",
-    "surprised": "#bf3db4",
-    "disgusted": "#389250",
-    "calm": "#77d0e6",
-    "other": "#b3afaf",
-    "undecided": "#3f3d3d",
-}
+EMOTION_COLORS = {"neutral": "#747579", "happy": "#f1bc11", "excited": "#db6b22", "angry": "#a40209"}
+EMOTION_COLORS |= {"frustrated": "#693574", "sad": "#0642d3", "fearful": "#310a4e", "surprised": "#bf3db4"}
+EMOTION_COLORS |= {"disgusted": "#389250", "calm": "#77d0e6", "other": "#b3afaf", "undecided": "#3f3d3d"}
 EMOTION_MARKERS: Mapping[str, str] = dict(zip(EMOTION_COLORS, "os^vDPXp*<hd", strict=True))
 SERIES_COLORS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#222222")  # Okabe and Ito
 SERIES_MARKERS = "osD^vP*"
+SIZE_COLORS = {"light": "#009e73", "small": "#0072b2", "large": "#d55e00", "large, stand-in": "#d55e00"}
+SIZE_MARKERS = dict(zip(SIZE_COLORS, "osDX", strict=True))
 INK, GREY, PALE = "#222222", "#636363", "#d9d9d9"
-TINTS = (0.0, 0.45, 0.75, 0.9)  # share of white in the first, second, … part of a bar
+FOR, AGAINST = "#2f8fcb", "#e3752b"  # black text can be read on both
+HEAT = LinearSegmentedColormap.from_list("heat", [AGAINST, "white", FOR], 257)  # odd, so that 0 is white
+WINGS = (0, AGAINST, 0.65), (0.5, AGAINST, 0), (0.5, FOR, 0), (1, FOR, 0.65)  # place, colour, opacity
+OVER = [(place, (*to_rgb(colour), opacity)) for place, colour, opacity in WINGS]
+HEAT_OVER = LinearSegmentedColormap.from_list("heat over", OVER, 257)  # the same, to be laid over a picture
+STYLE = {"axes.edgecolor": GREY, "axes.spines.right": False, "axes.spines.top": False, "legend.frameon": False}
+CHANCE: Look = {"color": GREY, "linestyle": (0, (4, 2)), "linewidth": 1.3, "label": "chance"}
+ASIDE: Look = {"loc": "upper left", "bbox_to_anchor": (1.0, 1.0), "frameon": False}  # a legend beside the axes
 WIDTH = 8.0  # inches, of a notebook
 ROW_HEIGHT = 0.36  # inches, of one line of a chart
-HOP_S = 0.010  # seconds between two frames of sound
-DYNAMIC_RANGE_DB = 80  # below the loudest sound of a spectrogram everything is black
-HERTZ_TICKS = (0, 250, 500, 1000, 2000, 4000, 8000)  # to the upper end of the mel bands
-N_FACES = 6  # in a strip
-SIZE_COLORS = (2, 0, 1)  # of the series' colours: light, small, large
-CROWD = 24  # dots; of more, those away from the frontier are named only right beside them
-NAME_PLACES = [(r, a * np.pi / 4) for r in (8, 14, 22, 32, 44, 60) for a in (0, 4, 2, 6, 1, 7, 3, 5)]  # points, angle
-STYLE: Look = {
-    "axes.edgecolor": GREY,
-    "axes.spines.right": False,
-    "axes.spines.top": False,
-    "legend.frameon": False,
-}
-CHANCE: Look = {"color": GREY, "linestyle": (0, (4, 2)), "linewidth": 1.3, "label": "chance"}
-ASIDE: Look = {"loc": "upper left", "bbox_to_anchor": (1.0, 1.0)}  # a legend to the right of the axes
-
-
-@contextmanager
-def style() -> Iterator[None]:
-    """Apply the course's look inside a with block, or to a function as a decorator, and nowhere else."""
-    with plt.style.context(["default", STYLE]):
-        yield
+HOP_S = 0.010  # seconds between two frames of f0 and level
+DYNAMIC_RANGE_DB = 80  # below the loudest band of a spectrogram
+N_SHOWN = 6  # texts or pictures
+N_STRONGEST = 2  # words of a text whose numbers are written
+TEXT_SIZE, LINE = 10.0, 19.0  # points: of words in a text, and from line to line
+LETTER = 0.602 * TEXT_SIZE  # points, the width of every letter of DejaVu Sans Mono
+SMOOTHING = 0.03  # standard deviation, of the width of a face
+WITHIN = 0.995  # share of the heat of bands or pixels within the scale; a few would make the others pale
+SOFT = f"smoothed, {1 - WITHIN:.1%} beyond the scale"
 
 
 def titled(ax: Axes, title: str, *facts: str, loc: Literal["left", "center"] = "left") -> Axes:
     """Write above a figure, in place of what stood there, what it says and, small and grey, the facts behind it."""
-    width = ax.bbox.width / ax.figure.dpi  # inches
-    lines: list[str] = []
-    for fact in filter(None, facts):
-        if lines and len(lines[-1] + fact) + 3 <= width * 13.5:
-            lines[-1] += f" · {fact}"
-        else:
-            lines += textwrap.wrap(fact, int(width * 13.5))
+    inches, space = ax.bbox.width / ax.figure.dpi, "\N{NO-BREAK SPACE}"
+    n_letters = int(13.5 * inches)
+    unbroken = [fact.replace(" ", space) if len(fact) < n_letters else fact for fact in facts if fact]
+    wrapped = textwrap.wrap(f"{space}· ".join(unbroken), n_letters, break_on_hyphens=False)
+    lines = [line.rstrip(f"{space}·") for line in wrapped]
     for text in [text for text in ax.texts if text.get_gid() == "facts"]:
         text.remove()
     big: Look = {"loc": loc, "pad": 7 + 12.5 * len(lines), "fontsize": 12, "fontweight": "bold", "color": INK}
-    ax.set_title(textwrap.fill(title, int(width * 10)), **big)
-    small: Look = {"fontsize": 9, "color": GREY, "gid": "facts", "annotation_clip": False}
-    ax.annotate("\n".join(lines), (0, 1), (0, 5), xycoords="axes fraction", textcoords="offset points", **small)
-    for side in {"top", "right"} & set(ax.spines):  # axes handed in may have been made in another style
-        ax.spines[side].set_visible(False)
+    ax.set_title(textwrap.fill(title, int(10 * inches)), **big)
+    small: Look = {"fontsize": 9, "color": GREY, "gid": "facts", "annotation_clip": False, "xycoords": "axes fraction"}
+    ax.annotate("\n".join(lines), (0, 1), (0, 5), textcoords="offset points", **small)
+    if ax.name == "rectilinear":
+        ax.spines[["top", "right"]].set_visible(False)
     ax.set_axisbelow(True)
     return ax
-
-
-def _percent(share: float) -> str:
-    return f"{'< 1' if 0 < share < 0.005 else round(100 * share)}\N{NO-BREAK SPACE}%"
-
-
-def tint(colour: str, white: float) -> str:
-    """Mix a colour with white, from 0 (as it is) to 1 (white)."""
-    return to_hex(cast(Any, np.array(to_rgb(colour)) * (1 - white) + white))
-
-
-def new_axes(height: float, **subplot: Any) -> Axes:
-    """Return the axes of a new figure as wide as a notebook, `height` inches high."""
-    return plt.figure(figsize=(WIDTH, height), layout="constrained").add_subplot(**subplot)
-
-
-def _beside(ax: Axes) -> Axes:
-    """Halve the place of the axes, which must be of plt.subplots, and return the new ones on the right."""
-    halves = cast(SubplotSpec, ax.get_subplotspec()).subgridspec(1, 2)
-    ax.set_subplotspec(halves[0])
-    return ax.figure.add_subplot(halves[1])
 
 
 def text_rows(ax: Axes, names: Sequence[str]) -> None:
@@ -132,6 +94,62 @@ def text_rows(ax: Axes, names: Sequence[str]) -> None:
     ax.tick_params(axis="y", length=0)
     ax.spines["left"].set_visible(False)
     ax.grid(axis="x", color=PALE)
+
+
+def intervals(tables: Mapping[str, pd.DataFrame], *, ax: Axes | None = None) -> Axes:
+    """Draw values with their intervals, a row each; of several tables, by name, one beside the other.
+
+    Args:
+        tables: Value, low and high, three columns; the same rows, by name, in each. Of a single table rows that are
+            emotions get their colours.
+        ax: Where to draw.
+    """
+    rows, n = list(next(iter(tables.values())).index), len(tables)
+    ax = _axes(ax, 1.5 + (0.19 + 0.17 * n) * len(rows))
+    for number, (name, table) in enumerate(tables.items()):
+        value, low, high = table.to_numpy(float).T
+        look, y = _look(name, number), _beside(len(rows), number, n)
+        colours = look.pop("color") if n > 1 else [EMOTION_COLORS.get(str(row), SERIES_COLORS[0]) for row in rows]
+        ax.hlines(y, low, high, colors=colours, linewidth=2.4, zorder=3)
+        ax.scatter(value, y, s=48, color=colours, edgecolor="white", zorder=4, label=name, marker=look["marker"])
+    text_rows(ax, [str(row) for row in rows])
+    if n > 1:
+        ax.legend(**ASIDE)
+    return ax
+
+
+def _beside(n_rows: int, number: int, n: int) -> NDArray[Any]:
+    """Return the places on the y axis of the rows of one of `n` tables."""
+    return np.arange(n_rows) + (number - (n - 1) / 2) * 0.7 / n
+
+
+def facts(explanation: Explanation) -> str:
+    """Say in one line where an explanation comes from; a `note` for figures of a single utterance."""
+    stand_in, sample = "stand-in" * explanation.stand_in, "synthetic sample" * explanation.synthetic
+    parts = explanation.recognizer, stand_in, explanation.method, f"baseline {explanation.baseline}", sample
+    return " · ".join(filter(None, parts))
+
+
+def _axes(ax: Axes | None, height: float, **subplot: Any) -> Axes:
+    """Return the axes, or those of a new figure as wide as a notebook, `height` inches high."""
+    return ax or plt.figure(figsize=(WIDTH, height), layout="constrained").add_subplot(**subplot)
+
+
+def _second(ax: Axes, n_rows: int, n_columns: int, **ratios: Any) -> Axes:
+    """Give half of the place of the axes, which must be of plt.subplots, to new ones on the right or below."""
+    grid = cast(Any, ax.get_subplotspec()).subgridspec(n_rows, n_columns, **ratios)
+    ax.set_subplotspec(grid[0])
+    return ax.figure.add_subplot(grid[1])
+
+
+def _percent(share: float) -> str:
+    return f"{'< 1' if 0 < share < 0.005 else round(100 * share)}\N{NO-BREAK SPACE}%"
+
+
+def _signed(value: float) -> str:
+    """Write a number with its sign and three digits."""
+    text = f"{value:+.2f}" if 0.1 <= abs(value) < 100 else f"{value:+.2g}" if value else "0"
+    return text.replace("-", "−")
 
 
 def _look(name: str, number: int | None = None) -> Look:
@@ -169,141 +187,46 @@ def _counted(counts: pd.Series) -> list[str]:
     return [f"{name} ({n:,})" for name, n in counts.items()]
 
 
-def _stack(ax: Axes, table: pd.DataFrame) -> Any:
-    """Draw a bar for each emotion (a row), its parts (the columns) paler and paler, and return the last parts."""
-    left, greys = np.zeros(len(table)), []
-    edge: Look = {"edgecolor": INK, "linewidth": 0.5}
-    for white, part in zip(TINTS, table, strict=False):
-        colours = [tint(_look(emotion)["color"], white) for emotion in table.index]
-        bars = ax.barh(range(len(table)), table[part], left=left, height=0.7, color=colours, **edge)
-        greys.append(Patch(facecolor=tint(GREY, white), **edge))
-        left += table[part].to_numpy()
-    if len(greys) > 1:
-        ax.legend(greys, list(table), **ASIDE)
-    return bars
+def class_balance(corpus: Corpus, *, ax: Axes | None = None) -> Axes:
+    """Draw how often each emotion occurs."""
+    counts, facts = _present(corpus)
+    ax = _axes(ax, 1.4 + ROW_HEIGHT * len(counts))
+    bars = ax.barh(range(len(counts)), counts, height=0.7, color=[_look(name)["color"] for name in counts.index])
+    ax.bar_label(bars, [f"{n:,} ({_percent(n / len(corpus))})" for n in counts], padding=5)
+    text_rows(ax, list(counts.index))
+    ax.set(xlim=(0, 1.2 * counts.max()), xlabel="utterances")  # with room for the numbers
+    most, rarest = (", ".join(counts.index[counts == edge]) for edge in (counts.max(), counts.min()))
+    message = f"Most frequent: {most} ({counts.max():,}); rarest: {rarest} ({counts.min():,})"
+    return titled(ax, message if most != rarest else "All emotions are equally frequent", *facts)
 
 
-@style()
-def class_balance(corpus: Corpus, *, by: str | None = None, ax: Axes | None = None) -> Axes:
-    """Draw how often each emotion occurs, split by another column of the table, such as gender or part, if named."""
-    total, facts = _present(corpus)
-    counts = total.to_frame()
-    if by is not None:
-        if by not in corpus.table or corpus.table[by].nunique(dropna=False) > len(TINTS):
-            columns = f"a column of at most {len(TINTS)} values out of {sorted(corpus.table.columns)}"
-            raise ValueError(f"cannot split by {by!r}; expected {columns}. Name another.")
-        counts = pd.crosstab(corpus.table["emotion"], corpus.table[by].astype("string").fillna("not stated"))
-    ax = ax or new_axes(1.4 + ROW_HEIGHT * len(total))
-    bars = _stack(ax, counts.loc[total.index].rename(columns=lambda name: f"{name}, {counts[name].sum():,}"))
-    ax.bar_label(bars, [f"{n:,}  ({_percent(n / len(corpus))})" for n in total], padding=6)
-    text_rows(ax, list(total.index))
-    ax.set(xlim=(0, 1.22 * total.max()), xlabel="utterances")  # with room for the numbers
-    ax.xaxis.set_major_formatter("{x:,.0f}")
-    return titled(ax, _balance_message(total), *facts)
-
-
-def _balance_message(counts: pd.Series) -> str:
-    low, high = counts.min(), counts.max()
-    if low == high:
-        return f"All {len(counts)} emotions are equally frequent"
-    rarest, commonest = list(counts.index[counts == low]), list(counts.index[counts == high])
-    rare = f"{' and '.join(rarest).capitalize()} {'is' if len(rarest) == 1 else 'are'} rarest"
-    others = "the others are" if len(rarest) + len(commonest) == len(counts) else "the commonest are"
-    times = f"{high / low:,.1f}".removesuffix(".0")
-    return f"{rare}: {f'{commonest[0]} is' if len(commonest) == 1 else others} {times} times as frequent"
-
-
-@style()
-def durations(corpus: Corpus, seconds: ArrayLike | None = None, *, ax: Axes | None = None) -> Axes:
-    """Draw how long the utterances of each emotion are; `seconds` (n_utterances,) replaces the table's end - start."""
-    values = pd.Series(corpus.table["end"] - corpus.table["start"] if seconds is None else np.asarray(seconds, float))
-    longest = float(values.quantile(0.995))
-    beyond = values > (longest if values.max() > 2 * longest else np.inf)  # a few huge ones would squash all others
-    need = "start and end; expected them, or `seconds`, for example of emolab.media.audio_seconds. Hand them over."
-    ax, facts = _distributions(values.mask(beyond), corpus, ax, need)
-    ax.set_xlabel("seconds")
-    outliers = f"{beyond.sum()} beyond {longest:.0f} s, up to {values.max():.0f} s" if beyond.any() else ""
-    message = f"Half of the utterances are shorter than {values.median():.1f} s; {values.sum() / 3600:.1f} h in all"
-    return titled(ax, message, *facts, outliers)
-
-
-@style()
 def feature_by_emotion(values: ArrayLike, corpus: Corpus, *, name: str, unit: str = "", ax: Axes | None = None) -> Axes:
-    """Draw how one feature, (n_utterances,) in the corpus's order, is distributed in each emotion; NaN is left out."""
-    series = pd.Series(np.asarray(values, float))
-    ax, facts = _distributions(series, corpus, ax, f"{name}; expected a number for at least one utterance.")
-    ax.set_xlabel(f"{name}, {unit}" if unit else name)
-    medians = series.groupby(corpus.table["emotion"].to_numpy()).median()
-    message = f"{name.capitalize()} is highest in {medians.idxmax()}, lowest in {medians.idxmin()} utterances"
-    return titled(ax, message, *facts)
+    """Draw the density, middle half and median of a feature, (n_utterances,), in each emotion; NaN is left out."""
+    import seaborn as sns
 
-
-def _distributions(values: pd.Series, corpus: Corpus, ax: Axes | None, need: str) -> tuple[Axes, list[str]]:
-    """Draw one line an emotion: density, middle half and median."""
-    import seaborn as sns  # takes a second, which only some figures need
-
-    if len(values) != len(corpus):
-        raise ValueError(f"{len(values)} values for {len(corpus)} utterances; expected one each, in the table's order.")
-    counts, facts = _present(corpus, values.notna(), need)
-    ax = ax or new_axes(1.5 + 1.3 * ROW_HEIGHT * len(counts))
-    emotion, palette = corpus.table["emotion"].to_numpy(object), {name: _look(name)["color"] for name in counts.index}
-    data: Look = {"x": values.to_numpy(), "y": emotion, "hue": emotion, "order": list(palette), "palette": palette}
-    look: Look = {"saturation": 1, "alpha": 0.6, "linewidth": 0.6, "legend": False}
+    series, emotion = pd.Series(np.asarray(values, float)), corpus.table["emotion"].to_numpy(object)
+    if len(series) != len(corpus):
+        raise ValueError(f"{len(series)} values for {len(corpus)} utterances; expected one each, in the table's order.")
+    counts, facts = _present(corpus, series.notna(), f"{name}; expected a number for at least one utterance.")
+    ax, palette = _axes(ax, 1.5 + 1.3 * ROW_HEIGHT * len(counts)), {each: _look(each)["color"] for each in counts.index}
+    data: Look = {"x": series.to_numpy(), "y": emotion, "hue": emotion, "order": list(palette), "palette": palette}
     box = {"box_width": 4, "whis_width": 0, "color": INK}
-    sns.violinplot(**data, **look, cut=0, density_norm="width", inner_kws=box, ax=ax)
+    look: Look = {"saturation": 1, "alpha": 0.6, "linewidth": 0.6, "legend": False, "inner_kws": box}
+    sns.violinplot(**data, **look, cut=0, density_norm="width", ax=ax)
     text_rows(ax, _counted(counts))
-    return ax, [*facts, "dark: middle half, with the median in white"]
+    ax.set_xlabel(f"{name}, {unit}" if unit else name)
+    medians = series.groupby(emotion).median()
+    message = f"{name.capitalize()} is highest in {medians.idxmax()}, lowest in {medians.idxmin()} utterances"
+    return titled(ax, message, *facts, "dark: middle half, with the median in white")
 
 
-@style()
-def agreement(corpus: Corpus, *, ax: Axes | None = None) -> Axes:
-    """Draw, for each emotion, in which share of the utterances all, most or few votes went to the same emotion."""
-    votes = corpus.table["votes"].map(lambda votes: list(votes.values()) if isinstance(votes, Mapping) else [])
-    known = votes.map(sum) > 0
-    need = "votes; expected some for at least one utterance. Take a corpus with them, such as IEMOCAP or the sample."
-    counts, facts = _present(corpus, known, need)
-    share = votes[known].map(lambda votes: max(votes) / sum(votes))
-    levels = ["all votes", "more than half", "half or fewer"]
-    level = pd.cut(share, [0, 0.5, 0.999, 1], labels=levels[::-1])
-    emotion = corpus.table["emotion"][known]
-    table = pd.crosstab(emotion, level, normalize="index", dropna=False).loc[counts.index, levels]
-    ax = ax or new_axes(1.7 + ROW_HEIGHT * len(table))
-    _stack(ax, table)
-    text_rows(ax, _counted(counts))
-    ax.set(xlim=(0, 1), xlabel="share of the utterances, by how many of their votes went to the same emotion")
-    ax.xaxis.set_major_formatter(PercentFormatter(1, symbol=" %"))
-    typical = f"{votes[known].map(sum).median():.0f} votes an utterance (median)"
-    return titled(ax, f"In {_percent((share == 1).mean())} of the utterances all votes agree", *facts, typical)
-
-
-@style()
-def valence_arousal(corpus: Corpus, *, ax: Axes | None = None) -> Axes:
-    """Draw the plane of valence and arousal: utterances, and the mean and spread of each emotion."""
-    rated = corpus.table[["valence", "arousal"]].notna().all(axis=1)
-    need = "valence and arousal; expected some ratings. Take a corpus with them, such as IEMOCAP or the sample."
-    _, facts = _present(corpus, rated, need)
-    emotions = corpus.table["emotion"][rated]
-    points = corpus.table.loc[rated, ["valence", "arousal"]].astype(float)
-    jitter = np.random.default_rng(0).uniform(-0.06, 0.06, points.shape)  # ratings fall on few values
-    ax = scatter2d(points + jitter, emotions, ax=ax)
-    for emotion, group in points.groupby(emotions):
-        look: Look = {"edgecolor": _look(str(emotion))["color"], "fill": False, "linewidth": 1.8}
-        ax.add_patch(Ellipse(tuple(group.mean()), *(2 * group.std(ddof=0)), **look))
-    ax.grid(color=PALE)
-    ax.set(xlabel="valence, from 1 (negative) to 5 (positive)", ylabel="arousal, from 1 (calm) to 5 (excited)")
-    ax.set(xlim=(0.8, 5.2), ylim=(0.8, 5.2), xticks=range(1, 6), yticks=range(1, 6))
-    title = "Where the emotions lie in valence and arousal"
-    return titled(ax, title, *facts, "large: mean", "ellipse: 1 standard deviation each way")
-
-
-@style()
-def scatter2d(points: ArrayLike, labels: Sequence[str], *, note: str = "", ax: Axes | None = None) -> Axes:
+def embedding(points: ArrayLike, labels: Sequence[str], *, note: str = "", ax: Axes | None = None) -> Axes:
     """Draw (n, 2) points of an embedding, and the mean of each group, coloured by emotion or by any other name."""
     places, names = np.asarray(points, float), np.asarray(labels, dtype=str)
     if places.shape != (len(names), 2):
         raise ValueError(f"points {places.shape} for {len(names)} labels; expected ({len(names)}, 2), as of PCA.")
-    ax = ax or new_axes(5.6)
-    known = [emotion for emotion in EMOTIONS if emotion in names]
+    ax = _axes(ax, 5.6)
+    known = [emotion for emotion in EMOTION_COLORS if emotion in names]
     for number, name in enumerate([*known, *sorted(set(names) - set(known))]):
         group, look = places[names == name], _look(name, number)
         ax.scatter(group[:, 0], group[:, 1], s=14, alpha=0.4, linewidths=0, **look)
@@ -317,33 +240,25 @@ def scatter2d(points: ArrayLike, labels: Sequence[str], *, note: str = "", ax: A
 # ---------------------------------------------------------------- results
 
 
-def _seeds(report: Report | CrossValidation) -> list[Report]:
+def _seeds(report: Reported) -> list[Report]:
     """Return the reports of a cross-validation, one a seed, or the report itself."""
     return list(getattr(report, "reports", {"": report}).values())
 
 
-def _tested(reports: Iterable[Report | CrossValidation]) -> tuple[str, str]:
+def _tested(reports: Iterable[Reported]) -> tuple[str, str]:
     """Say on what, and on how many, the reports were measured."""
     ones = [_seeds(report)[0] for report in reports]
     corpora = dict.fromkeys(one.corpus + " (synthetic sample)" * one.synthetic for one in ones)
     return ", ".join(corpora), "n = " + " or ".join(dict.fromkeys(f"{one.n:,}" for one in ones))
 
 
-def _dots(ax: Axes, y: ArrayLike, scores: pd.DataFrame, look: Look, name: str = "") -> None:
-    """Draw scores with their intervals, (n, 3) value, low and high, on the rows `y`."""
-    value, low, high = scores.to_numpy(float).T
-    ax.hlines(y, low, high, colors=look["color"], linewidth=2.4)
-    ax.scatter(value, y, s=48, edgecolor="white", zorder=4, label=name, **look)
-
-
-@style()
 def confusion_matrix(report: Report, *, ax: Axes | None = None) -> Axes:
     """Draw what each emotion (a row) was taken for, in per cent of its utterances, with counts below."""
     import seaborn as sns
 
     counts, names = report.confusion.to_numpy(), report.emotions
     share = counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
-    ax = ax or new_axes(1.6 + 0.52 * len(names))
+    ax = _axes(ax, 1.6 + 0.52 * len(names))
     cells = [f"{100 * part:.0f}\n{n:,}" for part, n in zip(share.flat, counts.flat, strict=True)]
     labels: Look = {"xticklabels": names, "yticklabels": _counted(report.confusion.sum(axis=1))}
     look: Look = {"cmap": "Blues", "vmin": 0, "vmax": 1, "cbar": False, "linewidths": 2, "fmt": ""}
@@ -357,34 +272,23 @@ def confusion_matrix(report: Report, *, ax: Axes | None = None) -> Axes:
     return titled(ax, pair if share.any() else "No emotion is taken for another", *_tested([report]), *facts)
 
 
-@style()
 def per_emotion(reports: Report | Mapping[str, Report], *, ax: Axes | None = None) -> Axes:
     """Draw the F1 of each emotion with its interval, for one report or several by name; grey: guessing evenly."""
     named = reports if isinstance(reports, Mapping) else {"": reports}
     vocabularies = {tuple(report.emotions) for report in named.values()}
     if len(vocabularies) != 1:
         raise ValueError(f"{len(vocabularies)} sets of emotions; expected one. Evaluate all on the same view.")
-    emotions = vocabularies.pop()
-    rows, n = np.arange(len(emotions)), len(named)
-    ax = ax or new_axes(1.5 + (0.18 + 0.17 * n) * len(emotions))
-    for number, (name, report) in enumerate(named.items()):
-        look = _look(name, number) if name else {"color": [_look(emotion)["color"] for emotion in emotions]}
-        y = rows + (number - (n - 1) / 2) * 0.7 / n
-        _dots(ax, y, report.per_emotion[["f1", "f1_low", "f1_high"]], look, name)
+    ax = intervals({name: report.per_emotion[["f1", "f1_low", "f1_high"]] for name, report in named.items()}, ax=ax)
     support = next(iter(named.values())).per_emotion["support"].astype(int)
-    ax.vlines(2 * support / (len(emotions) * support + support.sum()), rows - 0.42, rows + 0.42, **CHANCE)
+    rows, chance = np.arange(len(support)), 2 * support / (len(support) * support + support.sum())
+    ax.vlines(chance, rows - 0.42, rows + 0.42, **CHANCE)
     text_rows(ax, _counted(support))
     ax.set(xlim=(0, 1.05), xlabel="F1 with 95 % interval")
-    if n > 1:
-        ax.legend(**ASIDE)
-    message = "How well each emotion is recognised" + (f" by {n} recognizers" if n > 1 else "")
+    message = "How well each emotion is recognised" + f" by {len(named)} recognizers" * (len(named) > 1)
     return titled(ax, message, *_tested(named.values()), "dashed: guessing every emotion evenly")
 
 
-@style()
-def compare_reports(
-    reports: Mapping[str, Report | CrossValidation], *, metric: str = "ua", ax: Axes | None = None
-) -> Axes:
+def compare_reports(reports: Mapping[str, Reported], *, metric: str = "ua", ax: Axes | None = None) -> Axes:
     """Draw one score of several reports or cross-validations, by name and in their order, with intervals and chance.
 
     The metric is one of `evaluation.METRICS`. Chance is the better of naming always the commonest emotion and guessing
@@ -395,10 +299,9 @@ def compare_reports(
     if not reports or metric not in METRICS:
         given = f"{len(reports)} reports, metric {metric!r}"
         raise ValueError(f"{given}; expected at least one, by name, and one of {list(METRICS)}. Hand over a dict.")
-    ax, rows = ax or new_axes(1.5 + ROW_HEIGHT * len(reports)), np.arange(len(reports))
     scores = {name: report.metrics[metric] for name, report in reports.items()}
     seeds = [_seeds(report) for report in reports.values()]
-    _dots(ax, rows, pd.DataFrame(scores.values()), {"color": SERIES_COLORS[0]})
+    ax, rows = intervals({"": pd.DataFrame(scores.values(), list(scores))}, ax=ax), np.arange(len(reports))
     for row, score, ones in zip(rows, scores.values(), seeds, strict=True):
         ax.text(1.02, float(row), str(score), transform=ax.get_yaxis_transform(), va="center", fontsize=9.5)
         if len(ones) > 1:
@@ -406,31 +309,21 @@ def compare_reports(
     if metric != "ece":
         chance = [max(guess[metric] for guess in ones[0].chance.values()) for ones in seeds]
         ax.vlines(chance, rows - 0.5, rows + 0.5, **CHANCE)
-    text_rows(ax, list(reports))
-    limit = min(1.02, 1.1 * max(score.high for score in scores.values()))
+    limit = min(1.02, 1.1 * np.nanmax(list(scores.values())))
     ax.set(xlim=(0, limit), xlabel=f"{METRICS[metric]} with 95 % interval")
     facts = "dashed: chance" * (metric != "ece"), "small dots: single seeds" * (max(map(len, seeds)) > 1)
-    message = _best_message(scores, "lowest" if metric == "ece" else "highest")
-    return titled(ax, message, *_tested(reports.values()), *facts)
+    best = (min if metric == "ece" else max)(score.value for score in scores.values())
+    names = " and ".join(name for name, score in scores.items() if np.isclose(score.value, best))
+    return titled(ax, f"{'Lowest' if metric == 'ece' else 'Highest'}: {names}", *_tested(reports.values()), *facts)
 
 
-def _best_message(scores: Mapping[str, Interval], way: Literal["lowest", "highest"]) -> str:
-    extreme = (min if way == "lowest" else max)(score.value for score in scores.values())
-    best = [name for name, score in scores.items() if np.isclose(score.value, extreme)]
-    if len(best) > 1 or len(scores) == 1:
-        return " and ".join(best) + " tie" * (len(best) > 1)
-    top, others = scores[best[0]], [score for name, score in scores.items() if name != best[0]]
-    shared = any(score.low <= top.high and score.high >= top.low for score in others)
-    return f"{best[0]} scores {way}" + ", but intervals overlap" * shared
-
-
-@style()
 def pareto_front(
     entries: pd.DataFrame, *, cost: str = "parameters", quality: str = "weighted_f1", ax: Axes | None = None
 ) -> Axes:
-    """Draw quality with its interval against cost, for rows of `ledger.read_ledger`; stand-ins are hollow.
+    """Draw quality with its interval against cost, for rows of `read_ledger`; stand-ins are crosses.
 
-    The line is the frontier: the best that is to be had for a cost or less. Colour and marker tell the size class.
+    The line is the Pareto front: the best that is to be had for a cost or less. Its recognizers are numbered, from
+    cheap to costly, and named beside the axes. Colour and marker tell the size class.
 
     Args:
         entries: Of one corpus, view and protocol.
@@ -441,129 +334,81 @@ def pareto_front(
     Raises:
         ValueError: If cost or quality are unknown, no row has the cost, or the rows are not of one kind.
     """
-    from emolab.comparison import COSTS, cost_of
+    import seaborn as sns
+
     from emolab.evaluation import METRICS
+    from emolab.results import COSTS, cost_of, size_class
 
     if cost not in {*COSTS} - {"throughput"} or quality not in {*METRICS} - {"ece"}:
         given = f"cost {cost!r}, quality {quality!r}"
         raise ValueError(f"{given}; expected one of {[*COSTS]} but throughput, of {[*METRICS]} but ece. Name others.")
-    known = entries[cost_of(entries, cost) > 0]
-    kinds = {tuple(kind) for kind in known[["corpus", "view", "protocol"]].to_numpy()}
+    known = entries.assign(cost=cost_of(entries, cost)).query("cost > 0").sort_values(["cost", quality])
+    kinds = known[["corpus", "view", "protocol"]].drop_duplicates()
     if len(kinds) != 1:
         given = f"{len(known)} of {len(entries)} rows with {cost}, of {len(kinds)} corpora, views and protocols"
         raise ValueError(f"{given}; expected some, of one. Take read_ledger(corpus), and of it one protocol.")
-    ax, x, y = ax or new_axes(6.4), cost_of(known, cost).to_numpy(), known[quality].to_numpy(float)
-    ax.vlines(x, known[f"{quality}_low"], known[f"{quality}_high"], colors=PALE, linewidth=2, zorder=1)
-    best = _undefeated(x, y)
-    line = [*x[best], x.max()], [*y[best], y.max()]
-    ax.step(*line, where="post", color=INK, linewidth=1.3, zorder=2, label="frontier")
+    ax, stand_in = _axes(ax, 5.4), np.where(known["stand_in"], ", stand-in", "")
+    ax.vlines(known["cost"], known[f"{quality}_low"], known[f"{quality}_high"], colors=PALE, linewidth=2, zorder=1)
+    sizes = [size_class(row) + mark for row, mark in zip(known.to_dict(orient="records"), stand_in, strict=True)]
+    order = [size for size in SIZE_COLORS if size in sizes]
+    look: Look = {"hue": sizes, "style": sizes, "palette": SIZE_COLORS, "markers": SIZE_MARKERS, "s": 60, "zorder": 4}
+    sns.scatterplot(known, x="cost", y=quality, hue_order=order, **look, ax=ax)
+    front = _draw_front(ax, known, quality)
+    ax.margins(x=0.08)
     ax.axhline(max(known[f"chance.{guess}.{quality}"].iloc[0] for guess in ("majority", "uniform")), **CHANCE)
-    _sized_dots(ax, x, y, known)
     ax.set(xscale="log", xlabel=f"{COSTS[cost]}, logarithmic", ylabel=f"{METRICS[quality]} with 95 % interval")
-    ax.margins(x=0.12, y=0.1)  # room for names
-    ax.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5) if x.max() < 50 * x.min() else (1,)))
-    ax.xaxis.set_major_formatter("{x:,.10g}")
-    ax.xaxis.set_minor_formatter(NullFormatter())
-    ax.legend(loc="upper center", bbox_to_anchor=(0.5, -0.13), ncols=6, handletextpad=0.4, columnspacing=1.4)
-    _, view, _ = kinds.pop()
-    first, n_without = known.iloc[0], len(entries) - len(known)
-    facts = [f"{first['corpus']}, view {view}", "synthetic sample" * bool(first["synthetic"])]
-    facts += [f"n = {first['n_test']:,}", f"{n_without} without {COSTS[cost]} left out" * bool(n_without)]
-    titled(ax, _frontier_message(x, y, known, quality), *facts)
-    nameless = _name_dots(ax, x, y, [*known["recipe"]], best)
-    return titled(ax, ax.get_title("left"), *facts, f"no room for {nameless} names" * bool(nameless))
+    ax.xaxis.set(major_formatter=EngFormatter(sep=""), minor_formatter=LogFormatter())
+    ax.legend(loc="upper center", bbox_to_anchor=(0.5, -0.13), ncols=6, handletextpad=0.4, frameon=False)
+    n_without, first = len(entries) - len(known), known.iloc[0]
+    facts = f"{first['corpus']}, view {first['view']}", "synthetic sample" * bool(first["synthetic"])
+    trained = f"trained on {' or '.join(known['trained_on'].unique())}" if "trained_on" in known else ""
+    left_out = f"{n_without} without {COSTS[cost]} left out" * bool(n_without)
+    return titled(ax, f"Best: {front['recipe'].iloc[-1]}", *facts, f"n = {first['n_test']:,}", trained, left_out)
 
 
-def _undefeated(x: NDArray[np.float64], y: NDArray[np.float64]) -> NDArray[np.int64]:
-    """Return the places of the points of which none has both less x and more y, from left to right."""
-    order = np.lexsort((-y, x))
-    return order[np.diff(np.maximum.accumulate(y[order]), prepend=-np.inf) > 0]
+def _draw_front(ax: Axes, known: pd.DataFrame, quality: str) -> pd.DataFrame:
+    """Draw the line over the rows, by rising cost, that no cheaper one reaches; number and name them; return them."""
+    best = known.drop_duplicates("cost", keep="last")
+    front = best[best[quality] > best[quality].cummax().shift(fill_value=-np.inf)]
+    x, y = [*front["cost"], known["cost"].max()], [*front[quality], front[quality].iloc[-1]]
+    ax.step(x, y, where="post", color=INK, linewidth=1.3, zorder=2, label="Pareto front")
+    edge = [withStroke(linewidth=2.5, foreground="white")]
+    look: Look = {"ha": "right", "fontsize": 8, "fontweight": "bold", "path_effects": edge, "zorder": 6}
+    for number, place in enumerate(zip(x[:-1], y, strict=False), start=1):
+        ax.annotate(str(number), place, (-4 - 7 * (number % 3), 4), textcoords="offset points", **look)
+    names = [f"{number} {name}" for number, name in enumerate(front["recipe"], start=1)]
+    ax.annotate("\n".join(["On the front:", *names]), (1.02, 1), xycoords="axes fraction", va="top", fontsize=8.5)
+    return front
 
 
-def _sized_dots(ax: Axes, x: NDArray[np.float64], y: NDArray[np.float64], rows: pd.DataFrame) -> None:
-    """Draw a dot for each row of the ledger, coloured by its size class, and name the classes."""
-    from emolab.comparison import SIZES, size_class
-
-    sizes = np.array([size_class(row) for row in rows.to_dict(orient="records")])
-    stand_in = rows["stand_in"].to_numpy(bool)
-    for number, name in enumerate(SIZES):
-        colour, marker = SERIES_COLORS[SIZE_COLORS[number]], SERIES_MARKERS[number]
-        for hollow in (False, True):
-            chosen = (sizes == name) & (stand_in == hollow)
-            look: Look = {"facecolor": "white" if hollow else colour, "edgecolor": colour, "marker": marker}
-            label = f"{name}, stand-in" if hollow else name
-            if chosen.any():
-                ax.scatter(x[chosen], y[chosen], s=48, linewidths=1.8, zorder=4, label=label, **look)
-
-
-def _frontier_message(x: NDArray[np.float64], y: NDArray[np.float64], rows: pd.DataFrame, quality: str) -> str:
-    """Name the best, and the cheapest whose score lies within the best one's interval."""
-    best = int(y.argmax())
-    near = np.flatnonzero(y >= rows[f"{quality}_low"].iloc[best])
-    cheapest = int(near[x[near].argmin()])
-    names = rows["recipe"].to_numpy()
-    if x[cheapest] == x[best]:
-        return f"Best: {names[best]}; nothing cheaper lies in its interval"
-    return f"Best: {names[best]}; cheapest in its interval: {names[cheapest]}"
-
-
-def _name_dots(
-    ax: Axes, x: NDArray[np.float64], y: NDArray[np.float64], names: Sequence[str], best: NDArray[np.int64]
-) -> int:
-    """Write names beside dots where none covers another or a dot, first come, first served; return how many not."""
-    ax.figure.draw_without_rendering()  # type: ignore[union-attr]  # so that places on the paper are known
-    reach = 4 * ax.figure.dpi / 72  # pixels, of a dot
-    dots = ax.transData.transform(np.column_stack([x, y]))
-    taken = [Bbox.from_extents(*(dot - reach), *(dot + reach)) for dot in dots]
-    for here, there in pairwise(dots[best]):  # nor do they stand on the frontier
-        taken += [Bbox([here, [there[0], here[1] + 1]]), Bbox([[there[0], here[1]], there + 1])]
-    n_without = 0
-    for place in dict.fromkeys([*best, *np.argsort(-y)]):
-        for distance, angle in NAME_PLACES if place in best or len(x) <= CROWD else NAME_PLACES[:8]:
-            right, up = distance * np.cos(angle), distance * np.sin(angle)
-            sides: Look = {"ha": "center" if abs(right) < 1 else "left" if right > 0 else "right", "va": "center"}
-            line = {"arrowprops": {"arrowstyle": "-", "color": GREY, "linewidth": 0.6}} if distance > 9 else {}
-            look: Look = {"fontsize": 8, "color": INK, "textcoords": "offset points", "zorder": 5, **sides, **line}
-            look["path_effects"] = [withStroke(linewidth=2, foreground="white")]
-            name = ax.annotate(names[place], (x[place], y[place]), (right, up), **look)
-            name.get_window_extent()  # puts it where it belongs
-            box = Text.get_window_extent(name)
-            inside = ax.bbox.contains(box.x0, box.y0) and ax.bbox.contains(box.x1, box.y1)
-            if inside and not box.count_overlaps(taken):
-                taken.append(box)
-                break
-            name.remove()
-        else:
-            n_without += 1
-    return n_without
-
-
-@style()
-def curves(history: History, *, n_emotions: int | None = None, note: str = "", ax: Axes | None = None) -> Axes:
-    """Draw the losses of training and, beside them, the score on the validation part; the best epoch is marked.
+def learning_curves(history: History, *, n_emotions: int | None = None, note: str = "", ax: Axes | None = None) -> Axes:
+    """Draw the losses of training and, beside them, the score on the validation set; the best epoch is marked.
 
     Of `n_emotions` the chance level is drawn, if given.
     """
     if not len(history):
         raise ValueError("the history has no epochs; expected at least one. Fit a recognizer first.")
-    loss = ax or new_axes(3.4)
-    score, best = _beside(loss), history.best_epoch
+    loss = _axes(ax, 3.4)
+    score, best = _second(loss, 1, 2), history.best_epoch
     table = history.to_frame().rename(columns={"train_loss": "training", "valid_loss": "validation"})
     mark: Look = {"linewidth": 2, "marker": "o", "markevery": [best - 1], "markersize": 7, "markeredgecolor": "white"}
     table[["training", "validation"]].plot(ax=loss, color=SERIES_COLORS[:2], **mark)
     table["valid_score"].plot(ax=score, color=SERIES_COLORS[1], **mark)
+    loss.legend(frameon=False)
     for panel in (loss, score):
-        panel.grid(axis="y", color=PALE)
         panel.xaxis.set_major_locator(MaxNLocator(integer=True, nbins=6))
     if n_emotions:
         score.axhline(1 / n_emotions, **CHANCE)
         score.set_ylim(bottom=0)
-    reached = f"UA {history.valid_score[best - 1]:.2f} in epoch {best}"
-    titled(score, reached, "validation part", "dashed: chance" if n_emotions else "")
+    titled(
+        score,
+        f"UA {history.valid_score[best - 1]:.2f} in epoch {best}",
+        "validation set",
+        "dashed: chance" if n_emotions else "",
+    )
     return titled(loss, "Loss", f"{len(history)} epochs, {history.seconds:.0f} s", "dot: the best", note)
 
 
-@style()
 def feature_importance(
     names: Sequence[str], values: ArrayLike, *, top: int = 15, label: str = "importance", ax: Axes | None = None
 ) -> Axes:
@@ -572,112 +417,64 @@ def feature_importance(
         raise ValueError(f"values have shape {np.shape(values)} for {len(names)} names; expected one number a name.")
     weights = pd.Series(values, list(names), dtype=float)
     heaviest = weights.sort_values(key=np.abs, ascending=False, kind="stable")[:top]
-    ax = ax or new_axes(1.5 + 0.3 * len(heaviest))
-    colours = np.where(heaviest < 0, SERIES_COLORS[1], SERIES_COLORS[0])
-    ax.barh(range(len(heaviest)), heaviest, color=colours, height=0.62)
+    ax = _axes(ax, 1.5 + 0.3 * len(heaviest))
+    ax.barh(range(len(heaviest)), heaviest, color=np.where(heaviest < 0, AGAINST, FOR), height=0.62)
     ax.axvline(0, color=GREY, linewidth=1)
     text_rows(ax, list(heaviest.index))
     ax.set_xlabel(label)
     signs = "blue: speaks for, orange: against" if (heaviest < 0).any() else ""
-    share = _percent(heaviest.abs().sum() / max(weights.abs().sum(), 1e-12))
-    return titled(ax, f"{len(heaviest)} of {len(names)} features carry {share} of the weight", signs)
+    return titled(ax, f"The {len(heaviest)} of {len(names)} features that weigh most", signs)
 
 
 # ---------------------------------------------------------------- one utterance
 
 
-@style()
-def waveform(wave: ArrayLike, rms: ArrayLike | None = None, *, note: str = "", ax: Axes | None = None) -> Axes:
-    """Draw a wave (samples,), 16 kHz, and over it its level `rms` (frames,), dB, of features.audio.rms_level."""
-    sound = np.asarray(wave, float)
-    seconds = len(sound) / SAMPLE_RATE
-    ax = ax or new_axes(2.6)
-    ax.plot(np.arange(len(sound)) / SAMPLE_RATE, sound, color=SERIES_COLORS[5], linewidth=0.5)
-    if rms is not None:
-        level = 10 ** (np.asarray(rms, float) / 20)  # from dB to the unit of the wave
-        ax.plot(np.arange(len(level)) * HOP_S, level, color=SERIES_COLORS[1], label="level (rms)")
-        ax.legend(loc="upper right")
-    ax.set(xlim=(0, seconds), xlabel="seconds", ylabel="full scale is 1")
-    ax.grid(axis="y", color=PALE)
-    return titled(ax, "Waveform", f"{seconds:.2f} s", note)
-
-
-@style()
-def spectrogram(
-    wave: ArrayLike, *, f0: ArrayLike | None = None, cue: Span | None = None, note: str = "", ax: Axes | None = None
-) -> Axes:
+def spectrogram(wave: ArrayLike, *, f0: Track = None, cue: Cue = None, note: str = "", ax: Axes | None = None) -> Axes:
     """Draw the log-mel spectrogram of a wave (samples,), 16 kHz, over seconds and Hz.
 
     Args:
         wave: The sound.
-        f0: (frames,) Hz, NaN where there is no voice; drawn over it.
+        f0: Fundamental frequency, (frames,) Hz, 10 ms apart, NaN where there is no voice; drawn over it.
         cue: A stretch to frame.
         note: More facts, such as "synthetic sample".
         ax: Where to draw.
     """
+    ax = _axes(ax, 3.4)
+    mesh = _spectrogram(ax, np.asarray(wave, np.float32), "magma")
+    ax.figure.colorbar(mesh, ax=ax, pad=0.02, aspect=18, label="dB").outline.set_visible(False)
+    _mark(ax, f0, cue, ("white", "black"), "#7fe3ff")
+    facts = "white line: f0" if f0 is not None else "", "blue frame: cue" if cue is not None else "", note
+    return titled(ax, "Mel spectrogram", f"{len(np.asarray(wave)) / SAMPLE_RATE:.2f} s", *facts)
+
+
+def _spectrogram(ax: Axes, wave: NDArray[np.float32], cmap: str) -> Any:
     from emolab.features.audio import log_mel
 
-    ax, level = ax or new_axes(3.4), log_mel(np.asarray(wave, np.float32))
-    _mel_image(ax, level)
+    level = log_mel(wave)
+    return _mel_image(ax, level, len(wave), cmap=cmap, vmin=level.max() - DYNAMIC_RANGE_DB, vmax=level.max())
+
+
+def _mel_image(ax: Axes, values: NDArray[Any], n_samples: int, **look: Any) -> Any:
+    """Draw (frames, n_mels) of a wave of `n_samples` over seconds and Hz, spaced as mel."""
+    import librosa.display
+
+    seconds = np.linspace(0, n_samples / SAMPLE_RATE, len(values))
+    place: Look = {"x_coords": seconds, "x_axis": "time", "y_axis": "mel"}
+    mesh = librosa.display.specshow(values.T, sr=SAMPLE_RATE, ax=ax, **place, **look)
+    ax.set(xlim=(0, n_samples / SAMPLE_RATE), xlabel="seconds", ylabel="Hz, spaced as mel")
+    return mesh
+
+
+def _mark(ax: Axes, f0: Track, cue: Cue, ink: tuple[str, str], frame: str) -> None:
+    """Draw f0 as a line, in a colour and that of its edge, and a frame around the cue, where they are known."""
     if f0 is not None:
-        pitch = np.asarray(f0, float)
-        edge = [withStroke(linewidth=4, foreground="black")]
-        ax.plot(np.arange(len(pitch)) * HOP_S, pitch, color="white", linewidth=2, path_effects=edge)
+        pitch, edge = np.asarray(f0, float), [withStroke(linewidth=4, foreground=ink[1])]
+        ax.plot(np.arange(len(pitch)) * HOP_S, pitch, color=ink[0], linewidth=1.8, path_effects=edge)
     if cue is not None:
-        frame: Look = {"transform": ax.get_xaxis_transform(), "fill": False, "edgecolor": "#7fe3ff", "linewidth": 2}
-        ax.add_patch(Rectangle((cue[0], 0.01), cue[1] - cue[0], 0.98, gid="cue", **frame))
-    facts = "white line: f0" if f0 is not None else "", "blue frame: cue" if cue is not None else "", note
-    return titled(ax, "Mel spectrogram", f"{len(level) * HOP_S:.2f} s", f"{level.shape[1]} mel bands", *facts)
+        look: Look = {"fill": False, "edgecolor": frame, "linewidth": 2, "gid": "cue", "zorder": 6}
+        ax.add_patch(plt.Rectangle((cue[0], 0.01), cue[1] - cue[0], 0.98, transform=ax.get_xaxis_transform(), **look))
 
 
-def _mel_image(ax: Axes, level: NDArray[np.float32]) -> None:
-    """Draw (frames, n_mels) dB on an axis of Hz that is even in mel; the 80 dB below the loudest are shown."""
-    bands = mel_axis(ax, level.shape[1])
-    _image(ax, bands, level, HOP_S, "dB", cmap="magma", vmin=level.max() - DYNAMIC_RANGE_DB)
-
-
-def mel_axis(ax: Axes, n_mels: int) -> NDArray[np.float64]:
-    """Make the y axis one of Hz that is even in mel, and return (n_mels + 1,) Hz, the edges of the bands on it."""
-    from emolab.features.audio import mel_edges
-
-    hertz = mel_edges(2_000)  # even in mel, in steps so small that a figure does not show them
-    mel = np.arange(len(hertz))
-    ax.set_yscale("function", functions=(lambda x: np.interp(x, hertz, mel), lambda y: np.interp(y, mel, hertz)))
-    ax.set(ylim=(HERTZ_TICKS[0], HERTZ_TICKS[-1]), ylabel="Hz, spaced as mel")
-    ax.set_yticks(HERTZ_TICKS, [f"{tick:,}" for tick in HERTZ_TICKS])
-    ax.yaxis.set_minor_locator(NullLocator())
-    bands = mel_edges(2 * n_mels + 1)[1::2]  # midway between their centres
-    bands[0], bands[-1] = HERTZ_TICKS[0], HERTZ_TICKS[-1]  # so far do the outermost reach
-    return bands
-
-
-def _image(ax: Axes, edges: ArrayLike, values: NDArray[Any], hop_s: float, label: str, **look: Any) -> None:
-    """Draw (frames, rows) over seconds, with a colour bar."""
-    seconds = (np.arange(len(values) + 1) - 0.5) * hop_s
-    mesh = ax.pcolormesh(seconds, edges, values.T, rasterized=True, **look)
-    ax.figure.colorbar(mesh, ax=ax, pad=0.02, aspect=18, label=label).outline.set_visible(False)
-    ax.set_xlabel("seconds")
-
-
-@style()
-def mel_and_mfcc(log_mel: ArrayLike, mfcc: ArrayLike, *, note: str = "", ax: Axes | None = None) -> Axes:
-    """Draw the log-mel spectrogram (frames, n_mels) beside the MFCCs (frames, n_mfcc) made from it."""
-    level, coefficients = np.asarray(log_mel, np.float32), np.asarray(mfcc, float)
-    (n_frames, n_mels), n_mfcc = level.shape, coefficients.shape[1]
-    ax = ax or new_axes(3.4)
-    right = _beside(ax)
-    _mel_image(ax, level)
-    even = coefficients - coefficients.mean(axis=0)
-    even /= np.maximum(coefficients.std(axis=0), 1e-9)  # else the first would outshine all others
-    hop_s = HOP_S * n_frames / len(even)  # may differ from that of the mel bands
-    _image(right, np.arange(n_mfcc + 1) - 0.5, even, hop_s, "standard deviations", cmap="PuOr_r", vmin=-3, vmax=3)
-    right.yaxis.set_major_locator(MaxNLocator(integer=True, nbins=7))
-    right.set_ylabel("coefficient")
-    titled(right, f"{n_mfcc} MFCCs", "each coefficient standardised")
-    return titled(ax, f"{n_mels} mel bands", f"{n_frames} frames", "brighter is louder", note)
-
-
-@style()
 def radar(
     probabilities: ArrayLike | Mapping[str, ArrayLike], emotions: Sequence[str], *, note: str = "", ax: Any = None
 ) -> Axes:
@@ -686,43 +483,280 @@ def radar(
     lines, n = {name: np.asarray(values, float) for name, values in named.items()}, len(emotions)
     if wrong := [values.shape for values in lines.values() if values.shape != (n,)]:
         raise ValueError(f"probabilities have shape {wrong}; expected ({n},). Hand over one row, and its emotions.")
-    ax = ax or new_axes(5.0, projection="polar")
+    ax = _axes(ax, 5.0, projection="polar")
     if ax.name != "polar":
         raise ValueError(f'ax is {ax.name}; expected polar. Make it with subplot_kw={{"projection": "polar"}}.')
     angles = np.linspace(0, 2 * np.pi, n + 1)  # the last closes the line
     for number, (name, values) in enumerate(lines.items()):
-        look: Look = {"color": SERIES_COLORS[number % 7], "marker": SERIES_MARKERS[number % 7], "label": name}
-        ax.plot(angles, np.append(values, values[0]), linewidth=2, markersize=8, markeredgecolor="white", **look)
+        look = _look("", number)
+        ax.plot(angles, np.append(values, values[0]), markersize=8, markeredgecolor="white", label=name, **look)
         ax.fill(angles[:-1], values, color=look["color"], alpha=0.12)
     ax.plot(np.linspace(0, 2 * np.pi, 100), np.full(100, 1 / n), **CHANCE)
-    ax.set(theta_offset=np.pi / 2, theta_direction=-1, xticks=angles[:-1], xticklabels=emotions)  # clockwise
-    ax.set(ylim=(0, 1.05), rlabel_position=180 / n)  # the same for every utterance, with room for a marker at 100 %
+    clockwise: Look = {"theta_offset": np.pi / 2, "theta_direction": -1, "rlabel_position": 180 / n}
+    ax.set(xticks=angles[:-1], xticklabels=emotions, ylim=(0, 1.05), **clockwise)  # room for a marker at 100 %
     ax.set_yticks([0.25, 0.5, 0.75, 1], ["25 %", "50 %", "75 %", "100 %"], fontsize=8, color=GREY)
     ax.tick_params(axis="x", pad=12)
     ax.grid(color=PALE)
     ax.spines["polar"].set_visible(False)
     if len(lines) > 1:
-        ax.legend(loc="center left", bbox_to_anchor=(1.18, 0.5))
-    below = f"dashed: chance, {_percent(1 / n)}" + f" · {note}" * bool(note)
-    ax.set_xlabel(below, color=GREY, fontsize=9)  # above are the names
+        ax.legend(loc="center left", bbox_to_anchor=(1.18, 0.5), frameon=False)
+    ax.set_xlabel(f"dashed: chance, {_percent(1 / n)}" + f" · {note}" * bool(note), color=GREY, fontsize=9)
     said = [f"{name}: " * bool(name) + f"{emotions[int(p.argmax())]}, {_percent(p.max())}" for name, p in lines.items()]
     return titled(ax, "; ".join(said), loc="center")
 
 
-@style()
 def faces(frames: ArrayLike, times: ArrayLike | None = None, *, note: str = "", ax: Axes | None = None) -> Axes:
     """Draw six of the frames (n_frames, height, width, 3) uint8 side by side, with their times in seconds."""
     pictures = np.asarray(frames)
     if pictures.ndim != 4 or not len(pictures):
         raise ValueError(f"frames {pictures.shape}; expected (n, height, width, 3), of read_frames, at least one.")
-    shown = np.linspace(0, len(pictures) - 1, min(N_FACES, len(pictures))).round().astype(int)
-    height, width = pictures.shape[1:3]
-    ax = ax or new_axes(0.9 + min(3.5, WIDTH * height / (width * len(shown))))
-    ax.imshow(np.hstack(pictures[shown]))
-    for edge in range(1, len(shown)):
-        ax.axvline(edge * width - 0.5, color="white", linewidth=6)
+    shown = _evenly(len(pictures))
     names = [f"frame {k}" if times is None else f"{np.asarray(times)[k]:.2f} s" for k in shown]
-    ax.set(xticks=(np.arange(len(shown)) + 0.5) * width, xticklabels=names, yticks=[])
+    ax = _strip(ax, pictures[shown], names)
+    return titled(ax, "The face over time", f"{len(shown)} of {len(pictures)} frames", note)
+
+
+def _evenly(n: int) -> NDArray[np.int64]:
+    return np.linspace(0, n - 1, min(N_SHOWN, n)).round().astype(int)
+
+
+def _strip(ax: Axes | None, pictures: NDArray[Any], names: Sequence[str], **look: Any) -> Axes:
+    """Draw pictures (n, height, width, …) side by side, each one unit wide."""
+    n, height, width = pictures.shape[:3]
+    if ax is None:
+        ax = _axes(None, 1.2 + min(3.5, WIDTH * height / (width * n)))
+        cast(Any, ax.figure).set_layout_engine("compressed")  # the title goes with the pictures, whatever their shape
+    ax.imshow(np.hstack([*pictures]), extent=(0, n, height / width, 0), **look)
+    for edge in range(1, n):
+        ax.axvline(edge, color="white", linewidth=6, zorder=3)
+    ax.set(xticks=np.arange(n) + 0.5, xticklabels=names, yticks=[])
     ax.tick_params(length=0)
     ax.spines[:].set_visible(False)
-    return titled(ax, "The face over time", f"{len(shown)} of {len(pictures)} frames", note)
+    return ax
+
+
+# ---------------------------------------------------------------- explanations
+
+
+def _limit(values: Sequence[ArrayLike], share: float = 1.0) -> float:
+    """Return the size that a share of all values stay within, 1 where that is 0: the end of a scale even about 0."""
+    sizes = np.abs(np.concatenate([np.zeros(1), *(np.ravel(each) for each in values)]).astype(float))
+    return float(np.nanquantile(sizes, share)) or 1.0
+
+
+def _key(axes: Sequence[Axes], limit: float, *, signed: bool = True) -> None:
+    """Draw the bar of colours to the right of the axes; what has no sign, such as attention, speaks for nothing."""
+    colours = plt.cm.ScalarMappable(plt.Normalize(-limit, limit), HEAT)
+    bar = axes[0].figure.colorbar(colours, ax=list(axes), pad=0.02, aspect=22, ticks=[-limit, 0, limit])
+    ends = f"{_signed(-limit)}\nagainst", "0", f"{_signed(limit)}\nfor" if signed else f"{limit:.2g}\nattention"
+    bar.ax.set_yticklabels(ends, fontsize=8.5)
+    bar.ax.set_ylim(-limit if signed else 0, limit)
+    bar.outline.set_visible(False)
+
+
+def _strongest(item: Attribution) -> str:
+    """Name the unit that adds most."""
+    if not np.nanmax(item.values, initial=0) > 0:
+        return f"Nothing speaks for {item.emotion}"
+    best = int(np.nanargmax(item.values))
+    start, end = item.spans[best]
+    name = item.names[best] if np.isnan(start) else f"{start:.2f} to {end:.2f} s"
+    return f"Most for {item.emotion}: {name} ({_signed(float(item.values[best]))})"
+
+
+def word_attributions(
+    explanation: Explanation, corpus: Corpus | None = None, *, places: Sequence[int] = (), ax: Axes | None = None
+) -> Axes:
+    """Draw texts whose words are coloured by what they add to the logit of the emotion explained.
+
+    Args:
+        explanation: Of text.
+        corpus: Tells the true emotions and, if words were planted, which; those are framed.
+        places: Of the utterances in the explanation; the first six, if not given.
+        ax: Where to draw.
+
+    Raises:
+        ValueError: If there is no utterance to draw.
+        KeyError: If the corpus lacks an utterance.
+    """
+    items = [explanation[place] for place in places or range(len(explanation))[:N_SHOWN]]
+    if not items:
+        raise ValueError(f"{explanation!r} and places {places}; expected an utterance at least. Name its place.")
+    truth = [_truth(corpus, item.utterance_id) for item in items]
+    inches = 0.82 * WIDTH if ax is None else ax.bbox.width / ax.figure.dpi
+    n_letters, limit = int(72 * inches / LETTER), _limit([item.values for item in items])
+    texts = [_lines(item.names, n_letters) for item in items]
+    tops = np.cumsum([0, *(1.5 + max((line for line, _, _ in text), default=0) for text in texts)])
+    ax = _axes(ax, 1.1 + LINE / 72 * tops[-1])
+    ax.set_axis_off()  # a unit is a letter to the right, a line downwards
+    ax.set(xlim=(0, n_letters + 1), ylim=(max(tops[-1], 72 * ax.bbox.height / ax.figure.dpi / LINE - 3), 0))
+    for item, text, top, (emotion, cues) in zip(items, texts, tops, truth, strict=False):
+        about = textwrap.shorten(_header(item, emotion), int(1.25 * n_letters), placeholder=" …")
+        ax.text(0, top + 0.5, about, fontsize=8, color=GREY, va="center", parse_math=False, in_layout=False)
+        _write(ax, text, float(top), [HEAT((value / limit + 1) / 2) for value in item.values], cues)
+    _key([ax], limit, signed=explanation.method != "attention")
+    hits = [int(item.order[0]) in cues for item, (_, cues) in zip(items, truth, strict=True) if cues]
+    title = f"A planted word adds most in {sum(hits)} of {len(hits)} texts" if hits else "What each word adds"
+    shown = f"{len(items)} of {len(explanation):,} utterances", "frame: planted" * bool(hits)
+    return titled(ax, title, *facts(explanation).split(" · "), *shown)
+
+
+def _truth(corpus: Corpus | None, utterance_id: str) -> tuple[str, tuple[int, ...]]:
+    """Return the true emotion of an utterance and the places of its planted words; "" and none, if not known."""
+    if corpus is None:
+        return "", ()
+    rows = corpus.table[corpus.table["utterance_id"] == utterance_id]
+    if rows.empty:
+        raise KeyError(f"corpus {corpus.name!r} lacks {utterance_id!r}; expected every utterance. Hand over theirs.")
+    cues = rows.iloc[0].get("cue_words")
+    return str(rows.iloc[0]["emotion"]), cues if isinstance(cues, tuple) else ()
+
+
+def _header(item: Attribution, emotion: str) -> str:
+    """Say what is explained of an utterance, and the numbers of its strongest words."""
+    logit = "" if np.isnan(item.logit) else f", logit {_signed(item.logit)}"
+    order = np.argsort(-np.abs(item.values), kind="stable")[:N_STRONGEST]
+    strongest = ", ".join(f"{item.names[place]} {_signed(float(item.values[place]))}" for place in order)
+    known = f"labelled: {emotion}" * bool(emotion)
+    return " · ".join(filter(None, [item.utterance_id, f"explained: {item.emotion}{logit}", known, strongest]))
+
+
+def _lines(names: Sequence[str], n_letters: int) -> list[tuple[int, int, str]]:
+    """Break words into lines of `n_letters`: the line, from 1, the letters before it, and the word, cut if too long."""
+    placed, line, column = [], 1, 0
+    for name in names:
+        word = name if len(name) <= n_letters else name[: n_letters - 1] + "…"
+        if column + len(word) > n_letters:
+            line, column = line + 1, 0
+        placed.append((line, column, word))
+        column += len(word) + 1
+    return placed
+
+
+def _write(ax: Axes, text: Any, top: float, colours: Sequence[Any], cues: Collection[int]) -> None:
+    """Write the words of an utterance, placed by `_lines`, in boxes of their colours, those of the cues framed."""
+    font: Look = {"family": "monospace", "fontsize": TEXT_SIZE, "va": "center", "parse_math": False}
+    for place, (line, column, word) in enumerate(text):
+        edge, gid = (INK, "cue") if place in cues else ("none", "word")
+        box = {"facecolor": colours[place], "edgecolor": edge, "linewidth": 1.3, "boxstyle": "square,pad=0.18"}
+        ax.text(column + 0.4, top + line + 0.5, word, gid=gid, bbox=box, in_layout=False, **font)
+
+
+def audio_attributions(
+    item: Attribution, wave: ArrayLike, *, f0: Track = None, cue: Cue = None, note: str = "", ax: Axes | None = None
+) -> Axes:
+    """Draw what each stretch of sound adds, as bars, and below it the spectrogram with the attributions over it.
+
+    Over the spectrogram lie those of each mel band and frame where the explanation has them, else those of the
+    stretches.
+
+    Args:
+        item: One utterance; its units have spans.
+        wave: (samples,), mono, 16 kHz.
+        f0: (frames,) Hz, 10 ms apart, NaN where there is no voice; drawn over the spectrogram.
+        cue: The planted stretch, in seconds; framed.
+        note: More facts, such as `facts(explanation)`.
+        ax: Where to draw; of plt.subplots.
+
+    Raises:
+        ValueError: If no unit has a span.
+    """
+    known = np.asarray(np.isfinite(item.spans).all(axis=1))
+    if not known.any():
+        given = f"no unit of {item.utterance_id!r} has a span"
+        raise ValueError(f"{given}; expected seconds. Explain the sound: modality audio.")
+    heard = np.asarray(wave, np.float32)
+    strip, seconds = _axes(ax, 5.2), len(heard) / SAMPLE_RATE
+    picture = _second(strip, 2, 1, height_ratios=(3, 4))
+    mesh = _spectrogram(picture, heard, "Greys")
+    limit, is_fine = _heat_over(picture, item, len(heard), mesh.get_array().shape[0])
+    _key([strip, picture], limit)
+    (starts, ends), values = item.spans[known].T, item.values[known]
+    look: Look = {"align": "edge", "edgecolor": "white", "linewidth": 0.5}
+    strip.bar(starts, values, width=ends - starts, color=np.where(values < 0, AGAINST, FOR), **look)
+    strip.axhline(0, color=GREY, linewidth=0.8)
+    strip.set(xlim=(0, seconds), ylabel="adds to the logit")
+    for panel, pitch in ((strip, None), (picture, f0)):
+        _mark(panel, pitch, cue, (INK, "white"), INK)
+    cited = [*note.split(" · "), f"{item.utterance_id}, {seconds:.2f} s"]
+    cited += [f"colour: bands and frames, {SOFT}" * is_fine]
+    cited += ["line: f0" * (f0 is not None), "frame: planted cue" * (cue is not None)]
+    cited += [f"{(~known).sum()} units without a span left out" * (not known.all())]
+    return titled(strip, _strongest(item), *cited)
+
+
+def _heat_over(ax: Axes, item: Attribution, n_samples: int, n_mels: int) -> tuple[float, bool]:
+    """Lay attributions over a spectrogram; return the end of the scale, and whether they are of bands and frames."""
+    native = item.native
+    if native.ndim == 2 and native.shape[1] == n_mels and not item.native_names:
+        heat = gaussian_filter(np.nan_to_num(native.astype(float)), (1.5, 1.0))
+        limit = _limit([heat], WITHIN)
+        _mel_image(ax, heat, n_samples, cmap=HEAT_OVER, vmin=-limit, vmax=limit)
+        return limit, True
+    limit = _limit([item.values])
+    for span, value in zip(item.spans, item.values, strict=True):
+        ax.axvspan(*span, facecolor=HEAT_OVER((value / limit + 1) / 2), edgecolor="none")
+    return limit, False
+
+
+def frame_attributions(item: Attribution, pictures: ArrayLike, *, note: str = "", ax: Axes | None = None) -> Axes:
+    """Draw six frames of a face, the strongest among them, what each adds, and what each of its pixels.
+
+    Args:
+        item: One utterance, whose units are the frames; with `native` (frames, height, width) that is shown.
+        pictures: (frames, height, width, 3) uint8, as the model sees them.
+        note: More facts, such as `facts(explanation)`.
+        ax: Where to draw.
+
+    Raises:
+        ValueError: If there is not one picture a unit.
+    """
+    seen, n, values = np.asarray(pictures), len(item), item.values
+    if seen.ndim != 4 or len(seen) != n or not n:
+        given = f"pictures have shape {seen.shape} for {n} units of {item.utterance_id!r}"
+        raise ValueError(f"{given}; expected a picture (height, width, 3) a unit. Take emolab.features.video.faces.")
+    shown, best = _evenly(n), int(np.argmax(np.nan_to_num(values, nan=-np.inf)))
+    shown[np.abs(shown - best).argmin()] = best
+    times = np.where(np.isnan(item.spans[:, 0]), item.names, np.char.mod("%.2f s", item.spans[:, 0]))
+    names = [f"{times[place]}\n{_signed(float(values[place]))}" for place in shown]
+    cited = [*note.split(" · "), item.utterance_id, f"{len(shown)} of {n} frames"]
+    if item.native.ndim == 3 and len(item.native) == n:
+        ax = _strip(ax, seen[shown].mean(axis=-1), names, cmap="gray", vmin=-80, vmax=255)  # no colour of the face
+        pixels = np.nan_to_num(item.native[shown].astype(float))
+        heat = np.hstack([*gaussian_filter(pixels, (0, *2 * [SMOOTHING * pixels.shape[1]]))])
+        limit = _limit([heat], WITHIN)
+        ax.imshow(heat, cmap=HEAT_OVER, vmin=-limit, vmax=limit, extent=ax.images[0].get_extent())
+        _key([ax], limit)
+        cited += [f"colour: pixels, {SOFT}"]
+    else:
+        ax = _strip(ax, seen[shown], names)
+    return titled(ax, _strongest(item), *cited, "numbers: what a frame adds to the logit")
+
+
+def modality_attributions(
+    explanations: Mapping[str, Explanation], means: Mapping[str, pd.DataFrame], *, ax: Axes | None = None
+) -> Axes:
+    """Draw what each modality adds: every utterance as a faint dot, and the mean with its interval.
+
+    Args:
+        explanations: By name; their units are modalities.
+        means: By the same names: value, low and high (columns) of each modality (index).
+        ax: Where to draw.
+
+    Raises:
+        ValueError: If there is nothing to draw.
+    """
+    if not explanations or set(explanations) != set(means):
+        given = f"explanations {[*explanations]}, means {[*means]}"
+        raise ValueError(f"{given}; expected at least one, and the same names. Take method shapley.")
+    ax = intervals({name: means[name][["value", "low", "high"]] for name in explanations}, ax=ax)
+    rng = np.random.default_rng(0)
+    for number, (name, explanation) in enumerate(explanations.items()):
+        frame, n = explanation.to_frame(), len(explanations)
+        y = _beside(len(means[name]), number, n)[means[name].index.get_indexer(frame["unit"])]
+        y += rng.uniform(-0.3, 0.3, len(y)) / n
+        ax.scatter(frame["value"], y, s=7, alpha=0.25, linewidths=0, **_look(name, number))
+    ax.axvline(0, color=GREY, linewidth=1)
+    ax.set_xlabel("adds to the logit: below 0 against the emotion, above 0 for it")
+    said = dict.fromkeys([*map(facts, explanations.values()), *(f"n = {len(one):,}" for one in explanations.values())])
+    return titled(ax, "What each modality adds", *said, "faint: utterances, large: mean with 95 % interval")

@@ -22,8 +22,7 @@ import pandas as pd
 from numpy.typing import NDArray
 from scipy.special import softmax
 
-from emolab.corpora import Corpus, unlabelled
-from emolab.corpora import some
+from emolab.corpora import Corpus, some, unlabelled
 from emolab.features.audio import LogMel
 from emolab.features.base import FeatureExtractor, of_each
 from emolab.features.combined import Concatenated

@@ -3,20 +3,20 @@
 from __future__ import annotations
 
 import hashlib
+import os
 from collections import Counter
-from collections.abc import Callable, Hashable, Mapping, Sequence
+from collections.abc import Callable, Hashable, Mapping
 from dataclasses import dataclass, field
 from functools import lru_cache
-from itertools import combinations
+from itertools import combinations, product
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
-from scipy.sparse import coo_matrix
-from scipy.sparse.csgraph import connected_components
+from numpy.typing import ArrayLike, NDArray
+from scipy.cluster.hierarchy import DisjointSet
 
-from emolab.corpora.corpus import SCHEMA, Corpus, some
+from emolab.corpora.corpus import MODALITIES, SCHEMA, Corpus, some
 
 LEAK_KINDS = ("speaker", "recording", "row", "sound")
 MIN_GROUPS, MAX_GROUPS = 3, 5  # one group each to train, validate and test on; more than five only if asked for
@@ -97,14 +97,15 @@ def find_leaks(train: Corpus, valid: Corpus, test: Corpus) -> pd.DataFrame:
         utterances that are one and the same "a = b"). Empty if all is well.
     """
     sets = {"train": train, "valid": valid, "test": test}
-    sounds = _sounds(sets)
-    traces = {name: {**_traces(corpus.table), "sound": sounds[name]} for name, corpus in sets.items()}
-    found = [
-        (kind, f"{a} and {b}", shared)
-        for kind in LEAK_KINDS
-        for a, b in combinations(sets, 2)
-        if (shared := _shared(traces[a][kind], traces[b][kind]))
-    ]
+    n_of_size = Counter(stat.st_size for corpus in sets.values() for _, _, stat in _sound_files(corpus))
+    traces = {name: _traces(corpus, n_of_size) for name, corpus in sets.items()}
+    found = []
+    for kind, (a, b) in product(LEAK_KINDS, combinations(sets, 2)):
+        names = dict(traces[a][kind])
+        both = {(names[trace], name) for trace, name in traces[b][kind] if trace in names}
+        if both:
+            shared = tuple(sorted(own if own == other else f"{own} = {other}" for own, other in both))
+            found.append((kind, f"{a} and {b}", shared))
     return pd.DataFrame(found, columns=["kind", "between", "values"])
 
 
@@ -211,13 +212,10 @@ PROTOCOLS: dict[str, Callable[[Corpus], list[Fold]]] = {  # what a reader may na
 }
 
 
-def _fold(
-    corpus: Corpus, name: str, valid: Sequence[bool], test: Sequence[bool], *, leaky: tuple[str, ...] = ()
-) -> Fold:
+def _fold(corpus: Corpus, name: str, valid: ArrayLike, test: ArrayLike, leaky: tuple[str, ...] = ()) -> Fold:
     """Make a fold of two masks; what is in neither is the training set."""
-    in_valid, in_test = np.asarray(valid, dtype=bool), np.asarray(test, dtype=bool)
-    train = corpus.select(~in_valid & ~in_test)
-    return Fold(name, train, corpus.select(in_valid), corpus.select(in_test), leaky)
+    valid, test = np.asarray(valid, dtype=bool), np.asarray(test, dtype=bool)
+    return Fold(name, corpus.select(~valid & ~test), corpus.select(valid), corpus.select(test), leaky)
 
 
 def _rotation(corpus: Corpus, groups: NDArray[np.int64], word: str) -> list[Fold]:
@@ -234,13 +232,12 @@ def _rotation(corpus: Corpus, groups: NDArray[np.int64], word: str) -> list[Fold
 
 def _circles(corpus: Corpus) -> NDArray[np.int64]:
     """Number each utterance's circle of speakers, (n_utterances,) from 0: those linked by common recordings."""
-    speaker, speakers = pd.factorize(corpus.table["speaker"])
-    dialogue, dialogues = pd.factorize(corpus.table["dialogue_id"])  # -1 where there is none
-    linked = dialogue >= 0
-    size = len(speakers) + len(dialogues)
-    links = (np.ones(linked.sum()), (speaker[linked], len(speakers) + dialogue[linked]))
-    _, circle = connected_components(coo_matrix(links, shape=(size, size)), directed=False)
-    return pd.factorize(circle[speaker])[0].astype(np.int64)
+    speaker = corpus.table["speaker"]
+    circles = DisjointSet(speaker)
+    for _, talkers in speaker.groupby(corpus.table["dialogue_id"]):
+        for other in talkers.unique():
+            circles.merge(talkers.iloc[0], other)
+    return pd.factorize(speaker.map(circles.__getitem__))[0].astype(np.int64)
 
 
 def _balanced(shares: NDArray[np.float64], k: int, *, seed: int) -> NDArray[np.int64]:
@@ -262,40 +259,25 @@ def _balanced(shares: NDArray[np.float64], k: int, *, seed: int) -> NDArray[np.i
     return fold_of
 
 
-Traces = list[tuple[Hashable, str]]  # what may not be in two sets, and the name by which it is told
+def _sound_files(corpus: Corpus) -> list[tuple[str, Path, os.stat_result]]:
+    """List the sound files that are on this disk: utterance_id, path, size and time of change."""
+    paths = corpus.table[["utterance_id", "audio_path"]].dropna().itertuples(index=False)
+    return [(name, file, file.stat()) for name, path in paths if (file := corpus.root / path).is_file()]
 
 
-def _traces(table: pd.DataFrame) -> dict[str, Traces]:
-    """List the speakers, recordings and rows of a set; a row by its id, and by all else that the schema knows."""
+def _traces(corpus: Corpus, n_of_size: Mapping[int, int]) -> dict[str, list[tuple[Hashable, str]]]:
+    """List what may not be in two sets, and the name by which it is told: a row by its id and by all else it says.
+
+    Sound files of a size of their own, `n_of_size` 1, need not be read.
+    """
+    table = corpus.table
     columns = {"speaker": "speaker", "recording": "dialogue_id", "row": "utterance_id"}
-    traces: dict[str, Traces] = {kind: [(v, v) for v in table[c].dropna().unique()] for kind, c in columns.items()}
-    told = table.dropna(subset=["text", "audio_path", "video_path"], how="all")
+    traces: dict[str, list[tuple[Hashable, str]]] = {k: [(v, v) for v in table[c].dropna()] for k, c in columns.items()}
+    told = table.dropna(subset=[*MODALITIES.values()], how="all")
     contents = told[[column for column in SCHEMA if column != "utterance_id"]].itertuples(index=False, name=None)
     traces["row"] += zip(map(repr, contents), told["utterance_id"], strict=True)
-    return traces
-
-
-def _sounds(sets: Mapping[str, Corpus]) -> dict[str, Traces]:
-    """List the hashes of each set's sound files; those of a size of their own need not be read."""
-    files = [
-        (name, utterance, file, file.stat())
-        for name, corpus in sets.items()
-        for utterance, path in corpus.table[["utterance_id", "audio_path"]].dropna().itertuples(index=False)
-        if (file := corpus.root / path).is_file()
-    ]
-    n_of_size = Counter(stat.st_size for *_, stat in files)
-    sounds: dict[str, Traces] = {name: [] for name in sets}
-    for name, utterance, file, stat in files:
-        if n_of_size[stat.st_size] > 1:
-            sounds[name].append((_digest(file, stat.st_size, stat.st_mtime_ns), utterance))
-    return sounds
-
-
-def _shared(a: Traces, b: Traces) -> tuple[str, ...]:
-    """Name what is in both; two utterances that are one and the same as "a = b"."""
-    names = dict(a)
-    both = {(names[trace], name) for trace, name in b if trace in names}
-    return tuple(sorted(mine if mine == other else f"{mine} = {other}" for mine, other in both))
+    files = [found for found in _sound_files(corpus) if n_of_size[found[2].st_size] > 1]
+    return traces | {"sound": [(_digest(file, stat.st_size, stat.st_mtime_ns), name) for name, file, stat in files]}
 
 
 @lru_cache(maxsize=100_000)

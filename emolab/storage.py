@@ -51,6 +51,11 @@ def results_root() -> Path:
     return data_root() / "results"
 
 
+def results_roots() -> list[Path]:
+    """Return the folders in which the ledger is read: one's own first, then the one that comes with the package."""
+    return [results_root(), Path(__file__).parent / "ledger"]
+
+
 def corpus_places(name: str) -> list[Path]:
     """Return the folders in which the corpus `name` is looked for, first choice first.
 

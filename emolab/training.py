@@ -7,7 +7,6 @@ import hashlib
 import inspect
 import json
 import math
-import pickle
 import time
 import warnings
 from collections.abc import Callable, Iterator, Sequence
@@ -25,8 +24,8 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.utils.data import DataLoader, Sampler
 
-from emolab.storage import progress as progressed
 from emolab.storage import atomic_write
+from emolab.storage import progress as progressed
 
 with warnings.catch_warnings():  # in a notebook its progress bars, unused here, would ask for ipywidgets
     warnings.filterwarnings("ignore", "IProgress not found")
@@ -221,10 +220,10 @@ def fit(
     batches = LengthBuckets(train.lengths, config.batch_size, seed=seed)
     loaders = _loader(train, batches), _loader(valid, LengthBuckets(valid.lengths, config.batch_size))
     net, optimizer, train_data, valid_data = accelerator.prepare(model, optimizer, *loaders)
-    emotions = torch.tensor(counts, dtype=torch.float32, device=accelerator.device)
-    run = _Run(accelerator, net, optimizer, config, emotions, augment, _taken(model, len(train.inputs)))
-    checkpoint = _Checkpoint(run, folder, _fingerprint(model, train, valid, config, seed, augment) if folder else "")
-    history = checkpoint.load()
+    taken, examples = taken_inputs(model, len(train.inputs)), torch.tensor(counts, device=accelerator.device)
+    run = _Run(accelerator, net, optimizer, config, examples, augment, taken, folder)
+    run.fingerprint = _fingerprint(model, train, valid, config, seed, augment) if folder else ""
+    history = run.load()
     with threads(model), torch.random.fork_rng(devices=range(torch.cuda.device_count())):
         for epoch in progressed(range(len(history), config.n_epochs), "training", show=progress):
             if len(history) - history.best_epoch >= (config.patience or math.inf):
@@ -235,14 +234,14 @@ def fit(
             history.valid_loss.append(valid_loss)
             history.valid_score.append(valid_score)
             history.epoch_seconds.append(time.perf_counter() - started)
-            checkpoint.save(history)
-    accelerator.unwrap_model(net, keep_fp32_wrapper=False).load_state_dict(checkpoint.best_weights)
+            run.save(history)
+    accelerator.unwrap_model(net, keep_fp32_wrapper=False).load_state_dict(run.best_weights)
     return history
 
 
 @dataclass
 class _Run:
-    """The parts of one training, placed on their device."""
+    """The parts of one training on their device, its best weights so far, and its checkpoint."""
 
     accelerator: Accelerator
     net: nn.Module
@@ -250,7 +249,10 @@ class _Run:
     config: TrainingConfig
     counts: Tensor  # training examples of each emotion
     augment: Augment | None
-    taken: slice  # see `_taken`
+    taken: slice  # see `taken_inputs`
+    folder: Path | None
+    fingerprint: str = ""
+    best_weights: dict[str, Tensor] = field(default_factory=dict)
 
     def train_epoch(self, data: DataLoader, epoch: int, seed: int) -> float:
         """Go through the training set once; return its mean loss."""
@@ -276,7 +278,9 @@ class _Run:
         """Run the network, in 16 bits where the configuration asks a CPU for it."""
         on_cpu = self.accelerator.device.type == "cpu"
         with torch.autocast("cpu", torch.bfloat16, enabled=on_cpu and self.config.cpu_bfloat16):
-            return _checked(self.net(*inputs[self.taken]), len(inputs[0]), len(self.counts)).float()
+            logits = self.net(*inputs[self.taken])
+        n_axes = (2, 3) if self.net.training else (2,)  # auxiliary heads speak in training alone
+        return _checked(logits, len(inputs[0]), len(self.counts), n_axes=n_axes)
 
     def loss(self, logits: Tensor, targets: Tensor) -> Tensor:
         """Return the cross-entropy of (batch, n_emotions), and of auxiliary heads behind it if there are any."""
@@ -298,17 +302,55 @@ class _Run:
         recalls = [hits[targets == target].mean() for target in targets.unique()]
         return F.cross_entropy(logits, targets).item(), torch.stack(recalls).mean().item()
 
+    def save(self, history: History) -> None:
+        """Note the weights if the last epoch was the best, and write everything down."""
+        if history.best_epoch == len(history):
+            self.best_weights = copy.deepcopy(self.accelerator.unwrap_model(self.net).state_dict())
+        if self.folder is None or not self.accelerator.is_main_process:
+            return
+        with atomic_write(self.folder / CHECKPOINT) as part:
+            try:
+                self.accelerator.save_state(str(part), safe_serialization=False)  # safetensors refuses shared weights
+                torch.save(self.best_weights, part / BEST)
+            except RuntimeError:  # torch does not tell a full disk from a broken one: the disk itself does
+                (part / BEST).write_bytes(bytes(PROBE))
+                raise
+            for file in part.glob("random_states_*"):  # each epoch has its own seed; the caller's state is left alone
+                file.unlink()
+            (part / RUN).write_text(json.dumps({"fingerprint": self.fingerprint, "history": asdict(history)}))
+
+    def load(self) -> History:
+        """Take the run up where the checkpoint left it; without one, at the beginning."""
+        self.best_weights = copy.deepcopy(self.accelerator.unwrap_model(self.net).state_dict())
+        if self.folder is None or not (path := self.folder / CHECKPOINT).exists():
+            return History(self.config.choose_by)
+        try:
+            state = json.loads((path / RUN).read_text())
+            if state["fingerprint"] == self.fingerprint:
+                self.accelerator.load_state(str(path))
+                self.best_weights = torch.load(path / BEST, "cpu", weights_only=True)
+                return History(**state["history"])
+        except Exception as error:  # json, pickle, zip and torch each have their own
+            raise ValueError(
+                f"{path} cannot be read as a checkpoint ({type(error).__name__}); expected all files that "
+                "emolab.training.fit wrote, one is missing, cut short or damaged. Delete the folder and train again."
+            ) from error
+        raise ValueError(
+            f"{path} belongs to another run: its network, configuration, seed, augmentation or examples differ; "
+            "expected those it was written with. Delete it to begin anew, or give this run a folder of its own."
+        )
+
 
 @torch.inference_mode()
 def predict_logits(model: nn.Module, examples: Examples, *, batch_size: int = 64) -> NDArray[np.float32]:
     """Return (n, n_emotions) float32 logits in the examples' order; targets are not used."""
     was_training, device = model.training, next(model.parameters(), torch.empty(0)).device
     model.eval()
-    places, logits, taken = [], [], _taken(model, len(examples.inputs))
+    places, logits, taken = [], [], taken_inputs(model, len(examples.inputs))
     with threads(model):
         for batch in LengthBuckets(examples.lengths, batch_size):
             inputs = [values.to(device) for values in examples.batch(batch)[:-1]]
-            logits.append(_checked(model(*inputs[taken]), len(batch)).float().cpu())
+            logits.append(_checked(model(*inputs[taken]), len(batch)).cpu())
             places += batch
     model.train(was_training)
     return torch.cat(logits)[np.argsort(places)].numpy()
@@ -329,7 +371,7 @@ def threads(network: nn.Module) -> Iterator[None]:
         torch.set_num_threads(before)
 
 
-def _taken(model: nn.Module, n_modalities: int) -> slice:
+def taken_inputs(model: nn.Module, n_modalities: int) -> slice:
     """Say which inputs of a batch a network's forward takes: values and lengths of each modality, or the values."""
     parameters = inspect.signature(model.forward).parameters.values()
     if any(parameter.kind == parameter.VAR_POSITIONAL for parameter in parameters):
@@ -338,14 +380,15 @@ def _taken(model: nn.Module, n_modalities: int) -> slice:
     return slice(None) if len(asked) > n_modalities else slice(None, None, 2)
 
 
-def _checked(logits: Any, n_rows: int, n_emotions: int = 1) -> Tensor:
-    """Raise unless a network has returned logits."""
-    if isinstance(logits, Tensor) and logits.ndim in (2, 3) and len(logits) == n_rows and logits.shape[1] >= n_emotions:
-        return logits
-    found = f"shape {tuple(logits.shape)}" if isinstance(logits, Tensor) else type(logits).__name__
+def _checked(logits: Any, n_rows: int, n_emotions: int | None = None, *, n_axes: tuple[int, ...] = (2,)) -> Tensor:
+    """Return what a network has returned, as 32-bit floats; raise unless it is logits."""
+    shape = tuple(logits.shape) if isinstance(logits, Tensor) else ()
+    if len(shape) in n_axes and shape[:2] == (n_rows, n_emotions or shape[1]):
+        return logits.float()
+    found = f"shape {shape}" if shape else type(logits).__name__
     raise ValueError(
-        f"the network returned {found} for {n_rows} utterances; expected logits, a tensor (batch, n_emotions) before "
-        "the softmax. Let its forward reduce time and end in a layer with one output an emotion."
+        f"the network returned {found} for {n_rows} utterances; expected logits before the softmax, a tensor (batch, "
+        "n_emotions). Let its forward reduce time, and give its last layer one output an emotion."
     )
 
 
@@ -373,55 +416,6 @@ def make_accelerator(config: TrainingConfig) -> Accelerator:
     on_gpu = torch.cuda.is_available()
     precision = ("bf16" if torch.cuda.is_bf16_supported(including_emulation=False) else "fp16") if on_gpu else "no"
     return Accelerator(mixed_precision=precision, gradient_accumulation_steps=config.n_accumulated)
-
-
-@dataclass
-class _Checkpoint:
-    """The state of a run after an epoch, on disk where there is a folder, and the best weights so far."""
-
-    run: _Run
-    folder: Path | None
-    fingerprint: str
-    best_weights: dict[str, Tensor] = field(default_factory=dict)
-
-    def save(self, history: History) -> None:
-        """Note the weights if the last epoch was the best, and write everything down."""
-        accelerator = self.run.accelerator
-        if history.best_epoch == len(history):
-            self.best_weights = copy.deepcopy(accelerator.unwrap_model(self.run.net).state_dict())
-        if self.folder is None or not accelerator.is_main_process:
-            return
-        with atomic_write(self.folder / CHECKPOINT) as part:
-            try:
-                accelerator.save_state(str(part), safe_serialization=False)  # safetensors refuses shared weights
-                torch.save(self.best_weights, part / BEST)
-            except RuntimeError:  # torch does not tell a full disk from a broken one: the disk itself does
-                (part / BEST).write_bytes(bytes(PROBE))
-                raise
-            for file in part.glob("random_states_*"):  # each epoch has its own seed; the caller's state is left alone
-                file.unlink()
-            (part / RUN).write_text(json.dumps({"fingerprint": self.fingerprint, "history": asdict(history)}))
-
-    def load(self) -> History:
-        """Take the run up where the checkpoint left it; without one, at the beginning."""
-        self.best_weights = copy.deepcopy(self.run.accelerator.unwrap_model(self.run.net).state_dict())
-        if self.folder is None or not (path := self.folder / CHECKPOINT).exists():
-            return History(self.run.config.choose_by)
-        try:
-            state = json.loads((path / RUN).read_text())
-            if state["fingerprint"] == self.fingerprint:
-                self.run.accelerator.load_state(str(path))
-                self.best_weights = torch.load(path / BEST, "cpu", weights_only=True)
-                return History(**state["history"])
-        except (RuntimeError, OSError, EOFError, pickle.UnpicklingError, LookupError, ValueError) as error:
-            raise ValueError(
-                f"{path} cannot be read as a checkpoint ({type(error).__name__}); expected all files that "
-                "emolab.training.fit wrote, one is missing, cut short or damaged. Delete the folder and train again."
-            ) from error
-        raise ValueError(
-            f"{path} belongs to another run: its network, configuration, seed, augmentation or examples differ; "
-            "expected those it was written with. Delete it to begin anew, or give this run a folder of its own."
-        )
 
 
 def _emotion_counts(train: Examples, valid: Examples) -> NDArray[np.int64]:

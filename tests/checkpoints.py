@@ -23,7 +23,7 @@ def save_checkpoint(folder: Path, kind: str, **changes: Any) -> Path:
     import torch
     from transformers import AutoConfig, AutoModel, BertTokenizerFast
 
-    from emolab.features.encoders import quiet
+    from emolab.features.pretrained import quiet
 
     with torch.random.fork_rng(), quiet():
         torch.manual_seed(3)

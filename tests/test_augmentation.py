@@ -1,61 +1,8 @@
 import numpy as np
 import pytest
 import torch
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
 from emolab.augmentation import AudioAugmentation, FaceAugmentation
-from emolab.training import Examples, LengthBuckets, pad
-
-
-def ragged(*lengths: int) -> list[np.ndarray]:
-    return [np.full((length, 2), number + 1, np.float32) for number, length in enumerate(lengths)]
-
-
-def test_batch_pads_each_modality_with_zeros_and_gives_lengths() -> None:
-    words = [np.array([5, 6]), np.array([7]), np.array([8, 9, 9])]
-    sound, n_frames, tokens, n_words, targets = Examples([ragged(3, 1, 2), words], np.array([2, 0, 1])).batch([2, 1])
-    assert sound.dtype == torch.float32
-    assert sound.tolist() == [[[3, 3], [3, 3]], [[2, 2], [0, 0]]]
-    assert n_frames.tolist() == [2, 1]
-    assert tokens.tolist() == [[8, 9, 9], [7, 0, 0]]
-    assert tokens.dtype == torch.int64
-    assert (n_words.tolist(), targets.tolist()) == ([3, 1], [1, 0])
-
-
-@pytest.mark.parametrize(
-    ("inputs", "message"),
-    [
-        ([ragged(3, 1)], r"inputs hold \[2\] arrays a modality for 3 targets; expected one array an utterance"),
-        ([], r"inputs hold \[\] arrays"),
-        ([ragged(3, 0, 0)], r"2 arrays of inputs\[0\] have no steps, first at \[1, 2\]; expected at least one step"),
-        ([ragged(3, 1, 1), [np.ones(1), np.array([np.nan]), np.ones(1)]], r"1 arrays of inputs\[1\] hold NaN.*\[1\]"),
-    ],
-)
-def test_examples_say_what_is_wrong_with_them(inputs: list, message: str) -> None:
-    with pytest.raises(ValueError, match=message):
-        Examples(inputs, np.array([0, 1, 2]))
-
-
-@settings(max_examples=50, deadline=None)
-@given(st.lists(st.integers(1, 300), min_size=1, max_size=200), st.integers(1, 40), st.none() | st.integers(0, 9))
-def test_length_buckets_visit_everyone_once(lengths: list[int], batch_size: int, seed: int | None) -> None:
-    buckets = LengthBuckets(np.array(lengths), batch_size, seed=seed)
-    batches = list(buckets)
-    assert sorted(place for batch in batches for place in batch) == list(range(len(lengths)))
-    assert len(batches) == len(buckets)
-    assert {len(batch) for batch in batches[:-1]} <= {batch_size}
-
-
-def test_length_buckets_waste_little_and_mix_anew_each_epoch() -> None:
-    lengths = np.random.default_rng(1).integers(50, 500, 640)
-    buckets = LengthBuckets(lengths, 16, seed=1)
-    first = list(buckets)
-    padded = sum(lengths[batch].max() * len(batch) for batch in first)
-    assert padded < 1.15 * lengths.sum()
-    assert list(buckets) == first
-    buckets.epoch = 1
-    assert list(buckets) != first
 
 
 def test_sound_changes_hide_no_more_than_they_may_and_repeat_for_a_seed() -> None:
@@ -150,14 +97,7 @@ def test_face_changes_are_the_same_for_all_frames_and_stay_pictures() -> None:
     assert (turned | (mirrored == still).all(dim=(1, 2, 3, 4))).all()
 
 
-def test_pictures_are_padded_as_bytes() -> None:
-    batch, lengths = pad([clips(1, n, 4)[0].numpy() for n in (3, 1)])
-    assert batch.dtype == torch.uint8
-    assert batch.shape == (2, 3, 4, 4, 3)
-    assert lengths.tolist() == [3, 1]
-
-
-def test_what_is_missing_stays_missing_and_one_of_several_modalities_may_be() -> None:
+def test_what_is_missing_stays_missing() -> None:
     change = AudioAugmentation(n_stretches=1, max_tempo=0.2, max_delay=3, max_shift=1, noise_db=-5, other_db=-5)
     sound = torch.randn(4, 30, 16) * torch.tensor([1.0, 0.0, 1.0, 1.0])[:, None, None]
     inputs = (sound, torch.tensor([30, 0, 20, 10]))
@@ -166,9 +106,3 @@ def test_what_is_missing_stays_missing_and_one_of_several_modalities_may_be() ->
     assert changed.isfinite().all()
     nothing = (torch.zeros(2, 0), torch.zeros(2, dtype=torch.int64))
     assert change(nothing, torch.Generator()) == nothing
-    ragged_pair = [[np.ones((2, 3)), np.ones((0, 3))], [np.ones(0, int), np.ones(4, int)]]
-    values, n_values, words, n_words, _ = Examples(ragged_pair, np.array([0, 1])).batch([0, 1])
-    assert (values.shape, words.shape) == ((2, 2, 3), (2, 4))
-    assert (n_values.tolist(), n_words.tolist()) == ([2, 0], [0, 4])
-    with pytest.raises(ValueError, match=r"1 arrays of inputs\[0\] have no steps, first at \[1\]"):
-        Examples([ragged_pair[0], [np.ones(4, int), np.ones(0, int)]], np.array([0, 1]))

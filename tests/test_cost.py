@@ -15,7 +15,7 @@ from torch import nn
 from torch.nn.utils.rnn import pack_padded_sequence
 
 from emolab import cost as costs
-from emolab.corpora.corpus import Corpus
+from emolab.corpora import Corpus
 from emolab.cost import measure_cost
 
 N_FRAMES, N_IN, N_HIDDEN = 7, 10, 16

@@ -1,4 +1,4 @@
-"""Metrics against hand-worked numbers and scikit-learn; intervals and comparison by their properties."""
+"""Metrics against hand-worked numbers and scikit-learn; intervals by simulation; comparison by its properties."""
 
 from __future__ import annotations
 
@@ -13,20 +13,23 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from numpy.typing import NDArray
+from scipy.stats import t as student
 from sklearn import metrics as sk
 
 from emolab import evaluation
-from emolab.corpora.corpus import Corpus
+from emolab.corpora import Corpus
 from emolab.evaluation import (
     METRICS,
     CrossValidation,
     Report,
-    accuracy,
+    clustered_interval,
+    clustered_ratio,
     compare,
     cross_validate,
     evaluate,
-    expected_calibration_error,
-    macro_f1,
+    interval_of,
+    leave_one_out,
     pool,
     report,
     unweighted_average_recall,
@@ -36,7 +39,7 @@ from emolab.splits import Fold, speaker_folds
 
 EMOTIONS = ("angry", "calm", "sad", "happy")
 PAIRS = st.lists(st.tuples(st.sampled_from(EMOTIONS), st.sampled_from(EMOTIONS)), min_size=1, max_size=40)
-ALL = (accuracy, unweighted_average_recall, weighted_f1, macro_f1)
+ALL = (unweighted_average_recall, weighted_f1)
 
 
 def simulated(
@@ -52,14 +55,25 @@ def simulated(
     return report([EMOTIONS[t] for t in truth], probabilities, emotions=EMOTIONS, clusters=[f"s{s}" for s in speaker])
 
 
+def named(truth: list[str], predicted: list[str], emotions: tuple[str, ...] = EMOTIONS) -> Report:
+    """Predictions that are certain."""
+    certain = np.eye(len(emotions))[[emotions.index(one) for one in predicted]]
+    return report(truth, certain, emotions=emotions, clusters=["a"] * len(truth))
+
+
+def calibration_error(truth: list[str], probabilities: Any, labels: tuple[str, ...]) -> float:
+    return report(truth, probabilities, emotions=labels, clusters=["a"] * len(truth)).metrics["ece"].value
+
+
 def test_metrics_of_a_confusion_worked_by_hand() -> None:
     truth = ["angry"] * 4 + ["calm"] * 2
-    named = ["angry", "angry", "angry", "calm", "calm", "sad"]
-    # recalls 3/4 and 1/2; precisions 3/3, 1/2 and 0; F1 6/7, 1/2 and 0 (sad is named, never true)
-    assert accuracy(truth, named, labels=EMOTIONS) == pytest.approx(4 / 6)
-    assert unweighted_average_recall(truth, named, labels=EMOTIONS) == pytest.approx(5 / 8)
-    assert weighted_f1(truth, named, labels=EMOTIONS) == pytest.approx((4 * 6 / 7 + 2 * 1 / 2) / 6)
-    assert macro_f1(truth, named, labels=EMOTIONS) == pytest.approx((6 / 7 + 1 / 2 + 0) / 3)
+    predicted = ["angry", "angry", "angry", "calm", "calm", "sad"]
+    # recalls 3/4 and 1/2; precisions 3/3, 1/2 and 0; F1 6/7, 1/2 and 0 (sad is predicted, never true)
+    assert unweighted_average_recall(truth, predicted, labels=EMOTIONS) == pytest.approx(5 / 8)
+    assert weighted_f1(truth, predicted, labels=EMOTIONS) == pytest.approx((4 * 6 / 7 + 2 * 1 / 2) / 6)
+    metrics = named(truth, predicted).metrics
+    expected = {"wa": 4 / 6, "ua": 5 / 8, "weighted_f1": (4 * 6 / 7 + 2 * 1 / 2) / 6, "macro_f1": (6 / 7 + 1 / 2) / 3}
+    assert {name: metrics[name].value for name in expected} == pytest.approx(expected)
 
 
 def test_docstrings_tell_the_truth() -> None:
@@ -74,14 +88,16 @@ def test_unweighted_average_recall_leaves_out_an_emotion_that_never_occurs() -> 
 
 @given(PAIRS)
 def test_metrics_agree_with_scikit_learn(pairs: list[tuple[str, str]]) -> None:
-    truth, named = map(list, zip(*pairs, strict=True))
-    occurring = sorted({*truth})
-    f1 = {kind: sk.f1_score(truth, named, average=kind, zero_division=0) for kind in ("weighted", "macro")}
-    assert accuracy(truth, named, labels=EMOTIONS) == pytest.approx(sk.accuracy_score(truth, named))
-    recall = sk.recall_score(truth, named, labels=occurring, average="macro", zero_division=0)
-    assert unweighted_average_recall(truth, named, labels=EMOTIONS) == pytest.approx(recall)
-    assert weighted_f1(truth, named, labels=EMOTIONS) == pytest.approx(f1["weighted"])
-    assert macro_f1(truth, named, labels=EMOTIONS) == pytest.approx(f1["macro"])
+    truth, predicted = map(list, zip(*pairs, strict=True))
+    f1 = {kind: sk.f1_score(truth, predicted, average=kind, zero_division=0) for kind in ("weighted", "macro")}
+    recall = sk.recall_score(truth, predicted, labels=sorted({*truth}), average="macro", zero_division=0)
+    metrics = {name: one.value for name, one in named(truth, predicted).metrics.items()}
+    assert metrics["wa"] == pytest.approx(sk.accuracy_score(truth, predicted))
+    assert metrics["ua"] == pytest.approx(recall)
+    assert metrics["ua"] == pytest.approx(unweighted_average_recall(truth, predicted, labels=EMOTIONS))
+    assert metrics["weighted_f1"] == pytest.approx(f1["weighted"])
+    assert metrics["weighted_f1"] == pytest.approx(weighted_f1(truth, predicted, labels=EMOTIONS))
+    assert metrics["macro_f1"] == pytest.approx(f1["macro"])
 
 
 @given(PAIRS, st.permutations(EMOTIONS), st.integers(2, 4))
@@ -94,7 +110,7 @@ def test_metrics_do_not_depend_on_order_of_labels_or_rows_nor_on_copies(
         assert 0 <= value <= 1
         assert metric(truth[::-1], named[::-1], labels=labels) == pytest.approx(value)
         assert metric(truth * n_copies, named * n_copies, labels=EMOTIONS) == pytest.approx(value)
-        assert metric(truth, truth, labels=EMOTIONS) == 1
+        assert metric(truth, truth, labels=EMOTIONS) == pytest.approx(1)
 
 
 @pytest.mark.parametrize("metric", ALL)
@@ -114,7 +130,7 @@ def test_metrics_refuse_what_does_not_pair_up(metric: Any, truth: list[str], nam
 def test_expected_calibration_error_worked_by_hand() -> None:
     # 0.95 twice (bin 15), right once: |1.90 - 1|; 0.5 (bin 8), right: |0.5 - 1|; over three utterances
     probabilities = [[0.95, 0.05], [0.95, 0.05], [0.5, 0.5]]
-    error = expected_calibration_error(["sad", "calm", "sad"], probabilities, labels=["sad", "calm"])
+    error = calibration_error(["sad", "calm", "sad"], probabilities, ("sad", "calm"))
     assert error == pytest.approx((0.9 + 0.5) / 3)
 
 
@@ -123,17 +139,15 @@ def test_expected_calibration_error_is_small_for_one_who_knows_how_sure_to_be() 
     sure = rng.uniform(0.5, 1, 20_000)
     truth = np.where(rng.random(20_000) < sure, "sad", "calm")
     honest, boastful = (np.stack([p, 1 - p], axis=1) for p in (sure, np.sqrt(sure)))
-    assert expected_calibration_error(truth.tolist(), honest, labels=["sad", "calm"]) < 0.02
-    assert expected_calibration_error(truth.tolist(), boastful, labels=["sad", "calm"]) > 0.1
+    assert calibration_error(truth.tolist(), honest, ("sad", "calm")) < 0.02
+    assert calibration_error(truth.tolist(), boastful, ("sad", "calm")) > 0.1
 
 
-def test_report_agrees_with_the_plain_functions() -> None:
+def test_report_agrees_with_scikit_learn() -> None:
     said = simulated()
     named = said.predicted
-    for name, metric in zip(("wa", "ua", "weighted_f1", "macro_f1"), ALL, strict=True):
-        assert said.metrics[name].value == pytest.approx(metric(said.truth, named, labels=EMOTIONS))
-    error = expected_calibration_error(said.truth, said.probabilities, labels=EMOTIONS)
-    assert said.metrics["ece"].value == pytest.approx(error)
+    assert said.metrics["ua"].value == pytest.approx(sk.balanced_accuracy_score(said.truth, named))
+    assert said.metrics["wa"].value == pytest.approx(sk.accuracy_score(said.truth, named))
     assert said.confusion.to_numpy().tolist() == sk.confusion_matrix(said.truth, named, labels=EMOTIONS).tolist()
     precision, recall, f1, support = sk.precision_recall_fscore_support(said.truth, named, labels=EMOTIONS)
     for name, column in {"precision": precision, "recall": recall, "f1": f1, "support": support}.items():
@@ -152,32 +166,112 @@ def test_report_knows_what_chance_gives() -> None:
     assert said.chance["majority"]["ua"] == said.chance["uniform"]["ua"] == said.chance["uniform"]["wa"] == 0.5
 
 
-@given(st.integers(0, 1_000), st.integers(1, 12), st.sampled_from([5, 40, 120]))
-def test_intervals_hold_their_value_and_stay_in_range(seed: int, n_speakers: int, n: int) -> None:
+@given(st.integers(0, 1_000), st.integers(1, 12), st.sampled_from([24, 40, 120]))
+def test_intervals_stay_in_range_and_need_five_speakers(seed: int, n_speakers: int, n: int) -> None:
     said = simulated(n, n_speakers=n_speakers, seed=seed)
+    enough = len({*said.clusters}) >= 5
     for interval in said.metrics.values():
-        assert 0 <= interval.low <= interval.value <= interval.high <= 1
-    defined = said.per_emotion.dropna()
-    assert (defined["f1_low"] <= defined["f1"]).all()
-    assert (defined["f1"] <= defined["f1_high"]).all()
+        assert 0 <= interval.value <= 1
+        assert (0 <= interval.low <= interval.value <= interval.high <= 1) if enough else np.isnan(interval[1:]).all()
+    assert said.per_emotion["f1_low"].isna().all() or enough
 
 
-def test_intervals_repeat_with_a_seed() -> None:
-    assert simulated().metrics == simulated().metrics
+def test_interval_of_is_the_cluster_jackknife_worked_by_hand() -> None:
+    # a mean of five speakers is Student's t of their means: the textbook interval
+    means = np.array([0.2, 0.3, 0.5, 0.4, 0.6])
+    found = interval_of(leave_one_out(means) / [5, 4, 4, 4, 4, 4], [7] * 5)
+    error = means.std(ddof=1) / np.sqrt(5)
+    assert found == pytest.approx((0.4, 0.4 - 2.776445 * error, 0.4 + 2.776445 * error))
+    assert interval_of(found[:1] * 6, [7] * 5) == (0.4, 0.4, 0.4)
+    assert interval_of(leave_one_out(means) / [5, 4, 4, 4, 4, 4], [7] * 5, within=(0.35, 0.45))[1:] == (0.35, 0.45)
+
+
+def test_interval_of_counts_speakers_of_unequal_size_by_kish() -> None:
+    replicates, sizes = [0.5, 0.4, 0.5, 0.6, 0.5, 0.45, 0.55], [60, 30, 10, 10, 5, 5]
+    equal, unequal = interval_of(replicates, [1] * 6), interval_of(replicates, sizes)
+    degrees = 120**2 / (60**2 + 30**2 + 2 * 10**2 + 2 * 5**2) - 1
+    ratio = student.ppf(0.975, degrees) / student.ppf(0.975, 5)
+    assert unequal.high - 0.5 == pytest.approx((equal.high - 0.5) * ratio)
+
+
+def test_interval_of_has_no_limits_where_a_replicate_is_undefined() -> None:
+    assert np.isnan(interval_of([0.5, 0.4, np.nan, 0.6, 0.5, 0.45], [1] * 5)[1:]).all()
 
 
 def test_intervals_are_wider_where_fewer_speakers_say_the_same_number_of_utterances() -> None:
     widths = []
-    for n_speakers in (4, 12, 60):
+    for n_speakers in (5, 12, 60):
         ua = simulated(720, n_speakers=n_speakers, by_speaker=0.3).metrics["ua"]
         widths.append(ua.high - ua.low)
     assert widths[0] > 1.3 * widths[1] > 1.3 * widths[2]
 
 
-def test_intervals_cover_the_truth_about_as_often_as_they_say() -> None:
-    expected = np.mean([simulated(240, seed=seed, n_speakers=30).metrics["wa"].value for seed in range(1_000, 1_200)])
-    covered = [simulated(240, seed=seed, n_speakers=30).metrics["wa"] for seed in range(200)]
-    assert 0.88 <= np.mean([interval.low <= expected <= interval.high for interval in covered]) <= 0.99
+N_SIMULATED = 3_000
+COVERAGE = (0.93, 0.97)  # of an interval that says 95 %
+
+
+def worlds(n: int, sizes: NDArray[np.int64], k: int, seed: int) -> list[NDArray[np.float64]]:
+    """Draw `n` corpora of speakers and two recognizers: (n_speakers, n, k, k) confusions of each.
+
+    Both find some speakers, and some emotions of a speaker, harder than others; utterances of one speaker and emotion
+    are correlated, and a speaker has more of some emotions than of others.
+    """
+    rng = np.random.default_rng(seed)
+    shape = (len(sizes), n)
+    counts = rng.multinomial(sizes[:, None], rng.dirichlet(np.full(k, 5.0), shape))  # (n_speakers, n, k)
+    shared = 0.5 * rng.standard_normal((*shape, 1)) + 0.5 * rng.standard_normal((*shape, k))
+    confusions = []
+    for skill in (0.2, 0.5):
+        accuracy = 1 / (1 + np.exp(-(skill + shared + 0.3 * rng.standard_normal((*shape, k)))))
+        accuracy = rng.beta(15 * accuracy, 15 * (1 - accuracy))
+        hits = rng.binomial(counts, accuracy)
+        confusion = rng.multinomial(counts - hits, (1 - np.eye(k)) / (k - 1)).astype(float)
+        confusions.append(confusion + hits[..., None] * np.eye(k))
+    return confusions
+
+
+def covered(values: NDArray[np.float64], sizes: NDArray[np.int64], truth: float) -> float:
+    """Return in how many of the columns of replicates the interval holds the truth."""
+    intervals = [interval_of(column, sizes) for column in values.T]
+    return float(np.mean([one.low <= truth <= one.high for one in intervals]))
+
+
+def assert_covers(sizes: NDArray[np.int64], k: int) -> None:
+    """Assert that intervals of a metric and of a paired difference hold the value of endlessly many speakers."""
+    truths = [{m: v.mean() for m, v in scores_of(each).items()} for each in worlds(20, np.full(4_000, 60), k, seed=1)]
+    found = [scores_of(leave_one_out(each)) for each in worlds(N_SIMULATED, sizes, k, seed=len(sizes))]
+    for metric in ("ua", "weighted_f1"):
+        a, b = (each[metric] for each in found)
+        assert COVERAGE[0] <= covered(a, sizes, truths[0][metric]) <= COVERAGE[1]
+        assert COVERAGE[0] <= covered(a - b, sizes, truths[0][metric] - truths[1][metric]) <= COVERAGE[1]
+
+
+def scores_of(confusions: NDArray[np.float64]) -> dict[str, NDArray[np.float64]]:
+    """Return the metrics of (…, k, k) confusions; of those of speakers (4,000, …), of all speakers together."""
+    return evaluation._scores(confusions.sum(axis=0) if len(confusions) == 4_000 else confusions)
+
+
+@pytest.mark.parametrize(("n_speakers", "k"), [(5, 6), (6, 6), (6, 8), (10, 6), (12, 7), (24, 8)])
+def test_intervals_cover_what_they_say_for_few_speakers(n_speakers: int, k: int) -> None:
+    assert_covers(np.full(n_speakers, 60), k)
+
+
+@pytest.mark.parametrize(
+    "sizes",
+    [
+        np.geomspace(10, 200, 10).astype(int),
+        np.array([356, 346, 340, 317, 292, 270] + [20] * 10 + [8] * 34 + [4] * 30),  # about the test set of MELD
+    ],
+    ids=["ten", "meld"],
+)
+def test_intervals_cover_what_they_say_where_speakers_differ_in_size(sizes: NDArray[np.int64]) -> None:
+    assert_covers(sizes, 7)
+
+
+def test_intervals_of_reports_cover_what_they_say() -> None:
+    expected = np.mean([simulated(240, seed=seed, n_speakers=30).metrics["wa"].value for seed in range(1_000, 1_300)])
+    intervals = [simulated(240, seed=seed, n_speakers=30).metrics["wa"] for seed in range(300)]
+    assert 0.92 <= np.mean([interval.low <= expected <= interval.high for interval in intervals]) <= 0.98
 
 
 def test_report_of_ravdess_size_takes_less_than_a_second() -> None:
@@ -187,16 +281,30 @@ def test_report_of_ravdess_size_takes_less_than_a_second() -> None:
     assert time.perf_counter() - began < 1
 
 
-@pytest.mark.parametrize(
-    ("clusters", "dialogues", "by"),
-    [("aabb", "wxyz", "speaker"), ("aaaa", "wwxx", "dialogue"), ("aaaa", "wwww", "utterance")],
-)
-def test_report_draws_the_largest_units_there_are(clusters: str, dialogues: str, by: str) -> None:
-    said = report(
-        ["sad", "calm"] * 2, [[0.9, 0.1]] * 4, emotions=("sad", "calm"), clusters=clusters, dialogues=dialogues
-    )
-    assert said.clustered_by == by
-    assert {"speaker": said.clusters, "dialogue": said.dialogues, "utterance": said.utterances}[by] == said.units
+def test_clustered_interval_is_that_of_a_report() -> None:
+    said = simulated(n_speakers=7)
+    right = np.array(said.predicted) == np.array(said.truth)
+    assert clustered_interval(right, said.clusters) == pytest.approx(said.metrics["wa"])
+
+
+def test_clustered_interval_weighs_and_leaves_out() -> None:
+    speakers = list("abcdef")
+    assert clustered_interval([1, np.nan, 2, 6, 3, 4], speakers).value == pytest.approx(16 / 5)
+    weighted = clustered_interval([1, 5, 2, 6, 0, 0], speakers, weights=[1, 0, 1, 2, 0, 0])
+    assert weighted.value == pytest.approx(15 / 4)
+    assert np.isnan(clustered_interval([np.nan, np.nan], ["a", "b"])).all()
+    assert np.isnan(clustered_interval([], [])).all()
+    assert np.isnan(clustered_interval([1, 2, 3, 4], list("abcd"))[1:]).all()
+    with pytest.raises(ValueError, match=r"shapes differ: .*'clusters': \(1,\)"):
+        clustered_interval([1, 2], ["a"])
+
+
+def test_clustered_ratio_is_a_ratio_of_means() -> None:
+    found = clustered_ratio([1, 3, np.nan, 5, 2, 2, 2], [2, 4, 9, np.nan, 2, 2, 2], list("abcdefg"))
+    assert found.value == pytest.approx(10 / 12)
+    assert found.low < found.value < found.high
+    assert np.isnan(clustered_ratio([1, 2], [1, -1], ["a", "b"]).value)
+    assert np.isfinite(clustered_ratio([1] * 6, [1e-12, 2, 2, 2, 2, 2], list("abcdef"))).all()
 
 
 @pytest.mark.parametrize(
@@ -213,7 +321,7 @@ def test_report_refuses_what_are_no_probabilities(probabilities: list[list[float
 
 
 def test_report_refuses_parts_that_do_not_fit() -> None:
-    with pytest.raises(ValueError, match=r"have \[1, 2, 2\] entries for 2 utterances; expected one for each"):
+    with pytest.raises(ValueError, match=r"have \[1, 2\] entries for 2 utterances; expected one for each"):
         report(["sad", "calm"], [[1, 0]] * 2, emotions=("sad", "calm"), clusters="a")
 
 
@@ -221,20 +329,21 @@ def test_report_shows_figures_beside_chance() -> None:
     for text in (repr(simulated()), simulated()._repr_html_()):
         assert "unweighted average recall" in text
         assert "majority" in text
-        assert "n = 240, 8 speakers" in text
+        assert "n = 240, 95 % intervals over 8 speakers" in text
 
 
-def test_report_says_where_few_clusters_make_the_interval_rough() -> None:
-    assert (
-        simulated(n_speakers=4).title == "report on utterances: n = 240, 4 speakers, so few that the interval is rough"
-    )
-    assert "rough" not in repr(simulated(n_speakers=5))
+def test_report_says_why_there_is_no_interval() -> None:
+    few = simulated(n_speakers=2)
+    assert few.title == "report on utterances: n = 240, no interval: 2 speakers, at least 5 are needed"
+    assert "95 %" not in repr(few)
+    assert str(few.metrics["ua"]) == f"{few.metrics['ua'].value:.3f}"
+    assert "no interval" not in repr(simulated(n_speakers=5))
 
 
 class Guesser:
     """A recognizer that has learned nothing but the shares of the emotions, and says them with some noise."""
 
-    name, modalities, stand_in = "text/guess", ("text",), False
+    name, modalities, stand_in, training_data = "text/guess", ("text",), False, "training set"
     n_parameters, n_trainable = 3, 2
 
     def __init__(self, seed: int) -> None:
@@ -278,8 +387,8 @@ def test_evaluate_reports_on_each_utterance() -> None:
     said = evaluate(fitted(corpus), corpus)
     assert (said.n, said.recognizer, said.corpus, said.synthetic) == (120, "text/guess", "sample", True)
     assert said.utterances == tuple(corpus.table["utterance_id"])
-    assert len({*said.units}) == 10
-    assert said.title == "text/guess on the synthetic sample (view iemocap4): n = 120, 10 speakers"
+    assert len(said.sizes) == 10
+    assert said.title == "text/guess on the synthetic sample (view iemocap4): n = 120, 95 % intervals over 10 speakers"
 
 
 @pytest.mark.parametrize("emotions", [(), ("sad", "calm"), EMOTIONS[::-1]])
@@ -287,7 +396,7 @@ def test_evaluate_refuses_other_emotions(emotions: tuple[str, ...]) -> None:
     recognizer = fitted(speech())
     recognizer.emotions = emotions
     with pytest.raises(
-        ValueError, match=r"recognizer 'text/guess' tells .*expected the same emotions in the same order"
+        ValueError, match=r"recognizer 'text/guess' knows .*expected the same emotions in the same order"
     ):
         evaluate(recognizer, speech())
 
@@ -307,13 +416,6 @@ def test_pool_joins_folds_into_one_report() -> None:
         pool([])
 
 
-def test_pool_clusters_by_speaker_where_each_fold_had_one() -> None:
-    corpus = speech(3)
-    said = [evaluate(fitted(corpus), corpus.select(corpus.table["speaker"] == s)) for s in ("s0", "s1", "s2")]
-    assert {r.clustered_by for r in said} == {"utterance"}
-    assert pool(said).clustered_by == "speaker"
-
-
 def test_compare_counts_who_was_right() -> None:
     emotions, truth = ("sad", "calm"), ["sad"] * 10
     right, wrong = [0.8, 0.2], [0.2, 0.8]
@@ -331,11 +433,19 @@ def test_compare_is_antisymmetric_and_finds_no_difference_to_itself() -> None:
     there, back = compare(a, b), compare(b, a)
     assert there.p_value == pytest.approx(back.p_value)
     for name, interval in there.difference.items():
+        assert interval.low < interval.value < interval.high
         np.testing.assert_allclose(
             interval, (-back.difference[name].value, -back.difference[name].high, -back.difference[name].low)
         )
         assert tuple(compare(a, a).difference[name]) == (0, 0, 0)
     assert compare(a, a).p_value == 1
+
+
+def test_compare_says_why_there_is_no_interval() -> None:
+    a, b = simulated(n_speakers=4, seed=1), simulated(n_speakers=4, seed=2)
+    assert np.isnan(compare(a, b).difference["ua"].low)
+    assert "n = 240, no interval, which needs 5 speakers" in repr(compare(a, b))
+    assert "95 % intervals over speakers" in repr(compare(simulated(seed=1), simulated(seed=2)))
 
 
 def test_compare_finds_utterances_in_any_order() -> None:
@@ -376,6 +486,7 @@ def test_cross_validate_keeps_a_pooled_report_for_each_seed(measured: CrossValid
     assert measured.protocol == "speakers-5-folds"
     assert len(measured.train_s) == 15
     assert measured.cost["parameters"] == 3
+    assert measured.trained_on == "training set"
 
 
 def test_cross_validate_averages_over_seeds_and_keeps_the_spread(measured: CrossValidation) -> None:
@@ -386,7 +497,7 @@ def test_cross_validate_averages_over_seeds_and_keeps_the_spread(measured: Cross
         assert interval.value == pytest.approx(measured.spread[name].mean())
         assert interval.low <= interval.value <= interval.high
     assert measured.per_emotion["support"].tolist() == [30, 30, 30, 30]
-    assert "speakers-5-folds, seeds 7, 8, 9" in repr(measured)
+    assert "speakers-5-folds, learned from the training set, seeds 7, 8, 9" in repr(measured)
 
 
 def test_cross_validate_with_one_seed_gives_the_interval_of_its_report() -> None:

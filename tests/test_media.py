@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import os
+import subprocess
 from fractions import Fraction
 from pathlib import Path
 
@@ -285,6 +286,82 @@ def test_mangled_files_give_sound_and_pictures_or_a_clear_error(
             assert np.isfinite(result).all()
             assert result.dtype == np.float32
             assert len(result)
+
+
+def tagged(folder: Path) -> Path:
+    """A film whose title is written in Latin-1, as old programs do."""
+    path = folder / "tagged.avi"
+    write_film(path)
+    with av.open(str(path)) as source, av.open(str(folder / "titled.avi"), "w") as copy:
+        copy.metadata["title"] = "Cafe noir"
+        streams = {stream.index: copy.add_stream_from_template(stream) for stream in source.streams}
+        for packet in source.demux():
+            if packet.dts is not None:
+                packet.stream = streams[packet.stream.index]
+                copy.mux(packet)
+    path.write_bytes((folder / "titled.avi").read_bytes().replace(b"Cafe noir", b"Caf\xe9 noir"))
+    return path
+
+
+def test_a_tag_that_is_not_utf8_does_not_matter(tmp_path: Path) -> None:
+    path = tagged(tmp_path)
+    assert b"Caf\xe9" in path.read_bytes()
+    assert_is_tone(read_audio(path), seconds=2)
+    assert read_frames(path).shape == (N_FRAMES, *SIZE, 3)
+
+
+@pytest.mark.parametrize(("version", "options"), [("14.0.0", {"metadata_errors": "ignore"}), ("19.0.2", {})])
+def test_pyav_is_asked_only_for_what_its_version_knows(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, version: str, options: dict[str, str]
+) -> None:
+    asked: list[dict[str, str]] = []
+    opened = av.open
+
+    def recorded(path: str, **given: str) -> object:
+        asked.append(given)
+        return opened(path)
+
+    monkeypatch.setattr(av, "open", recorded)
+    monkeypatch.setattr(av, "__version__", version)
+    read_frames(write_film_before(opened, tmp_path / "a.mp4", monkeypatch))
+    assert asked == [options]
+
+
+def write_film_before(opened: object, path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Write a film with PyAV as it is."""
+    with monkeypatch.context() as real:
+        real.setattr(av, "open", opened)
+        return write_film(path)
+
+
+@pytest.mark.parametrize("function", [read_audio, read_frames, audio_seconds])
+def test_a_wrong_argument_of_ours_is_not_called_a_broken_file(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, function
+) -> None:
+    path = write_film(tmp_path / "a.mp4")
+
+    def newer(path: str) -> None:
+        raise AssertionError(f"{path} was opened")
+
+    monkeypatch.setattr(av, "open", newer)
+    monkeypatch.setattr(av, "__version__", "18.1.0")
+    with pytest.raises(TypeError, match="metadata_errors"):
+        function(path)
+
+
+@pytest.mark.parametrize("python", (os.environ.get("EMOLAB_TEST_PYTHONS") or "none").split(os.pathsep))
+def test_other_versions_of_pyav_read_the_same(tmp_path: Path, python: str) -> None:
+    """`EMOLAB_TEST_PYTHONS` names interpreters of environments that have another PyAV, such as 14.0.0 or 19.0.2."""
+    if python == "none":
+        pytest.skip("no other version of PyAV at hand; EMOLAB_TEST_PYTHONS names interpreters that have one")
+    path = tagged(tmp_path)
+    code = "import sys, av; from emolab.media import *; print(av.__version__, len(read_audio(sys.argv[1])), "
+    code += "read_frames(sys.argv[1]).shape, audio_seconds(sys.argv[1]))"
+    environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[1])}
+    done = subprocess.run([python, "-c", code, str(path)], env=environment, capture_output=True, text=True, check=False)
+    version, _, found = done.stdout.strip().partition(" ")
+    assert version != av.__version__, done.stderr
+    assert found == f"{len(read_audio(path))} {read_frames(path).shape} {audio_seconds(path)}", done.stderr
 
 
 def test_read_audio_lets_the_system_say_that_it_may_not_read(tmp_path: Path) -> None:

@@ -1,12 +1,12 @@
-"""Figures: what is drawn, in which order and colour, and what is said about it."""
+"""Figures: what is drawn, in which order and colour, what is said about it, and that nothing covers anything else."""
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator
 from dataclasses import replace
 from itertools import combinations
 from pathlib import Path
+from typing import Any
 
 import matplotlib
 
@@ -17,14 +17,14 @@ import numpy as np
 import pandas as pd
 import pytest
 from matplotlib.axes import Axes
-from matplotlib.collections import PathCollection
+from matplotlib.collections import LineCollection, PathCollection
 from matplotlib.colors import to_hex, to_rgb
 from matplotlib.text import Text
 
 from emolab import plots
-from emolab.corpora.corpus import Corpus
-from emolab.corpora.labels import EMOTIONS, VIEWS
-from emolab.evaluation import CrossValidation, Report, report
+from emolab.corpora.corpus import EMOTIONS, VIEWS, Corpus
+from emolab.evaluation import CrossValidation, Interval, Report, report
+from emolab.explain.explanation import Attribution, Explanation
 from emolab.training import History
 
 FOUR = VIEWS["iemocap4"].emotions
@@ -70,7 +70,8 @@ def result() -> Report:
 
 def facts(ax: Axes) -> str:
     """Return the grey line under the title."""
-    return " ".join(text.get_text() for text in ax.texts if text.get_gid() == "facts").replace("\n", " ")
+    lines = " ".join(text.get_text() for text in ax.texts if text.get_gid() == "facts")
+    return lines.replace("\n", " · ").replace("\N{NO-BREAK SPACE}", " ")
 
 
 def tick_labels(ax: Axes) -> list[str]:
@@ -83,6 +84,13 @@ def legend(ax: Axes) -> list[str]:
 
 def line_label(ax: Axes, label: str) -> list:
     return [artist for artist in (*ax.lines, *ax.collections) if artist.get_label() == label]
+
+
+def drawn(ax: Axes) -> np.ndarray:
+    """Return the values, lows and highs drawn first."""
+    lines = next(lines for lines in ax.collections if isinstance(lines, LineCollection))
+    dots = next(dots for dots in ax.collections if isinstance(dots, PathCollection))
+    return np.column_stack([dots.get_offsets()[:, 0], [path.vertices[:, 0] for path in lines.get_paths()]])
 
 
 # Machado, Oliveira and Fernandes 2009, full deficiency
@@ -128,59 +136,46 @@ def test_class_balance_draws_a_bar_for_each_emotion_in_order_and_colour(corpus: 
     assert tick_labels(ax) == list(FOUR)
     assert ax.yaxis_inverted()  # so that the first is on top
     assert [to_hex(bar.get_facecolor()) for bar in ax.patches] == [plots.EMOTION_COLORS[emotion] for emotion in FOUR]
-    assert ax.get_title("left") == "Sad is rarest: neutral is 6 times as frequent"
+    assert ax.get_title("left") == "Most frequent: neutral (6); rarest: sad (1)"
+    assert ax.texts[0].get_text() == "6 (50\N{NO-BREAK SPACE}%)"
     assert "n = 12" in facts(ax)
 
 
-def test_class_balance_splits_bars_and_loses_nobody(corpus: Corpus) -> None:
-    corpus.table.loc[0, "gender"] = None
-    ax = plots.class_balance(corpus, by="gender")
-    assert len(ax.patches) == 3 * len(FOUR)
-    assert sum(bar.get_width() for bar in ax.patches) == len(corpus)
-    assert set(legend(ax)) == {"not stated, 1", "male, 6", "female, 5"}
-
-
-def test_class_balance_and_agreement_leave_out_emotions_without_utterances_and_say_so(corpus: Corpus) -> None:
+def test_class_balance_leaves_out_emotions_without_utterances_and_says_so(corpus: Corpus) -> None:
     wider = replace(corpus, emotions=("calm", *FOUR, "surprised"))
-    for draw in (plots.class_balance, plots.agreement):
-        ax = draw(wider)
-        assert [label.split(" (")[0] for label in tick_labels(ax)] == list(FOUR)
-        assert "no utterances: calm, surprised" in facts(ax)
-        assert "no utterances" not in facts(draw(corpus))
+    ax = plots.class_balance(wider)
+    assert tick_labels(ax) == list(FOUR)
+    assert "no utterances: calm, surprised" in facts(ax)
+    assert "no utterances" not in facts(plots.class_balance(corpus))
 
 
 @pytest.mark.parametrize(
     ("counts", "title"),
     [
-        ((96, 192, 192, 192), "Neutral is rarest: the others are 2 times as frequent"),
-        ((1, 3, 4, 4), "Neutral is rarest: the commonest are 4 times as frequent"),
-        ((2, 2, 3, 5), "Neutral and happy are rarest: sad is 2.5 times as frequent"),
-        ((1, 1500, 2, 3), "Neutral is rarest: happy is 1,500 times as frequent"),
-        ((3, 3, 3, 3), "All 4 emotions are equally frequent"),
+        ((96, 192, 192, 192), "Most frequent: happy, angry, sad (192); rarest: neutral (96)"),
+        ((2, 2, 3, 5), "Most frequent: sad (5); rarest: neutral, happy (2)"),
+        ((1, 1500, 2, 3), "Most frequent: happy (1,500); rarest: neutral (1)"),
+        ((3, 3, 3, 3), "All emotions are equally frequent"),
     ],
 )
-def test_class_balance_names_the_rarest_in_a_sentence(corpus: Corpus, counts: tuple[int, ...], title: str) -> None:
+def test_class_balance_names_the_most_frequent_and_the_rarest(
+    corpus: Corpus, counts: tuple[int, ...], title: str
+) -> None:
     emotions = np.repeat(FOUR, counts)
     rows = [{"utterance_id": f"u{k}", "speaker": "s", "emotion": emotion} for k, emotion in enumerate(emotions)]
     ax = plots.class_balance(Corpus.from_rows("toy", rows, emotions=FOUR, root=corpus.root))
     assert ax.get_title("left").replace("\n", " ") == title
 
 
-def test_class_balance_says_which_columns_there_are(corpus: Corpus) -> None:
-    with pytest.raises(
-        ValueError,
-        match=r"cannot split by 'mood'; expected a column of at most 4 values out of .*'gender'.*Name another",
-    ):
-        plots.class_balance(corpus, by="mood")
-    with pytest.raises(ValueError, match=r"cannot split by 'utterance_id'"):
-        plots.class_balance(corpus, by="utterance_id")
-    assert not plt.get_fignums()
+def test_figures_of_the_sample_say_so(corpus: Corpus) -> None:
+    for draw in (plots.class_balance, lambda data: plots.feature_by_emotion(np.arange(12), data, name="pitch")):
+        assert "synthetic sample" in facts(draw(replace(corpus, synthetic=True)))
+        assert "synthetic" not in facts(draw(corpus))
 
 
-@pytest.mark.parametrize("draw", [plots.class_balance, plots.durations, plots.agreement, plots.valence_arousal])
-def test_figures_of_the_sample_say_so(corpus: Corpus, draw) -> None:
-    assert "synthetic sample" in facts(draw(replace(corpus, synthetic=True)))
-    assert "synthetic" not in facts(draw(corpus))
+def test_figures_need_utterances(corpus: Corpus) -> None:
+    with pytest.raises(ValueError, match="corpus 'toy' has no pitch; expected a number for at least one utterance"):
+        plots.feature_by_emotion(np.full(12, np.nan), corpus, name="pitch")
 
 
 def test_an_emotion_of_the_users_own_has_a_fixed_colour(corpus: Corpus) -> None:
@@ -189,65 +184,12 @@ def test_an_emotion_of_the_users_own_has_a_fixed_colour(corpus: Corpus) -> None:
     assert colours[0] == colours[1]
 
 
-def test_durations_state_the_median_and_the_groups(corpus: Corpus) -> None:
-    ax = plots.durations(corpus)
-    assert ax.get_title("left").startswith("Half of the utterances are shorter than 6.5 s")
-    assert tick_labels(ax) == ["neutral (6)", "happy (3)", "angry (2)", "sad (1)"]
-
-
-def test_durations_name_what_lies_beyond_the_axis(corpus: Corpus) -> None:
-    table = corpus.table.loc[np.arange(1200) % 12].reset_index(drop=True)
-    many = replace(corpus, table=table.assign(utterance_id=table.index.astype("string")))
-    ax = plots.durations(many, [2.0] * 1199 + [300.0])
-    assert "1 beyond 2 s, up to 300 s" in facts(ax)
-    assert ax.get_xlim()[1] < 10
-
-
-def test_durations_without_times_ask_for_seconds(corpus: Corpus) -> None:
-    timeless = replace(corpus, table=corpus.table.assign(start=np.nan, end=np.nan))
-    with pytest.raises(ValueError, match=r"'toy' has no start and end; expected them, or `seconds`.*Hand them over"):
-        plots.durations(timeless)
-    assert "n = 12" in facts(plots.durations(timeless, np.arange(12)))
-
-
-def test_agreement_shares_add_up_to_one(corpus: Corpus) -> None:
-    ax = plots.agreement(corpus)
-    widths = np.array([bar.get_width() for bar in ax.patches]).reshape(3, len(FOUR))
-    np.testing.assert_allclose(widths.sum(axis=0), 1)
-    np.testing.assert_allclose(widths[0], [2 / 6, 1 / 3, 1 / 2, 0])  # every third utterance has one voice
-    assert ax.get_title("left") == "In 33\N{NO-BREAK SPACE}% of the utterances all votes agree"
-
-
-def test_agreement_takes_no_votes_for_none(corpus: Corpus) -> None:
-    corpus.table["votes"] = [{}, None, {"sad": 0}, *corpus.table["votes"][3:]]
-    assert "n = 9 (3 left out)" in facts(plots.agreement(corpus))
-    corpus.table["votes"] = [{}] * 12
-    with pytest.raises(ValueError, match=r"'toy' has no votes; expected.*such as IEMOCAP or the sample"):
-        plots.agreement(corpus)
-
-
-def test_valence_arousal_marks_the_mean_of_each_emotion(corpus: Corpus) -> None:
-    ax = plots.valence_arousal(corpus)
-    assert set(legend(ax)) == set(FOUR)
-    means = corpus.table.groupby("emotion")[["valence", "arousal"]].mean()
-    for name in FOUR:
-        (mark,) = line_label(ax, name)
-        np.testing.assert_allclose(mark.get_offsets()[0], means.loc[name], atol=0.06)  # the points are jittered
-    ellipses = sorted(patch.center for patch in ax.patches)
-    np.testing.assert_allclose(ellipses, sorted(means.to_numpy().tolist()))
-
-
-def test_valence_arousal_without_ratings_names_a_remedy(corpus: Corpus) -> None:
-    unrated = replace(corpus, table=corpus.table.assign(valence=np.nan))
-    with pytest.raises(ValueError, match=r"no valence and arousal; expected.*such as IEMOCAP or the sample"):
-        plots.valence_arousal(unrated)
-
-
 def test_feature_by_emotion_names_feature_unit_and_extremes(corpus: Corpus) -> None:
     ax = plots.feature_by_emotion([1.0] * 6 + [9.0] * 3 + [5.0, np.nan, 5.0], corpus, name="pitch", unit="Hz")
     assert ax.get_xlabel() == "pitch, Hz"
     assert ax.get_title("left") == "Pitch is highest in happy, lowest in neutral utterances"
     assert "n = 11 (1 left out)" in facts(ax)
+    assert tick_labels(ax) == ["neutral (6)", "happy (3)", "angry (1)", "sad (1)"]
     with pytest.raises(ValueError, match="2 values for 12 utterances"):
         plots.feature_by_emotion([1.0, 2.0], corpus, name="pitch")
 
@@ -266,15 +208,18 @@ def test_per_emotion_draws_f1_intervals_and_chance(result: Report) -> None:
     ax = plots.per_emotion(result)
     (chance,) = line_label(ax, "chance")
     np.testing.assert_allclose([segment[0, 0] for segment in chance.get_segments()], 0.25)  # guessing evenly
-    low_high = np.array([segment[:, 0] for segment in ax.collections[0].get_segments()])
-    np.testing.assert_allclose(low_high, result.per_emotion[["f1_low", "f1_high"]])
-    np.testing.assert_allclose(ax.collections[1].get_offsets()[:, 0], result.per_emotion["f1"])
+    np.testing.assert_allclose(drawn(ax), result.per_emotion[["f1", "f1_low", "f1_high"]])
+    dots = [dots for dots in ax.collections if isinstance(dots, PathCollection)]
+    assert [to_hex(colour) for colour in dots[0].get_facecolor()] == [plots.EMOTION_COLORS[name] for name in FOUR]
+    assert tick_labels(ax)[0] == "neutral (5)"
 
 
 def test_per_emotion_names_several_recognizers_and_hides_no_dot(result: Report) -> None:
     ax = plots.per_emotion({"one": result, "two": result})
-    assert legend(ax) == ["one", "two", "chance"]
-    heights = np.concatenate([dots.get_offsets()[:, 1] for dots in (ax.collections[1], ax.collections[3])])
+    assert legend(ax) == ["one", "two"]
+    assert "dashed: guessing every emotion evenly" in facts(ax)
+    dots = [dots for dots in ax.collections if isinstance(dots, PathCollection)]
+    heights = np.concatenate([each.get_offsets()[:, 1] for each in dots])
     assert len(set(heights.round(6))) == 2 * len(FOUR)
 
 
@@ -294,19 +239,22 @@ def test_compare_reports_draws_rows_intervals_and_chance(result: Report) -> None
     assert "toy, sample (synthetic sample) · n = 20" in facts(ax)
 
 
-def test_compare_reports_says_where_intervals_overlap(result: Report) -> None:
+def test_compare_reports_names_the_best(result: Report) -> None:
     def title(**reports: Report) -> str:
         return plots.compare_reports(reports).get_title("left")
 
     sure = replace(result, probabilities=np.eye(4)[np.arange(20) // 5])
     worse = replace(result, probabilities=np.eye(4)[(np.arange(20) // 5 + 1) % 4])
-    slip = np.arange(20) // 5
-    slip[[3, 17]] = 1
-    close = replace(result, probabilities=np.eye(4)[slip])
-    assert title(a=worse, b=sure) == "b scores highest"
-    assert title(a=close, b=result) == "a scores highest, but intervals overlap"
-    assert title(a=result, b=worse, c=result) == "a and c tie"
-    assert title(a=result) == "a"
+    assert title(a=worse, b=sure) == "Highest: b"
+    assert title(a=result, b=worse, c=result) == "Highest: a and c"
+
+
+def test_values_without_an_interval_are_drawn_as_points_alone() -> None:
+    table = pd.DataFrame([Interval(0.5, np.nan, np.nan), Interval(0.6, 0.62, 0.7)], ["a", "b"])
+    ax = plots.intervals({"": table})
+    assert tick_labels(ax) == ["a", "b"]
+    np.testing.assert_allclose(drawn(ax), [[0.5, np.nan, np.nan], [0.6, 0.62, 0.7]])  # need not hold its value
+    ax.figure.draw_without_rendering()
 
 
 def test_compare_reports_takes_cross_validations_and_shows_their_seeds(result: Report) -> None:
@@ -338,39 +286,52 @@ def ledger_rows(**changes: list) -> pd.DataFrame:
     return frame.assign(**{"chance.majority.weighted_f1": 0.1, "chance.uniform.weighted_f1": 0.2})
 
 
-def test_frontier_draws_what_nothing_beats_that_is_as_cheap() -> None:
+def test_pareto_front_draws_what_nothing_beats_that_is_as_cheap_and_names_it() -> None:
     ax = plots.pareto_front(ledger_rows())
-    (line,) = line_label(ax, "frontier")
+    (line,) = line_label(ax, "Pareto front")
     assert line.get_xydata().tolist() == [[10, 0.5], [1_000, 0.65], [90_000, 0.7], [90_000, 0.7]]
     assert (ax.get_xscale(), ax.get_xlabel()) == ("log", "parameters, logarithmic")
     assert line_label(ax, "chance")[0].get_ydata()[0] == 0.2
-    assert ax.get_title("left") == "Best: audio/hubert; cheapest in its interval: audio/mlp"
+    assert ax.get_title("left") == "Best: audio/hubert"
     assert facts(ax) == "toy, view v · synthetic sample · n = 50"
+    assert [text.get_text() for text in ax.texts if text.get_gid() != "facts"] == [
+        "1",
+        "2",
+        "3",
+        "On the front:\n1 audio/svm\n2 audio/mlp\n3 audio/hubert",
+    ]
 
 
-def test_frontier_tells_size_classes_apart_and_hollows_stand_ins() -> None:
+def test_pareto_front_says_what_the_recognizers_were_trained_on() -> None:
+    rows = ledger_rows().assign(trained_on=["training set", "training + validation sets"] * 2)
+    assert "trained on training set or training + validation sets" in facts(plots.pareto_front(rows))
+
+
+def test_pareto_front_keeps_the_best_of_equal_costs_only() -> None:
+    ax = plots.pareto_front(ledger_rows(parameters=[10, 10, 10, 20]))
+    assert line_label(ax, "Pareto front")[0].get_xydata().tolist() == [[10, 0.65], [20, 0.7], [20, 0.7]]
+
+
+def test_pareto_front_draws_rows_without_intervals() -> None:
+    ax = plots.pareto_front(ledger_rows().assign(weighted_f1_low=np.nan, weighted_f1_high=np.nan))
+    ax.figure.draw_without_rendering()
+    assert ax.get_title("left") == "Best: audio/hubert"
+
+
+def test_pareto_front_tells_size_classes_and_stand_ins_apart() -> None:
     ax = plots.pareto_front(ledger_rows())
-    assert legend(ax) == ["frontier", "chance", "light", "small", "large, stand-in"]
-    dots = {name: line_label(ax, name)[0] for name in legend(ax)[2:]}
-    colours = [to_hex(each.get_edgecolor()[0]) for each in dots.values()]
+    assert legend(ax) == ["light", "small", "large, stand-in", "Pareto front", "chance"]
+    (dots,) = [dots for dots in ax.collections if isinstance(dots, PathCollection) and len(dots.get_offsets()) == 4]
+    assert [to_hex(colour) for colour in dots.get_facecolor()] == [
+        plots.SIZE_COLORS[name] for name in ("light", "small", "small", "large, stand-in")
+    ]
+    assert len({path.vertices.tobytes() for path in dots.get_paths()}) == 3  # markers
+    colours = set(plots.SIZE_COLORS.values())
     for sight in COLOUR_BLIND:
         assert min(np.linalg.norm(lab(a, sight) - lab(b, sight)) for a, b in combinations(colours, 2)) > 15
-    assert to_hex(dots["large, stand-in"].get_facecolor()[0]) == "#ffffff"
-    assert to_hex(dots["small"].get_facecolor()[0]) == colours[1]
-    assert len({each.get_paths()[0].vertices.tobytes() for each in dots.values()}) == 3  # markers
 
 
-def test_frontier_names_every_dot_where_there_is_room() -> None:
-    crowded = pd.concat([ledger_rows(weighted_f1=list(0.3 + 0.1 * k + np.arange(4) / 40)) for k in range(5)])
-    ax = plots.pareto_front(crowded)
-    names = [text for text in ax.texts if text.get_text().startswith("audio/")]
-    left_out = re.findall(r"no room for (\d+) names", facts(ax))
-    assert len(names) == 20 - int(left_out[0] if left_out else 0) >= 15
-    boxes = [Text.get_window_extent(name) for name in names]
-    assert not any(a.overlaps(b) for a, b in combinations(boxes, 2))
-
-
-def test_frontier_counts_what_lacks_the_cost_and_wants_rows_of_one_kind() -> None:
+def test_pareto_front_counts_what_lacks_the_cost_and_wants_rows_of_one_kind() -> None:
     assert "1 without million multiply-adds left out" in facts(plots.pareto_front(ledger_rows(), cost="flops"))
     with pytest.raises(ValueError, match=r"0 of 4 rows with disk_mb.*expected some, of one\. Take read_ledger"):
         plots.pareto_front(ledger_rows(), cost="disk_mb")
@@ -381,9 +342,9 @@ def test_frontier_counts_what_lacks_the_cost_and_wants_rows_of_one_kind() -> Non
             plots.pareto_front(ledger_rows(), cost=cost, quality=quality)
 
 
-def test_curves_mark_the_best_epoch() -> None:
+def test_learning_curves_mark_the_best_epoch() -> None:
     history = History("loss", [2.0, 1.0, 0.5], [2.0, 1.5, 1.8], [0.3, 0.5, 0.6], [1.0, 1.0, 1.0])
-    ax = plots.curves(history, n_emotions=4, note="synthetic sample")
+    ax = plots.learning_curves(history, n_emotions=4, note="synthetic sample")
     (loss, score) = ax.figure.axes
     assert loss is ax
     assert legend(loss) == ["training", "validation"]
@@ -394,7 +355,7 @@ def test_curves_mark_the_best_epoch() -> None:
     assert line_label(score, "chance")[0].get_ydata()[0] == 0.25
     assert "synthetic sample" in facts(ax)
     with pytest.raises(ValueError, match=r"no epochs; expected at least one"):
-        plots.curves(History())
+        plots.learning_curves(History())
 
 
 def test_feature_importance_takes_the_heaviest_first() -> None:
@@ -409,28 +370,20 @@ def test_feature_importance_needs_one_number_a_name() -> None:
         plots.feature_importance(["a"], [1.0, 2.0])
 
 
-def test_scatter2d_gives_each_group_its_colour_and_name() -> None:
-    ax = plots.scatter2d([[0, 0], [1, 1], [2, 2]], ["sad", "calm", "sad"])
+def test_embedding_gives_each_group_its_colour_and_name() -> None:
+    ax = plots.embedding([[0, 0], [1, 1], [2, 2]], ["sad", "calm", "sad"])
     assert legend(ax) == [emotion for emotion in EMOTIONS if emotion in ("calm", "sad")]
     dots, (mean,) = ax.collections[0], line_label(ax, "sad")
     assert to_hex(dots.get_facecolor()[0]) == plots.EMOTION_COLORS["sad"]
     assert len(dots.get_offsets()) == 2
     assert mean.get_offsets()[0].tolist() == [1, 1]
     with pytest.raises(ValueError, match=r"points \(1, 3\) for 1 labels; expected \(1, 2\)"):
-        plots.scatter2d([[1, 2, 3]], ["sad"])
-
-
-def test_waveform_spans_its_seconds_and_overlays_the_level() -> None:
-    wave = 0.5 * np.sin(np.arange(16_000))
-    ax = plots.waveform(wave, np.full(100, -6.0206))
-    assert ax.get_xlim() == (0, 1)
-    (level,) = line_label(ax, "level (rms)")
-    np.testing.assert_allclose(level.get_ydata(), 0.5, rtol=1e-4)
+        plots.embedding([[1, 2, 3]], ["sad"])
 
 
 def test_spectrogram_has_an_axis_of_hertz_where_f0_and_tone_meet() -> None:
     tone = np.sin(2 * np.pi * 1000 * np.arange(16_000) / 16_000).astype(np.float32)
-    ax = plots.spectrogram(tone, f0=np.full(100, 1000.0), cue=(0.2, 0.4))
+    ax = plots.spectrogram(tone, f0=np.full(100, 1000.0), cue=(0.2, 0.4), note="synthetic sample")
     image = ax.collections[0]
     edges = image.get_coordinates()[:, 0, 1]
     loudest = int(np.asarray(image.get_array())[:, 50].argmax())
@@ -438,15 +391,9 @@ def test_spectrogram_has_an_axis_of_hertz_where_f0_and_tone_meet() -> None:
     np.testing.assert_allclose(ax.lines[0].get_ydata(), 1000)
     (cue,) = [patch for patch in ax.patches if patch.get_gid() == "cue"]
     assert (cue.get_x(), cue.get_width()) == pytest.approx((0.2, 0.2))
-    assert ax.get_ylim() == pytest.approx((0, 8000))
-
-
-def test_mel_and_mfcc_lie_side_by_side_over_the_same_seconds() -> None:
-    random = np.random.default_rng(1)
-    ax = plots.mel_and_mfcc(random.normal(size=(100, 64)), random.normal(size=(50, 20)))
-    panels = [panel for panel in ax.figure.axes if panel.get_title("left")]
-    assert [panel.get_title("left") for panel in panels] == ["64 mel bands", "20 MFCCs"]
-    assert panels[1].get_xlim()[1] == pytest.approx(panels[0].get_xlim()[1], abs=0.02)
+    assert ax.get_xlim() == (0, 1)
+    assert ax.get_ylim()[1] == pytest.approx(8000, rel=0.03)
+    assert facts(ax) == "1.00 s · white line: f0 · blue frame: cue · synthetic sample"
 
 
 def test_radar_closes_the_line_and_draws_chance() -> None:
@@ -500,4 +447,250 @@ def test_titled_breaks_lines_between_facts_only() -> None:
     ax = plots.titled(plt.subplots(figsize=(5, 3))[1], "Title", *given, "")
     (text,) = [text.get_text() for text in ax.texts]
     assert "\n" in text
-    assert text.replace("\n", " · ").split(" · ") == list(given)
+    assert text.replace("\n", " · ").replace("\N{NO-BREAK SPACE}", " ").split(" · ") == list(given)
+
+
+# ---------------------------------------------------------------- explanations
+
+TEXTS = {"u0": "Oh no, it broke.", "u1": "I am glad about this.", "u2": "No."}
+LONG = " ".join(["What", "on", "earth", "$5", "did", "you", "think_of", "yesterday?"] * 8)[:-30]
+WAVE = np.sin(np.arange(16_000) / 5).astype(np.float32)
+
+
+def of_text(key: str, text: str, values: Any = None) -> Attribution:
+    names = tuple(text.split())
+    values = np.linspace(-1, 1, len(names)) if values is None else np.asarray(values, float)
+    return Attribution(key, "sad", names, values, np.full((len(names), 2), np.nan), logit=1.5, reference=0.0)
+
+
+def of_sound(values: Any, **fields: Any) -> Attribution:
+    starts = np.arange(len(values)) / 10
+    names = tuple(f"{start:.1f} s" for start in starts)
+    spans = fields.pop("spans", np.column_stack([starts, starts + 0.1]))
+    return Attribution("u0", "sad", names, np.asarray(values, float), spans, **fields)
+
+
+def explanation(*items: Attribution, **fields: Any) -> Explanation:
+    return Explanation("text/toy", fields.pop("method", "occlusion"), "text", "padding", items, **fields)
+
+
+def of_texts(**columns: list) -> Corpus:
+    rows = [{"utterance_id": key, "speaker": key, "emotion": "happy", "text": text} for key, text in TEXTS.items()]
+    rows = [row | {name: values[k] for name, values in columns.items()} for k, row in enumerate(rows)]
+    return Corpus.from_rows("toy", rows, emotions=["happy", "sad"], root=Path("."))
+
+
+def words_of(ax: Axes, *gids: str) -> list[Text]:
+    return [text for text in ax.texts if text.get_gid() in (gids or ("word", "cue"))]
+
+
+def luminance(colour: str) -> float:
+    rgb = np.array(to_rgb(colour))
+    return float(np.where(rgb <= 0.04045, rgb / 12.92, ((rgb + 0.055) / 1.055) ** 2.4) @ (0.2126, 0.7152, 0.0722))
+
+
+@pytest.mark.parametrize("sight", COLOUR_BLIND)
+def test_the_ends_of_the_scale_can_be_told_apart_from_each_other_and_from_nothing(sight: str) -> None:
+    ends = [lab(to_hex(plots.HEAT(place)), sight) for place in (0.0, 0.5, 1.0)]
+    assert min(np.linalg.norm(a - b) for a, b in combinations(ends, 2)) > 35
+    lightness = [lab(to_hex(plots.HEAT(place)), sight)[0] for place in np.linspace(0, 1, 11)]
+    assert (np.diff(lightness[:6]) > 0).all()
+    assert (np.diff(lightness[5:]) < 0).all()
+
+
+def test_black_text_can_be_read_on_every_colour_of_the_scale() -> None:
+    darkest = min(luminance(to_hex(plots.HEAT(place))) for place in np.linspace(0, 1, 101))
+    assert (darkest + 0.05) / 0.05 >= 4.5  # WCAG 2
+
+
+def test_facts_say_where_an_explanation_comes_from() -> None:
+    assert plots.facts(explanation()) == "text/toy · occlusion · baseline padding"
+    marked = explanation(stand_in=True, synthetic=True)
+    assert plots.facts(marked) == "text/toy · stand-in · occlusion · baseline padding · synthetic sample"
+
+
+def test_word_attributions_share_one_scale_and_name_the_strongest() -> None:
+    items = of_text("u0", TEXTS["u0"], [2, -2, 0, 1]), of_text("u1", TEXTS["u1"], [-1, 0, 0, 0, 0])
+    ax = plots.word_attributions(explanation(*items))
+    assert [text.get_text() for text in words_of(ax)] == [word for key in ("u0", "u1") for word in TEXTS[key].split()]
+    assert {text.get_color() for text in words_of(ax)} == {"black"}
+    colours = [to_hex(text.get_bbox_patch().get_facecolor()) for text in words_of(ax)]
+    assert colours[:3] == [plots.FOR, plots.AGAINST, "#ffffff"]
+    assert colours[4] == to_hex(plots.HEAT(0.25))  # half as strong as the strongest of all
+    assert "text/toy · occlusion · baseline padding · 2 of 2 utterances" in facts(ax)
+    assert "u0 · explained: sad, logit +1.50 · Oh +2.00, no, −2.00" in {text.get_text() for text in ax.texts}
+    key = ax.figure.axes[1]
+    assert [label.get_text() for label in key.get_yticklabels()] == ["−2.00\nagainst", "0", "+2.00\nfor"]
+
+
+def test_attention_has_no_sign() -> None:
+    ax = plots.word_attributions(explanation(of_text("u0", "No way.", [0.2, 0.8]), method="attention"))
+    key = ax.figure.axes[1]
+    assert key.get_ylim() == (0, 0.8)
+    assert key.get_yticklabels()[-1].get_text() == "0.8\nattention"
+
+
+def test_word_attributions_frame_what_was_planted_and_say_how_often_it_adds_most() -> None:
+    items = [of_text(key, text) for key, text in TEXTS.items()]  # the last word adds most
+    told = of_texts(cue_words=[(3,), (2, 3), None])
+    ax = plots.word_attributions(explanation(*items), told)
+    assert ax.get_title("left") == "A planted word adds most in 1 of 2 texts"
+    assert [text.get_text() for text in words_of(ax, "cue")] == ["broke.", "glad", "about"]
+    frames = {text.get_bbox_patch().get_edgecolor() for text in words_of(ax, "word")}
+    assert frames == {(0.0, 0.0, 0.0, 0.0)}
+    assert "frame: planted" in facts(ax)
+    assert any("labelled: happy" in text.get_text() for text in ax.texts)
+    only = plots.word_attributions(explanation(*items), told, places=[1])
+    assert only.get_title("left") == "A planted word adds most in 0 of 1 texts"
+    assert "1 of 3 utterances" in facts(only)
+    plain = plots.word_attributions(explanation(*items), of_texts())
+    assert plain.get_title("left") == "What each word adds"
+    assert "planted" not in facts(plain)
+
+
+@pytest.mark.parametrize("dpi", [72, 100, 200])
+@pytest.mark.parametrize("given", [False, True])
+def test_word_attributions_wrap_and_never_cover_each_other(dpi: int, given: bool) -> None:
+    texts = [LONG, "No.", "a " + "x" * 300 + " b", ""]
+    ax = plt.subplots(figsize=(9, 5), layout="constrained")[1] if given else None
+    ax = plots.word_attributions(explanation(*(of_text(f"u{k}", text) for k, text in enumerate(texts))), ax=ax)
+    ax.figure.set_dpi(dpi)
+    ax.figure.draw_without_rendering()
+    places = [text.get_window_extent() for text in words_of(ax)]
+    assert len(places) == len(LONG.split()) + 4
+    assert not any(a.overlaps(b) for a, b in combinations(places, 2))
+    for place in places:
+        assert ax.figure.bbox.x0 <= place.x0 < place.x1 <= ax.figure.axes[1].bbox.x0  # the key
+        assert ax.bbox.y0 - 1 <= place.y0 < place.y1 <= ax.bbox.y1 + 1
+    assert [text.get_text() for text in words_of(ax) if text.get_text().endswith("…")] != []
+
+
+def test_words_of_zero_are_white() -> None:
+    ax = plots.word_attributions(explanation(of_text("u0", "all of it", [0, 0, 0])))
+    assert {to_hex(text.get_bbox_patch().get_facecolor()) for text in words_of(ax)} == {"#ffffff"}
+
+
+def test_word_attributions_need_utterances_and_their_own_corpus() -> None:
+    with pytest.raises(ValueError, match=r"0 utterances.* and places \(\); expected an utterance.*Name its place"):
+        plots.word_attributions(explanation())
+    with pytest.raises(KeyError, match=r"corpus 'toy' lacks 'u7'; expected.*Hand over"):
+        plots.word_attributions(explanation(of_text("u7", "No.")), of_texts())
+
+
+def test_audio_attributions_draw_the_units_as_bars_and_columns() -> None:
+    ax = plots.audio_attributions(of_sound([1, -2, 0.5]), WAVE[:4_800], note="audio/toy")
+    strip, picture, key = ax.figure.axes
+    assert ax is strip
+    assert [bar.get_height() for bar in strip.patches] == [1, -2, 0.5]
+    assert [to_hex(bar.get_facecolor()) for bar in strip.patches] == [plots.FOR, plots.AGAINST, plots.FOR]
+    assert [round(column.get_x(), 6) for column in picture.patches] == [0.0, 0.1, 0.2]
+    assert to_hex(picture.patches[1].get_facecolor()) == plots.AGAINST
+    assert strip.get_xlim() == picture.get_xlim() == (0, 0.3)
+    assert [label.get_text() for label in key.get_yticklabels()] == ["−2.00\nagainst", "0", "+2.00\nfor"]
+    assert ax.get_title("left") == "Most for sad: 0.00 to 0.10 s (+1.00)"
+    assert facts(ax) == "audio/toy · u0, 0.30 s"
+
+
+def test_audio_attributions_of_mel_bands_lie_over_the_spectrogram() -> None:
+    bands = np.random.default_rng(0).normal(size=(50, 64)).astype(np.float32)
+    ax = plots.audio_attributions(of_sound([1, -2, 0.5], native=bands), WAVE)
+    level, heat = ax.figure.axes[1].collections
+    assert (level.get_array().shape[0], heat.get_array().shape) == (64, (64, 50))
+    low, high = heat.get_clim()
+    assert low == -high
+    assert "colour: bands and frames, smoothed, 0.5% beyond the scale" in facts(ax)
+    for native, names in ((bands[:, :20], ()), (bands, tuple(f"b{k}" for k in range(64)))):
+        other = plots.audio_attributions(of_sound([1, -2, 0.5], native=native, native_names=names), WAVE)
+        assert len(other.figure.axes[1].collections) == 1  # the spectrogram alone
+
+
+def test_audio_attributions_draw_f0_and_frame_the_cue_on_both_panels() -> None:
+    pitch = np.full(100, 200.0)
+    ax = plots.audio_attributions(of_sound([1.0, 2.0]), WAVE, f0=pitch, cue=(0.1, 0.4))
+    strip, picture, _ = ax.figure.axes
+    assert picture.lines[0].get_ydata().tolist() == pitch.tolist()
+    for panel in (strip, picture):
+        (frame,) = [patch for patch in panel.patches if patch.get_gid() == "cue"]
+        assert (frame.get_x(), round(frame.get_width(), 6)) == (0.1, 0.3)
+    assert "line: f0 · frame: planted cue" in facts(ax)
+
+
+def test_audio_attributions_count_units_without_spans_and_need_one_with() -> None:
+    some = of_sound([3, 1, 2], spans=np.array([[np.nan, np.nan], [0, 0.1], [0.1, 0.2]]))
+    ax = plots.audio_attributions(some, WAVE)
+    assert "1 units without a span left out" in facts(ax)
+    assert len(ax.patches) == 2
+    ax.figure.draw_without_rendering()
+    none = of_sound([3, 1], spans=np.full((2, 2), np.nan))
+    with pytest.raises(ValueError, match=r"no unit of 'u0' has a span; expected seconds\. Explain the sound"):
+        plots.audio_attributions(none, WAVE)
+
+
+@pytest.mark.parametrize("values", [[0, 0], [-1, 0]])
+def test_audio_attributions_say_that_nothing_speaks_for_the_emotion(values: list[float]) -> None:
+    assert plots.audio_attributions(of_sound(values), WAVE).get_title("left") == "Nothing speaks for sad"
+
+
+def test_frame_attributions_show_six_frames_and_the_strongest_among_them() -> None:
+    values = np.zeros(20)
+    values[[0, 5]] = -1, 2
+    pictures = np.arange(20, dtype=np.uint8)[:, None, None, None] * np.ones((1, 8, 6, 3), np.uint8)
+    ax = plots.frame_attributions(of_sound(values), pictures, note="video/toy")
+    names = [label.get_text() for label in ax.get_xticklabels()]
+    assert names == ["0.00 s\n−1.00", "0.50 s\n+2.00", "0.80 s\n0", "1.10 s\n0", "1.50 s\n0", "1.90 s\n0"]
+    (image,) = ax.images
+    assert image.get_array()[0, ::6, 0].tolist() == [0, 5, 8, 11, 15, 19]
+    assert "video/toy · u0 · 6 of 20 frames" in facts(ax)
+    assert ax.get_title("left") == "Most for sad: 0.50 to 0.60 s (+2.00)"
+
+
+def test_frame_attributions_go_by_name_where_no_time_is_known() -> None:
+    unknown = of_sound([1, 2], spans=np.full((2, 2), np.nan))
+    ax = plots.frame_attributions(unknown, np.zeros((2, 8, 6, 3), np.uint8))
+    assert [label.get_text() for label in ax.get_xticklabels()] == ["0.0 s\n+1.00", "0.1 s\n+2.00"]
+
+
+def test_frame_attributions_show_pixels_where_there_are_some() -> None:
+    pixels = np.random.default_rng(0).normal(size=(3, 4, 4)).astype(np.float32)
+    ax = plots.frame_attributions(of_sound([1, 2, 3], native=pixels), np.zeros((3, 8, 8, 3), np.uint8))
+    assert [image.get_array().shape for image in ax.images] == [(8, 24), (4, 12)]
+    assert ax.images[0].get_extent() == ax.images[1].get_extent()
+    low, high = ax.images[1].get_clim()
+    assert low == -high
+
+
+def test_frame_attributions_need_a_picture_a_unit() -> None:
+    with pytest.raises(ValueError, match=r"shape \(2, 4, 4, 3\) for 3 units of 'u0'; expected a picture .*\. Take"):
+        plots.frame_attributions(of_sound([1, 2, 3]), np.zeros((2, 4, 4, 3), np.uint8))
+
+
+def of_modalities(*rows: tuple[float, ...]) -> Explanation:
+    names, empty = ("audio", "text", "video"), np.full((3, 2), np.nan)
+    items = [
+        Attribution(f"u{k}", "sad", names[: len(row)], np.array(row), empty[: len(row)]) for k, row in enumerate(rows)
+    ]
+    return Explanation("late/toy", "shapley", "modality", "prior", tuple(items))
+
+
+MEANS = pd.DataFrame({"value": [1.0, 2.0, 0.0], "low": [0.5, 1.5, np.nan], "high": [1.5, 2.5, np.nan]})
+MEANS.index = pd.Index(["audio", "text", "video"])
+
+
+def test_modality_attributions_draw_every_utterance_and_the_means_given() -> None:
+    one = of_modalities((1.0, 3.0, 0.0), (0.0, 1.0, 0.0), (2.0, 2.0))
+    ax = plots.modality_attributions({"late/toy": one}, {"late/toy": MEANS})
+    assert tick_labels(ax) == ["audio", "text", "video"]
+    np.testing.assert_allclose(drawn(ax), MEANS)
+    cloud = [dots for dots in ax.collections if isinstance(dots, PathCollection)][1].get_offsets()
+    assert sorted(cloud[:, 0]) == [0.0, 0.0, 0.0, 1.0, 1.0, 2.0, 2.0, 3.0]
+    assert cloud[:, 1].round().tolist() == [0, 1, 2, 0, 1, 2, 0, 1]
+    assert facts(ax).startswith("late/toy · shapley · baseline prior · n = 3")
+
+
+def test_modality_attributions_compare_explanations_by_name() -> None:
+    two = {"a": of_modalities((1.0, 0.0)), "b": of_modalities((5.0, 0.0))}
+    assert legend(plots.modality_attributions(two, dict.fromkeys(two, MEANS))) == ["a", "b"]
+    with pytest.raises(ValueError, match=r"explanations \['a', 'b'\], means \['a'\]; expected .*Take method shapley"):
+        plots.modality_attributions(two, {"a": MEANS})
+    with pytest.raises(ValueError, match="expected at least one"):
+        plots.modality_attributions({}, {})

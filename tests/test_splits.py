@@ -28,12 +28,14 @@ from emolab.splits import (
 EMOTIONS = ("angry", "calm", "sad")
 
 
-def corpus(rows: Iterable[dict[str, Any]], name: str = "own", root: Path = Path()) -> Corpus:
+def corpus(
+    rows: Iterable[dict[str, Any]], name: str = "own", root: Path = Path(), protocol: str = "speakers"
+) -> Corpus:
     """Build a corpus; what a row does not say is filled in so that rows differ."""
     filled = [
         {"utterance_id": f"u{i}", "emotion": EMOTIONS[i % 3], "text": f"text {i}", **row} for i, row in enumerate(rows)
     ]
-    return Corpus.from_rows(name, filled, emotions=EMOTIONS, root=root)
+    return Corpus.from_rows(name, filled, emotions=EMOTIONS, root=root, protocol=protocol)
 
 
 def iemocap_like(n_sessions: int = 5, n: int = 6) -> Corpus:
@@ -44,7 +46,7 @@ def iemocap_like(n_sessions: int = 5, n: int = 6) -> Corpus:
         for g in "FM"
         for i in range(n)
     ]
-    return corpus(rows, "iemocap")
+    return corpus(rows, "iemocap", protocol="sessions")
 
 
 def ravdess_like(actors: Iterable[int] = range(1, 25)) -> Corpus:
@@ -54,7 +56,7 @@ def ravdess_like(actors: Iterable[int] = range(1, 25)) -> Corpus:
         for a in actors
         for i in range(4)
     ]
-    return corpus(rows, "ravdess")
+    return corpus(rows, "ravdess", protocol="actors")
 
 
 def parts(*rows: dict[str, Any], root: Path = Path()) -> list[Corpus]:
@@ -182,14 +184,14 @@ def meld_like() -> Corpus:
         for part in ("train", "dev", "test")
         for i, s in enumerate(["Joey", "Ross", f"Guest of {part}"])
     ]
-    return corpus(rows, "meld")
+    return corpus(rows, "meld", protocol="as-shipped")
 
 
 def test_published_parts_report_the_speakers_they_share() -> None:
     (fold,) = published_parts(meld_like())
     assert (fold.name, fold.protocol, fold.leaky) == ("as-shipped/test", "as-shipped", ("speaker",))
     assert fold.leaks["kind"].unique().tolist() == ["speaker"]
-    assert fold.leaks["parts"].tolist() == ["train and valid", "train and test", "valid and test"]
+    assert fold.leaks["between"].tolist() == ["train and valid", "train and test", "valid and test"]
     assert fold.leaks["values"].tolist() == [("Joey", "Ross")] * 3
 
 
@@ -212,10 +214,15 @@ def test_folds_of_knows_the_protocol_of_each_corpus(whole: Corpus, protocol: str
     assert {fold.protocol for fold in folds_of(whole)} == {protocol}
 
 
+def test_folds_of_names_the_protocols_it_knows() -> None:
+    with pytest.raises(ValueError, match=r"has the protocol 'dice'; expected one of sessions, .*as-shipped. Name one"):
+        folds_of(corpus([{"speaker": "a"}], protocol="dice"))
+
+
 def test_find_leaks_is_empty_where_all_is_well() -> None:
     leaks = find_leaks(*parts({}, {}, {}))
     assert leaks.empty
-    assert list(leaks) == ["kind", "parts", "values"]
+    assert list(leaks) == ["kind", "between", "values"]
 
 
 @pytest.mark.parametrize(
@@ -274,7 +281,7 @@ def test_fold_names_only_the_first_of_many() -> None:
 
 def test_fold_refuses_what_is_no_fold() -> None:
     train, valid, test = parts({}, {}, {})
-    with pytest.raises(ValueError, match="has no utterance in valid; expected some in each part"):
+    with pytest.raises(ValueError, match="has no utterance in valid; expected some in train, valid and test"):
         Fold("f/1", train, valid.select([False]), test)
     with pytest.raises(LeakError, match="speaker speaker 0"):  # no such kind, so it allows nothing
         Fold("f/1", train, valid, train, leaky=("voice",))
@@ -304,6 +311,6 @@ def test_real_meld_shares_its_speakers_and_nothing_else(meld_root: Path) -> None
                 dialogue = f"{part}-dia{line['Dialogue_ID']}"
                 facts = {"utterance_id": f"{dialogue}-utt{line['Utterance_ID']}", "dialogue_id": dialogue, "part": part}
                 rows.append({**facts, "speaker": line["Speaker"], "text": line["Utterance"]})
-    (fold,) = folds_of(corpus(rows, "meld"))
+    (fold,) = folds_of(corpus(rows, "meld", protocol="as-shipped"))
     assert [len(p) for p in (fold.train, fold.valid, fold.test)] == [9989, 1109, 2610]
     assert {"Chandler", "Joey", "Monica", "Phoebe", "Rachel", "Ross"} <= set(fold.leaks["values"][1])

@@ -8,6 +8,8 @@ import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from torch import Tensor, nn
 
 from emolab.augmentation import AudioAugmentation
@@ -16,12 +18,82 @@ from emolab.training import (
     CHECKPOINT,
     Examples,
     History,
+    LengthBuckets,
     TrainingConfig,
     fit,
     learning_rate_at,
     make_accelerator,
+    pad,
     predict_logits,
+    threads,
 )
+
+
+def ragged(*lengths: int) -> list[np.ndarray]:
+    return [np.full((length, 2), number + 1, np.float32) for number, length in enumerate(lengths)]
+
+
+def test_batch_pads_each_modality_with_zeros_and_gives_lengths() -> None:
+    words = [np.array([5, 6]), np.array([7]), np.array([8, 9, 9])]
+    sound, n_frames, tokens, n_words, targets = Examples([ragged(3, 1, 2), words], np.array([2, 0, 1])).batch([2, 1])
+    assert sound.dtype == torch.float32
+    assert sound.tolist() == [[[3, 3], [3, 3]], [[2, 2], [0, 0]]]
+    assert n_frames.tolist() == [2, 1]
+    assert tokens.tolist() == [[8, 9, 9], [7, 0, 0]]
+    assert tokens.dtype == torch.int64
+    assert (n_words.tolist(), targets.tolist()) == ([3, 1], [1, 0])
+
+
+@pytest.mark.parametrize(
+    ("inputs", "message"),
+    [
+        ([ragged(3, 1)], r"inputs hold \[2\] arrays a modality for 3 targets; expected one array an utterance"),
+        ([], r"inputs hold \[\] arrays"),
+        ([ragged(3, 0, 0)], r"2 arrays of inputs\[0\] have no steps, first at \[1, 2\]; expected at least one step"),
+        ([ragged(3, 1, 1), [np.ones(1), np.array([np.nan]), np.ones(1)]], r"1 arrays of inputs\[1\] hold NaN.*\[1\]"),
+    ],
+)
+def test_examples_say_what_is_wrong_with_them(inputs: list, message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        Examples(inputs, np.array([0, 1, 2]))
+
+
+@settings(max_examples=50, deadline=None)
+@given(st.lists(st.integers(1, 300), min_size=1, max_size=200), st.integers(1, 40), st.none() | st.integers(0, 9))
+def test_length_buckets_visit_everyone_once(lengths: list[int], batch_size: int, seed: int | None) -> None:
+    buckets = LengthBuckets(np.array(lengths), batch_size, seed=seed)
+    batches = list(buckets)
+    assert sorted(place for batch in batches for place in batch) == list(range(len(lengths)))
+    assert len(batches) == len(buckets)
+    assert {len(batch) for batch in batches[:-1]} <= {batch_size}
+
+
+def test_length_buckets_waste_little_and_mix_anew_each_epoch() -> None:
+    lengths = np.random.default_rng(1).integers(50, 500, 640)
+    buckets = LengthBuckets(lengths, 16, seed=1)
+    first = list(buckets)
+    padded = sum(lengths[batch].max() * len(batch) for batch in first)
+    assert padded < 1.15 * lengths.sum()
+    assert list(buckets) == first
+    buckets.epoch = 1
+    assert list(buckets) != first
+
+
+def test_pictures_are_padded_as_bytes() -> None:
+    batch, lengths = pad([np.ones((n, 4, 4, 3), np.uint8) for n in (3, 1)])
+    assert batch.dtype == torch.uint8
+    assert batch.shape == (2, 3, 4, 4, 3)
+    assert lengths.tolist() == [3, 1]
+
+
+def test_one_of_several_modalities_may_be_missing_and_all_may_not() -> None:
+    ragged_pair = [[np.ones((2, 3)), np.ones((0, 3))], [np.ones(0, int), np.ones(4, int)]]
+    values, n_values, words, n_words, _ = Examples(ragged_pair, np.array([0, 1])).batch([0, 1])
+    assert (values.shape, words.shape) == ((2, 2, 3), (2, 4))
+    assert (n_values.tolist(), n_words.tolist()) == ([2, 0], [0, 4])
+    with pytest.raises(ValueError, match=r"1 arrays of inputs\[0\] have no steps, first at \[1\]"):
+        Examples([ragged_pair[0], [np.ones(4, int), np.ones(0, int)]], np.array([0, 1]))
+
 
 QUICK = TrainingConfig(n_epochs=4, batch_size=8, learning_rate=0.01, patience=None)
 TINY = CnnBiLstmConfig(
@@ -317,3 +389,100 @@ def test_auxiliary_heads_add_their_share_to_the_loss_and_judge_nothing() -> None
     truth, level = torch.from_numpy(clips(1).targets), torch.tensor([2.0, 0.0, 0.0])
     right, silent = (F.cross_entropy(logits.expand(len(truth), 3), truth).item() for logits in (2 * level, 0 * level))
     assert helped.train_loss[0] == pytest.approx(plain.train_loss[0] + 0.5 * (right + silent) / 2, rel=1e-4)
+
+
+class ValuesAlone(nn.Module):
+    """A researcher's own module: mean over time, no lengths asked for."""
+
+    def __init__(self, n_features: int = 4, n_emotions: int = 3) -> None:
+        super().__init__()
+        self.out = nn.Linear(n_features, n_emotions)
+
+    def forward(self, values: Tensor) -> Tensor:
+        return self.out(values.mean(dim=1))
+
+
+class WithLengths(ValuesAlone):
+    def forward(self, values: Tensor, lengths: Tensor) -> Tensor:
+        return self.out(values.sum(dim=1) / lengths[:, None])
+
+
+class WithOption(ValuesAlone):
+    def forward(self, values: Tensor, verbose: bool = False) -> Tensor:
+        assert verbose is False
+        return super().forward(values)
+
+
+class MaskedByLengths(ValuesAlone):
+    def forward(self, values: Tensor, lengths: Tensor | None = None) -> Tensor:
+        assert lengths is not None
+        return self.out(values.sum(dim=1) / lengths[:, None])
+
+
+@pytest.mark.parametrize("kind", [ValuesAlone, WithLengths, WithOption, MaskedByLengths])
+def test_any_module_is_trained_whether_it_takes_lengths_or_not(kind: type[nn.Module]) -> None:
+    torch.manual_seed(3)
+    model = kind()
+    history = train(model, replace(QUICK, n_epochs=10, learning_rate=0.1))
+    assert max(history.valid_score) > 0.8
+    logits = predict_logits(model, clips(2, 12), batch_size=1)  # one at a time: no padding, for those without lengths
+    assert (logits.argmax(axis=1) == clips(2, 12).targets).mean() > 0.8
+    assert "forward" not in vars(model)
+
+
+def test_a_module_of_single_vectors_and_a_sequential_are_trained() -> None:
+    vectors = Examples([[*3 * np.eye(3, 5, dtype=np.float32)] * 4], np.arange(12) % 3)
+    model = nn.Sequential(nn.Linear(5, 8), nn.ReLU(), nn.Linear(8, 3))
+    fit(model, vectors, vectors, config=replace(QUICK, n_epochs=40, patience=None), seed=1, progress=False)
+    assert (predict_logits(model, vectors).argmax(axis=1) == vectors.targets).all()
+
+
+def test_a_module_of_two_modalities_without_lengths_gets_both() -> None:
+    class Two(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.out = nn.Linear(6, 3)
+
+        def forward(self, sound: Tensor, face: Tensor) -> Tensor:
+            return self.out(torch.cat([sound.mean(dim=1), face.mean(dim=1)], dim=1))
+
+    sounds = clips(1, 12)
+    both = Examples([sounds.inputs[0], [np.ones((3, 2), np.float32)] * 12], sounds.targets)
+    assert predict_logits(Two(), both).shape == (12, 3)
+
+
+@pytest.mark.parametrize(
+    ("network", "found"),
+    [
+        (nn.Linear(4, 3), r"shape \(8, \d+, 3\)"),  # a step each, nobody sums up
+        (ValuesAlone(n_emotions=2), r"shape \(8, 2\)"),
+        (nn.LSTM(4, 3, batch_first=True), "tuple"),
+    ],
+)
+def test_a_module_that_returns_no_logits_is_told_so(network: nn.Module, found: str) -> None:
+    with pytest.raises(ValueError, match=rf"the network returned {found} for 8 utterances; expected.*reduce time"):
+        train(network)
+
+
+@pytest.mark.parametrize("large", [False, True])
+def test_threads_are_as_many_as_a_network_is_worth(monkeypatch: pytest.MonkeyPatch, large: bool) -> None:
+    monkeypatch.setattr("emolab.training.LARGE", 1 if large else 10**9)
+    seen = []
+
+    class Watching(ValuesAlone):
+        def forward(self, values: Tensor) -> Tensor:
+            seen.append(torch.get_num_threads())
+            return super().forward(values)
+
+    before = torch.get_num_threads()
+    torch.set_num_threads(2)
+    try:
+        model = Watching()
+        train(model, replace(QUICK, n_epochs=1))
+        predict_logits(model, clips(2, 12))
+        with pytest.raises(KeyError), threads(model):
+            raise KeyError
+        assert torch.get_num_threads() == 2  # as it was, after an error too
+    finally:
+        torch.set_num_threads(before)
+    assert {*seen} == {2 if large else 1}

@@ -9,9 +9,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from emolab.augmentation import FaceAugmentation
 from emolab.corpora import Corpus
-from emolab.examples import FaceAugmentation
-from emolab.late import LateFusion
+from emolab.late_fusion import LateFusion
 from emolab.recipes import RECIPES, fit_or_load, kept_in, recipe
 from emolab.recognizer import NetworkRecognizer, Recognizer
 from emolab.sample.face import MEN, WOMEN, Performance, frame

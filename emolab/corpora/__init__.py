@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -71,30 +72,20 @@ def unlabelled(items: Sequence[str | Path], modality: str) -> Corpus:
             f"modality {modality!r}, items {str(items)[:60]!r}; expected one of {', '.join(MODALITIES)}, and a list of "
             "texts or of paths, at least one. Put brackets around a single one."
         )
-    if modality == "text":
-        names, contents = [f"text-{number}" for number in range(len(items))], [str(item).strip() for item in items]
-    else:
-        paths = [Path(item).expanduser().resolve() for item in items]
-        if missing := [path for path in paths if not path.is_file()]:
-            raise FileNotFoundError(
-                f"{len(missing)} of {len(paths)} files are missing: {some(missing)}. Expected the path of a file for "
-                "each utterance. Check the names."
-            )
-        names, contents = _unique([path.stem for path in paths]), list(map(str, paths))
-    rows = [
-        {"utterance_id": name, "speaker": "unknown", MODALITIES[modality]: content or None}
-        for name, content in zip(names, contents, strict=True)
-    ]
-    return Corpus.from_rows("unlabelled", rows, emotions=(), root=Path())
-
-
-def _unique(names: Sequence[str]) -> list[str]:
-    """Give each name that was there before the lowest number, from 2, that makes it a new one."""
-    taken: dict[str, None] = {}
-    for name in names:
-        numbered = (f"{name}-{number}" for number in range(2, len(names) + 2))
-        taken[name if name not in taken else next(other for other in numbered if other not in {*taken, *names})] = None
-    return [*taken]
+    column = MODALITIES[modality]
+    contents = [str(item).strip() if modality == "text" else str(Path(item).expanduser().resolve()) for item in items]
+    if modality != "text" and (missing := [path for path in contents if not os.path.isfile(path)]):
+        raise FileNotFoundError(
+            f"{len(missing)} of {len(contents)} files are missing: {some(missing)}. Expected the path of a file for "
+            "each utterance. Check the names."
+        )
+    rows: dict[str, dict[str, str | None]] = {}
+    for number, content in enumerate(contents):
+        stem = f"text-{number}" if modality == "text" else Path(content).stem
+        taken = (f"{stem}-{again}" for again in range(2, len(contents) + 2))
+        name = stem if stem not in rows else next(name for name in taken if name not in rows)
+        rows[name] = {"utterance_id": name, "speaker": "unknown", column: content or None}
+    return Corpus.from_rows("unlabelled", rows.values(), emotions=(), root=Path())
 
 
 def _place(name: str) -> Path:

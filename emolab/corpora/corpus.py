@@ -115,9 +115,8 @@ class Corpus:
 
     def has(self, modality: str) -> NDArray[np.bool_]:
         """Mask (n_utterances,): true where an utterance has this modality and it is not hidden."""
-        there = self.table[MODALITIES[modality]].notna() | self.table["utterance_id"].isin(
-            [*self.in_memory.get(modality, ())]
-        )
+        held = self.table["utterance_id"].isin([*self.in_memory.get(modality, ())])
+        there = self.table[MODALITIES[modality]].notna() | held
         return there.to_numpy(bool) & (modality not in self.hidden)
 
     def without(self, *modalities: str) -> Corpus:
@@ -139,12 +138,11 @@ class Corpus:
             audio: (samples,) float32, mono, 16 kHz, full scale 1, by utterance_id.
             video: (frames, size, size, 3) uint8 by utterance_id: cropped faces, at the frame rate of the model's.
         """
-        given = {modality: media for modality, media in (("audio", audio), ("video", video)) if media is not None}
-        new = {
-            modality: {key: InMemoryMedia(content) for key, content in media.items()}
-            for modality, media in given.items()
-        }
-        return replace(self, in_memory={**self.in_memory, **new})
+        new = dict(self.in_memory)
+        for modality, media in {"audio": audio, "video": video}.items():
+            if media is not None:
+                new[modality] = {key: InMemoryMedia(content) for key, content in media.items()}
+        return replace(self, in_memory=new)
 
     def select(self, rows: ArrayLike) -> Corpus:
         """Keep the rows for which the (n_utterances,) mask `rows` is true, in their order."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from pathlib import Path
 from typing import Any
@@ -87,29 +88,17 @@ def _row(part: str, cells: dict[str, str], clips: dict[tuple[str, str], str]) ->
     utterance_id = f"{dialogue_id}-utt{turn}"
     wav, flac, film = (clips.get((utterance_id, kind)) for kind in ("wav", "flac", "mp4"))
     start, end = _seconds(cells["StartTime"]), _seconds(cells["EndTime"])
-    known = start is not None and end is not None and start <= end
-    return {
-        "utterance_id": utterance_id,
-        "dialogue_id": dialogue_id,
-        "turn": turn,
-        "speaker": clean(cells["Speaker"]),
-        "scripted": True,
-        "emotion": EMOTIONS[cells["Emotion"]],
-        "text": clean(cells["Utterance"]) or None,
-        "audio_path": wav or flac or film,
-        "video_path": film,
-        "start": start if known else None,
-        "end": end if known else None,
-        "part": part,
-        "season": int(cells["Season"]),
-        "episode": int(cells["Episode"]),
-    }
+    row = {"utterance_id": utterance_id, "dialogue_id": dialogue_id, "turn": turn, "speaker": clean(cells["Speaker"])}
+    row |= {"scripted": True, "emotion": EMOTIONS[cells["Emotion"]], "text": clean(cells["Utterance"]) or None}
+    row |= {"audio_path": wav or flac or film, "video_path": film, "part": part}
+    row |= {"start": start, "end": end} if start <= end else {"start": None, "end": None}  # NaN is not in order
+    return row | {"season": int(cells["Season"]), "episode": int(cells["Episode"])}
 
 
-def _seconds(time: str) -> float | None:
-    """Turn a time such as 00:20:57,256 into seconds; None if it is not one."""
+def _seconds(time: str) -> float:
+    """Turn a time such as 00:20:57,256 into seconds; NaN if it is not one."""
     if not (parts := TIME.fullmatch(time)):
-        return None
+        return math.nan
     return 3600 * int(parts[1]) + 60 * int(parts[2]) + float(f"{parts[3]}.{parts[4]}")
 
 

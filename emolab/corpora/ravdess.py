@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -17,17 +17,12 @@ EMOTIONS = LABELS["ravdess"]
 NAME = re.compile(r"(0[123])-(\d\d-\d\d-\d\d-\d\d-\d\d-\d\d)\.(?:wav|flac|mp4)", re.IGNORECASE | re.ASCII)
 MEDIA = (".wav", ".flac", ".mp4")
 FULL, FILM, SOUND = "01", "02", "03"  # first number of a name: film with sound, film alone, sound alone
-SPEECH, SONG = "01", "02"  # second number
+SONG = "02"  # second number; speech is 01
 STATEMENTS = {"01": "Kids are talking by the door.", "02": "Dogs are sitting by the door."}
 INTENSITIES = {"01": "normal", "02": "strong"}
-CODES = {  # what the numbers of a name, but for the first, can be
-    "channel": (SPEECH,),
-    "emotion": EMOTIONS,
-    "intensity": INTENSITIES,
-    "statement": STATEMENTS,
-    "repetition": ("01", "02"),
-    "actor": [f"{number:02d}" for number in range(1, 25)],
-}
+ACTORS = [f"{number:02d}" for number in range(1, 25)]
+KINDS = ("channel", "emotion", "intensity", "statement", "repetition", "actor")  # told by a name's other numbers
+CODES = (("01",), EMOTIONS, INTENSITIES, STATEMENTS, ("01", "02"), ACTORS)  # and what these can be
 ACTION_UNITS, N_ACTION_UNITS = "action_units.csv", 35
 DEPTH = 4  # folders below the root that are searched
 
@@ -54,12 +49,12 @@ def read_ravdess(root: Path) -> Corpus:
     performances: dict[str, dict[str, str]] = {}  # utterance_id: {first number: path}
     dropped: list[tuple[str, str]] = []
     samples = {folder for folder, name in files_below(root, depth=DEPTH) if name == "truth.csv"} - {Path()}
-    for path, name in _media(root):
-        parts = NAME.fullmatch(name)
-        if samples & {*Path(path).parents}:  # `root` is the folder above corpus and sample
+    found = [folder / name for folder, name in files_below(root, depth=DEPTH) if name.lower().endswith(MEDIA)]
+    for file in sorted(found, key=lambda path: (len(path.parts), path.stem, MEDIA.index(path.suffix.lower()))):
+        parts, path = NAME.fullmatch(file.name), file.as_posix()  # the least deep first, .wav before .flac
+        if samples & {*file.parents}:  # `root` is the folder above corpus and sample
             dropped.append((path, "of the synthetic sample"))
-            continue
-        if not parts:
+        elif not parts:
             dropped.append((path, "not a name of RAVDESS"))
         elif parts[2].startswith(SONG):
             dropped.append((path, "song, not speech"))
@@ -90,10 +85,9 @@ def read_action_units(root: Path) -> pd.DataFrame:
     expected = "action_units.csv, a table with the column name and 35 action units"
     path = find_root(Path(root), lambda folder: (folder / ACTION_UNITS).is_file(), expected=expected)
     path = path / ACTION_UNITS
-    header, cells, problems = table_rows(path)
-    key, film = ("utterance_id", r".+") if "utterance_id" in header else ("name", r"0[12](-[0-9]{2}){6}")
-    if key not in header:
-        _, cells, problems = table_rows(path, columns=[key])
+    any_corpus = "utterance_id" in table_rows(path)[0]
+    key, film = ("utterance_id", r".+") if any_corpus else ("name", r"0[12](-[0-9]{2}){6}")
+    _, cells, problems = table_rows(path, columns=[key])
     table = pd.DataFrame.from_dict(cells, orient="index", dtype="string")
     names = table.get(key, pd.Series(dtype="string"))
     units = table.drop(columns=key, errors="ignore").apply(pd.to_numeric, errors="coerce").astype("float64")
@@ -105,37 +99,22 @@ def read_action_units(root: Path) -> pd.DataFrame:
         "a film a second time": names.duplicated(),
     }
     problems += [f"{fault} in row {some(table.index[where])}" for fault, where in faults.items() if where.any()]
-    raise_problems(
-        problems, where=path, remedy=f"Expected {expected}. Take the file anew from where data/README.md says."
-    )
-    return units.set_axis(pd.Index(names if key == "utterance_id" else names.str[3:], name="utterance_id"))
+    remedy = f"Expected {expected}. Take the file anew from where data/README.md says."
+    raise_problems(problems, where=path, remedy=remedy)
+    return units.set_axis(pd.Index(names if any_corpus else names.str[3:], name="utterance_id"))
 
 
-def _row(name: str, files: dict[str, str]) -> dict[str, Any]:
-    """Tell a performance from its name."""
+def _row(name: str, files: Mapping[str, str]) -> dict[str, Any]:
+    """Turn the name of a performance and its files, by the first number of their names, into a row."""
     _, emotion, intensity, statement, _, actor = name.split("-")
-    return {
-        "utterance_id": name,
-        "speaker": actor,
-        "gender": "male" if int(actor) % 2 else "female",
-        "scripted": True,
-        "emotion": EMOTIONS[emotion],
-        "text": STATEMENTS[statement],
-        "audio_path": files.get(SOUND) or files.get(FULL),
-        "video_path": files.get(FULL) or files.get(FILM),
-        "intensity": INTENSITIES[intensity],
-    }
+    row = {"utterance_id": name, "speaker": actor, "gender": "male" if int(actor) % 2 else "female", "scripted": True}
+    row |= {"emotion": EMOTIONS[emotion], "text": STATEMENTS[statement], "intensity": INTENSITIES[intensity]}
+    sound, film = files.get(SOUND) or files.get(FULL), files.get(FULL) or files.get(FILM)
+    return row | {"audio_path": sound, "video_path": film}
 
 
 def _odd_codes(name: str) -> str:
     """Say which numbers of a name RAVDESS does not have; empty if it has them all."""
-    codes = zip(CODES.items(), name.split("-"), strict=True)
-    odd = [f"{kind} {code}" for (kind, known), code in codes if code not in known]
+    codes = zip(KINDS, CODES, name.split("-"), strict=True)
+    odd = [f"{kind} {code}" for kind, known, code in codes if code not in known]
     return f"no {' and no '.join(odd)} in RAVDESS ({name})" if odd else ""
-
-
-def _media(root: Path) -> Iterator[tuple[str, str]]:
-    """Yield path, relative to `root`, and name of all media below it: the least deep first, .wav before .flac."""
-    found = [folder / name for folder, name in files_below(root, depth=DEPTH) if name.lower().endswith(MEDIA)]
-    found.sort(key=lambda path: (len(path.parts), path.stem, MEDIA.index(path.suffix.lower())))
-    yield from ((path.as_posix(), path.name) for path in found)

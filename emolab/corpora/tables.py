@@ -217,8 +217,9 @@ def _row_faults(table: pd.DataFrame, folder: Path) -> Iterator[Fault]:
         yield f"the file of {column} is missing", [f"{row} ({path})" for row, path in missing]
     for start, end in (("start", "end"), ("video_start", "video_end")):
         yield f"{end} lies before {start}", [*table.index[table[start] > table[end]]]
-    for name, rows in table.groupby("utterance_id").groups.items():
-        yield f"the id {name!r} occurs {len(rows)} times,", [*rows] if len(rows) > 1 else []
+    twice = table[table["utterance_id"].duplicated(keep=False)]
+    for name, rows in twice.groupby("utterance_id").groups.items():
+        yield f"the id {name!r} occurs {len(rows)} times,", [*rows]
     written = table["emotion"].astype("string").dropna().drop_duplicates()
     for _, spellings in written.groupby(written.str.lower()):
         what = f"one emotion is written {' and '.join(map(repr, spellings))},"

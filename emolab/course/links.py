@@ -14,8 +14,7 @@ from typing import TYPE_CHECKING, Any
 import nbformat
 from PIL import Image
 
-from emolab.comparison import pairs_table, pairwise_comparisons_table, sizes_table
-from emolab.ledger import device, results_table, versions
+from emolab.results import device, pairs_table, pairwise_comparisons_table, results_table, sizes_table, versions
 from emolab.storage import CHECKOUT, atomic_write, results_root
 
 if TYPE_CHECKING:
@@ -33,7 +32,7 @@ MEASURED_FILE = "chapters.json"  # in the results folder, beside the ledger
 
 def explanations_table(corpus: str) -> str:
     """Write the scorecards of a corpus; what they are made by is imported only here."""
-    from emolab.explain.record import scores_table
+    from emolab.results import scores_table
 
     return scores_table(corpus)
 

@@ -1,16 +1,45 @@
-"""Explanations: what the parts of an utterance did for the logit of an emotion, on units that all models share."""
+"""Explanations: what each unit of an utterance adds to the logit of an emotion, on units that all models share."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+import math
+import re
+import warnings
+from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import overload
+from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
+from scipy.ndimage import uniform_filter1d
+
+from emolab.corpora.corpus import Corpus
+from emolab.features.text import words
+from emolab.media import SAMPLE_RATE
+
+with warnings.catch_warnings():  # captum imports it, and it complains in notebooks that have no widgets
+    warnings.simplefilter("ignore")
+    import tqdm.auto  # noqa: F401
+
+UNIT_S = 0.1  # seconds of sound
+NO_TIME = math.nan
+NOBODY = -1  # owner of a step that belongs to no unit, such as a special token
+FADE_S = 0.020  # from one gain to the next, so that nothing clicks
 
 Floats = NDArray[np.float64]
+
+
+class Options(NamedTuple):
+    """How an explanation is computed; see `emolab.explain.explain`."""
+
+    method: str  # its name, for messages
+    modality: str
+    baseline: str | None = None
+    n_steps: int = 32
+    n_samples: int = 256
+    background: Corpus | None = None
+    seed: int = 0
 
 
 @dataclass(frozen=True)
@@ -27,7 +56,7 @@ class Attribution:
             width) of faces, (n_features,); empty where a method knows the units only.
         native_names: Of the tokens or the features; empty where they go by number.
         logit: Of the emotion.
-        reference: The same logit when everything is taken away, as the baseline says.
+        reference: The same logit when every unit is at the baseline.
     """
 
     utterance_id: str
@@ -60,11 +89,12 @@ class Explanation(Sequence[Attribution]):
 
     Attributes:
         recognizer: Name of the recognizer.
-        method: A key of `emolab.explain.METHODS`.
+        method: A key of `emolab.explain.METHODS`, or the name of a class or function.
         modality: What the units are parts of: audio, text or video; "modality" where they are the modalities.
-        baseline: What stands for a part that is taken away, such as silence.
+        baseline: What stands for a unit that is removed, such as silence.
+        items: One attribution an utterance.
         seconds: How long it took, for all utterances.
-        stand_in: Whether the recognizer is a stand-in for a large one.
+        stand_in: Whether a tiny random model stands where a large one belongs.
         synthetic: Whether the utterances are of the synthetic sample.
     """
 
@@ -80,15 +110,8 @@ class Explanation(Sequence[Attribution]):
     def __len__(self) -> int:
         return len(self.items)
 
-    @overload
-    def __getitem__(self, place: int) -> Attribution: ...
-    @overload
-    def __getitem__(self, place: slice) -> tuple[Attribution, ...]: ...
-    def __getitem__(self, place: int | slice) -> Attribution | tuple[Attribution, ...]:
+    def __getitem__(self, place: Any) -> Any:
         return self.items[place]
-
-    def __iter__(self) -> Iterator[Attribution]:
-        return iter(self.items)
 
     def __repr__(self) -> str:
         return (
@@ -103,7 +126,7 @@ class Explanation(Sequence[Attribution]):
 
     @property
     def relative_convergence_delta(self) -> float:
-        """Sum of the sizes of all gaps, over that of all differences between logit and reference; 0 is complete."""
+        """Sum of the sizes of all convergence deltas, over that of all logits less their references; 0 is complete."""
         differences = sum(abs(item.logit - item.reference) for item in self.items)
         return float(sum(abs(item.convergence_delta) for item in self.items) / differences) if differences else np.nan
 
@@ -115,3 +138,96 @@ class Explanation(Sequence[Attribution]):
             for name, span, value in zip(item.names, item.spans, item.values, strict=True)
         ]
         return pd.DataFrame(rows, columns=["utterance_id", "emotion", "unit", "start", "end", "value"])
+
+
+def import_shap() -> Any:
+    """Import shap without the warnings of its colour maps about the next matplotlib."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        import shap
+    return shap
+
+
+def sound_spans(seconds: float) -> Floats:
+    """Return (n_units, 2) seconds from and to: stretches of 100 ms, the last one as long as there is sound."""
+    n_units = max(1, math.ceil(round(seconds / UNIT_S, 6)))
+    edges = np.append(np.arange(n_units) * UNIT_S, seconds)
+    return np.stack([edges[:-1], edges[1:]], axis=1)
+
+
+def frame_spans(n_frames: int, hop_s: float) -> Floats:
+    """Return (n_frames, 2) seconds from and to: each frame lasts until the next."""
+    starts = np.arange(n_frames) * hop_s
+    return np.stack([starts, starts + hop_s], axis=1)
+
+
+def no_spans(n_units: int) -> Floats:
+    """Return (n_units, 2) NaN, of units without a time."""
+    return np.full((n_units, 2), NO_TIME)
+
+
+def names_in_time(spans: Floats) -> tuple[str, ...]:
+    """Name stretches and frames by when they begin, such as "0.3 s"."""
+    return tuple(f"{start:.1f} s" for start in spans[:, 0])
+
+
+def owners_in_time(n_steps: int, hop_s: float, spans: Floats) -> NDArray[np.int64]:
+    """Return the span that each step of a model lies in, (n_steps,): step k is at k * hop_s seconds."""
+    places = np.searchsorted(spans[:, 0], np.arange(n_steps) * hop_s + 1e-9, side="right") - 1
+    return np.clip(places, 0, len(spans) - 1)
+
+
+def owners_of_words(text: str) -> NDArray[np.int64]:
+    """Return for each of `words(text)`, or for the unknown word of a text without any, its place in text.split()."""
+    counts = [len(words(word)) for word in text.split()]
+    return np.repeat(np.arange(len(counts)), counts) if sum(counts) else np.full(1, NOBODY)
+
+
+def owners_of_subwords(text: str, tokenizer: Any) -> NDArray[np.int64]:
+    """Return for each subword of a text, special tokens included, its place in text.split()."""
+    starts = [match.start() for match in re.finditer(r"\S+", text)]
+    encoding = tokenizer.encode(text)
+    places = [np.searchsorted(starts, end - 1, side="right") - 1 for _, end in encoding.offsets]
+    return np.where(encoding.special_tokens_mask, NOBODY, places).astype(np.int64)
+
+
+def summed(native: NDArray[np.floating], owners: NDArray[np.int64], n_units: int) -> Floats:
+    """Add up what a model's own steps, (n_steps, …), contribute to each unit, (n_units,)."""
+    each = native.reshape(len(native), -1).sum(axis=1, dtype=np.float64)
+    owned = owners != NOBODY
+    return np.bincount(owners[owned], weights=each[owned], minlength=n_units).astype(np.float64)
+
+
+def sonify(explained: Attribution, wave: ArrayLike, *, floor_db: float = -24.0) -> NDArray[np.float32]:
+    """Turn down the stretches of a recording that add nothing to the emotion explained.
+
+    The unit that adds most stays as loud as it is, those that add nothing or speak against the emotion are turned down
+    by `floor_db`, and the others by their share of the way, in dB. Where no unit adds anything, all is turned down.
+
+    Args:
+        explained: Its units have spans, as those of sound do.
+        wave: (samples,), mono, 16 kHz, full scale 1.
+        floor_db: Gain of what adds nothing, dB, below 0.
+
+    Returns:
+        (samples,) float32.
+
+    Raises:
+        ValueError: If the wave is not mono, `floor_db` is not below 0, or a unit has no span.
+    """
+    sound = np.asarray(wave, np.float32)
+    if sound.ndim != 1 or not floor_db < 0:
+        given = f"wave has shape {sound.shape}, floor_db is {floor_db}"
+        raise ValueError(f"{given}; expected (samples,), and a gain below 0 dB. Read the file with emolab.media.")
+    if n_without := int(np.isnan(explained.spans).any(axis=1).sum()):
+        raise ValueError(
+            f"{n_without} of {len(explained)} units of {explained.utterance_id!r} have no span, such as "
+            f"{explained.names[0]!r}; expected seconds for each. Explain the sound: modality audio."
+        )
+    positive = np.maximum(explained.values, 0)
+    share = positive / max(positive.max(initial=0), np.finfo(float).tiny)
+    level = np.full(len(sound), floor_db)
+    for (first, end), part in zip(np.rint(explained.spans * SAMPLE_RATE).astype(int), share, strict=True):
+        level[first:end] = (1 - part) * floor_db
+    gain = uniform_filter1d(10 ** (level / 20), round(FADE_S * SAMPLE_RATE), mode="nearest")
+    return sound * gain.astype(np.float32)

@@ -1,58 +1,61 @@
-"""Games: what a recognizer says of utterances of which only some units are left, whatever it is made of."""
+"""Maskers: what a recognizer predicts for utterances of which only some units are left, whatever it is made of."""
 
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
-from typing import Any, ClassVar, Literal
+from typing import Any, ClassVar
 
 import numpy as np
+import pandas as pd
 from numpy.typing import NDArray
 from scipy.ndimage import uniform_filter1d
+from scipy.special import softmax
 
 from emolab import media
 from emolab.corpora.corpus import MODALITIES, Corpus
 from emolab.corpora.degraded import pink_noise
-from emolab.explain.units import NO_TIME, Masks, frame_spans, names_in_time, parts_of, sound_spans
-from emolab.features.combined import DialogueContext
-from emolab.features.video import ActionUnits, FaceFrames, faces
-from emolab.late_fusion import LateFusion
+from emolab.explain.explanation import Floats, frame_spans, names_in_time, no_spans, sound_spans
+from emolab.features.video import FaceFrames, faces
 from emolab.media import SAMPLE_RATE
-from emolab.recognizer import UNLIKELY, Recognizer, softmax
+from emolab.recognizer import UNLIKELY, Recognizer
 
-N_ROWS = 256  # changed utterances that are judged at once; more sound would fill the memory
+N_ROWS = 256  # changed utterances that are predicted at once; more sound would fill the memory
 FADE = SAMPLE_RATE * 5 // 1000  # samples, 5 ms: a sound that is cut off hard clicks
 GREY = 127  # of 255
-MASK_MARKS = ("[MASK]", "<mask>")
-STRANGER = "zzz"  # a word that no vocabulary has
+MASK_TOKENS = ("[MASK]", "<mask>")
+OUT_OF_VOCABULARY = "zzz"  # a word that no vocabulary has
 
-Logits = NDArray[np.float64]  # (n_coalitions, n_emotions), less their mean over the emotions
+Mask = NDArray[np.bool_]  # (n_units,) or (n_coalitions, n_units), true where a unit stays
+Logits = Floats  # (n_coalitions, n_emotions), less their mean over the emotions
 
 
 class Masker(ABC):
-    """The units of some utterances as players, and what a recognizer says when only some of them are there.
+    """The units of some utterances, and what a recognizer predicts when only some of them are there.
 
     Attributes:
-        recognizer: Judges.
+        modality: Whose units: "text", "audio", "video" or "modality".
+        recognizer: Predicts.
         corpus: The utterances.
-        baseline: What stands for a unit that is taken away.
+        baseline: What stands for a unit that is removed.
         names: For each utterance the names of its units.
         spans: For each utterance (n_units, 2) seconds from and to; NaN where there is no known time.
-        n_judged: How many changed utterances were judged so far; what was asked before is remembered.
+        n_predictions: How many changed utterances were predicted so far; what was asked before is remembered.
     """
 
+    modality: ClassVar[str]
     baselines: ClassVar[tuple[str, ...]]
 
     def __init__(self, recognizer: Recognizer, corpus: Corpus, baseline: str | None = None) -> None:
         self.recognizer, self.corpus = recognizer, corpus
         self.baseline = checked_baseline(baseline, self.baselines)
-        self.n_judged = 0
+        self.n_predictions = 0
         self.names, self.spans = self._units()
 
     @abstractmethod
-    def logits(self, masks: Masks) -> list[Logits]:
-        """Judge each utterance with some units left.
+    def logits(self, masks: Sequence[Mask]) -> list[Logits]:
+        """Predict each utterance with some units left.
 
         Args:
             masks: For each utterance (n_coalitions, n_units) bool, true where a unit stays.
@@ -64,102 +67,90 @@ class Masker(ABC):
 
     def ends(self) -> tuple[Logits, Logits]:
         """Return (n_utterances, n_emotions) logits of the whole utterances, and of what is left without any unit."""
-        sizes = [len(names) for names in self.names]
-        both = self.logits([np.stack([np.ones(n, bool), np.zeros(n, bool)]) for n in sizes])
+        both = self.logits([np.repeat([[True], [False]], len(names), axis=1) for names in self.names])
         return np.array([own[0] for own in both]), np.array([own[1] for own in both])
 
     @abstractmethod
-    def _units(self) -> tuple[list[tuple[str, ...]], list[NDArray[np.float64]]]:
-        """Name the units of each utterance, and say when they are."""
+    def _units(self) -> tuple[list[tuple[str, ...]], list[Floats]]:
+        """Return the names of the units of each utterance, and their spans."""
 
 
 class CopyMasker(Masker):
-    """A game in which utterances are copied, and changed where a unit is gone; what was asked before is remembered."""
+    """A masker that copies utterances and changes the copies; what was asked before is remembered."""
 
     def __init__(self, recognizer: Recognizer, corpus: Corpus, baseline: str | None = None) -> None:
         super().__init__(recognizer, corpus, baseline)
-        self._known: list[dict[bytes, NDArray[np.float64]]] = [{} for _ in range(len(corpus))]
+        self._known: list[dict[bytes, Floats]] = [{} for _ in range(len(corpus))]
 
-    def logits(self, masks: Masks) -> list[Logits]:
-        """Judge the copies that nobody has asked for yet, `N_ROWS` at a time; see `Masker.logits`."""
-        asked = [(row, mask) for row, own in enumerate(masks) for mask in np.asarray(own, bool)]
+    def logits(self, masks: Sequence[Mask]) -> list[Logits]:
+        """Predict the copies that were not asked for before, `N_ROWS` at a time; see `Masker.logits`."""
+        asked = [(row, mask) for row, own in enumerate(masks) for mask in own]
         new = {(row, mask.tobytes()): mask for row, mask in asked if mask.tobytes() not in self._known[row]}
         todo = [(row, mask) for (row, _), mask in new.items()]
         for start in range(0, len(todo), N_ROWS):
             some = todo[start : start + N_ROWS]
-            for (row, mask), judged in zip(some, self._judge(some), strict=True):
-                self._known[row][mask.tobytes()] = judged - judged.mean()
-        self.n_judged += len(todo)
-        n_emotions = len(self.recognizer.emotions)
-        said = [[self._known[row][mask.tobytes()] for mask in np.asarray(own, bool)] for row, own in enumerate(masks)]
-        return [np.array(own).reshape(len(own), n_emotions) for own in said]
+            predicted = self.recognizer.logits(self._changed(self._copies([row for row, _ in some]), some))
+            for (row, mask), logits in zip(some, predicted, strict=True):
+                self._known[row][mask.tobytes()] = logits - logits.mean()
+        self.n_predictions += len(todo)
+        shape = (-1, len(self.recognizer.emotions))
+        return [
+            np.array([known[mask.tobytes()] for mask in own], np.float64).reshape(shape)
+            for known, own in zip(self._known, masks, strict=True)
+        ]
+
+    def _changed(self, copies: Corpus, asked: Sequence[tuple[int, Mask]]) -> Corpus:
+        """Return the copies with only the units of a mask left, for pairs of an utterance's row and a mask."""
+        left = {name: self.left(*one) for name, one in zip(copies.table["utterance_id"], asked, strict=True)}
+        return copies.with_media(**{self.modality: left})
 
     @abstractmethod
-    def _judge(self, asked: Sequence[tuple[int, NDArray[np.bool_]]]) -> NDArray[np.floating]:
-        """Return logits (n, n_emotions) of pairs of an utterance's row and the (n_units,) mask of what stays."""
+    def left(self, row: int, mask: Mask) -> Any:
+        """Return the sound, pictures or text of an utterance of which only some units stay."""
 
-    def _copies(self, asked: Sequence[tuple[int, Any]]) -> tuple[Corpus, list[str]]:
-        """Return a corpus of copies of the asked rows, and their new names."""
-        rows = [row for row, _ in asked]
-        names = [f"{name}#{number}" for number, name in enumerate(self.corpus.table["utterance_id"].iloc[rows])]
-        table = self.corpus.table.iloc[rows].reset_index(drop=True).assign(utterance_id=names)
+    def _copies(self, rows: Sequence[int]) -> Corpus:
+        """Return a corpus of copies of some rows, under new names."""
+        old = self.corpus.table["utterance_id"].iloc[list(rows)].tolist()
+        new = [f"{name}#{number}" for number, name in enumerate(old)]
+        table = self.corpus.table.iloc[list(rows)].reset_index(drop=True).assign(utterance_id=new)
         in_memory = {
-            kind: {
-                name: own[key]
-                for name, key in zip(names, self.corpus.table["utterance_id"].iloc[rows], strict=True)
-                if key in own
-            }
+            kind: {name: own[key] for name, key in zip(new, old, strict=True) if key in own}
             for kind, own in self.corpus.in_memory.items()
         }
-        return replace(self.corpus, table=table.astype({"utterance_id": "string"}), in_memory=in_memory), names
+        return replace(self.corpus, table=table.astype({"utterance_id": "string"}), in_memory=in_memory)
 
 
 class WordMasker(CopyMasker):
-    """Words of a text, as blanks part them; taken away, or replaced by a word or mark that stands for none."""
+    """Words of a text, split at blanks; left out, or replaced by the mask token or an unknown word."""
 
-    baselines = ("leave out", "mask")
+    modality, baselines = "text", ("leave out", "mask")
 
-    def _units(self) -> tuple[list[tuple[str, ...]], list[NDArray[np.float64]]]:
+    def _units(self) -> tuple[list[tuple[str, ...]], list[Floats]]:
         names = [tuple(text.split()) for text in self.corpus.texts()]
-        return names, [np.full((len(own), 2), NO_TIME) for own in names]
+        return names, [no_spans(len(own)) for own in names]
 
-    def _judge(self, asked: Sequence[tuple[int, NDArray[np.bool_]]]) -> NDArray[np.floating]:
-        mark = mask_word(self.recognizer) if self.baseline == "mask" else ""
-        texts = []
-        for row, mask in asked:
-            words = (word if stays else mark for word, stays in zip(self.names[row], mask, strict=True))
-            texts.append(" ".join(filter(None, words)))
-        corpus, _ = self._copies(asked)
-        table = corpus.table.assign(text=np.array(texts, dtype=object)).astype({"text": "string"})
-        return self.recognizer.logits(replace(corpus, table=table))
+    def _changed(self, copies: Corpus, asked: Sequence[tuple[int, Mask]]) -> Corpus:
+        texts = pd.array([self.left(*one) for one in asked], dtype="string")
+        return replace(copies, table=copies.table.assign(text=texts))
 
-
-class MediaMasker(CopyMasker):
-    """Sound or faces, of which what is left is held in memory."""
-
-    sense: ClassVar[Literal["audio", "video"]]
-
-    def _judge(self, asked: Sequence[tuple[int, NDArray[np.bool_]]]) -> NDArray[np.floating]:
-        corpus, names = self._copies(asked)
-        left = {name: self.left(row, mask) for name, (row, mask) in zip(names, asked, strict=True)}
-        return self.recognizer.logits(corpus.with_media(**{self.sense: left}))
-
-    @abstractmethod
-    def left(self, row: int, mask: NDArray[np.bool_]) -> NDArray[Any]:
-        """Return the sound or the pictures of an utterance of which only some units stay."""
+    def left(self, row: int, mask: Mask) -> str:
+        """Return the text of an utterance of which only some words stay."""
+        instead = mask_word(self.recognizer) if self.baseline == "mask" else ""
+        words = (word if stays else instead for word, stays in zip(self.names[row], mask, strict=True))
+        return " ".join(filter(None, words))
 
 
-class AudioMasker(MediaMasker):
-    """Stretches of 100 ms of a sound; silenced, or replaced by noise as loud as the whole utterance."""
+class AudioMasker(CopyMasker):
+    """Stretches of 100 ms of a sound; silenced, or replaced by noise of the level of the whole utterance."""
 
-    baselines, sense = ("silence", "noise"), "audio"
+    modality, baselines = "audio", ("silence", "noise")
 
-    def _units(self) -> tuple[list[tuple[str, ...]], list[NDArray[np.float64]]]:
+    def _units(self) -> tuple[list[tuple[str, ...]], list[Floats]]:
         self.waves = [media.read_audio(path) for path in self.corpus.audio_paths()]
         spans = [sound_spans(len(wave) / SAMPLE_RATE) for wave in self.waves]
         return [names_in_time(own) for own in spans], spans
 
-    def left(self, row: int, mask: NDArray[np.bool_]) -> NDArray[np.float32]:
+    def left(self, row: int, mask: Mask) -> NDArray[np.float32]:
         """Return the sound (samples,) of an utterance of which only some stretches stay."""
         wave = self.waves[row]
         if mask.all():
@@ -174,18 +165,18 @@ class AudioMasker(MediaMasker):
         return (wave * gain + noise * (1 - gain)).astype(np.float32)
 
 
-class FrameMasker(MediaMasker):
-    """Frames of a face, at the pace at which the model sees them; replaced by the clip's mean frame, or by grey."""
+class FrameMasker(CopyMasker):
+    """Frames of a face, at the model's frame rate; replaced by the clip's mean frame, or by grey."""
 
-    baselines, sense = ("mean", "grey"), "video"
+    modality, baselines = "video", ("mean", "grey")
 
-    def _units(self) -> tuple[list[tuple[str, ...]], list[NDArray[np.float64]]]:
-        extractor = face_front(self.recognizer)
+    def _units(self) -> tuple[list[tuple[str, ...]], list[Floats]]:
+        extractor = face_extractor(self.recognizer)
         self.pictures = [face.pictures for face in faces(self.corpus, **extractor.options)]
         spans = [frame_spans(len(own), extractor.hop_s) for own in self.pictures]
         return [names_in_time(own) for own in spans], spans
 
-    def left(self, row: int, mask: NDArray[np.bool_]) -> NDArray[np.uint8]:
+    def left(self, row: int, mask: Mask) -> NDArray[np.uint8]:
         """Return the pictures (frames, size, size, 3) of an utterance of which only some frames stay."""
         pictures = self.pictures[row]
         instead = np.rint(pictures.mean(axis=0)) if self.baseline == "mean" else np.full(pictures.shape[1:], GREY)
@@ -193,9 +184,9 @@ class FrameMasker(MediaMasker):
 
 
 class ModalityMasker(Masker):
-    """Whole modalities; what is left of nothing at all is an answer that makes all emotions alike."""
+    """Whole modalities; without any, all emotions have the same logit."""
 
-    baselines = ("missing",)
+    modality, baselines = "modality", ("missing",)
 
     def __init__(self, recognizer: Recognizer, corpus: Corpus, baseline: str | None = None) -> None:
         if not recognizer.partial:
@@ -203,105 +194,87 @@ class ModalityMasker(Masker):
                 f"{recognizer.name} cannot do without any of {', '.join(recognizer.modalities)}; expected a recognizer "
                 "of several modalities that can, such as fusion/product/ensembles. Explain the units of one modality."
             )
-        self._said: dict[tuple[int, frozenset[str]], Logits] = {}
+        self._known: dict[tuple[int, frozenset[str]], Logits] = {}
         super().__init__(recognizer, corpus, baseline)
 
-    def _units(self) -> tuple[list[tuple[str, ...]], list[NDArray[np.float64]]]:
-        self.players = tuple(m for m in MODALITIES if m in self.recognizer.modalities)
-        spans = np.full((len(self.players), 2), NO_TIME)
-        return [self.players] * len(self.corpus), [spans] * len(self.corpus)
+    def _units(self) -> tuple[list[tuple[str, ...]], list[Floats]]:
+        names, n = tuple(name for name in MODALITIES if name in self.recognizer.modalities), len(self.corpus)
+        return [names] * n, [no_spans(len(names))] * n
 
-    def logits(self, masks: Masks) -> list[Logits]:
-        """Judge each utterance with some modalities left; those that ask for the same ones are judged together."""
-        judged = [np.zeros((len(own), len(self.recognizer.emotions))) for own in masks]
-        rows: dict[frozenset[str], list[tuple[int, int]]] = {}
-        for row, own in enumerate(masks):
+    def logits(self, masks: Sequence[Mask]) -> list[Logits]:
+        """Predict each utterance with some modalities left; all utterances of one coalition are predicted together."""
+        found = [np.zeros((len(own), len(self.recognizer.emotions))) for own in masks]
+        for row, (own, names) in enumerate(zip(masks, self.names, strict=True)):
             for place, mask in enumerate(own):
-                here = frozenset(name for name, stays in zip(self.players, mask, strict=True) if stays)
-                rows.setdefault(here, []).append((row, place))
-        for here, places in rows.items():
-            said = self._of(self.recognizer, here)
-            for row, place in places:
-                judged[row][place] = said[row]
-        return judged
+                left = frozenset(name for name, stays in zip(names, mask, strict=True) if stays)
+                found[row][place] = self._of(self.recognizer, left)[row]
+        return found
 
-    def _of(self, recognizer: Recognizer, here: frozenset[str]) -> Logits:
+    def _of(self, recognizer: Recognizer, left: frozenset[str]) -> Logits:
         """Return centred logits (n_utterances, n_emotions) with these modalities only; 0 where nothing is left."""
-        key = (id(recognizer), here & {*recognizer.modalities})
-        if key not in self._said:
-            if isinstance(recognizer, LateFusion):  # members that share no missing modality need not judge again
-                said = [self._probabilities(member, here) for member in recognizer.members]
-                heard = np.asarray(~np.isnan(said).any(axis=2).all(axis=0))
-                joined = recognizer.join([own[heard] for own in said]) if heard.any() else np.ones((0, 1))
-                self._said[key] = self._spread(heard, _centred_logs(joined))
-            else:
-                part = self.corpus.without(*({*MODALITIES} - here))
-                heard = recognizer.covers(part)
-                self.n_judged += int(heard.sum())
-                logits = (
-                    recognizer.logits(part.select(heard)) if heard.any() else np.zeros((0, len(recognizer.emotions)))
-                )
-                self._said[key] = self._spread(heard, logits - logits.mean(axis=1, keepdims=True))
-        return self._said[key]
+        key = (id(recognizer), left & {*recognizer.modalities})
+        if key not in self._known:
+            part = self._part(left)
+            covered, logits = recognizer.covers(part), np.zeros((len(self.corpus), len(self.recognizer.emotions)))
+            if members := getattr(recognizer, "members", ()):  # late fusion: members without the rest are known
+                each = [self._probabilities(member, left)[covered] for member in members]
+                joined = recognizer.join(each) if covered.any() else logits[covered]  # type: ignore[attr-defined]
+                logits[covered] = np.log(np.maximum(joined, UNLIKELY))
+            elif covered.any():
+                self.n_predictions += int(covered.sum())
+                logits[covered] = recognizer.logits(part.select(covered))
+            self._known[key] = logits - logits.mean(axis=1, keepdims=True)
+        return self._known[key]
 
-    def _probabilities(self, member: Recognizer, here: frozenset[str]) -> Logits:
-        """Return what a member says with these modalities only, NaN in the rows that it cannot judge."""
-        logits = self._of(member, here)
-        silent = ~member.covers(self.corpus.without(*({*MODALITIES} - here)))
-        return np.where(silent[:, None], np.nan, softmax(logits))
+    def _part(self, left: frozenset[str]) -> Corpus:
+        return self.corpus.without(*({*MODALITIES} - left))
 
-    def _spread(self, heard: NDArray[np.bool_], logits: Logits) -> Logits:
-        spread = np.zeros((len(self.corpus), len(self.recognizer.emotions)))
-        spread[heard] = logits
-        return spread
+    def _probabilities(self, member: Recognizer, left: frozenset[str]) -> Floats:
+        """Return a member's probabilities with these modalities only, NaN in the rows that it cannot predict."""
+        covered = member.covers(self._part(left))
+        return np.where(covered[:, None], softmax(self._of(member, left), axis=1), np.nan)
+
+
+MASKERS: tuple[type[Masker], ...] = (WordMasker, AudioMasker, FrameMasker, ModalityMasker)
 
 
 def masker_for(recognizer: Recognizer, corpus: Corpus, modality: str, baseline: str | None = None) -> Masker:
-    """Make the game of one modality's units, or of the modalities.
+    """Build the masker of one modality's units, or of the modalities.
 
     Args:
         recognizer: A fitted recognizer of any kind.
         corpus: The utterances; each needs the modality.
         modality: "text", "audio", "video", or "modality".
-        baseline: What stands for what is taken away, one of the game's `baselines`; None takes the first.
+        baseline: What stands for what is removed, one of the masker's `baselines`; None takes the first.
 
     Raises:
-        ValueError: If the recognizer has no such modality, judges whole conversations, or the baseline is unknown.
+        ValueError: If the recognizer has no such modality, cannot predict copies, or the baseline is unknown.
     """
-    kinds: Mapping[str, type[Masker]] = {"text": WordMasker, "audio": AudioMasker, "video": FrameMasker}
-    kinds = {name: kind for name, kind in kinds.items() if name in recognizer.modalities} | {"modality": ModalityMasker}
+    kinds = {kind.modality: kind for kind in MASKERS if kind.modality in (*recognizer.modalities, "modality")}
     if modality not in kinds:
         raise ValueError(
             f"{recognizer.name} has no units of {modality!r}; expected one of {', '.join(kinds)}. Correct the name."
         )
-    if modality != "modality" and any(isinstance(extractor, DialogueContext) for extractor in parts_of(recognizer)):
+    fixed = [type(extractor).__name__ for extractor in recognizer.extractors() if not extractor.maskable]
+    if modality != "modality" and fixed:
         raise ValueError(
-            f"{recognizer.name} judges turns by their dialogue, so a copy without a word is no turn of it; expected "
-            'modality="modality". Explain the recognizer of single turns, conversation/alone/….'
-        )
-    if modality != "modality" and any(isinstance(extractor, ActionUnits) for extractor in parts_of(recognizer)):
-        raise ValueError(
-            f"{recognizer.name} reads action units, which a table gives for recordings by name, and a changed copy has "
-            f"none; expected a recognizer without. Explain its member that reads {modality} alone, or the modalities."
+            f"{recognizer.name} reads {', '.join(fixed)}, which looks an utterance up by its id, in a dialogue or a "
+            'table, so a changed copy has none; expected a recognizer without. Take modality="modality", the '
+            f"recognizer of single turns (conversation/alone/…), or the ensemble member that reads {modality} alone."
         )
     return kinds[modality](recognizer, corpus, baseline)
 
 
-def _centred_logs(probabilities: Logits) -> Logits:
-    logs = np.log(np.maximum(probabilities, UNLIKELY))
-    return logs - logs.mean(axis=1, keepdims=True)
-
-
-def face_front(recognizer: Recognizer) -> FaceFrames:
-    """Return the front end by which a recognizer sees frames of faces, of several the one with the largest.
+def face_extractor(recognizer: Recognizer) -> FaceFrames:
+    """Return the extractor of face frames of a recognizer, of several the one with the largest pictures.
 
     Raises:
         ValueError: If it has none.
     """
-    features = [extractor for extractor in parts_of(recognizer) if isinstance(extractor, FaceFrames)]
+    features = [extractor for extractor in recognizer.extractors() if isinstance(extractor, FaceFrames)]
     if not features:
         raise ValueError(
-            f"{recognizer.name} sees no frames of faces; expected a recognizer that does, such as video/cnn. "
+            f"{recognizer.name} reads no frames of faces; expected a recognizer that does, such as video/cnn. "
             'Explain it by method="shapley" over modalities, or by its features.'
         )
     return max(features, key=lambda extractor: extractor.options["size"])
@@ -315,9 +288,8 @@ def checked_baseline(baseline: str | None, known: Sequence[str]) -> str:
 
 
 def mask_word(recognizer: Recognizer) -> str:
-    """Return what stands for no word: the mask of the recognizer's tokenizer, else a word that nobody knows."""
-    for extractor in parts_of(recognizer):
-        if getattr(extractor, "tokenizer_json", ""):
-            known = extractor.tokenizer
-            return next((mark for mark in MASK_MARKS if known.token_to_id(mark) is not None), STRANGER)
-    return STRANGER
+    """Return the mask token of the recognizer's tokenizer, else a word that is in no vocabulary."""
+    for extractor in recognizer.extractors():
+        if tokenizer := getattr(extractor, "tokenizer", None):
+            return next((mark for mark in MASK_TOKENS if tokenizer.token_to_id(mark) is not None), OUT_OF_VOCABULARY)
+    return OUT_OF_VOCABULARY

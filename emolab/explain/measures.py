@@ -6,14 +6,17 @@ unit adds to the logit; below 0 it speaks against the emotion.
 
 from __future__ import annotations
 
+import tomllib
 from collections.abc import Sequence
-from typing import NamedTuple
+from functools import cache
+from pathlib import Path
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy.stats import kendalltau, rankdata
 
-from emolab.evaluation import N_DRAWS, Interval, cluster_draws, interval_of
+from emolab.features.text import words
 
 SHARES = tuple(step / 10 for step in range(1, 11))  # of the units that are removed, or kept
 SMALL_SHARE = 0.5  # comprehensiveness and sufficiency look at shares up to this
@@ -37,7 +40,7 @@ def pointing_game(values: ArrayLike, truth: ArrayLike) -> float:
         ValueError: If the two do not pair up, or a value is not finite.
 
     Example:
-        >>> top_hit([0.1, 0.7, 0.7], [False, True, False])
+        >>> pointing_game([0.1, 0.7, 0.7], [False, True, False])
         0.5
     """
     added, marked = _pair(values, truth)
@@ -57,7 +60,7 @@ def average_precision(values: ArrayLike, truth: ArrayLike) -> float:
     as one step, which is less where they hold a marked unit; without equals both agree.)
 
     Returns:
-        From above 0 to 1; chance level is `chance_average_precision(truth)`. NaN where no unit or every unit is marked.
+        From above 0 to 1; chance level is `average_precision_chance(truth)`. NaN where no unit or every unit is marked.
 
     Raises:
         ValueError: If the two do not pair up, or a value is not finite.
@@ -79,7 +82,7 @@ def average_precision(values: ArrayLike, truth: ArrayLike) -> float:
     return float((hit / size * precision).sum() / marked.sum())
 
 
-def chance_average_precision(truth: ArrayLike) -> float:
+def average_precision_chance(truth: ArrayLike) -> float:
     """Return the expected `average_precision` of random values, exactly; with few units far above the share marked."""
     marked = np.asarray(truth, dtype=bool)
     equals = np.zeros(len(marked))  # the mean over all orders
@@ -90,8 +93,8 @@ def relevance_mass_accuracy(values: ArrayLike, truth: ArrayLike) -> float:
     """Return the share of the positive relevance that lies on marked units.
 
     Returns:
-        From 0 to 1; chance level is `pointing_game_chance(truth)`. NaN where nothing is positive, or no unit or every unit is
-        marked.
+        From 0 to 1; chance level is `pointing_game_chance(truth)`. NaN where nothing is positive, or no unit or every
+        unit is marked.
 
     Raises:
         ValueError: If the two do not pair up, or a value is not finite.
@@ -148,7 +151,7 @@ def kendall(a: ArrayLike, b: ArrayLike) -> float:
     Raises:
         ValueError: If the two do not pair up, or a value is not finite.
     """
-    first, second = _pair_of_values(a, b)
+    first, second = _pair(a, b)
     return float(kendalltau(first, second).statistic) if _varies(first) and _varies(second) else np.nan
 
 
@@ -161,7 +164,7 @@ def spearman(a: ArrayLike, b: ArrayLike) -> float:
     Raises:
         ValueError: If the two do not pair up, or a value is not finite.
     """
-    first, second = _pair_of_values(a, b)
+    first, second = _pair(a, b)
     if not (_varies(first) and _varies(second)):
         return np.nan
     return float(np.corrcoef(rankdata(first), rankdata(second))[0, 1])
@@ -284,6 +287,7 @@ def infidelity(values: ArrayLike, masks: ArrayLike, full: float, without: ArrayL
     The mean squared difference between the values of the removed units, summed, and the logit's fall, over the mean
     squared fall (Yeh et al. 2019). As there, the values are first scaled to fit best, so that only their proportions
     count; but never by a factor below 0, since reversed values foretell the opposite.
+    Captum's infidelity is the same without the division: in squared logits, which no two models share.
 
     Args:
         values: (n_units,) what each unit adds.
@@ -312,74 +316,6 @@ def infidelity(values: ArrayLike, masks: ArrayLike, full: float, without: ArrayL
     return float(1 - cosine**2)
 
 
-def clustered_interval(
-    values: ArrayLike,
-    clusters: Sequence[str],
-    *,
-    weights: ArrayLike | None = None,
-    n_draws: int = N_DRAWS,
-    seed: int = 0,
-) -> Interval:
-    """Return the mean over utterances with a 95 % interval, a bootstrap of whole clusters as in `emolab.Report`.
-
-    Args:
-        values: (n,) of each utterance; NaN ones are left out.
-        clusters: (n,) the speaker of each.
-        weights: (n,) how much each counts, not below 0; alike where None.
-        n_draws: Of the bootstrap.
-        seed: Of the draws.
-
-    Returns:
-        NaN where no value is left; limits of NaN where they are of one cluster, which tells nothing of others.
-
-    Raises:
-        ValueError: If values, clusters and weights do not pair up.
-    """
-    each = np.asarray(values, dtype=np.float64)
-    counted = np.ones_like(each) if weights is None else np.asarray(weights, dtype=np.float64)
-    _check_alike(values=each, weights=counted)
-    return clustered_ratio(each * counted, counted, clusters, n_draws=n_draws, seed=seed)
-
-
-def clustered_ratio(
-    numerators: ArrayLike,
-    denominators: ArrayLike,
-    clusters: Sequence[str],
-    *,
-    n_draws: int = N_DRAWS,
-    seed: int = 0,
-) -> Interval:
-    """Return the ratio of two means over utterances, such as of falls and whole falls, with a 95 % interval.
-
-    A ratio of means, not a mean of ratios: utterances whose denominator is near 0 do not blow it up, and the sizes of
-    logits of different models cancel. The bootstrap draws whole clusters, as in `emolab.Report`.
-
-    Args:
-        numerators: (n,) of each utterance.
-        denominators: (n,) of each; where one of the two is NaN, the utterance is left out.
-        clusters: (n,) the speaker of each.
-        n_draws: Of the bootstrap.
-        seed: Of the draws.
-
-    Returns:
-        NaN where nothing is left or the denominators sum to 0; limits of NaN where all is of one cluster.
-
-    Raises:
-        ValueError: If the three do not pair up.
-    """
-    above, below = (np.asarray(each, dtype=np.float64) for each in (numerators, denominators))
-    _check_alike(values=above, denominators=below, clusters=np.asarray(clusters))
-    known = ~(np.isnan(above) | np.isnan(below))
-    if not known.any():
-        return Interval(np.nan, np.nan, np.nan)
-    cluster, drawn = cluster_draws(np.asarray(clusters)[known].tolist(), n_draws=n_draws, seed=seed)
-    sums = [np.bincount(cluster, weights=each[known]) for each in (above, below)]
-    with np.errstate(invalid="ignore", divide="ignore"):
-        total, whole = (drawn @ each for each in sums)
-        ratios = np.where(whole == 0, np.nan, total / whole)
-    return interval_of(ratios if drawn.shape[1] > 1 else ratios[:1])
-
-
 def _checked(values: ArrayLike) -> Floats:
     """Return values as (n,) float64, at least one, all finite."""
     found = np.asarray(values, dtype=np.float64)
@@ -399,15 +335,12 @@ def _check_alike(**arrays: NDArray) -> None:
         raise ValueError(f"shapes differ: {shapes}; expected (n,) for all. Take all from the same units, in one order.")
 
 
-def _pair(values: ArrayLike, truth: ArrayLike) -> tuple[Floats, Mask]:
-    added, marked = _checked(values), np.asarray(truth, dtype=bool)
-    _check_alike(values=added, truth=marked)
-    return added, marked
-
-
-def _pair_of_values(a: ArrayLike, b: ArrayLike) -> tuple[Floats, Floats]:
-    first, second = _checked(a), _checked(b)
-    _check_alike(a=first, b=second)
+def _pair(values: ArrayLike, other: ArrayLike) -> tuple[Floats, Any]:
+    """Return values, checked, beside a mask or other values of the same units."""
+    first, second = _checked(values), np.asarray(other)
+    if second.dtype != bool:
+        second = _checked(second)
+    _check_alike(values=first, other=second)
     return first, second
 
 
@@ -439,9 +372,33 @@ def _mean_of_small_shares(logits: ArrayLike, shares: Sequence[float]) -> float:
 
 def _area(first: float, logits: ArrayLike, last: float, shares: ArrayLike) -> float:
     """Integrate a curve from (0, first) through (share, logit) to (1, last) by the trapezoid rule."""
-    found, steps = _pair_of_values(logits, shares)
+    found, steps = _pair(logits, shares)
     if (np.diff(steps) < 0).any() or steps[0] < 0 or steps[-1] > 1:
         raise ValueError(
             f"shares are {steps.tolist()}; expected them to ascend, from 0 to 1. Take ranked_masks(values).shares."
         )
     return float(np.trapezoid([first, *found, last], [0, *steps, 1]))
+
+
+@cache
+def emotion_words() -> dict[str, frozenset[str]]:
+    """Return the words of each emotion that has a list, in lower case; emotion_words.toml says what they are worth."""
+    lists = tomllib.loads((Path(__file__).parent / "emotion_words.toml").read_text(encoding="utf-8"))
+    return {emotion: frozenset(listed.split()) for emotion, listed in lists.items()}
+
+
+def emotion_word_mask(text: str, emotion: str | None = None) -> Mask:
+    """Mark the emotion words of a text, (n_words,) bool over `text.split()`; case and punctuation do not count.
+
+    Args:
+        text: What is said.
+        emotion: Whose words; those of any emotion where it is None. An emotion without a list, such as neutral or
+            one of your own, marks nothing.
+
+    Example:
+        >>> emotion_word_mask("Angry! He is so angry, I am scared.", "angry").tolist()
+        [True, False, False, False, True, False, False, False]
+    """
+    lists = emotion_words()
+    listed = frozenset().union(*lists.values()) if emotion is None else lists.get(emotion, frozenset())
+    return np.array([any(token in listed for token in words(word)) for word in text.split()], dtype=bool)

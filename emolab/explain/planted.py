@@ -14,7 +14,7 @@ from scipy.signal import sawtooth
 from emolab import media
 from emolab.corpora.corpus import TRUTH, Corpus
 from emolab.corpora.degraded import pink_noise
-from emolab.explain.units import UNIT_S
+from emolab.explain.explanation import UNIT_S
 from emolab.media import SAMPLE_RATE
 
 CODE_WORDS = ("blicket", "dax", "fep", "gazzer", "modi", "toma", "wug", "zav")  # mean nothing; one an emotion

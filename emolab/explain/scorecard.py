@@ -1,10 +1,12 @@
-"""The scorecard of explanations: every explainer of every model, on the same utterances, beside chance and controls."""
+"""The scorecard: every explainer of a model on the same utterances, beside the chance level and controls."""
 
 from __future__ import annotations
 
 import copy
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
+from datetime import UTC, datetime
+from functools import partial
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -14,86 +16,87 @@ from numpy.typing import ArrayLike, NDArray
 from emolab import media
 from emolab.corpora.corpus import MODALITIES, Corpus
 from emolab.corpora.degraded import with_noise
-from emolab.explain import explain, measures
-from emolab.explain.explanation import Attribution, Explanation, Floats
-from emolab.explain.lexicon import marks
-from emolab.explain.maskers import Masker, face_front, masker_for
+from emolab.evaluation import clustered_interval, clustered_ratio, evaluate
+from emolab.explain import METHODS, explain, measures, method_name
+from emolab.explain.explanation import Explanation, Floats
+from emolab.explain.maskers import Masker, face_extractor, masker_for
+from emolab.explain.planted import shuffled_labels
 from emolab.features.audio import HOP_S, f0, rms_level
+from emolab.features.video import faces
+from emolab.recipes import Preset, fit_or_load, recipe
 from emolab.recognizer import NetworkRecognizer, Recognizer
+from emolab.results import device, versions
+from emolab.splits import Fold
 
+N_UTTERANCES = 200  # the same for every model
 N_REMOVALS = 20  # random removals of an utterance, for infidelity
 P_STAYS = 0.7  # of a unit in these
 N_CHANGES = 2  # small ones, for sensitivity
-NOISE_DB = 30.0  # of the noise that a stable explanation does not mind, below the voice
+NOISE_DB = 30.0  # of the noise that a stable explanation ignores, below the voice
 N_WEIGHTINGS = 2_000  # of the degree of explainability, drawn
 CLOSEST = 0.1  # a control that is as good as can be leaves no scale
-SAID_AT_CHANCE = "random"
+CONTROL = "random"
 NO_EXPLANATION = ("attention",)  # is scored beside the others, and never taken for one
 
 Truth = NDArray[np.bool_] | None  # (n_units,) which units were planted; None where nothing is known
+Method = str | Callable[..., Any]
+Ask = Callable[[Recognizer, Corpus], Explanation]
 
 
 class Measure(NamedTuple):
-    """What a column of the scorecard says.
+    """What a column of the scorecard means.
 
     Attributes:
         block: What it belongs to: faithfulness, completeness, …
         low: Whether a low value is good.
         about: One line for tables and help texts.
+        over: What a ratio of means is divided by, the size of it.
+        worst: What counts as 0 in the degree of explainability: a number, another column, or that of random values.
     """
 
     block: str
     low: bool
     about: str
+    over: str = ""
+    worst: float | str | None = None
 
 
 MEASURES: Mapping[str, Measure] = {
-    "comprehensiveness": Measure("faithfulness", False, "share of the logit lost without the units that add most"),
-    "sufficiency": Measure("faithfulness", True, "share of the logit lost with only these"),
-    "deletion": Measure("faithfulness", True, "area under the logit while units are removed, what adds most first"),
-    "infidelity": Measure("faithfulness", True, "how badly the values foretell random removals; 1 is saying nothing"),
-    "gap": Measure("completeness", True, "how far the values miss the difference that they should sum to"),
-    "sensitivity": Measure(
-        "stability", True, "largest change under faint noise, or of one word, over the size of the values"
+    "comprehensiveness": Measure(
+        "faithfulness", False, "share of the logit lost without the units that add most", "drop", CONTROL
     ),
-    "other seed": Measure("stability", False, "rank correlation with a model trained from another seed"),
-    "random weights": Measure("randomisation", True, "rank correlation after all weights are drawn anew; 0 is best"),
-    "random labels": Measure("randomisation", True, "rank correlation with a model of shuffled labels; 0 is best"),
+    "sufficiency": Measure(
+        "faithfulness", True, "share of the logit lost with only the units that add most", "drop", CONTROL
+    ),
+    "deletion": Measure("faithfulness", True, "area under the logit while units are removed, best first", "drop"),
+    "infidelity": Measure("faithfulness", True, "error in the falls of random removals; 1: no information", "", 1.0),
+    "convergence delta": Measure("completeness", True, "how far the values miss the difference of the logits", "size"),
+    "sensitivity": Measure(
+        "stability", True, "largest change under faint noise, or of one word, relative", "norm", 1.0
+    ),
+    "other seed": Measure("stability", False, "rank correlation with a model of another seed", "", 0.0),
+    "randomised weights (MPRT)": Measure("randomisation", True, "rank correlation after randomising all weights"),
+    "random labels": Measure("randomisation", True, "rank correlation with a model of shuffled labels", "", 1.0),
     "gini": Measure("complexity", False, "how unevenly relevance is spread"),
-    "units to 80 %": Measure("complexity", True, "share of the units that hold 80 % of the relevance"),
-    "agreement": Measure("agreement", False, "Kendall's tau with the other explainers of this table, on average"),
-    "emotion words": Measure("plausibility", False, "share of what speaks for it that lies on words of the emotion"),
+    "units to 80 %": Measure("complexity", True, "share of the units that hold 80 % of the relevance", "", 0.8),
+    "agreement": Measure("agreement", False, "mean Kendall's tau with the other explainers of this table", "", 0.0),
+    "emotion words": Measure("plausibility", False, "share of the positive relevance on words of the emotion"),
     "energy": Measure("plausibility", False, "rank correlation with the sound's level"),
     "f0": Measure("plausibility", False, "rank correlation with the pitch"),
-    "hit": Measure("planted truth", False, "whether the unit that adds most was planted"),
-    "hit by chance": Measure("planted truth", False, "the same of random values"),
-    "precision": Measure("planted truth", False, "average precision of the planted units"),
-    "precision by chance": Measure("planted truth", False, "the same of random values"),
-    "mass": Measure("planted truth", False, "share of what speaks for it that lies on planted units"),
+    "pointing game": Measure("ground truth", False, "whether the best unit was planted", "", "pointing game, chance"),
+    "pointing game, chance": Measure("ground truth", False, "the same of random values"),
+    "average precision": Measure("ground truth", False, "of the planted units"),
+    "average precision, chance": Measure("ground truth", False, "the same of random values"),
+    "relevance mass": Measure("ground truth", False, "share of the positive relevance on planted units"),
     "seconds": Measure("cost", True, "to explain one utterance, all explained at once"),
 }
-OVER = {  # measures that are ratios of means, and what they are divided by, the size of it
-    **dict.fromkeys(("comprehensiveness", "sufficiency", "deletion"), "drop"),  # what all units together add
-    "gap": "size",
-    "sensitivity": "norm",
-}
-DEGREE: Mapping[str, tuple[float | str, float]] = {  # column: what counts as 0 (a column, or a number), what as 1
-    "comprehensiveness": ("random", 1.0),
-    "sufficiency": ("random", 0.0),
-    "infidelity": (1.0, 0.0),
-    "sensitivity": (1.0, 0.0),
-    "other seed": (0.0, 1.0),
-    "random labels": (1.0, 0.0),
-    "units to 80 %": (0.8, 0.0),
-    "agreement": (0.0, 1.0),
-    "hit": ("hit by chance", 1.0),
-}
+DEGREE = tuple(name for name, own in MEASURES.items() if own.worst is not None)  # columns of the degree
 
 
 def scorecard(
     recognizer: Recognizer,
     utterances: Corpus,
-    methods: Sequence[str],
+    methods: Sequence[Method],
     *,
     modality: str,
     background: Corpus | None = None,
@@ -103,54 +106,61 @@ def scorecard(
     seed: int = 0,
     **drawn: int,
 ) -> pd.DataFrame:
-    """Score explainers of one recognizer on one modality; random attribution is always among them.
+    """Score explainers of one recognizer on one modality; random values are always among them, as a control.
 
     Args:
         recognizer: Whose predictions are explained.
         utterances: The same for all that are compared.
-        methods: Keys of `emolab.explain.METHODS` that suit it.
+        methods: Keys of `emolab.explain.METHODS`, classes or functions, that suit it; see `explain`.
         modality: "text", "audio", "video" or "modality".
         background: Utterances of training, for shap-gradient.
         other_seed: The same recipe trained from another seed.
         random_labels: The same recipe trained on `planted.shuffled_labels`.
-        baseline: Of the game that tests faithfulness, see `games.game`; methods that ask take it as well.
+        baseline: Of the masker that tests faithfulness, see `masker_for`.
         seed: Of all that is drawn.
         drawn: n_steps and n_samples, see `explain`.
 
     Returns:
-        One row a method and measure: recognizer, size, modality, method, baseline, measure, value, low, high (95 %, a
-        bootstrap of speakers), n (utterances that it could be measured on).
+        One row a method and measure: recognizer, stand_in, modality, method, baseline, measure, value, low, high (95 %
+        over speakers), n (utterances that it could be measured on).
+
+    Raises:
+        ValueError: If two methods have the same name, or one does not suit the recognizer.
     """
-    played = masker_for(recognizer, utterances, modality, baseline)
-    targets = recognizer.predict(utterances)
+    named = {method_name(method): method for method in (CONTROL, *methods)}
+    if len({*named} - {CONTROL}) < len({*methods} - {CONTROL}):
+        raise ValueError(f"methods {[*map(method_name, methods)]}; expected different names. Rename a function.")
+    masker, targets = masker_for(recognizer, utterances, modality, baseline), recognizer.predict(utterances)
     how: dict[str, Any] = {"modality": modality, "background": background, "seed": seed, **drawn}
-    asked = {SAID_AT_CHANCE: how, **dict.fromkeys(methods, how)}
-    found = {name: explain(recognizer, utterances, name, targets, **asked[name]) for name in asked}
-    truths, rows = [*truth_of(utterances, played, targets)], []
+    asked: dict[str, Ask] = {
+        name: partial(explain, method=method, target=targets, **how) for name, method in named.items()
+    }
+    found = {name: ask(recognizer, utterances) for name, ask in asked.items()}
+    truths, rows = truth_of(utterances, masker, targets), []
     rivals = {
         "other seed": other_seed,
         "random labels": random_labels,
-        "random weights": randomise_weights(recognizer, seed),
+        "randomised weights (MPRT)": randomise_weights(recognizer, seed),
     }
     for name, explanation in found.items():
-        table = _of_each(explanation, played, utterances, truths, seed)
+        table = _of_each(explanation, masker, utterances, truths, seed)
         table["agreement"] = _agreement(name, found)
-        table["sensitivity"] = _sensitivity(explanation, recognizer, utterances, how)
-        for rival, other in rivals.items():
-            table[rival] = _likeness(explanation, other, utterances, how)
+        if name != CONTROL:
+            table["sensitivity"] = _sensitivity(explanation, asked[name], recognizer, utterances, seed)
+            for rival, other in rivals.items():
+                table[rival] = _rank_correlation(explanation, asked[name](other, utterances)) if other else np.nan
         rows += list(_rows(table, explanation, recognizer, utterances.table["speaker"].tolist()))
     return pd.DataFrame(rows)
 
 
-def truth_of(corpus: Corpus, played: Masker, targets: Sequence[str]) -> list[Truth]:
+def truth_of(corpus: Corpus, masker: Masker, targets: Sequence[str]) -> list[Truth]:
     """Mark the planted units of each utterance; None where the modality does not show the explained emotion.
 
     The truth is why a right answer is right: of an answer that nothing planted speaks for, there is none.
     """
-    table, truths = corpus.table, list[Truth]()
-    kinds = {"WordMasker": "text", "AudioMasker": "audio", "FrameMasker": "video"}
-    kind = kinds.get(type(played).__name__, "modality")
-    for row, target, names, spans in zip(table.to_dict("records"), targets, played.names, played.spans, strict=True):
+    truths, kind = list[Truth](), masker.modality
+    rows = zip(corpus.table.to_dict("records"), targets, masker.names, masker.spans, strict=True)
+    for row, target, names, spans in rows:
         shown = {modality: row.get(f"shown_{modality}") for modality in MODALITIES}
         if kind == "modality":
             known = all(isinstance(shown[name], str) for name in names)
@@ -166,73 +176,58 @@ def truth_of(corpus: Corpus, played: Masker, targets: Sequence[str]) -> list[Tru
 
 
 def _of_each(
-    explanation: Explanation, played: Masker, corpus: Corpus, truths: Sequence[Truth], seed: int
+    explanation: Explanation, masker: Masker, corpus: Corpus, truths: Sequence[Truth], seed: int
 ) -> pd.DataFrame:
     """Measure each utterance's explanation by itself."""
     ranked = [measures.ranked_masks(item.values) for item in explanation]
     rng = np.random.default_rng(seed)
-    drawn = [rng.random((N_REMOVALS, len(item))) < P_STAYS for item in explanation]
-    asked = [np.vstack([*masks, some]) for masks, some in zip(ranked, drawn, strict=True)]
-    said = played.logits(asked)
-    full, none = played.ends()
-    places = [played.recognizer.emotions.index(item.emotion) for item in explanation]
+    removals = [rng.random((N_REMOVALS, len(item))) < P_STAYS for item in explanation]
+    predicted = masker.logits([np.vstack([*masks, some]) for masks, some in zip(ranked, removals, strict=True)])
+    full, none = masker.ends()
     rows = []
-    for number, (item, place) in enumerate(zip(explanation, places, strict=True)):
-        logits, n = said[number][:, place], len(ranked[number].removed)
-        without, only, after = logits[:n], logits[n : 2 * n], logits[2 * n :]
+    for number, item in enumerate(explanation):
+        place, n, truth = masker.recognizer.emotions.index(item.emotion), len(ranked[number].removed), truths[number]
+        without, only, after = np.split(predicted[number][:, place], [n, 2 * n])
         whole, nothing = full[number, place], none[number, place]
-        rows.append(
-            {
-                "drop": whole - nothing,
-                "comprehensiveness": measures.comprehensiveness(whole, without),
-                "sufficiency": measures.sufficiency(whole, only),
-                "deletion": measures.deletion_area(whole, without, nothing, ranked[number].shares),
-                "infidelity": measures.infidelity(item.values, drawn[number], whole, after),
-                "size": abs(item.logit - item.reference),
-                "gap": abs(item.convergence_delta),
-                "norm": float(np.linalg.norm(item.values)),
-                "gini": measures.gini(item.values),
-                "units to 80 %": measures.units_to(item.values),
-                **_beside_truth(item, truths[number]),
+        row = {
+            "drop": whole - nothing,
+            "comprehensiveness": measures.comprehensiveness(whole, without),
+            "sufficiency": measures.sufficiency(whole, only),
+            "deletion": measures.deletion_area(whole, without, nothing, ranked[number].shares),
+            "infidelity": measures.infidelity(item.values, removals[number], whole, after),
+            "size": abs(item.logit - item.reference),
+            "convergence delta": abs(item.convergence_delta),
+            "norm": float(np.linalg.norm(item.values)),
+            "gini": measures.gini(item.values),
+            "units to 80 %": measures.units_to(item.values),
+        }
+        if truth is not None:
+            row |= {
+                "pointing game": measures.pointing_game(item.values, truth),
+                "pointing game, chance": measures.pointing_game_chance(truth),
+                "average precision": measures.average_precision(item.values, truth),
+                "average precision, chance": measures.average_precision_chance(truth),
+                "relevance mass": measures.relevance_mass_accuracy(item.values, truth),
             }
-        )
+        rows.append(row)
     return pd.DataFrame(rows).assign(**_plausible(explanation, corpus))
 
 
-def _beside_truth(item: Attribution, truth: Truth) -> dict[str, float]:
-    if truth is None:
-        return {}
-    return {
-        "hit": measures.pointing_game(item.values, truth),
-        "hit by chance": measures.pointing_game_chance(truth),
-        "precision": measures.average_precision(item.values, truth),
-        "precision by chance": measures.chance_average_precision(truth),
-        "mass": measures.relevance_mass_accuracy(item.values, truth),
-    }
-
-
 def _plausible(explanation: Explanation, corpus: Corpus) -> dict[str, list[float]]:
-    """Set relevance beside what people would look for: words of the emotion, level and pitch of the voice."""
+    """Compare relevance with what people would look for: words of the emotion, level and pitch of the voice."""
     if explanation.modality == "text":
-        own = zip(explanation, corpus.texts(), strict=True)
-        return {
-            "emotion words": [
-                measures.relevance_mass_accuracy(item.values, marks(text, item.emotion)) for item, text in own
-            ]
-        }
-    if explanation.modality != "audio":
-        return {}
-    cues = [
-        sound_cues(media.read_audio(path), item.spans)
-        for item, path in zip(explanation, corpus.audio_paths(), strict=True)
-    ]
-    pairs = list(zip(explanation, cues, strict=True))
-    energy = [measures.spearman(item.values, level) for item, (level, _) in pairs]
-    pitch = []
-    for item, (_, hertz) in pairs:
-        known = ~np.isnan(hertz)
-        pitch.append(measures.spearman(item.values[known], hertz[known]) if known.sum() > 1 else np.nan)
-    return {"energy": energy, "f0": pitch}
+        marked = [
+            measures.emotion_word_mask(text, item.emotion)
+            for item, text in zip(explanation, corpus.texts(), strict=True)
+        ]
+        pairs = zip(explanation.values, marked, strict=True)
+        return {"emotion words": [measures.relevance_mass_accuracy(*pair) for pair in pairs]}
+    found: dict[str, list[float]] = {"energy": [], "f0": []} if explanation.modality == "audio" else {}
+    for item, path in zip(explanation, corpus.audio_paths() if found else (), strict=bool(found)):
+        for name, cue in zip(found, sound_cues(media.read_audio(path), item.spans), strict=True):
+            known = ~np.isnan(cue)
+            found[name].append(measures.spearman(item.values[known], cue[known]) if known.sum() > 1 else np.nan)
+    return found
 
 
 def sound_cues(wave: NDArray[np.float32], spans: Floats) -> tuple[Floats, Floats]:
@@ -240,90 +235,73 @@ def sound_cues(wave: NDArray[np.float32], spans: Floats) -> tuple[Floats, Floats
     level, pitch = rms_level(wave), f0(wave)
     edges = [slice(int(start / HOP_S), max(int(start / HOP_S) + 1, int(end / HOP_S))) for start, end in spans]
     voiced = [pitch[edge][~np.isnan(pitch[edge])] for edge in edges]
-    return (
-        np.array([level[edge].mean() for edge in edges], np.float64),
-        np.array([np.median(own) if len(own) else np.nan for own in voiced], np.float64),
-    )
+    hertz = [np.median(own) if len(own) else np.nan for own in voiced]
+    return np.array([level[edge].mean() for edge in edges], np.float64), np.array(hertz, np.float64)
 
 
 def _agreement(name: str, found: Mapping[str, Explanation]) -> list[float]:
-    """Return for each utterance Kendall's tau with the other methods, on average; chance is no party to it."""
-    others = [other for key, other in found.items() if key not in (name, SAID_AT_CHANCE)]
-    if not others:
-        return [np.nan] * len(found[name])
-    taus = [
-        [measures.kendall(item.values, other[number].values) for other in others]
-        for number, item in enumerate(found[name])
-    ]
-    known = [[tau for tau in own if not np.isnan(tau)] for own in taus]
-    return [float(np.mean(own)) if own else np.nan for own in known]
+    """Return for each utterance the mean Kendall's tau with the other methods, random values left out."""
+    others = [other.values for key, other in found.items() if key not in (name, CONTROL)]
+    taus = [[measures.kendall(*pair) for pair in zip(found[name].values, own, strict=True)] for own in others]
+    return pd.DataFrame(taus, columns=range(len(found[name])), dtype=float).mean().tolist()
 
 
-def _sensitivity(
-    explanation: Explanation, recognizer: Recognizer, corpus: Corpus, how: Mapping[str, Any]
-) -> list[float]:
-    """Explain utterances changed slightly, each time in another way: the largest |change| of the units that stayed.
+def _rank_correlation(one: Explanation, other: Explanation) -> list[float]:
+    return [measures.spearman(*pair) for pair in zip(one.values, other.values, strict=True)]
 
-    Source: sensitivity, Yeh et al. 2019; there it is divided by |values| in each utterance, here on average, since
-    values near 0 would drown all others.
+
+def _sensitivity(explanation: Explanation, ask: Ask, recognizer: Recognizer, corpus: Corpus, seed: int) -> list[float]:
+    """Return the largest change of the values, as one vector, over small changes of each utterance.
+
+    Source: sensitivity, Yeh et al. 2019. Captum's sensitivity_max changes tensors, which no light model or late fusion
+    has, and divides by the values of each utterance: here it is their mean, since values near 0 would outweigh all.
     """
-    if explanation.method == SAID_AT_CHANCE or explanation.modality == "modality":
+    if explanation.modality == "modality":
         return [np.nan] * len(explanation)
-    changes = [_change(explanation, recognizer, corpus, how, draw) for draw in range(N_CHANGES)]
-    return np.max(changes, axis=0).tolist()
+    found = []
+    for draw in range(N_CHANGES):
+        changed, same = slightly_changed(recognizer, corpus, explanation.modality, seed=seed + draw)
+        moved = [
+            after - before for after, before in zip(ask(recognizer, changed).values, explanation.values, strict=True)
+        ]
+        found.append(
+            [np.linalg.norm(own if kept is None else own[kept]) for own, kept in zip(moved, same, strict=True)]
+        )
+    return np.max(found, axis=0).tolist()
 
 
-def _change(
-    explanation: Explanation, recognizer: Recognizer, corpus: Corpus, how: Mapping[str, Any], draw: int
-) -> list[float]:
-    """Return for each utterance how far the values move, as one vector, after one small change of it."""
-    seen = face_front(recognizer).options if explanation.modality == "video" else {}
-    changed, same = slightly_changed(corpus, explanation.modality, seed=how["seed"] + draw, **seen)
-    again = explain(recognizer, changed, explanation.method, [item.emotion for item in explanation], **how)
-    sizes = []
-    for item, other, kept in zip(explanation, again, same, strict=True):
-        kept = np.ones(len(item), bool) if kept is None else kept
-        sizes.append(float(np.linalg.norm((other.values - item.values)[kept])))
-    return sizes
+def slightly_changed(
+    recognizer: Recognizer, corpus: Corpus, modality: str, *, seed: int = 0
+) -> tuple[Corpus, list[Truth]]:
+    """Change utterances so little that a person would give the same reason, and mark the units that are the same.
 
-
-def slightly_changed(corpus: Corpus, modality: str, *, seed: int = 0, **seen: Any) -> tuple[Corpus, list[Truth]]:
-    """Change utterances so little that a person would give the same reason, and say which units are the same.
-
-    Sound gets noise 30 dB below it; of a text, one word becomes another of the corpus; faces flicker by 2 of 255.
-    `seen` are the size of the faces and the pictures a second, fps, that the model sees.
+    Sound gets noise 30 dB below it; of a text, one word becomes another of the corpus; faces, in the size and at the
+    rate that the `recognizer` takes, flicker by 2 of 255.
     """
-    rng, names = np.random.default_rng(seed), corpus.table["utterance_id"]
+    rng, names, same = np.random.default_rng(seed), corpus.table["utterance_id"], list[Truth]([None] * len(corpus))
     if modality == "audio":
         waves = map(media.read_audio, corpus.audio_paths())
-        noisy = {name: with_noise(wave, NOISE_DB, rng) for name, wave in zip(names, waves, strict=True)}
-        return corpus.with_media(audio=noisy), [None] * len(corpus)
+        return corpus.with_media(
+            audio={n: with_noise(w, NOISE_DB, rng) for n, w in zip(names, waves, strict=True)}
+        ), same
     if modality == "video":
-        return _flickering(corpus, rng, seen), [None] * len(corpus)
+        shown = [face.pictures.astype(int) for face in faces(corpus, **face_extractor(recognizer).options)]
+        noisy = [(own + rng.integers(-2, 3, own.shape)).clip(0, 255).astype(np.uint8) for own in shown]
+        return corpus.with_media(video=dict(zip(names, noisy, strict=True))), same
     texts = [text.split() for text in corpus.texts()]
-    others, same = [word for words in texts for word in words], list[Truth]()
-    for words in texts:
+    others = [word for words in texts for word in words]
+    for number, words in enumerate(texts):
         place = int(rng.integers(len(words)))
         words[place] = others[int(rng.integers(len(others)))]
-        same.append(np.arange(len(words)) != place)
+        same[number] = np.arange(len(words)) != place
     spoken = pd.Series([" ".join(words) for words in texts], dtype="string")
     return replace(corpus, table=corpus.table.assign(text=spoken)), same
 
 
-def _flickering(corpus: Corpus, rng: np.random.Generator, seen: Mapping[str, Any]) -> Corpus:
-    from emolab.features.video import faces
-
-    shown = {}
-    for name, face in zip(corpus.table["utterance_id"], faces(corpus, **seen), strict=True):
-        change = rng.integers(-2, 3, face.pictures.shape)
-        shown[name] = np.clip(face.pictures.astype(np.int64) + change, 0, 255).astype(np.uint8)
-    return corpus.with_media(video=shown)
-
-
 def randomise_weights(recognizer: Recognizer, seed: int = 0, *, share: float = 1.0) -> Recognizer | None:
-    """Return a copy of a network recognizer whose last layers, or all, have weights drawn anew; None of other kinds.
+    """Return a copy of a network recognizer whose last layers, or all, have random weights; None of other kinds.
 
-    Source: cascading randomisation, Adebayo et al. 2018.
+    Source: model parameter randomisation test (MPRT), Adebayo et al. 2018.
 
     Args:
         recognizer: Is not changed.
@@ -344,35 +322,26 @@ def randomise_weights(recognizer: Recognizer, seed: int = 0, *, share: float = 1
     return drawn
 
 
-def _likeness(
-    explanation: Explanation, other: Recognizer | None, corpus: Corpus, how: Mapping[str, Any]
-) -> list[float]:
-    """Return for each utterance the rank correlation with the explanation of another recognizer's same logit."""
-    if other is None or explanation.method == SAID_AT_CHANCE:
-        return [np.nan] * len(explanation)
-    again = explain(other, corpus, explanation.method, [item.emotion for item in explanation], **how)
-    return [measures.spearman(item.values, alike.values) for item, alike in zip(explanation, again, strict=True)]
-
-
-def _rows(table: pd.DataFrame, explanation: Explanation, recognizer: Recognizer, speakers: Sequence[str]) -> Any:
+def _rows(
+    table: pd.DataFrame, explanation: Explanation, recognizer: Recognizer, speakers: Sequence[str]
+) -> Iterator[dict[str, Any]]:
     """Yield the rows of one method: each measure with its interval."""
     facts = {"recognizer": recognizer.name, "stand_in": recognizer.stand_in, "modality": explanation.modality}
     facts |= {"method": explanation.method, "baseline": explanation.baseline}
     for name in MEASURES:
-        if name == "seconds":
-            seconds = explanation.seconds / len(explanation)
-            yield {**facts, "measure": name, "value": seconds, "low": np.nan, "high": np.nan, "n": len(explanation)}
-        elif name in table and table[name].notna().any():
+        if name in table and table[name].notna().any():
             yield {**facts, "measure": name, **_mean(table, name, speakers), "n": int(table[name].notna().sum())}
+    cost = {"value": explanation.seconds / len(explanation), "low": np.nan, "high": np.nan, "n": len(explanation)}
+    yield {**facts, "measure": "seconds", **cost}
 
 
 def _mean(table: pd.DataFrame, name: str, speakers: Sequence[str]) -> dict[str, float]:
     """Return value, low and high of a measure over the utterances of a table."""
-    if name not in OVER:
-        return measures.clustered_interval(table[name], speakers)._asdict()
-    whole = table[OVER[name]]
+    if not MEASURES[name].over:
+        return clustered_interval(table[name], speakers)._asdict()
+    whole = table[MEASURES[name].over]
     size = whole * (np.sign(whole.sum()) or 1)  # silence may speak for an emotion more than the voice does
-    return measures.clustered_ratio(table[name], size, speakers)._asdict()
+    return clustered_ratio(table[name], size, speakers)._asdict()
 
 
 def wide(scores: pd.DataFrame, measures_shown: Sequence[str] = tuple(MEASURES)) -> pd.DataFrame:
@@ -383,36 +352,33 @@ def wide(scores: pd.DataFrame, measures_shown: Sequence[str] = tuple(MEASURES)) 
 
 def most_faithful(table: pd.DataFrame) -> str:
     """Name the explainer of a `wide` table of one model with the most comprehensiveness less sufficiency."""
-    methods = table.drop(index=[SAID_AT_CHANCE, *NO_EXPLANATION], level="method", errors="ignore")
+    methods = table.drop(index=[CONTROL, *NO_EXPLANATION], level="method", errors="ignore")
     return str((methods["comprehensiveness"] - methods["sufficiency"]).idxmax()[2])
 
 
-def degree(
-    scores: pd.DataFrame, columns: Sequence[str] = tuple(DEGREE), weights: ArrayLike | None = None
-) -> pd.DataFrame:
+def degree(scores: pd.DataFrame, columns: Sequence[str] = DEGREE, weights: ArrayLike | None = None) -> pd.DataFrame:
     """Derive a degree of explainability for each recognizer and modality from named columns, in the open.
 
     Of each model the most faithful explainer is taken: comprehensiveness less sufficiency. Each column is brought to
-    0 (as bad as its control: random values, chance, or saying nothing) to 1 (as good as can be), see `DEGREE`, and
-    the degree is their weighted mean; columns that are not measured for a model are left out for all.
+    0 (as bad as its control, `Measure.worst`) to 1 (as good as can be), and the degree is their weighted mean; columns
+    that are not measured for a model are left out for all.
 
     Args:
         scores: From `scorecard`, several put together.
-        columns: Keys of `DEGREE`.
+        columns: Some of `DEGREE`.
         weights: (n_columns,) of the columns that are measured; None weighs all alike.
 
     Returns:
         One row a recognizer and modality, the best first: method, each column from 0 to 1, degree, and low and high,
         between which 95 % of degrees lie when the weights are drawn (Dirichlet, all mixtures equally likely).
     """
-    table = wide(scores)
     chosen = {}
-    for key, own in table.groupby(level=["recognizer", "modality"], sort=False):
-        chance = own.xs(SAID_AT_CHANCE, level="method").iloc[0]
-        method = most_faithful(own)
-        chosen[key] = {"method": method, **_anchored(own.xs(method, level="method").iloc[0], chance, columns)}
+    for key, own in wide(scores).groupby(level=["recognizer", "modality"], sort=False):
+        chance, method = own.xs(CONTROL, level="method").iloc[0], most_faithful(own)
+        best = own.xs(method, level="method").iloc[0]
+        chosen[key] = {"method": method, **{name: _anchored(name, best, chance) for name in columns}}
     found = pd.DataFrame.from_dict(chosen, orient="index")
-    measured = [name for name in columns if name in found and found[name].notna().all()]
+    measured = [name for name in columns if found[name].notna().all()]
     shares = found[measured].to_numpy(np.float64)
     mix = np.full(len(measured), 1 / len(measured)) if weights is None else np.asarray(weights) / np.sum(weights)
     drawn = np.random.default_rng(0).dirichlet(np.ones(len(measured)), N_WEIGHTINGS) @ shares.T
@@ -422,15 +388,80 @@ def degree(
     return found.sort_values("degree", ascending=False)
 
 
-def _anchored(own: pd.Series, chance: pd.Series, columns: Sequence[str]) -> dict[str, float]:
-    """Bring the columns of one method to 0, as bad as the control, to 1."""
-    brought = {}
-    for name in columns:
-        control, best = DEGREE[name]
-        value = own.get(name, np.nan)
-        value = abs(value) if MEASURES[name].block == "randomisation" else value
-        if isinstance(control, str):
-            control = float(chance.get(name, np.nan) if control == SAID_AT_CHANCE else own.get(control, np.nan))
-        better = control - value if MEASURES[name].low else value - control
-        brought[name] = float(np.clip(better / max(abs(best - control), CLOSEST), 0, 1))
-    return brought
+def _anchored(name: str, own: pd.Series, chance: pd.Series) -> float:
+    """Bring a column of one method from its control to what is as good as can be, 0 to 1."""
+    measure, value = MEASURES[name], own.get(name, np.nan)
+    worst: Any = measure.worst
+    best = float(not measure.low)
+    if isinstance(worst, str):
+        worst = chance.get(name, np.nan) if worst == CONTROL else own.get(worst, np.nan)
+    value = abs(value) if measure.block == "randomisation" else value
+    return float(np.clip((value - worst) * (1 if best else -1) / max(abs(best - worst), CLOSEST), 0, 1))
+
+
+def few_of(corpus: Corpus, n: int = N_UTTERANCES) -> Corpus:
+    """Return `n` utterances spread evenly over a corpus, always the same; all where there are fewer."""
+    kept = np.linspace(0, len(corpus) - 1, min(n, len(corpus))).round().astype(int)
+    return corpus.select(np.isin(np.arange(len(corpus)), kept))
+
+
+def suitable(recognizer: Recognizer, corpus: Corpus, modality: str) -> list[str]:
+    """Name the methods that can explain a recognizer's units, found by trying each on one utterance.
+
+    Those that predict hundreds of copies of an utterance are left out for sound and faces, which are slow to read.
+    """
+    one, found = corpus.select(np.arange(len(corpus)) == 0), []
+    slow = {"modality": (), "text": ("shapley",)}.get(modality, ("shapley", "kernel-shap", "shap-partition"))
+    for method in (name for name in METHODS if name not in (*slow, CONTROL)):
+        try:
+            explain(recognizer, one, method, modality=modality, background=one, n_samples=8)
+        except ValueError:
+            continue
+        found.append(method)
+    return found
+
+
+def measure_scorecard(
+    name: str,
+    fold: Fold,
+    *,
+    modality: str,
+    preset: Preset = "quick",
+    seed: int = 7,
+    n: int = N_UTTERANCES,
+    methods: Sequence[Method] = (),
+    alone: bool = False,
+    command: str = "",
+) -> dict[str, Any]:
+    """Train a recipe, once more from the next seed and once on shuffled labels, and score its explanations.
+
+    Returns the entry of the ledger that `emolab.results.record_scores` writes.
+
+    Args:
+        name: Of the recipe.
+        fold: Its test set is explained.
+        modality: Whose units.
+        preset: Of the recipe.
+        seed: The first of two.
+        n: Utterances, spread evenly over the test set.
+        methods: See `scorecard`; none takes all that suit.
+        alone: Train it once only; the measures that need the others are left out.
+        command: The one line that measures it again.
+    """
+    recognizer, some = fit_or_load(name, fold, preset=preset, seed=seed), few_of(fold.test, n)
+    others: dict[str, Any] = {"background": fold.train}
+    if not alone:
+        others["other_seed"] = fit_or_load(name, fold, preset=preset, seed=seed + 1)
+        others["random_labels"] = recipe(name, preset=preset, seed=seed)
+        others["random_labels"].fit(shuffled_labels(fold.train, seed=seed), fold.valid)
+    methods = methods or suitable(recognizer, some, modality)
+    scores = scorecard(recognizer, some, methods, modality=modality, **others)
+    kept = scores.drop(columns=["recognizer", "stand_in", "modality"]).astype(object)
+    entry: dict[str, Any] = {"corpus": fold.test.name, "view": fold.test.view_name}
+    entry |= {"fold": f"{fold.protocol}, {fold.name}", "recipe": name, "modality": modality, "preset": preset}
+    entry |= {"pretrained": recognizer.pretrained, "stand_in": recognizer.stand_in, "synthetic": fold.test.synthetic}
+    entry |= {"parameters": int(recognizer.n_parameters), "n": len(some), "speakers": some.table["speaker"].nunique()}
+    ua = evaluate(recognizer, fold.test).metrics["ua"]._asdict()
+    entry |= {"ua": {name: None if np.isnan(limit) else limit for name, limit in ua.items()}}
+    entry |= {"scores": kept.where(kept.notna(), None).to_dict(orient="records"), "versions": versions()}
+    return entry | {"device": device(), "date": datetime.now(UTC).date().isoformat(), "command": command}

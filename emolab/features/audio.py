@@ -9,10 +9,9 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Callable, Sequence
-from functools import lru_cache, partial
+from functools import lru_cache
 from importlib.metadata import version
 from itertools import pairwise
-from pathlib import Path
 from typing import Any, ClassVar
 
 import librosa  # loads what it consists of only when that is used
@@ -256,9 +255,7 @@ def egemaps(wave: Floats) -> Floats:
         ModuleNotFoundError: If opensmile is not installed.
         ValueError: If the wave is too short.
     """
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # that it fills with NaN; said below
-        values = _smile().process_signal(wave, SAMPLE_RATE).to_numpy(np.float32)[0]
+    values = _smile().process_signal(wave, SAMPLE_RATE).to_numpy(np.float32)[0]
     if not np.isfinite(values).all():
         raise ValueError(f"the sound lasts {len(wave) / SAMPLE_RATE:.3f} s, too short for openSMILE.")
     return values
@@ -282,12 +279,11 @@ def audio_features(
     """
     name = function.__name__
     facts = [source_digest(__file__, media.__file__), key, speed, sorted(options.items())]
-    compute = partial(_of_file, partial(function, **options), round(SAMPLE_RATE / speed))
+
+    def compute(path: Any) -> Floats:
+        return function(media.read_audio(path, sample_rate=round(SAMPLE_RATE / speed)), **options)
+
     return cached_features(name, paths, compute, version=str(facts), progress=name)
-
-
-def _of_file(function: Callable[[Floats], Floats], sample_rate: int, path: Path) -> Floats:
-    return function(media.read_audio(path, sample_rate=sample_rate))
 
 
 class _Audio(Scaled):
@@ -343,7 +339,7 @@ class Functionals(_Audio):
     """
 
     function = staticmethod(functionals)
-    names: ClassVar[Sequence[str]] = FUNCTIONAL_NAMES
+    feature_names: Sequence[str] = list(FUNCTIONAL_NAMES)
 
     def __init__(self, speeds: Sequence[float] = ()) -> None:
         super().__init__()
@@ -361,17 +357,12 @@ class Functionals(_Audio):
         """Return (n_utterances, n_features) float32, scaled, for each speed, the ordinary one first."""
         return [self.scale(np.stack(self.raw(corpus, speed))) for speed in (1.0, *self.speeds)]
 
-    @property
-    def feature_names(self) -> list[str]:
-        """Name the columns."""
-        return list(self.names)
-
 
 class Classical8(Functionals):
     """Eight classical features of an utterance, (n_utterances, 8) float32, scaled; see `classical8`."""
 
     function = staticmethod(classical8)
-    names = CLASSICAL_NAMES
+    feature_names: Sequence[str] = list(CLASSICAL_NAMES)
 
 
 class Egemaps(Functionals):
@@ -387,10 +378,12 @@ class Egemaps(Functionals):
             ValueError: If utterances are too short; they are named.
         """
         _smile()  # tells at once where it is missing
-        return audio_features(egemaps, corpus.audio_paths(), speed=speed, key=version("opensmile"))
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", UserWarning)  # that it fills with NaN; `egemaps` raises
+            return audio_features(egemaps, corpus.audio_paths(), speed=speed, key=version("opensmile"))
 
     @property
-    def feature_names(self) -> list[str]:
+    def feature_names(self) -> list[str]:  # type: ignore[override]
         """Name the columns as openSMILE does."""
         return list(_smile().feature_names)
 
@@ -410,10 +403,7 @@ def _smile() -> Any:
 
 def _mono(wave: Floats) -> Floats:
     if wave.ndim != 1 or wave.size == 0:
-        raise ValueError(
-            f"wave has shape {wave.shape}; expected (samples,) with at least one sample. "
-            "Read the file with emolab.media.read_audio, which mixes channels down."
-        )
+        raise ValueError(f"wave has shape {wave.shape}; expected (samples,), mono. Read the file by media.read_audio.")
     return np.asarray(wave, np.float32)
 
 

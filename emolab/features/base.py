@@ -16,11 +16,10 @@ import numpy as np
 from numpy.typing import NDArray
 from threadpoolctl import threadpool_limits
 
-from emolab.corpora.corpus import Corpus
-from emolab.corpora import some
+from emolab.corpora.corpus import Corpus, some
 from emolab.media import InMemoryMedia
-from emolab.storage import progress as progress_bar
 from emolab.storage import atomic_write, cache_root
+from emolab.storage import progress as progress_bar
 
 Array = NDArray[Any]
 
@@ -37,6 +36,7 @@ class FeatureExtractor(ABC):
     partial: bool = False  # whether it takes several modalities and can do without some
     n_parameters: int = 0  # of a frozen network that belongs to it
     pretrained: str | None = None  # name of the published weights that it brings
+    feature_names: Sequence[str] = ()  # of the columns of a matrix
 
     @property
     def modalities(self) -> tuple[str, ...]:
@@ -64,11 +64,6 @@ class FeatureExtractor(ABC):
 
     def initialise(self, network: Any) -> None:  # noqa: B027
         """Give an untrained network pretrained weights, such as word vectors; most extractors have none."""
-
-    @property
-    def feature_names(self) -> list[str]:
-        """Name the columns of a matrix."""
-        return []
 
 
 class Scaled(FeatureExtractor):

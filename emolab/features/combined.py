@@ -93,7 +93,7 @@ class Concatenated(Combined):
         return {"n_features": sum(self.widths)}
 
     @property
-    def feature_names(self) -> list[str]:
+    def feature_names(self) -> list[str]:  # type: ignore[override]
         """Name the columns, block by block."""
         return [name for extractor in self.features for name in extractor.feature_names]
 
@@ -171,9 +171,7 @@ def align_frames(frames: NDArray[np.floating], hop_s: float, aligned_hop_s: floa
         ValueError: If one of the times is not positive.
     """
     if min(hop_s, aligned_hop_s) <= 0:
-        raise ValueError(
-            f"hop_s={hop_s}, aligned_hop_s={aligned_hop_s}; expected positive seconds. Correct the numbers."
-        )
+        raise ValueError(f"{hop_s=}, {aligned_hop_s=}; expected positive seconds. Correct the numbers.")
     n_frames = len(frames)
     if not n_frames:
         return np.zeros((0, frames.shape[1]), dtype=np.float32)

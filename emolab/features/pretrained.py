@@ -6,6 +6,7 @@ preset quick takes a tiny random model of the same class, whose scores say nothi
 
 from __future__ import annotations
 
+import copyreg
 import hashlib
 import math
 from collections import Counter
@@ -124,7 +125,7 @@ def build_encoder(config: Mapping[str, Any]) -> nn.Module:
 
     sizes = {**config, "layerdrop": 0.0, "dtype": "float32"}  # no block is left out by chance
     with quiet():
-        return _plain(AutoModel.from_config(AutoConfig.for_model(**sizes)))
+        return _picklable(AutoModel.from_config(AutoConfig.for_model(**sizes)))
 
 
 def load_encoder(folder: Path) -> nn.Module:
@@ -139,22 +140,33 @@ def load_encoder(folder: Path) -> nn.Module:
     try:
         with quiet(), torch.random.fork_rng():
             torch.manual_seed(0)  # of parts that the file may lack, such as a pooler
-            return _plain(AutoModel.from_pretrained(folder, dtype=torch.float32, local_files_only=True)).eval()
+            return _picklable(AutoModel.from_pretrained(folder, dtype=torch.float32, local_files_only=True)).eval()
     except Exception as error:  # of several libraries
-        raise ValueError(
-            f"{folder} cannot be read as an encoder ({type(error).__name__}: {str(error).splitlines()[0][:80]}); "
-            f"expected {CONFIG} and {' or '.join(WEIGHTS)} as transformers saves them. Get it again."
-        ) from error
+        why = f"{folder} cannot be read as an encoder ({type(error).__name__}: {str(error).splitlines()[0][:80]})"
+        raise ValueError(f"{why}; expected {CONFIG} and {' or '.join(WEIGHTS)}. Get it again.") from error
 
 
-def _plain(model: Any) -> nn.Module:
-    """Take the encoder of an encoder-decoder; write weight norms as plain weights, since torch pickles no others."""
-    from torch.nn.utils import parametrize
-
+def _picklable(model: Any) -> nn.Module:
+    """Take the encoder of an encoder-decoder; have it pickled and copied by its weights, since its hooks cannot be."""
     encoder = model.get_encoder() if model.config.is_encoder_decoder else model
-    for module in encoder.modules():
-        if parametrize.is_parametrized(module):
-            parametrize.remove_parametrizations(module, "weight")
+    copyreg.pickle(type(encoder), _reduced)  # type: ignore[arg-type]
+    return encoder
+
+
+def _reduced(encoder: Any) -> tuple[Any, ...]:
+    trained = [name for name, weights in encoder.named_parameters() if weights.requires_grad]
+    return _rebuilt, (type(encoder), encoder.config, encoder.state_dict(), trained, encoder.training)
+
+
+def _rebuilt(kind: Any, config: Any, weights: Any, trained: Sequence[str], training: bool) -> nn.Module:
+    import torch
+
+    copyreg.pickle(kind, _reduced)  # for a process that has only loaded it
+    with torch.random.fork_rng():
+        encoder = kind(config).train(training)
+    encoder.load_state_dict(weights)
+    for name, parameter in encoder.named_parameters():
+        parameter.requires_grad_(name in trained)
     return encoder
 
 
@@ -173,10 +185,8 @@ def blocks(encoder: Any) -> nn.ModuleList:
     for name in ("layer", "layers"):
         if hasattr(inner, name):
             return getattr(inner, name)
-    raise ValueError(
-        f"{type(encoder).__name__} has no blocks that could be trained apart; expected encoder.layer or "
-        "encoder.layers. Train all of it: n_trained=None."
-    )
+    why = f"{type(encoder).__name__} has no blocks that could be trained apart"
+    raise ValueError(f"{why}; expected encoder.layer or encoder.layers. Train all of it: n_trained=None.")
 
 
 def convolve(encoder: Any, waves: Sequence[Tensor]) -> tuple[Tensor, Tensor]:

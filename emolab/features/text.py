@@ -15,8 +15,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from emolab.corpora.corpus import Corpus
-from emolab.corpora import some
+from emolab.corpora.corpus import Corpus, some
 from emolab.features.base import FeatureExtractor
 
 PAD = 0  # number of the filler after a short utterance
@@ -63,10 +62,8 @@ class Vocabulary:
         counts = Counter(word for text in texts for word in words(text))
         kept = sorted((word for word in counts if counts[word] >= min_count), key=lambda word: (-counts[word], word))
         if not kept:
-            raise ValueError(
-                f"none of {len(counts)} different words occurs {min_count} times; expected at least one. "
-                "Give more training texts, or lower min_count."
-            )
+            few = f"none of {len(counts)} different words occurs {min_count} times; expected at least one."
+            raise ValueError(f"{few} Give more training texts, or lower min_count.")
         return cls(tuple(kept))
 
     def __len__(self) -> int:
@@ -140,10 +137,8 @@ def _vector_lines(path: Path) -> Iterator[tuple[int, str, list[str]]]:
 
 def _lines(path: Path) -> Iterator[tuple[int, str]]:
     """Yield the lines of a file that are not empty, counted from 1."""
-    with path.open("rb") as file:
-        compressed = file.read(len(GZIP)) == GZIP
     try:
-        with gzip.open(path) if compressed else path.open("rb") as file:
+        with path.open("rb") as plain, gzip.open(path) if plain.peek().startswith(GZIP) else plain as file:
             for number, line in enumerate(file, start=1):  # at \n alone: some words hold other kinds of line ends
                 if text := line.decode("utf-8", "replace").replace("\t", " ").rstrip(" \r\n"):
                     yield number, text
@@ -245,16 +240,14 @@ class Tfidf(FeatureExtractor):
         try:
             self.vectorizer.fit(texts)
         except ValueError as error:
-            raise ValueError(
-                f"no term occurs in {self.min_count} of the {len(texts)} training texts; expected at least one. "
-                "Give more training texts, or lower min_count."
-            ) from error
+            few = f"no term occurs in {self.min_count} of the {len(texts)} training texts; expected at least one."
+            raise ValueError(f"{few} Give more training texts, or lower min_count.") from error
 
     def transform(self, corpus: Corpus) -> Any:
         """Return (n_utterances, n_terms) float64 sparse, rows of length 1 (0 where no term is known)."""
         return self.vectorizer.transform(corpus.texts())
 
     @property
-    def feature_names(self) -> list[str]:
+    def feature_names(self) -> list[str]:  # type: ignore[override]
         """Name the columns: the terms, character n-grams in quotes, so that they are not taken for words."""
         return [f"'{term}'" for term in self.terms] if self.characters else self.terms

@@ -16,8 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from emolab import media
-from emolab.corpora.corpus import Corpus
-from emolab.corpora import some
+from emolab.corpora.corpus import Corpus, some
 from emolab.corpora.ravdess import read_action_units
 from emolab.features.base import FeatureExtractor, Scaled, Segment, cached_features, source_digest
 from emolab.storage import weights_root
@@ -290,6 +289,8 @@ class FaceEdges(Scaled, FaceFrames):
     clip begins and ends, as in acted films; a clip cut out of a conversation often begins in the middle of a look.
     """
 
+    feature_names: Sequence[str] = [" ".join(place) for place in product(REGIONS, ZONES, SLANTS)]
+
     def __init__(self, size: int = 48, fps: float = FPS) -> None:
         super().__init__(size, fps)
 
@@ -297,19 +298,17 @@ class FaceEdges(Scaled, FaceFrames):
         """Return the numbers before scaling, from the cache where they are there."""
         clips = clips_of(corpus)
         found = dict(zip(clips, faces(corpus, **self.options), strict=True))
-        version = _version(**self.options)
-        return cached_features(
-            "face-edges", clips, lambda clip: change_from_calm(face_edges(found[clip].pictures)), version=version
-        )
 
-    @property
-    def feature_names(self) -> list[str]:
-        """Name the columns, such as "mouth outer falling"."""
-        return [" ".join(place) for place in product(REGIONS, ZONES, SLANTS)]
+        def compute(clip: Segment) -> NDArray[np.float32]:
+            return change_from_calm(face_edges(found[clip].pictures))
+
+        return cached_features("face-edges", clips, compute, version=_version(**self.options))
 
 
 class FaceFunctionals(FaceEdges):
     """The mean, most and least of `FaceEdges` over an utterance, (n_utterances, 324) float32, scaled."""
+
+    feature_names: Sequence[str] = [f"{own}, {how}" for how, own in product(CHANGES, FaceEdges.feature_names)]
 
     def raw(self, corpus: Corpus) -> list[NDArray[np.float32]]:
         """Return a row an utterance, before scaling."""
@@ -319,11 +318,6 @@ class FaceFunctionals(FaceEdges):
     def transform(self, corpus: Corpus) -> Any:
         """Return (n_utterances, 324) float32, scaled."""
         return np.stack(super().transform(corpus))
-
-    @property
-    def feature_names(self) -> list[str]:
-        """Name the columns, such as "mouth outer falling, most"."""
-        return [f"{name}, {change}" for change in CHANGES for name in super(FaceFunctionals, self).feature_names]
 
 
 def face_edges(pictures: Pictures) -> NDArray[np.float32]:
@@ -342,10 +336,7 @@ def face_edges(pictures: Pictures) -> NDArray[np.float32]:
     n_rows, n_columns, n_slants = len(REGIONS), len(ZONES), len(SLANTS)
     size = pictures.shape[1]
     if size < SMALLEST_FACE:
-        raise ValueError(
-            f"faces are {size} pixels wide; expected at least {SMALLEST_FACE}, so that each part has some. "
-            "Take a larger size."
-        )
+        raise ValueError(f"faces are {size} pixels wide; expected at least {SMALLEST_FACE}. Take a larger size.")
     down, right = np.gradient(pictures.mean(axis=3, dtype=np.float32), axis=(1, 2))
     strength, angle = np.hypot(down, right), np.arctan2(down, right) % np.pi * (n_slants / np.pi)
     tops = np.linspace(FACE_TOP * size, FACE_BOTTOM * size, n_rows + 1).round().astype(int)
@@ -377,7 +368,6 @@ class ActionUnits(Scaled):
     """
 
     modality = "video"
-    names: Sequence[str] = ()
 
     def has(self, corpus: Corpus) -> NDArray[np.bool_]:
         """Mask (n_utterances,): true unless video is hidden; no films are needed, and `table` says what has no row."""
@@ -405,14 +395,9 @@ class ActionUnits(Scaled):
 
     def fit(self, corpus: Corpus) -> None:
         """Learn names, mean and deviation of the units."""
-        self.names = list(self.table(corpus).columns)
+        self.feature_names = list(self.table(corpus).columns)  # AU12_r: intensity, AU12_c: share of frames
         super().fit(corpus)
 
     def transform(self, corpus: Corpus) -> NDArray[np.float32]:
         """Return (n_utterances, 35) float32, scaled."""
         return self.scale(self.raw(corpus))
-
-    @property
-    def feature_names(self) -> list[str]:
-        """Name the units: AU12_r is the intensity of unit 12, AU12_c the share of frames that show it."""
-        return list(self.names)

@@ -37,6 +37,7 @@ class FusionInputs(NamedTuple):
     there: Tensor  # (batch, n_modalities) bool
     steps: Tensor  # (batch, steps of all modalities, n_joined)
     owner: Tensor  # (batch, steps of all modalities): which modality; -1 is padding
+    embeddings: Sequence[Tensor] = ()  # of each modality (batch, embedding_size), zero where it is missing
 
 
 class Join(nn.Module):
@@ -55,17 +56,17 @@ class Concat(Join):
 
     wide = True
 
-    def forward(self, seen: FusionInputs) -> Tensor:
+    def forward(self, given: FusionInputs) -> Tensor:
         """Return (batch, n_modalities * n_joined)."""
-        return seen.summaries.flatten(1)
+        return given.summaries.flatten(1)
 
 
 class Add(Join):
     """Add the summaries up: all modalities share one space."""
 
-    def forward(self, seen: FusionInputs) -> Tensor:
+    def forward(self, given: FusionInputs) -> Tensor:
         """Return (batch, n_joined)."""
-        return seen.summaries.sum(dim=1)
+        return given.summaries.sum(dim=1)
 
 
 class Gated(Join):
@@ -78,13 +79,13 @@ class Gated(Join):
         super().__init__(n_modalities, config)
         self.score = nn.Linear(n_modalities * config.n_joined, n_modalities)
 
-    def gates(self, seen: FusionInputs) -> Tensor:
+    def gates(self, given: FusionInputs) -> Tensor:
         """Return (batch, n_modalities), the weight of each modality."""
-        return self.score(seen.summaries.flatten(1)).masked_fill(~seen.there, -torch.inf).softmax(dim=1)
+        return self.score(given.summaries.flatten(1)).masked_fill(~given.there, -torch.inf).softmax(dim=1)
 
-    def forward(self, seen: FusionInputs) -> Tensor:
+    def forward(self, given: FusionInputs) -> Tensor:
         """Return (batch, n_joined)."""
-        return (self.gates(seen)[..., None] * torch.tanh(seen.summaries)).sum(dim=1)
+        return (self.gates(given)[..., None] * torch.tanh(given.summaries)).sum(dim=1)
 
 
 class LowRankTensor(Join):
@@ -100,9 +101,9 @@ class LowRankTensor(Join):
         self.constants = nn.Parameter(torch.ones(n_modalities, config.rank, 1, width))
         self.ranks = nn.Parameter(torch.randn(config.rank) / config.rank**0.5)
 
-    def forward(self, seen: FusionInputs) -> Tensor:
+    def forward(self, given: FusionInputs) -> Tensor:
         """Return (batch, n_joined)."""
-        factors = torch.einsum("bmi,mrio->mrbo", seen.summaries, self.factors) + self.constants
+        factors = torch.einsum("bmi,mrio->mrbo", given.summaries, self.factors) + self.constants
         return torch.einsum("rbo,r->bo", factors.prod(dim=0), self.ranks)
 
 
@@ -121,21 +122,21 @@ class CrossAttention(Join):
         self.attention = nn.MultiheadAttention(config.n_joined, config.n_heads, **sizes)
         self.norm = nn.LayerNorm(config.n_joined)
 
-    def weights(self, seen: FusionInputs) -> Tensor:
+    def weights(self, given: FusionInputs) -> Tensor:
         """Return (batch, n_modalities, steps of all modalities + 1), mean over heads; the last is nothing."""
-        return self._attend(seen)[1]
+        return self._attend(given)[1]
 
-    def forward(self, seen: FusionInputs) -> Tensor:
+    def forward(self, given: FusionInputs) -> Tensor:
         """Return (batch, n_modalities * n_joined)."""
-        answers = self.norm(seen.summaries + self._attend(seen)[0])
-        return (answers * seen.there[..., None]).flatten(1)
+        answers = self.norm(given.summaries + self._attend(given)[0])
+        return (answers * given.there[..., None]).flatten(1)
 
-    def _attend(self, seen: FusionInputs) -> tuple[Tensor, Tensor]:
-        asking = torch.arange(self.n_modalities, device=seen.owner.device)[:, None]
-        hidden = (seen.owner[:, None] == asking) | (seen.owner[:, None] < 0)  # (batch, n_modalities, steps)
-        steps = seen.steps + self.kinds[seen.owner.clamp(min=0)]
+    def _attend(self, given: FusionInputs) -> tuple[Tensor, Tensor]:
+        query = torch.arange(self.n_modalities, device=given.owner.device)[:, None]
+        hidden = (given.owner[:, None] == query) | (given.owner[:, None] < 0)  # (batch, n_modalities, steps)
+        steps = given.steps + self.kinds[given.owner.clamp(min=0)]
         mask = hidden.repeat_interleave(self.config.n_heads, dim=0)
-        return self.attention(seen.summaries + self.kinds, steps, steps, attn_mask=mask)
+        return self.attention(given.summaries + self.kinds, steps, steps, attn_mask=mask)
 
 
 class Transformer(Join):
@@ -152,10 +153,10 @@ class Transformer(Join):
         layer = nn.TransformerEncoderLayer(width, config.n_heads, 2 * width, **sizes)
         self.layers = nn.TransformerEncoder(layer, config.n_layers, nn.LayerNorm(width), enable_nested_tensor=False)
 
-    def forward(self, seen: FusionInputs) -> Tensor:
+    def forward(self, given: FusionInputs) -> Tensor:
         """Return (batch, n_joined)."""
-        tokens = nn.functional.pad(seen.summaries, (0, 0, 1, 0)) + self.kinds  # (batch, 1 + n_modalities, n_joined)
-        hidden = nn.functional.pad(~seen.there, (1, 0))
+        tokens = nn.functional.pad(given.summaries, (0, 0, 1, 0)) + self.kinds  # (batch, 1 + n_modalities, n_joined)
+        hidden = nn.functional.pad(~given.there, (1, 0))
         return self.layers(tokens, src_key_padding_mask=hidden)[:, 0]
 
 
@@ -196,10 +197,10 @@ class Fusion(nn.Module):
             )
         self.config, self.embedding_size = config, config.n_dense
         self.encoders: Any = nn.ModuleList(encoders)
-        self.bring = nn.ModuleList(nn.Linear(encoder.embedding_size, config.n_joined) for encoder in encoders)
+        self.project = nn.ModuleList(nn.Linear(encoder.embedding_size, config.n_joined) for encoder in encoders)
         self.join: Any = JOINS[config.join](len(encoders), config)
         stepwise = encoders if self.join.needs_steps else ()
-        self.bring_steps = nn.ModuleList(nn.Linear(encoder.state_size, config.n_joined) for encoder in stepwise)
+        self.project_steps = nn.ModuleList(nn.Linear(encoder.state_size, config.n_joined) for encoder in stepwise)
         self.absent = nn.Parameter(torch.zeros(len(encoders), config.n_joined))
         for encoder in encoders:
             encoder.out = encoder.out if config.auxiliary else nn.Identity()  # it is not used any more
@@ -212,27 +213,25 @@ class Fusion(nn.Module):
 
         With auxiliary heads, training gets (batch, n_emotions, 1 + n_modalities): the logits, then each modality's own.
         """
-        seen, embeddings = self._read(*inputs)
-        logits = self.out(self.dropout(self._embed(seen)))
+        given = self.fusion_inputs(*inputs)
+        logits = self.out(self.dropout(self._embed(given)))
         if not (self.training and self.config.auxiliary):
             return logits
-        own = [encoder.out(encoder.dropout(part)) for encoder, part in zip(self.encoders, embeddings, strict=True)]
-        alone = [part.masked_fill(~seen.there[:, [place]], 0.0) for place, part in enumerate(own)]
+        own = [
+            encoder.out(encoder.dropout(part)) for encoder, part in zip(self.encoders, given.embeddings, strict=True)
+        ]
+        alone = [part.masked_fill(~given.there[:, [place]], 0.0) for place, part in enumerate(own)]
         return torch.stack([logits, *alone], dim=2)
 
     def encode(self, *inputs: Tensor) -> Tensor:
         """Return the embedding of each utterance, all modalities together, (batch, n_dense)."""
-        return self._embed(self._read(*inputs)[0])
+        return self._embed(self.fusion_inputs(*inputs))
+
+    def _embed(self, given: FusionInputs) -> Tensor:
+        return torch.relu(self.dense(self.dropout(self.join(given))))
 
     def fusion_inputs(self, *inputs: Tensor) -> FusionInputs:
-        """Return the input of the join, to look into its gates or its attention."""
-        return self._read(*inputs)[0]
-
-    def _embed(self, seen: FusionInputs) -> Tensor:
-        return torch.relu(self.dense(self.dropout(self.join(seen))))
-
-    def _read(self, *inputs: Tensor) -> tuple[FusionInputs, Sequence[Tensor]]:
-        """Run each encoder on the utterances that have its modality: the join's input, and their embeddings."""
+        """Run each encoder on the utterances that have its modality; return the input of the join."""
         if len(inputs) != 2 * len(self.encoders):
             raise ValueError(
                 f"{len(inputs)} inputs for {len(self.encoders)} encoders; expected values and lengths for each, "
@@ -242,9 +241,9 @@ class Fusion(nn.Module):
         there = self._kept(torch.stack([lengths > 0 for _, lengths in pairs], dim=1))
         read = [self._encode(place, *pair, there[:, place].nonzero()[:, 0]) for place, pair in enumerate(pairs)]
         embeddings, steps, owner = zip(*read, strict=True)
-        brought = torch.stack([layer(part) for layer, part in zip(self.bring, embeddings, strict=True)], dim=1)
-        summaries = torch.where(there[..., None], brought, self.absent)
-        return FusionInputs(summaries, there, torch.cat(steps, dim=1), torch.cat(owner, dim=1)), embeddings
+        projected = torch.stack([layer(part) for layer, part in zip(self.project, embeddings, strict=True)], dim=1)
+        summaries = torch.where(there[..., None], projected, self.absent)
+        return FusionInputs(summaries, there, torch.cat(steps, dim=1), torch.cat(owner, dim=1), embeddings)
 
     def _kept(self, there: Tensor) -> Tensor:
         """Leave modalities out in training, but never all of an utterance."""
@@ -266,9 +265,9 @@ class Fusion(nn.Module):
         if len(rows):
             states, n_steps = encoder.hidden_states(values[rows], lengths[rows])
             embedding = embedding.index_copy(0, rows, encoder.summarize(states, n_steps).to(embedding.dtype))
-            if self.bring_steps:
-                brought = self.bring_steps[place](states)
+            if self.project_steps:
+                projected = self.project_steps[place](states)
                 real = torch.where(sequence_mask(n_steps, states.shape[1]), place, -1)
-                steps = brought.new_zeros(n, *brought.shape[1:]).index_copy(0, rows, brought)
+                steps = projected.new_zeros(n, *projected.shape[1:]).index_copy(0, rows, projected)
                 owner = real.new_full((n, real.shape[1]), -1).index_copy(0, rows, real)
         return embedding, steps, owner

@@ -11,11 +11,10 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from emolab.features import pretrained as encoders
+from emolab.features.pretrained import VGGISH_ADDRESS, blocks, build_encoder, contextualise, convolve
 from emolab.models.sequence import Network, Normalization, scatter_steps, sequence_mask
 from emolab.storage import weights_root
 
-VGGISH = "https://github.com/harritaylor/torchvggish/releases/download/v0.1/vggish-10086976.pth"
 POOLED_AFTER = (0, 1, 3, 5)  # convolutions of VGGish with a max-pooling behind them, which halves both axes
 
 
@@ -76,18 +75,16 @@ class Encoder(Network):
 
     def __init__(self, config: EncoderConfig) -> None:
         super().__init__(config)
-        self.encoder: Any = encoders.build_encoder(config.encoder)
+        self.encoder: Any = build_encoder(config.encoder)
         self.add_head(config.encoder["hidden_size"], n_dense=config.n_dense)
-        self._trained = [self.encoder]
-        if config.n_trained is not None:
-            self._trained = list(encoders.blocks(self.encoder)[-config.n_trained :])
+        n, encoder = config.n_trained, self.encoder
+        self._trained = [encoder] if n is None else list(blocks(encoder)[-n:])
         self.encoder.requires_grad_(False)
         for part in self._trained:
             part.requires_grad_(True)
-        unused = ("pooler",) if config.summary == "mean" else ()
-        for name in (*self.never_trained, *unused):
-            if (part := getattr(self.encoder, name, None)) is not None:
-                part.requires_grad_(False)
+        for name in (*self.never_trained, *["pooler"] * (config.summary == "mean")):
+            if getattr(encoder, name, None) is not None:
+                getattr(encoder, name).requires_grad_(False)
 
     def pretrained_parameters(self) -> Iterator[nn.Parameter]:
         """Yield the published weights, which training should change by small steps."""
@@ -118,12 +115,12 @@ class AudioEncoder(Encoder):
         """Turn waves (batch, samples) into the output of the convolutions, (batch, frames, channels)."""
         if waves.ndim > 2:
             return waves, lengths
-        return encoders.convolve(self.encoder, [wave[:n] for wave, n in zip(waves, lengths, strict=True)])
+        return convolve(self.encoder, [wave[:n] for wave, n in zip(waves, lengths, strict=True)])
 
     def hidden_states(self, waves: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
         """Turn waves (batch, samples) into the last layer, (batch, frames, dim), and the (batch,) real frames."""
         frames, n_frames = self.input_embeddings(waves, lengths)
-        return encoders.relate(self.encoder, frames, n_frames)[-1], n_frames
+        return contextualise(self.encoder, frames, n_frames), n_frames
 
     def summarize(self, states: Tensor, lengths: Tensor) -> Tensor:
         """Reduce (batch, frames, dim) to embeddings (batch, n_dense)."""
@@ -147,7 +144,8 @@ class TextEncoder(Encoder):
 
     def hidden_states(self, tokens: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
         """Turn texts (batch, tokens) int64 into the last layer, (batch, tokens, dim)."""
-        return encoders.text_layers(self.encoder, self.input_embeddings(tokens, lengths)[0], lengths)[0][-1], lengths
+        vectors, mask = self.input_embeddings(tokens, lengths)[0], sequence_mask(lengths, tokens.shape[1]).long()
+        return self.encoder(inputs_embeds=vectors, attention_mask=mask).last_hidden_state, lengths
 
     def summarize(self, states: Tensor, lengths: Tensor) -> Tensor:
         """Reduce (batch, tokens, dim) to embeddings (batch, n_dense), by the mean or by the encoder's own pooler."""
@@ -195,7 +193,7 @@ class Vggish(Network):
 
     def load_weights(self, source: str) -> None:
         """Take the convolutions from the published weights, see `load_published`."""
-        load_published(self, source, unused=("embeddings.", "pproc."), own=("dense.", "out."), address=VGGISH)
+        load_published(self, source, unused=("embeddings.", "pproc."), own=("dense.", "out."), address=VGGISH_ADDRESS)
 
     def pretrained_parameters(self) -> Iterator[nn.Parameter]:
         """Yield the convolutions, which training should change by small steps."""

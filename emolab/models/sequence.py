@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections import ChainMap
 from dataclasses import dataclass, fields
 from itertools import pairwise
 from typing import Any, ClassVar, Literal, Self
@@ -14,10 +15,11 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
 
+from emolab.features.combined import N_CONTEXT_COLUMNS
+from emolab.features.text import PAD
+
 Summary = Literal["mean", "mean+std", "attention"]
 KERNEL = 3  # frames of a convolution's window
-PAD = 0  # the token number of padding
-N_CONTEXT_COLUMNS = 2  # the last columns of a turn: same speaker as the target turn, is the target turn
 SMALLEST_VARIANCE = 1e-5  # keeps the slope of the square root finite where nothing varies
 
 
@@ -48,7 +50,7 @@ def run_lstm(lstm: nn.LSTM, steps: Tensor, lengths: Tensor) -> Tensor:
         steps, outputs = F.dropout(steps, lstm.dropout, lstm.training and layer > 0), []
         for backward in range(n_directions):
             given = steps.gather(1, reverse.expand_as(steps)) if backward else steps
-            weights = lstm.all_weights[layer * n_directions + backward]
+            weights: list[Tensor] = [*lstm.all_weights[layer * n_directions + backward]]
             states = torch.lstm(given, start, weights, True, 1, 0.0, lstm.training, False, True)[0]
             outputs.append(states.gather(1, reverse.expand_as(states)) if backward else states)
         steps = torch.cat(outputs, dim=2)
@@ -115,20 +117,26 @@ class Network(nn.Module, ABC):
     """
 
     config_class: ClassVar[type]
+    dropout: nn.Module
+    out: nn.Module
 
     def __init__(self, config: Any) -> None:
         super().__init__()
         self.config = config
 
     @classmethod
-    def build(cls, **sizes: Any) -> Self:
-        """Build the network from the fields of its config, for example `Lstm.build(n_features=20, n_emotions=6)`.
+    def build(cls, *given: dict[str, Any], **sizes: Any) -> Self:
+        """Build the network from fields of its config, for example `Lstm.build(n_features=20, n_emotions=6)`.
+
+        Args:
+            given: Fields in a mapping, such as the `sizes()` of a feature extractor.
+            sizes: Fields by name; they come before those of `given`.
 
         Raises:
             ValueError: If a size is unknown, or one without a default is missing.
         """
         try:
-            return cls(cls.config_class(**sizes))
+            return cls(cls.config_class(**ChainMap(sizes, *given)))
         except TypeError as error:
             names = ", ".join(field.name for field in fields(cls.config_class))
             raise ValueError(f"{cls.__name__} cannot be built: {error}; expected the fields {names}.") from error

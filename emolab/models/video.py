@@ -18,7 +18,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from emolab.models.pretrained import load_published
-from emolab.models.sequence import Network, Summary, SummaryOverTime, scatter_steps, sequence_mask
+from emolab.models.sequence import Network, Summary, scatter_steps, sequence_mask
 
 IMAGENET = ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225))  # mean and deviation of the colours that ResNet knows
 KINETICS = ((0.5, 0.5, 0.5), (0.5, 0.5, 0.5))  # I3D was shown colours from -1 to 1

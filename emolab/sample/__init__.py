@@ -4,17 +4,16 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 import tomllib
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
+
+from filelock import FileLock
 
 from emolab.storage import atomic_write, sample_root
 
 VERSION = 1
-SOURCES = ("README.txt", "cast.toml", "sentences.toml", "script.py", "voice.py", "face.py", "build.py")
+SOURCES = ("README.txt", "cast.toml", "design.toml", "sentences.toml", "script.py", "voice.py", "face.py", "build.py")
 
 
 def ensure(*, force: bool = False) -> Path:
@@ -30,7 +29,8 @@ def ensure(*, force: bool = False) -> Path:
     """
     root = sample_root()
     if force or not is_current(root):
-        with _one_at_a_time(root.with_name(f".{root.name}.lock")):
+        root.parent.mkdir(parents=True, exist_ok=True)
+        with FileLock(root.with_name(f".{root.name}.lock")):
             if force or not is_current(root):
                 from emolab.sample.build import build  # its imports are heavy
 
@@ -58,20 +58,3 @@ def stamp() -> dict[str, str | int]:
 def read_source(name: str) -> dict[str, Any]:
     """Read one of the generator's tables: who speaks, or what is said."""
     return tomllib.loads((Path(__file__).parent / name).read_text(encoding="utf-8"))
-
-
-@contextmanager
-def _one_at_a_time(lock: Path) -> Iterator[None]:
-    """Wait until no other process is inside; the system frees the lock of a process that dies."""
-    try:
-        import fcntl
-    except ImportError:  # Windows: two may build at once, and the last one wins
-        yield
-        return
-    lock.parent.mkdir(parents=True, exist_ok=True)
-    descriptor = os.open(lock, os.O_CREAT | os.O_RDWR)
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX)
-        yield
-    finally:
-        os.close(descriptor)

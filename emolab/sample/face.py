@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections import namedtuple
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -18,56 +20,26 @@ DRAWN = 116  # pixels of the whole picture, of which the middle is shown
 SMOOTH = 3  # drawn larger by this factor, then shrunk: smooth edges
 N_LEVELS = 8  # steps of an expression, so that a picture drawn once serves often
 N_LIPS = 4  # steps of the open mouth
-BLINK_S, BLINK_EVERY_S = 0.15, 3.5
-ONSET_S, OFFSET_S = 0.35, 0.45  # how long a face takes to show an emotion, and to let go of it
 RESTING = 0.12  # of an expression, before and after
 
 Colour = tuple[int, int, int]
 
 
-@dataclass(frozen=True)
-class Face:
-    """What one person looks like; lengths are shares of the picture's width."""
-
-    skin: Colour
-    hair: Colour
-    shirt: Colour
-    wall: Colour
-    style: str  # bald, short, bob or long
-    width: float
-    height: float
-    eye_gap: float
-    brow: float  # thickness
-    mouth: float  # width
-    glasses: bool = False
-    beard: bool = False
+# What one person looks like, and how far the parts of a face move (0 at rest, 1 as far as a face goes): see cast.toml
+Face = namedtuple("Face", "skin hair shirt wall style width height eye_gap brow mouth glasses beard")
+Expression = namedtuple("Expression", "brow_up brow_tilt eyes mouth_curve mouth_open mouth_wide")
+CAST, DESIGN = read_source("cast.toml"), SimpleNamespace(**read_source("design.toml")["face"])
 
 
-@dataclass(frozen=True)
-class Expression:
-    """How far the parts of a face move; 0 is at rest, 1 as far as a face goes."""
-
-    brow_up: float = 0.0
-    brow_tilt: float = 0.0  # inner ends: up 1, down -1
-    eyes: float = 0.0  # wide 1, narrow -1
-    mouth_curve: float = 0.0  # smile 1, the corners down -1
-    mouth_open: float = 0.0
-    mouth_wide: float = 0.0
+def _face(looks: Mapping[str, Any]) -> Face:
+    skin, hair = (CAST["colours"][looks[part]] for part in ("skin", "hair"))
+    colours: Any = map(tuple, (skin, hair, looks["shirt"], looks["wall"]))
+    worn = (looks.get(part, False) for part in ("glasses", "beard"))
+    return Face._make([*colours, looks["style"], *looks["lengths"], *worn])
 
 
-def _face(
-    skin: str, hair: str, style: str, lengths: Sequence[float], shirt: Sequence[int], wall: Sequence[int], **worn: Any
-) -> Face:
-    colours = (_CAST["colours"][skin], _CAST["colours"][hair], shirt, wall)
-    facts: Any = (*map(tuple, colours), style, *lengths)
-    return Face(*facts, **worn)
-
-
-_CAST = read_source("cast.toml")
-WOMEN, MEN, ACTORS = ([_face(**person["face"]) for person in _CAST[part]] for part in ("women", "men", "actors"))
-EXPRESSIONS: Mapping[str, Expression] = {
-    emotion: Expression(*facts["face"]) for emotion, facts in _CAST["emotions"].items()
-}
+WOMEN, MEN, ACTORS = ([_face(person["face"]) for person in CAST[group]] for group in ("women", "men", "actors"))
+EXPRESSIONS = {emotion: Expression(*facts["face"]) for emotion, facts in CAST["emotions"].items()}
 
 
 @dataclass(frozen=True)
@@ -81,7 +53,7 @@ class Performance:
 
     def level(self, time: float) -> float:
         """Return how far the expression has come at a time, from `RESTING` to 1."""
-        rise, fall = (time - self.start) / ONSET_S + 1, (self.end - time) / OFFSET_S + 1
+        rise, fall = (time - self.start) / DESIGN.onset_s + 1, (self.end - time) / DESIGN.offset_s + 1
         return self.strength * float(np.clip(min(rise, fall), RESTING, 1))
 
 
@@ -115,7 +87,7 @@ def frame(face: Face, performance: Performance | None, time: float, *, lips: flo
     """
     emotion = performance.emotion if performance else "neutral"
     level = round(performance.level(time) * N_LEVELS) if performance else 0
-    shut = (time + phase) % BLINK_EVERY_S < BLINK_S
+    shut = (time + phase) % DESIGN.blink_every_s < DESIGN.blink_s
     picture = draw(face, emotion, level, round(lips * N_LIPS), shut)
     left = (DRAWN - SIZE) // 2 + round(1.4 * np.sin(0.6 * (time + phase) + 1))
     top = (DRAWN - SIZE) // 2 - 3 + round(1.4 * np.sin(0.9 * (time + phase)))

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from types import SimpleNamespace
 
 import numpy as np
 
@@ -13,38 +14,11 @@ from emolab.sample import read_source
 SEED = 20_249
 UNDECIDED = "undecided"
 N_SESSIONS = 5
-N_TURNS = 21  # of a dialogue
-SCENES = ("F_impro01", "M_impro02", "F_impro03", "M_impro04", "F_script01_1", "M_script02_2")  # of each session
 EMOTIONS = ("neutral", "happy", "excited", "angry", "frustrated", "sad")
-MODALITIES = ("text", "audio", "video")
-
-# How an emotion spreads over the modalities, and what annotators make of it
-PRIOR = {"neutral": 0.15, "happy": 0.17, "excited": 0.17, "angry": 0.17, "frustrated": 0.17, "sad": 0.17}
-P_SAME_SPEAKER = 0.40  # the emotion of the speaker's last turn stays
-P_SAME_DIALOGUE = 0.15  # the other speaker's emotion is caught
-P_SHOWN = {"text": 0.82, "audio": 0.84, "video": 0.82}  # a modality shows the emotion; else nothing, or another one
-P_CONTRADICTS = 0.16  # of the modalities that do not show it
-P_NEUTRAL_SHOWN = 0.90  # a modality stays neutral with a neutral speaker
-NEUTRAL_WEIGHT = 0.2  # the evidence of a neutral modality against that of one that shows an emotion
-DECISIVENESS = 3.2  # of the annotators: 0 is guessing
-P_CONFUSED = 0.13  # an annotator takes the emotion for its neighbour
-N_ANNOTATORS = 3
-_HEARD = {emotion: facts for emotion, facts in read_source("cast.toml")["emotions"].items() if "ratings" in facts}
-NEIGHBOURS = {emotion: facts["neighbours"] for emotion, facts in _HEARD.items()}
-RATINGS = {emotion: facts["ratings"] for emotion, facts in _HEARD.items()}  # valence, arousal, dominance, from 1 to 5
-RATING_NOISE = 0.6
-
-_SENTENCES = read_source("sentences.toml")
-WORDS: Mapping[str, Mapping[str, str]] = _SENTENCES["words"]  # by emotion and place in the sentence
-SITUATIONS: Sequence[Sequence[str]] = list(
-    _SENTENCES["situations"].values()
-)  # what is talked about, whatever the emotion
-RARER = 0.6  # each word of a list is said that much less often than the one before
-FEELINGS = ("I am * about it|that|this", "this makes me feel *", "I feel * now|today", "you can see that I am *")
-FILLERS = ("well,", "um,", "look,", "you know,", "listen,")  # improvised speech has them, whatever the emotion
-P_FILLER = 0.4
-P_NEUTRAL_DROPPED = 0.5  # a neutral speaker may leave opener and adjective away
-SHAPES = (*["opener", "adjective"] * 2, "feeling", "opener feeling", "adjective feeling")
+DESIGN = SimpleNamespace(**read_source("design.toml")["script"])
+EMOTION_FACTS = read_source("cast.toml")["emotions"]  # among them neighbours and ratings: valence, arousal, dominance
+WORDS: Mapping[str, Mapping[str, str]] = read_source("sentences.toml")["words"]  # by emotion and place in the sentence
+SITUATIONS: Sequence[Sequence[str]] = [*read_source("sentences.toml")["situations"].values()]  # whatever the emotion
 
 
 @dataclass(frozen=True)
@@ -56,7 +30,7 @@ class Line:
         woman: Whether the woman speaks, not the man.
         label: What most annotators heard, or "undecided".
         meant: What the speaker means; written down as self-evaluation.
-        shown: Emotion that each of `MODALITIES` shows.
+        shown: Emotion that each modality shows.
         cue_words: Positions in `text.split()` of the words that show the emotion of the text.
         votes: One emotion an annotator.
         ratings: Valence, arousal and dominance by annotator, whole numbers from 1 to 5.
@@ -80,7 +54,7 @@ class Line:
 
 def dialogue_names() -> list[str]:
     """Name the dialogues of all sessions as IEMOCAP does: Ses01F_impro01 and so on."""
-    return [f"Ses{session:02d}{scene}" for session in range(1, N_SESSIONS + 1) for scene in SCENES]
+    return [f"Ses{session:02d}{scene}" for session in range(1, N_SESSIONS + 1) for scene in DESIGN.scenes]
 
 
 def write_dialogue(name: str) -> list[Line]:
@@ -91,7 +65,7 @@ def write_dialogue(name: str) -> list[Line]:
     last: dict[bool, str] = {}  # by speaker
     counts: Counter[bool] = Counter()
     woman, lines = bool(rng.random() < 0.5), []
-    for turn in range(N_TURNS):
+    for turn in range(DESIGN.n_turns):
         meant = draw_emotion(rng, own=last.get(woman), other=last.get(not woman))
         key = f"{name}_{'F' if woman else 'M'}{counts[woman]:03d}"
         lines.append(write_line(rng, key, woman, meant, cores[turn % len(cores)]))
@@ -107,30 +81,31 @@ def write_line(rng: np.random.Generator, key: str, woman: bool, meant: str, core
     text, cue_words = write_text(rng, shown["text"], core, improvised="impro" in key)
     label = ""
     while label not in (UNDECIDED, *shown.values()):  # no annotator's slip becomes a label that nothing shows
-        votes = tuple(draw_vote(rng, shown) for _ in range(N_ANNOTATORS))
+        votes = tuple(draw_vote(rng, shown) for _ in range(DESIGN.n_annotators))
         winner, n_votes = Counter(votes).most_common(1)[0]
-        label = winner if n_votes > N_ANNOTATORS / 2 else UNDECIDED
-    centre = np.mean([RATINGS[vote] for vote in votes], axis=0)
-    ratings = np.clip(np.rint(centre + RATING_NOISE * rng.standard_normal((N_ANNOTATORS, 3))), 1, 5).astype(int)
+        label = winner if n_votes > DESIGN.n_annotators / 2 else UNDECIDED
+    centre = np.mean([EMOTION_FACTS[vote]["ratings"] for vote in votes], axis=0)
+    noise = DESIGN.rating_noise * rng.standard_normal((DESIGN.n_annotators, 3))
+    ratings = np.clip(np.rint(centre + noise), 1, 5).astype(int)
     return Line(key, woman, text, label, meant, shown, cue_words, votes, tuple(tuple(r) for r in ratings.tolist()))
 
 
 def draw_emotion(rng: np.random.Generator, *, own: str | None, other: str | None) -> str:
     """Draw what is meant next: feelings last, and are catching."""
-    drawn, luck = str(rng.choice(list(PRIOR), p=list(PRIOR.values()))), rng.random()
-    if own and luck < P_SAME_SPEAKER:
+    drawn, luck = str(rng.choice(list(DESIGN.prior), p=list(DESIGN.prior.values()))), rng.random()
+    if own and luck < DESIGN.p_same_speaker:
         return own
-    return other if other and luck < P_SAME_SPEAKER + P_SAME_DIALOGUE else drawn
+    return other if other and luck < DESIGN.p_same_speaker + DESIGN.p_same_dialogue else drawn
 
 
 def draw_shown(rng: np.random.Generator, meant: str) -> dict[str, str]:
     """Draw which emotion each modality shows, independently; one of them at least shows what is meant."""
     while True:
         shown = {}
-        for modality in MODALITIES:
+        for modality in DESIGN.p_shown:
             others = [emotion for emotion in EMOTIONS if emotion not in (meant, "neutral")]
-            p_shown = P_NEUTRAL_SHOWN if meant == "neutral" else P_SHOWN[modality]
-            contradicts = meant == "neutral" or rng.random() < P_CONTRADICTS
+            p_shown = DESIGN.p_neutral_shown if meant == "neutral" else DESIGN.p_shown[modality]
+            contradicts = meant == "neutral" or rng.random() < DESIGN.p_contradicts
             wrong = str(rng.choice(others)) if contradicts else "neutral"
             shown[modality] = meant if rng.random() < p_shown else wrong
         if meant in shown.values():
@@ -141,25 +116,25 @@ def draw_vote(rng: np.random.Generator, shown: Mapping[str, str]) -> str:
     """Draw what one annotator says, who weighs the evidence of the three modalities."""
     evidence = dict.fromkeys(EMOTIONS, 0.0)
     for emotion in shown.values():
-        evidence[emotion] += NEUTRAL_WEIGHT if emotion == "neutral" else 1.0
+        evidence[emotion] += DESIGN.neutral_weight if emotion == "neutral" else 1.0
     seen = [emotion for emotion in EMOTIONS if evidence[emotion]]
-    odds = np.exp(DECISIVENESS * np.array([evidence[emotion] for emotion in seen]))
+    odds = np.exp(DESIGN.decisiveness * np.array([evidence[emotion] for emotion in seen]))
     vote = str(rng.choice(seen, p=odds / odds.sum()))
-    return str(rng.choice(NEIGHBOURS[vote])) if rng.random() < P_CONFUSED else vote
+    return str(rng.choice(EMOTION_FACTS[vote]["neighbours"])) if rng.random() < DESIGN.p_confused else vote
 
 
 def write_text(rng: np.random.Generator, emotion: str, core: str, *, improvised: bool) -> tuple[str, tuple[int, ...]]:
     """Write a turn that shows `emotion`; return it with the positions of the words that do."""
-    shape = str(rng.choice(SHAPES)).split()
-    dropped = emotion == "neutral" and rng.random() < P_NEUTRAL_DROPPED
-    filled = rng.random() < P_FILLER and improvised and "opener" not in shape
-    filler = str(rng.choice(FILLERS)).split() if filled else []
+    shape = str(rng.choice(DESIGN.shapes)).split()
+    dropped = emotion == "neutral" and rng.random() < DESIGN.p_neutral_dropped
+    filled = rng.random() < DESIGN.p_filler and improvised and "opener" not in shape
+    filler = str(rng.choice(DESIGN.fillers)).split() if filled else []
     adjective = draw_word(rng, emotion, "adjective") if "adjective" in shape else ""
     sentences = [[*filler, *fill(choose(rng, core), adjective, dropped)]]
     if "opener" in shape and not dropped:
         sentences[0][:0] = [f"*{draw_word(rng, emotion, 'opener')},"]
     if "feeling" in shape:
-        feeling = choose(rng, str(rng.choice(FEELINGS)))
+        feeling = choose(rng, str(rng.choice(DESIGN.feelings)))
         sentences.append(fill(feeling, draw_word(rng, emotion, "feeling"), dropped=False))
     words = [word for sentence in sentences for word in finish(sentence)]
     cue_words = tuple(place for place, word in enumerate(words) if word.startswith("*"))
@@ -174,7 +149,7 @@ def choose(rng: np.random.Generator, pattern: str) -> list[str]:
 def draw_word(rng: np.random.Generator, emotion: str, place: str) -> str:
     """Draw one of the words that show an emotion."""
     words = WORDS[emotion][place].split()
-    weights = RARER ** np.arange(len(words))
+    weights = DESIGN.rarer ** np.arange(len(words))
     return str(rng.choice(words, p=weights / weights.sum()))
 
 

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import ctypes
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections import namedtuple
+from collections.abc import Sequence
 from itertools import accumulate
+from types import SimpleNamespace
 
 import espeakng_loader
 import numpy as np
@@ -18,71 +19,28 @@ SAMPLE_RATE = 16_000  # Hz, of everything that is written
 SYNCHRONOUS, UTF8, SSML, BY_CHARACTER, WORD_EVENT = 2, 1, 0x10, 1, 1  # names of espeak's speak_lib.h
 RATE, VOLUME, PITCH, RANGE = 1, 2, 3, 4  # espeak's parameters
 TOP = {RATE: 450, VOLUME: 200, PITCH: 99, RANGE: 99}  # their highest values
-ESPEAK_VOLUME = 55  # leaves espeak itself room not to clip
-SEMITONES_A_STEP = 0.19  # of espeak's pitch parameter, measured
-LEVEL_DB = -27.0  # of a neutral voice, relative to full scale
 PEAK = 0.95
 TAIL_S = 0.12  # of silence kept after the last word
-SILENCE = 0.002  # of full scale, after levelling
-CUE_RAMP_S = 0.015  # the louder stretch fades in and out
-MIN_CUE_LETTERS = 5  # of a word that may carry the cue of the voice
 
 
-@dataclass(frozen=True)
-class Voice:
-    """One speaker's voice: an espeak variant, moved to its own pitch and pace."""
-
-    variant: str
-    pitch: int  # espeak's scale, 0 to 99
-    pitch_range: int  # espeak's scale, 0 to 99
-    rate: int  # words a minute
-    level_db: float = 0.0  # of the variant as espeak speaks it, taken away again
-
-
-@dataclass(frozen=True)
-class Prosody:
-    """How a voice changes: over a whole utterance, or over the stretch of a cue."""
-
-    pitch: float = 0.0  # semitones
-    pitch_range: float = 1.0  # factor
-    rate: float = 1.0  # factor
-    level_db: float = 0.0
-    brightness: float = 0.0  # -1 dull to 1 bright
-
-
-_CAST = read_source("cast.toml")
-WOMEN, MEN, ACTORS = ([Voice(*person["voice"]) for person in _CAST[part]] for part in ("women", "men", "actors"))
-PROSODIES: Mapping[str, tuple[Prosody, Prosody]] = {  # of a whole utterance, and on top of that, of the cue's stretch
-    emotion: (Prosody(*facts["whole"]), Prosody(*facts["cue"])) for emotion, facts in _CAST["emotions"].items()
+# One speaker's voice, and how it changes over a whole utterance or the stretch of a cue; units are in cast.toml
+Voice = namedtuple("Voice", "variant pitch pitch_range rate level_db")
+Prosody = namedtuple("Prosody", "pitch pitch_range rate level_db brightness", defaults=(0.0, 1.0, 1.0, 0.0, 0.0))
+# Audio of one utterance: wave (samples,) float32 at 16 kHz, full scale 1; its cue in seconds (NaN: none); and when each
+# word begins, in seconds: a word that espeak joins to the one before begins with it
+Speech = namedtuple("Speech", "wave cue_start cue_end word_starts")
+CAST, DESIGN = read_source("cast.toml"), SimpleNamespace(**read_source("design.toml")["voice"])
+WOMEN, MEN, ACTORS = ([Voice(*person["voice"]) for person in CAST[group]] for group in ("women", "men", "actors"))
+PROSODIES = {  # emotion: of a whole utterance, and on top of that, of the cue's stretch
+    emotion: (Prosody(*facts["whole"]), Prosody(*facts["cue"])) for emotion, facts in CAST["emotions"].items()
 }
-NOISE = Prosody(0.7, 0.12, 0.03, 1.0, 0.1)  # standard deviations, of every utterance
-P_LOCAL_ONLY = 0.15  # of the voices that show an emotion show it in the cue's stretch alone
-
-
-@dataclass(frozen=True)
-class Speech:
-    """Sound of one utterance: (samples,) float32 at 16 kHz, full scale 1, and its cue in seconds (NaN: none).
-
-    `word_starts` tells when each word begins, in seconds; a word that espeak joins to the one before begins with it.
-    """
-
-    wave: NDArray[np.float32]
-    cue_start: float
-    cue_end: float
-    word_starts: tuple[float, ...]
 
 
 class _Event(ctypes.Structure):
-    _fields_ = (
-        ("type", ctypes.c_int),
-        ("unique_identifier", ctypes.c_uint),
-        ("text_position", ctypes.c_int),  # of the word, from 1
-        ("length", ctypes.c_int),
-        ("audio_position", ctypes.c_int),  # ms
-        ("sample", ctypes.c_int),
-        ("user_data", ctypes.c_void_p),
-        ("id", ctypes.c_char * 8),
-    )
+    """What espeak tells of a word: its place in the text, from 1, and the sample at which it begins."""
+
+    _numbers = ("type", "unique_identifier", "text_position", "length", "audio_position", "sample")
+    _fields_ = (*((name, ctypes.c_int) for name in _numbers), ("user_data", ctypes.c_void_p), ("id", ctypes.c_char * 8))
 
 
 _Callback = ctypes.CFUNCTYPE(ctypes.c_int, ctypes.POINTER(ctypes.c_short), ctypes.c_int, ctypes.POINTER(_Event))
@@ -113,8 +71,8 @@ class Synthesiser:
             raise OSError(f"espeak-ng has no voice variant {voice.variant!r}; install the wheel espeakng-loader again.")
         parameters = {
             RATE: voice.rate * prosody.rate,
-            VOLUME: ESPEAK_VOLUME,
-            PITCH: voice.pitch + prosody.pitch / SEMITONES_A_STEP,
+            VOLUME: DESIGN.espeak_volume,
+            PITCH: voice.pitch + prosody.pitch / DESIGN.semitones_a_step,
             RANGE: voice.pitch_range * prosody.pitch_range,
         }
         for parameter, value in parameters.items():
@@ -150,9 +108,9 @@ def say(
     known = [times.get(begin) for begin in begins]  # espeak joins a few short words; those have no time
     starts = heard_from(known)
     wave = soxr.resample(wave, synthesiser.sample_rate, SAMPLE_RATE)
-    wave *= decibels(LEVEL_DB - voice.level_db + whole.level_db)
+    wave *= decibels(DESIGN.level_db - voice.level_db + whole.level_db)
     wave = brighten(wave, whole.brightness)
-    loud = np.flatnonzero(np.abs(wave) > SILENCE)
+    loud = np.flatnonzero(np.abs(wave) > DESIGN.silence)
     wave = wave[: int(loud[-1] + TAIL_S * SAMPLE_RATE)]
     start = starts[first]
     ends = (time for time in known[first + n_words :] if time is not None)
@@ -170,21 +128,21 @@ def heard_from(known: Sequence[float | None]) -> tuple[float, ...]:
 
 def draw_cue_words(rng: np.random.Generator, words: Sequence[str]) -> tuple[int, int]:
     """Draw the words that carry the voice's cue: a long one, or it and the next; return the first and how many."""
-    long = [place for place, word in enumerate(words) if len(word.strip(".,")) >= MIN_CUE_LETTERS]
+    long = [place for place, word in enumerate(words) if len(word.strip(".,")) >= DESIGN.min_cue_letters]
     first = int(rng.choice(long or [len(words) - 1]))
     return first, min(int(rng.integers(1, 3)), len(words) - first)
 
 
 def draw_prosody(rng: np.random.Generator, emotion: str, intensity: float) -> Prosody:
     """Draw how a whole utterance is coloured; the distributions of the emotions overlap."""
-    strength = intensity * rng.uniform(0.7, 1.3) * (rng.random() >= P_LOCAL_ONLY)
-    noise, mean = rng.standard_normal(5), PROSODIES[emotion][0]
+    strength = intensity * rng.uniform(0.7, 1.3) * (rng.random() >= DESIGN.p_local_only)
+    mean, drawn = PROSODIES[emotion][0], DESIGN.noise * rng.standard_normal(5)
     return Prosody(
-        strength * mean.pitch + NOISE.pitch * noise[0],
-        float(np.exp(strength * np.log(mean.pitch_range) + NOISE.pitch_range * noise[1])),
-        float(np.exp(strength * np.log(mean.rate) + NOISE.rate * noise[2])),
-        strength * mean.level_db + NOISE.level_db * noise[3],
-        strength * mean.brightness + NOISE.brightness * noise[4],
+        strength * mean.pitch + drawn[0],
+        float(np.exp(strength * np.log(mean.pitch_range) + drawn[1])),
+        float(np.exp(strength * np.log(mean.rate) + drawn[2])),
+        strength * mean.level_db + drawn[3],
+        strength * mean.brightness + drawn[4],
     )
 
 
@@ -204,7 +162,7 @@ def mark_up(words: Sequence[str], first: int, n_words: int, cue: Prosody, streng
 def stress(wave: NDArray[np.float32], start: float, end: float, cue: Prosody, strength: float) -> NDArray[np.float32]:
     """Make the stretch from `start` to `end`, in seconds, louder or softer, brighter or duller."""
     seconds = np.arange(len(wave)) / SAMPLE_RATE
-    inside = np.clip(np.minimum(seconds - start, end - seconds) / CUE_RAMP_S, 0, 1).astype(np.float32)
+    inside = np.clip(np.minimum(seconds - start, end - seconds) / DESIGN.cue_ramp_s, 0, 1).astype(np.float32)
     changed = brighten(wave, strength * cue.brightness) * decibels(strength * cue.level_db)
     return wave + inside * (changed - wave)
 

@@ -2,22 +2,37 @@ from __future__ import annotations
 
 import pytest
 
-from emolab.corpora.labels import EMOTIONS, IEMOCAP_EMOTIONS, IEMOCAP_VOTES, MELD_EMOTIONS, RAVDESS_EMOTIONS, VIEWS
+from emolab.corpora.corpus import EMOTIONS, LABELS, SCHEMA, TRUTH, VIEWS
 
 
 def test_vocabularies_have_the_published_sizes() -> None:
-    assert [len(v) for v in (IEMOCAP_EMOTIONS, RAVDESS_EMOTIONS, MELD_EMOTIONS)] == [11, 8, 7]
+    assert {corpus: len(codes) for corpus, codes in LABELS.items()} == {
+        "iemocap": 11,
+        "ravdess": 8,
+        "meld": 7,
+        "iemocap_votes": 11,
+    }
 
 
-@pytest.mark.parametrize("vocabulary", [IEMOCAP_EMOTIONS, IEMOCAP_VOTES, RAVDESS_EMOTIONS, MELD_EMOTIONS])
-def test_vocabularies_speak_of_the_same_emotions(vocabulary: dict[str, str]) -> None:
-    assert set(vocabulary.values()) <= set(EMOTIONS)
+@pytest.mark.parametrize("corpus", LABELS)
+def test_vocabularies_speak_of_the_same_emotions(corpus: str) -> None:
+    assert set(LABELS[corpus].values()) <= set(EMOTIONS)
+
+
+def test_emotions_come_in_the_order_of_every_palette() -> None:
+    assert EMOTIONS[:6] == VIEWS["iemocap6"].emotions == ("neutral", "happy", "excited", "angry", "frustrated", "sad")
+
+
+def test_columns_have_a_type_and_a_meaning() -> None:
+    known = {"string", "Int64", "boolean", "object", "float64"}
+    assert len(SCHEMA) == 20
+    assert len(TRUTH) == 10
+    assert all(dtype in known and len(meaning) > 10 for dtype, meaning in (SCHEMA | TRUTH).values())
 
 
 @pytest.mark.parametrize("name", VIEWS)
-def test_views_keep_known_emotions_once_and_go_by_their_names(name: str) -> None:
+def test_views_keep_known_emotions_once(name: str) -> None:
     view = VIEWS[name]
-    assert view.name == name
     assert len(set(view.emotions)) == len(view.emotions) == int(name[-1])
     assert {*view.emotions, *view.merged} <= set(EMOTIONS)
     assert {view.emotion_of(emotion) for emotion in EMOTIONS} == {*view.emotions, None}

@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 
 import emolab.corpora
-from emolab.corpora import join_truth, load_corpus, read_ravdess
+from emolab.corpora import READERS, Corpus, join_truth, load_corpus, read_ravdess
+from emolab.splits import folds_of
 
 HEADER = (
     "utterance_id,cue_words,word_starts,cue_start,cue_end,cue_modalities,"
@@ -94,3 +95,27 @@ def test_load_corpus_reads_a_table_of_ones_own(tmp_path: Path) -> None:
 def test_load_corpus_lists_the_names_it_knows() -> None:
     with pytest.raises(ValueError, match=r"no corpus 'imocap'\. Expected one of sample, .*meld, or the path.*Correct"):
         load_corpus("imocap")
+
+
+def test_one_line_registers_a_corpus(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    def read_mine(root: Path) -> Corpus:
+        names = sorted(path.stem for path in root.glob("*.txt"))
+        rows = [
+            {"utterance_id": n, "speaker": n, "emotion": "sad", "text": (root / f"{n}.txt").read_text()} for n in names
+        ]
+        return Corpus.from_rows("mine", rows, emotions=["sad"], root=root, protocol="speakers")
+
+    (tmp_path / "mine").mkdir()
+    for name in "abc":
+        (tmp_path / "mine" / f"{name}.txt").write_text(f"Oh {name}.")
+    monkeypatch.setenv("EMOLAB_CORPORA", str(tmp_path))
+    monkeypatch.setitem(READERS, "mine", read_mine)
+    assert load_corpus("mine").texts() == ["Oh a.", "Oh b.", "Oh c."]
+    assert [fold.protocol for fold in folds_of(load_corpus("mine"))] == ["speakers-3-folds"] * 3
+    with pytest.raises(ValueError, match=r"Expected one of sample, .*meld, mine, or the path"):
+        load_corpus("mein")
+
+
+def test_each_corpus_says_how_its_figures_are_measured(sample: Path) -> None:
+    assert load_corpus("sample-ravdess").protocol == "speakers"  # eight actors, not the published 24
+    assert read_ravdess(sample / "ravdess").protocol == "actors"

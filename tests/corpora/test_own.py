@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from hypothesis import given, settings
 
-from emolab.corpora.own import read_own
+from emolab.corpora.tables import read_own
 from tests.corpora.mangled import mangled
 
 TABLE = """id,Speaker,label,transcript,audio,start,end,age

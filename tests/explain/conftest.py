@@ -10,9 +10,10 @@ import pytest
 
 from emolab.corpora import Corpus
 from emolab.explain.planted import planted_pitch, planted_words
-from emolab.features.base import FeatureExtractor, SoundFrames, SoundVector, Tfidf, Tokens
+from emolab.features.base import FeatureExtractor, SoundFrames, SoundVector
+from emolab.features.text import Tfidf, Tokens
 from emolab.features.video import FaceFrames
-from emolab.late import LateFusion
+from emolab.late_fusion import LateFusion
 from emolab.models import light
 from emolab.recognizer import LightRecognizer, NetworkRecognizer
 from emolab.splits import Fold

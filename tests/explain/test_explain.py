@@ -6,6 +6,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import captum.attr as captum
 import numpy as np
 import pandas as pd
 import pytest
@@ -13,27 +14,29 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from emolab.corpora import Corpus
-from emolab.explain import METHODS, Attribution, Explanation, attribution, explain, removal, weights
-from emolab.explain.units import (
+from emolab.explain import METHODS, Attribution, Explanation, engines, explain, sonify
+from emolab.explain.explanation import (
+    FADE_S,
     NOBODY,
     UNIT_S,
+    import_shap,
     owners_in_time,
-    owners_of_pieces,
+    owners_of_subwords,
     owners_of_words,
-    parts_of,
     sound_spans,
     summed,
 )
-from emolab.features.base import SoundVector, Tfidf
+from emolab.features.base import SoundVector
 from emolab.features.pretrained import Subwords
-from emolab.features.text import words
-from emolab.late import LateFusion
+from emolab.features.text import Tfidf, words
+from emolab.late_fusion import LateFusion
 from emolab.models import light
 from emolab.recognizer import LightRecognizer, NetworkRecognizer, Recognizer
 from emolab.splits import Fold
 from tests.checkpoints import save_checkpoint
 from tests.explain.conftest import fitted
 
+shap = import_shap()
 TEXTS = st.text(st.sampled_from("aZé1 '’.,!?…-_\t\n ß😀"), max_size=40)
 
 
@@ -42,8 +45,7 @@ def some(corpus: Corpus, n: int = 4) -> Corpus:
 
 
 def test_every_method_has_a_module_and_says_what_it_asks() -> None:
-    known = {*attribution.METHODS, *removal.METHODS, *weights.METHODS}
-    assert {*METHODS} == known
+    assert {*METHODS} == {name for name in engines() if isinstance(name, str)}
     assert all(METHODS.values())
 
 
@@ -149,6 +151,57 @@ def test_explain_says_what_it_does_not_know(svm: LightRecognizer, words_fold: Fo
         explain(svm, corpus, "shapley", modality="modality")
 
 
+def leave_one_out(value: Any, n_units: int) -> np.ndarray:
+    return value(np.ones((1, n_units), bool)) - value(~np.eye(n_units, dtype=bool))
+
+
+def test_a_function_of_your_own_explains_whatever_the_recognizer(
+    svm: LightRecognizer, senses: LateFusion, senses_fold: Fold
+) -> None:
+    corpus = some(senses_fold.test)
+    for recognizer in (svm, senses):
+        mine, theirs = (explain(recognizer, corpus, method) for method in (leave_one_out, "ablation"))
+        assert (mine.method, mine.modality, mine.baseline) == ("leave_one_out", theirs.modality, theirs.baseline)
+        np.testing.assert_allclose(np.concatenate(mine.values), np.concatenate(theirs.values), atol=1e-9)
+        assert np.isnan(mine[0].convergence_delta)
+
+
+@pytest.mark.parametrize(
+    ("method", "named"),
+    [(captum.FeatureAblation, "ablation"), (shap.ExactExplainer, "shapley"), (captum.ShapleyValues, "shapley")],
+)
+def test_classes_of_captum_and_shap_are_taken_as_they_are(
+    method: Any, named: str, svm: LightRecognizer, words_fold: Fold
+) -> None:
+    found, known = (explain(svm, some(words_fold.test), each) for each in (method, named))
+    assert found.method == method.__name__
+    pd.testing.assert_frame_equal(found.to_frame(), known.to_frame())
+
+
+@pytest.mark.parametrize("method", [captum.LayerConductance, captum.FeaturePermutation, shap.DeepExplainer, 3, int])
+def test_what_cannot_explain_is_told_what_can(method: Any, svm: LightRecognizer, words_fold: Fold) -> None:
+    with pytest.raises(ValueError, match=r"cannot explain utterances; expected a key of METHODS, .*Wrap it in such"):
+        explain(svm, some(words_fold.test), method)
+
+
+def test_functions_that_do_not_fit_are_told_so(svm: LightRecognizer, words_fold: Fold) -> None:
+    corpus = some(words_fold.test)
+
+    def three(value: Any, n_units: int) -> list[float]:
+        return [1.0, 2.0] + [0.0] * n_units
+
+    def none(value: Any, n_units: int) -> Any:
+        return np.full(n_units, np.nan)
+
+    for method in (three, none):
+        with pytest.raises(ValueError, match=r"returned \(\d+,\) for \d units.*expected \(n_units,\) finite values"):
+            explain(svm, corpus, method)
+    with pytest.raises(ValueError, match=r"fails here: .*positional argument.*function \(value, n_units\)"):
+        explain(svm, corpus, lambda value: value)
+    with pytest.raises(ValueError, match=r"Lime.* fails here: .*Wrap it"):
+        explain(svm, corpus, captum.LimeBase)
+
+
 @given(seconds=st.floats(1e-3, 30))
 def test_spans_of_sound_cover_it_without_gaps(seconds: float) -> None:
     spans = sound_spans(seconds)
@@ -204,16 +257,16 @@ def tokenizer(words_fold: Fold, tmp_path_factory: pytest.TempPathFactory) -> Any
 
 
 def test_owners_of_pieces_by_hand(tokenizer: Any) -> None:
-    assert owners_of_pieces("we  homes!", tokenizer).tolist() == [NOBODY, 0, 1, 1, 1, NOBODY]
-    assert owners_of_pieces(" furious", tokenizer).tolist() == [NOBODY, 0, NOBODY]
-    assert owners_of_pieces("", tokenizer).tolist() == [NOBODY, NOBODY]
-    cut = owners_of_pieces("we went home we went home", tokenizer)  # of six pieces two are marks
+    assert owners_of_subwords("we  homes!", tokenizer).tolist() == [NOBODY, 0, 1, 1, 1, NOBODY]
+    assert owners_of_subwords(" furious", tokenizer).tolist() == [NOBODY, 0, NOBODY]
+    assert owners_of_subwords("", tokenizer).tolist() == [NOBODY, NOBODY]
+    cut = owners_of_subwords("we went home we went home", tokenizer)  # of six pieces two are marks
     assert cut.tolist() == [NOBODY, 0, 1, 2, 3, NOBODY]
 
 
 @given(text=TEXTS)
 def test_pieces_belong_to_words_in_order(text: str, tokenizer: Any) -> None:
-    owners = owners_of_pieces(text, tokenizer)
+    owners = owners_of_subwords(text, tokenizer)
     owned = owners[owners != NOBODY]
     assert (np.diff(owned) >= 0).all()
     assert len(owned) == 0 or owned.max() < len(text.split())
@@ -233,7 +286,7 @@ def test_gathering_conserves_the_sum(data: Any, n_steps: int, n_units: int) -> N
 
 def test_parts_of_a_recognizer_are_all_its_front_ends(senses: LateFusion) -> None:
     both = LightRecognizer("light/both", [SoundVector("classical8"), Tfidf(min_count=1)])
-    kinds = [type(extractor).__name__ for extractor in parts_of(LateFusion("all", [senses, both]))]
+    kinds = [type(extractor).__name__ for extractor in LateFusion("all", [senses, both]).extractors()]
     assert kinds == ["SoundVector", "Tfidf", "FaceFrames", "Concatenated", "SoundVector", "Tfidf"]
 
 
@@ -242,3 +295,51 @@ def test_a_saved_recognizer_is_explained_as_before(svm: LightRecognizer, words_f
     corpus = some(words_fold.test)
     loaded = explain(Recognizer.load(tmp_path / "kept"), corpus, "shap-linear").to_frame()
     pd.testing.assert_frame_equal(loaded, explain(svm, corpus, "shap-linear").to_frame())
+
+
+RATE = 16_000
+
+
+def stretches(values: list[float], n_samples: int = RATE) -> Attribution:
+    starts = np.arange(len(values)) / 10
+    spans = np.column_stack([starts, np.minimum(starts + 0.1, n_samples / RATE)])
+    return Attribution("u1", "sad", tuple(f"{start:.1f} s" for start in starts), np.array(values), spans)
+
+
+def level(wave: np.ndarray, number: int) -> float:
+    """dB of the middle of a unit."""
+    middle = slice(round((number + 0.3) * RATE / 10), round((number + 0.7) * RATE / 10))
+    return 20 * float(np.log10(np.abs(wave[middle]).max()))
+
+
+def test_sonify_turns_down_what_adds_nothing() -> None:
+    heard = sonify(stretches([0.0, 2.0, -5.0, 1.0]), np.ones(RATE * 4 // 10), floor_db=-20)
+    assert heard.dtype == np.float32
+    assert [round(level(heard, number), 3) for number in range(4)] == [-20.0, 0.0, -20.0, -10.0]
+
+
+def test_sonify_keeps_the_length_and_never_jumps() -> None:
+    n_samples = 5_432  # the last unit is shorter
+    wave = np.ones(n_samples, np.float32)
+    heard = sonify(stretches([0, 1, 0, 1], n_samples), wave)
+    assert len(heard) == n_samples
+    assert np.abs(np.diff(heard)).max() < 1.1 / (FADE_S * RATE)
+    beyond = sonify(stretches([1.0]), wave)  # what no unit covers adds nothing
+    assert level(beyond, 0) == pytest.approx(0, abs=1e-3)
+    assert level(beyond, 2) == pytest.approx(-24, abs=1e-3)
+
+
+def test_sonify_is_soft_throughout_where_nothing_adds() -> None:
+    for values in ([0.0, 0.0], [-1.0, -2.0]):
+        heard = sonify(stretches(values), np.ones(RATE // 5), floor_db=-6)
+        np.testing.assert_allclose(heard, 10 ** (-6 / 20), rtol=1e-4)
+
+
+def test_sonify_needs_spans_and_one_channel() -> None:
+    words = Attribution("u1", "sad", ("oh", "no"), np.ones(2), np.full((2, 2), np.nan))
+    with pytest.raises(ValueError, match=r"2 of 2 units of 'u1' have no span, such as 'oh'; expected.*modality audio"):
+        sonify(words, np.ones(RATE))
+    with pytest.raises(ValueError, match=r"shape \(2, 5\), floor_db is -24.0; expected \(samples,\).*emolab\.media"):
+        sonify(stretches([1.0]), np.ones((2, 5)))
+    with pytest.raises(ValueError, match=r"floor_db is 3; expected.* below 0 dB"):
+        sonify(stretches([1.0]), np.ones(5), floor_db=3)

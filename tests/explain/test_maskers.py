@@ -13,10 +13,11 @@ import pytest
 from emolab.corpora import Corpus
 from emolab.corpora.corpus import MODALITIES
 from emolab.explain.maskers import FADE, GREY, ModalityMasker, checked_baseline, mask_word, masker_for
-from emolab.features.base import FeatureExtractor, SoundVector, Tfidf
+from emolab.features.base import FeatureExtractor, SoundVector
+from emolab.features.combined import DialogueContext
 from emolab.features.pretrained import Subwords
-from emolab.features.turns import DialogueContext
-from emolab.late import HOWS, LateFusion
+from emolab.features.text import Tfidf
+from emolab.late_fusion import HOWS, LateFusion
 from emolab.models import light
 from emolab.recognizer import LightRecognizer, NetworkRecognizer, Recognizer
 from emolab.splits import Fold
@@ -73,15 +74,15 @@ def test_what_was_asked_before_is_remembered(svm: LightRecognizer, words_fold: F
     played = masker_for(svm, some(words_fold.test, 2), "text")
     masks = [np.array([own, own, ~own]) for own in (np.arange(len(names)) % 2 == 0 for names in played.names)]
     first = played.logits(masks)
-    assert played.n_judged == 4  # what is asked twice is judged once
+    assert played.n_predictions == 4  # what is asked twice is judged once
     again = played.logits(masks)
-    assert played.n_judged == 4
+    assert played.n_predictions == 4
     np.testing.assert_array_equal(first, again)
     played.ends()
-    assert played.n_judged == 8
+    assert played.n_predictions == 8
     none = played.logits([np.zeros((0, len(names)), bool) for names in played.names])
     assert [own.shape for own in none] == [(0, 3), (0, 3)]
-    assert played.n_judged == 8
+    assert played.n_predictions == 8
 
 
 def test_more_coalitions_than_fit_in_a_batch_are_all_judged(svm: LightRecognizer, words_fold: Fold) -> None:
@@ -254,10 +255,10 @@ def test_late_fusions_are_joined_anew_without_asking_the_members_again(how: str,
     masks = [np.array([[True, True], [True, False], [False, True], [False, False]])] * 8
     np.testing.assert_allclose(fast.logits(masks), slow.logits(masks), atol=1e-5)
     assert not fast.logits(masks)[0][2].any()  # words alone, of an utterance without words: nothing is left
-    assert fast.n_judged == 8 + 7  # each member once
-    assert slow.n_judged == 8 + 8 + 7
+    assert fast.n_predictions == 8 + 7  # each member once
+    assert slow.n_predictions == 8 + 8 + 7
     fast.logits(masks)
-    assert fast.n_judged == 8 + 7
+    assert fast.n_predictions == 8 + 7
 
 
 def test_copies_have_the_sound_and_faces_of_their_utterance(joined: NetworkRecognizer, senses_fold: Fold) -> None:
@@ -283,7 +284,7 @@ def test_games_say_what_they_cannot_play(
     seeing = light_reader(light.linear_svm(1))
     seeing.modalities = ("video",)
     with pytest.raises(
-        ValueError, match=r"text/light sees no frames of faces; expected a recognizer that does.*shapley"
+        ValueError, match=r"text/light reads no frames of faces; expected a recognizer that does.*shapley"
     ):
         masker_for(seeing, some(senses_fold.test), "video")
     assert checked_baseline(None, ("silence", "noise")) == "silence"
@@ -292,10 +293,12 @@ def test_games_say_what_they_cannot_play(
 def test_words_of_a_recognizer_of_conversations_cannot_be_asked_for(words_fold: Fold) -> None:
     turns: list[FeatureExtractor] = [DialogueContext([Tfidf(min_count=1)], before=2)]
     talker = LightRecognizer("conversation/tiny", turns)
-    with pytest.raises(ValueError, match=r"judges turns by their dialogue.*expected modality=.*conversation/alone"):
+    with pytest.raises(
+        ValueError, match=r"conversation/tiny reads DialogueContext.*Take modality=.*conversation/alone"
+    ):
         masker_for(talker, some(words_fold.test), "text")
     inside = LateFusion("fusion/tiny", [talker, light_reader(light.linear_svm(1))])
-    with pytest.raises(ValueError, match=r"fusion/tiny judges turns by their dialogue"):
+    with pytest.raises(ValueError, match=r"fusion/tiny reads DialogueContext"):
         masker_for(inside, some(words_fold.test), "text")
 
 

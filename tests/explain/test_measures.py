@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import doctest
+import tomllib
+from collections import Counter
 from collections.abc import Callable
 from itertools import permutations
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -14,16 +17,16 @@ from hypothesis import strategies as st
 from scipy.stats import spearmanr
 from sklearn.metrics import average_precision_score
 
-from emolab.evaluation import report
+from emolab.corpora.corpus import EMOTIONS
 from emolab.explain import measures
 from emolab.explain.measures import (
     SHARES,
     average_precision,
-    chance_average_precision,
-    clustered_interval,
-    clustered_ratio,
+    average_precision_chance,
     comprehensiveness,
     deletion_area,
+    emotion_word_mask,
+    emotion_words,
     gini,
     infidelity,
     insertion_area,
@@ -36,6 +39,7 @@ from emolab.explain.measures import (
     sufficiency,
     units_to,
 )
+from emolab.features.text import words
 
 VALUES = st.lists(st.integers(-6, 6).map(lambda n: n / 4), min_size=2, max_size=12)  # coarse, so that some are equal
 SEEDS = st.integers(0, 10_000)
@@ -70,8 +74,8 @@ def test_measures_of_truth_worked_by_hand() -> None:
     assert pointing_game_chance(truth) == 3 / 5
     assert average_precision(values, truth) == pytest.approx((1 / 2 + 2 / 4 + 3 / 5) / 3)
     assert relevance_mass_accuracy(values, truth) == pytest.approx(2 / 6)  # what speaks against does not count
-    assert chance_average_precision([True, False]) == pytest.approx((1 + 1 / 2) / 2)
-    assert chance_average_precision([True, True, False]) == pytest.approx(((1 + 1) + (1 + 2 / 3) + (1 / 2 + 2 / 3)) / 6)
+    assert average_precision_chance([True, False]) == pytest.approx((1 + 1 / 2) / 2)
+    assert average_precision_chance([True, True, False]) == pytest.approx(((1 + 1) + (1 + 2 / 3) + (1 / 2 + 2 / 3)) / 6)
 
 
 def test_equals_share_the_top_hit_and_count_by_expectation() -> None:
@@ -119,7 +123,7 @@ def test_measures_of_truth_are_1_where_only_marked_units_add(n: int, seed: int) 
     ("measure", "chance"),
     [
         (pointing_game, pointing_game_chance),
-        (average_precision, chance_average_precision),
+        (average_precision, average_precision_chance),
         (relevance_mass_accuracy, pointing_game_chance),
     ],
 )
@@ -134,7 +138,7 @@ def test_random_values_are_at_chance_in_the_mean(measure: Any, chance: Any) -> N
 @pytest.mark.parametrize("measure", [pointing_game, average_precision])
 @pytest.mark.parametrize("truth", [[True] * 3 + [False], [False, True, False, False]])
 def test_constant_values_are_exactly_at_chance(measure: Any, truth: list[bool]) -> None:
-    chance = pointing_game_chance if measure is pointing_game else chance_average_precision
+    chance = pointing_game_chance if measure is pointing_game else average_precision_chance
     assert measure([0.0] * 4, truth) == pytest.approx(chance(truth))
 
 
@@ -142,12 +146,12 @@ def test_constant_values_are_exactly_at_chance(measure: Any, truth: list[bool]) 
 def test_no_mark_all_marked_and_a_single_unit_say_nothing(truth: list[bool]) -> None:
     values = np.arange(len(truth)) + 1.0
     found = [measure(values, truth) for measure in WITH_TRUTH]
-    assert np.isnan([*found, pointing_game_chance(truth), chance_average_precision(truth)]).all()
+    assert np.isnan([*found, pointing_game_chance(truth), average_precision_chance(truth)]).all()
 
 
 def test_mass_inside_says_nothing_where_nothing_is_positive() -> None:
     assert np.isnan(relevance_mass_accuracy([-1, 0, -2], [True, False, False]))
-    assert np.isnan(chance_average_precision([]))
+    assert np.isnan(average_precision_chance([]))
 
 
 def test_gini_and_units_to_worked_by_hand() -> None:
@@ -292,6 +296,26 @@ def test_infidelity_worked_by_hand() -> None:
     assert np.isnan(infidelity([1, 2], masks, 5, [5, 5]))
 
 
+def test_infidelity_is_that_of_captum_over_the_mean_squared_fall() -> None:
+    import torch
+    from captum.metrics import infidelity as of_captum
+
+    rng = np.random.default_rng(0)
+    masks, values = rng.random((40, 6)) < 0.7, rng.normal(1, 1, 6)
+
+    def logit(inputs: torch.Tensor) -> torch.Tensor:
+        return torch.tanh(inputs @ torch.from_numpy(values)) + inputs[:, 0] * inputs[:, 1]
+
+    def perturb(inputs: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        return torch.from_numpy(~masks).double(), torch.from_numpy(masks).double()
+
+    whole = torch.ones(1, 6, dtype=torch.float64)
+    without = logit(torch.from_numpy(masks).double()).numpy()
+    theirs = of_captum(logit, perturb, whole, torch.from_numpy(values)[None], n_perturb_samples=40, normalize=True)
+    fall = float(logit(whole)) - without
+    assert infidelity(values, masks, float(logit(whole)), without) == pytest.approx(float(theirs) / np.mean(fall**2))
+
+
 @given(st.integers(2, 10), SEEDS, st.floats(0.1, 10))
 def test_infidelity_stays_in_range_whatever_the_scale_and_is_0_for_what_truly_adds(
     n: int, seed: int, factor: float
@@ -304,60 +328,6 @@ def test_infidelity_stays_in_range_whatever_the_scale_and_is_0_for_what_truly_ad
     assert infidelity(values * factor, masks, full, without) == pytest.approx(found, abs=1e-9)
     assert infidelity(values[order], masks[:, order], full, without) == pytest.approx(found, abs=1e-9)
     assert infidelity(adds * factor, masks, full, without) == pytest.approx(0, abs=1e-9)
-
-
-def test_intervals_are_those_of_a_report() -> None:
-    rng = np.random.default_rng(3)
-    emotions, speakers = ("calm", "sad"), [f"s{n % 6}" for n in range(90)]
-    probabilities = rng.dirichlet([1, 1], 90)
-    truth = [emotions[n] for n in rng.integers(0, 2, 90)]
-    said = report(truth, probabilities, emotions=emotions, clusters=speakers)
-    right = np.array(said.predicted) == np.array(truth)
-    assert clustered_interval(right, speakers) == pytest.approx(said.metrics["wa"])
-
-
-def test_interval_leaves_out_nan_and_weighs() -> None:
-    speakers = ["a", "a", "b", "c"]
-    assert clustered_interval([1, np.nan, 2, 6], speakers).value == 3
-    assert clustered_interval([1, np.nan, 2, 6], speakers) == clustered_interval([1, 2, 6], ["a", "b", "c"])
-    assert clustered_interval([1, 5, 2, 6], speakers, weights=[1, 0, 1, 2]).value == pytest.approx(15 / 4)
-
-
-def test_ratio_is_of_means_and_leaves_out_where_either_is_nan() -> None:
-    found = clustered_ratio([1, 3, np.nan, 5], [2, 4, 9, np.nan], ["a", "b", "c", "d"])
-    assert found.value == pytest.approx(4 / 6)
-    assert (found.low, found.high) == pytest.approx((1 / 2, 3 / 4))
-    assert clustered_ratio([1, 1], [1e-12, 2], ["a", "b"]).value == pytest.approx(1)
-
-
-def test_intervals_that_nothing_is_known_of() -> None:
-    assert np.isnan(clustered_interval([np.nan, np.nan], ["a", "b"])).all()
-    assert np.isnan(clustered_interval([], [])).all()
-    assert np.isnan(clustered_ratio([1, 2], [1, -1], ["a", "b"]).value)
-    one = clustered_interval([1, 2], ["a", "a"])
-    assert one.value == 1.5
-    assert np.isnan(one[1:]).all()
-
-
-@given(st.integers(2, 30), SEEDS)
-def test_intervals_hold_their_value_repeat_and_know_no_order(n: int, seed: int) -> None:
-    rng = np.random.default_rng(seed)
-    values, speakers, order = rng.normal(size=n), rng.integers(0, 5, n).astype(str), rng.permutation(n)
-    found = clustered_interval(values, speakers, n_draws=50)
-    assert found == pytest.approx(clustered_interval(values[order], speakers[order], n_draws=50), nan_ok=True)
-    assert np.isnan(found.low) or values.min() <= found.low <= found.value <= found.high <= values.max()
-    scaled = clustered_ratio(values * 3, np.full(n, 3.0), speakers, n_draws=50)
-    assert found == pytest.approx(scaled, nan_ok=True)
-
-
-def test_interval_covers_the_truth_about_as_often_as_it_says() -> None:
-    rng, hits = np.random.default_rng(1), 0
-    speakers = np.repeat(np.arange(20), 5).astype(str)
-    for seed in range(200):
-        values = rng.normal(size=20).repeat(5) + rng.normal(size=100)
-        found = clustered_interval(values, speakers, n_draws=200, seed=seed)
-        hits += found.low <= 0 <= found.high
-    assert 0.86 <= hits / 200 <= 0.99
 
 
 def test_errors_say_what_was_wrong() -> None:
@@ -373,8 +343,46 @@ def test_errors_say_what_was_wrong() -> None:
         comprehensiveness(1, [0, 0], (0.7, 1))
     with pytest.raises(ValueError, match=r"expected them to ascend, from 0 to 1\. Take ranked_masks"):
         deletion_area(1, [0, 0], 0, [1, 0.5])
-    with pytest.raises(ValueError, match=r"shapes differ: .*'clusters': \(1,\)"):
-        clustered_interval([1, 2], ["a"])
+
+
+LISTED = ("angry", "sad", "happy", "fearful", "surprised", "disgusted", "frustrated", "excited")
+
+
+def test_lists_are_of_the_emotions_that_have_words_and_can_be_found_in_texts() -> None:
+    lists = emotion_words()
+    assert set(lists) == set(LISTED) <= set(EMOTIONS)
+    assert all(25 <= len(found) <= 40 for found in lists.values())
+    assert [word for found in lists.values() for word in found if words(word) != [word]] == []
+    assert all(emotion in found for emotion, found in lists.items())
+
+
+def test_lists_hold_no_word_twice() -> None:
+    text = (Path(measures.__file__).parent / "emotion_words.toml").read_text(encoding="utf-8")
+    for found in tomllib.loads(text).values():
+        assert [word for word, count in Counter(found.split()).items() if count > 1] == []
+
+
+@pytest.mark.parametrize(
+    ("text", "emotion", "expected"),
+    [
+        ("Angry! so ANGRY...", "angry", [True, False, True]),
+        ("I'm sad-eyed, you're glad", "sad", [False, True, False, False]),
+        ("I'm sad-eyed, you're glad", None, [False, True, False, True]),
+        ("so angry", "neutral", [False, False]),
+        ("so angry", "bored", [False, False]),
+        ("saddle -- ?!", "sad", [False, False, False]),
+        ("", None, []),
+    ],
+)
+def test_marks_words_whatever_their_case_and_signs(text: str, emotion: str | None, expected: list[bool]) -> None:
+    assert emotion_word_mask(text, emotion).tolist() == expected
+
+
+@given(st.text())
+def test_marks_one_truth_value_a_word_and_any_emotion_is_their_union(text: str) -> None:
+    found = [emotion_word_mask(text, emotion) for emotion in LISTED]
+    assert all(mask.shape == (len(text.split()),) and mask.dtype == bool for mask in found)
+    np.testing.assert_array_equal(emotion_word_mask(text), np.any(found, axis=0))
 
 
 def test_examples_in_docstrings_hold() -> None:

@@ -14,6 +14,7 @@ from sklearn.naive_bayes import MultinomialNB
 
 from emolab.corpora import load_corpus
 from emolab.corpora.corpus import TRUTH
+from emolab.explain.explanation import sound_spans
 from emolab.explain.planted import (
     CODE_WORDS,
     CUE_S,
@@ -25,7 +26,6 @@ from emolab.explain.planted import (
     planted_words,
     shuffled_labels,
 )
-from emolab.explain.units import sound_spans
 from tests.explain.conftest import EMOTIONS, talk
 
 RATE = 16_000

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -9,8 +10,10 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
+from captum.attr import ShapleyValueSampling
 
 from emolab.corpora import Corpus
+from emolab.explain.explanation import sound_spans
 from emolab.explain.maskers import masker_for
 from emolab.explain.planted import shuffled_labels
 from emolab.explain.scorecard import (
@@ -18,20 +21,24 @@ from emolab.explain.scorecard import (
     MEASURES,
     _mean,
     degree,
+    few_of,
+    measure_scorecard,
     randomise_weights,
     scorecard,
     slightly_changed,
     sound_cues,
+    suitable,
     truth_of,
     wide,
 )
-from emolab.explain.units import sound_spans
-from emolab.features.base import SoundFrames, SoundVector, Tokens
-from emolab.late import LateFusion
+from emolab.features.base import SoundFrames, SoundVector
+from emolab.features.text import Tokens
+from emolab.features.video import FaceFrames
+from emolab.late_fusion import LateFusion
 from emolab.models import light
 from emolab.recognizer import LightRecognizer, NetworkRecognizer
 from emolab.splits import Fold
-from tests.explain.conftest import EARS, SENTENCE, fitted, light_reader, network
+from tests.explain.conftest import EARS, EYES, SENTENCE, fitted, light_reader, network
 from tests.features.test_video import corpus_of, drawn, write
 
 COLUMNS = ["recognizer", "stand_in", "modality", "method", "baseline", "measure", "value", "low", "high", "n"]
@@ -62,9 +69,9 @@ def test_a_scorecard_has_a_row_for_each_method_and_measure(of_words: pd.DataFram
     assert (known["value"] <= known["high"] + 1e-9).all()
     assert (of_words["n"] <= 16).all()
     of_light = set(of_words["measure"])
-    assert "random weights" not in of_light  # a light model has none to draw anew
+    assert "randomised weights (MPRT)" not in of_light  # a light model has none to draw anew
     assert {"energy", "f0"}.isdisjoint(of_light)  # of sound alone
-    assert {"hit", "other seed", "random labels", "sensitivity", "agreement", "emotion words"} - of_light <= {
+    assert {"pointing game", "other seed", "random labels", "sensitivity", "agreement", "emotion words"} - of_light <= {
         "emotion words"
     }
 
@@ -75,15 +82,17 @@ def test_a_right_explanation_of_a_linear_model_scores_as_well_as_can_be(of_words
     assert right["comprehensiveness"] == pytest.approx(1, abs=0.15)
     assert right["sufficiency"] < 0.15
     assert right["infidelity"] < chance["infidelity"] - 0.3  # not 0: the counts of a text are brought to one length
-    assert right["gap"] < 1e-6
-    assert right["hit"] == 1
-    assert right["precision"] == 1
+    assert right["convergence delta"] < 1e-6
+    assert right["pointing game"] == 1
+    assert right["average precision"] == 1
     assert right["deletion"] < 0.15
     assert right["other seed"] > 0.6
     assert chance["comprehensiveness"] < right["comprehensiveness"] - 0.3
-    assert chance["hit"] < 0.5
-    assert right["hit by chance"] == pytest.approx(chance["hit by chance"])
-    assert chance[["gap", "sensitivity", "other seed", "random labels"]].isna().all()  # chance promises nothing
+    assert chance["pointing game"] < 0.5
+    assert right["pointing game, chance"] == pytest.approx(chance["pointing game, chance"])
+    assert (
+        chance[["convergence delta", "sensitivity", "other seed", "random labels"]].isna().all()
+    )  # chance promises nothing
 
 
 def test_shares_of_members_whose_logits_are_added_foretell_everything(senses_fold: Fold) -> None:
@@ -96,7 +105,7 @@ def test_shares_of_members_whose_logits_are_added_foretell_everything(senses_fol
         assert table.loc[method, "infidelity"] < 1e-6
         assert table.loc[method, "agreement"] == 1
     assert table.loc["random", "infidelity"] > 0.3
-    assert table.loc["shapley", "gap"] < 1e-6
+    assert table.loc["shapley", "convergence delta"] < 1e-6
     assert table.loc["shapley", "comprehensiveness"] > table.loc["random", "comprehensiveness"]
 
 
@@ -104,19 +113,23 @@ def test_wide_has_the_measures_in_order(of_words: pd.DataFrame) -> None:
     table = wide(of_words)
     assert list(table) == [name for name in MEASURES if name in {*of_words["measure"]}]
     assert table.index.names == ["recognizer", "modality", "method"]
-    assert list(wide(of_words, ["hit", "gini"])) == ["hit", "gini"]
+    assert list(wide(of_words, ["pointing game", "gini"])) == ["pointing game", "gini"]
 
 
 def test_a_scorecard_of_a_network_draws_its_weights_anew(listener: NetworkRecognizer, hums_fold: Fold) -> None:
     scores = scorecard(listener, some(hums_fold.test, 6), ["integrated-gradients"], modality="audio", n_steps=8)
     table = wide(scores).droplevel(["recognizer", "modality"])
-    assert {"random weights", "energy", "f0", "gap", "sensitivity", "hit"} <= {*table}
-    assert abs(table.loc["integrated-gradients", "random weights"]) < 0.6
-    assert table.loc["integrated-gradients", "hit"] == 1
+    assert {"randomised weights (MPRT)", "energy", "f0", "convergence delta", "sensitivity", "pointing game"} <= {
+        *table
+    }
+    assert abs(table.loc["integrated-gradients", "randomised weights (MPRT)"]) < 0.6
+    assert table.loc["integrated-gradients", "pointing game"] == 1
     assert scores.set_index("method").loc["integrated-gradients", "baseline"].iloc[0] == "silence"
     speakers = hums_fold.test.table["speaker"].nunique()
     assert speakers == 1
-    assert scores[scores["measure"] == "hit"][["low", "high"]].isna().all(axis=None)  # one speaker tells of no other
+    assert (
+        scores[scores["measure"] == "pointing game"][["low", "high"]].isna().all(axis=None)
+    )  # one speaker tells of no other
 
 
 @pytest.mark.parametrize("modality", ["video", "modality"])
@@ -128,7 +141,7 @@ def test_scorecards_of_faces_and_modalities(
     table = wide(scores)
     assert {"comprehensiveness", "infidelity", "gini", "seconds"} <= {*table}
     assert ("sensitivity" in table) == (modality == "video")
-    assert "hit" not in table or modality == "modality"
+    assert "pointing game" not in table or modality == "modality"
 
 
 def test_scorecards_depend_on_the_seed_alone(svm: LightRecognizer, words_fold: Fold) -> None:
@@ -136,6 +149,22 @@ def test_scorecards_depend_on_the_seed_alone(svm: LightRecognizer, words_fold: F
     first, again = (scorecard(svm, some(words_fold.test, 6), ["ablation"], **how) for _ in range(2))
     steady = first["measure"] != "seconds"
     pd.testing.assert_frame_equal(first[steady], again[steady])
+
+
+def mine(value: Any, n_units: int) -> np.ndarray:
+    return value(np.ones((1, n_units), bool)) - value(~np.eye(n_units, dtype=bool))
+
+
+def test_functions_and_classes_are_scored_beside_named_methods(svm: LightRecognizer, words_fold: Fold) -> None:
+    scores = scorecard(
+        svm, some(words_fold.test), ["ablation", mine, ShapleyValueSampling], modality="text", n_samples=32
+    )
+    assert [*scores["method"].unique()] == ["random", "ablation", "mine", "ShapleyValueSampling"]
+    table = wide(scores).droplevel(["recognizer", "modality"]).drop(columns=["seconds", "agreement"])
+    pd.testing.assert_series_equal(table.loc["mine"], table.loc["ablation"], check_names=False)
+    assert table.loc["ShapleyValueSampling", "convergence delta"] < 1e-6
+    with pytest.raises(ValueError, match=r"methods \['mine', 'mine'\]; expected different names\. Rename"):
+        scorecard(svm, some(words_fold.test), [mine, type("mine", (ShapleyValueSampling,), {})], modality="text")
 
 
 def test_truth_is_known_where_the_modality_shows_the_explained_emotion(
@@ -167,36 +196,42 @@ def test_truth_of_modalities_is_who_shows_the_emotion(senses: LateFusion, senses
     assert (first.tolist(), second.tolist()) == ([True, True, False], [False, True, True])
 
 
-def test_slightly_changed_texts_have_one_other_word_and_say_which(words_fold: Fold) -> None:
+def test_slightly_changed_texts_have_one_other_word_and_say_which(svm: LightRecognizer, words_fold: Fold) -> None:
     corpus = some(words_fold.test)
-    changed, same = slightly_changed(corpus, "text", seed=1)
+    changed, same = slightly_changed(svm, corpus, "text", seed=1)
     for before, after, kept in zip(corpus.texts(), changed.texts(), same, strict=True):
         assert kept is not None
         assert (~kept).sum() == 1
         assert np.array(before.split())[kept].tolist() == np.array(after.split())[kept].tolist()
-    again, _ = slightly_changed(corpus, "text", seed=1)
+    again, _ = slightly_changed(svm, corpus, "text", seed=1)
     assert changed.texts() == again.texts() != corpus.texts()
 
 
-def test_slightly_changed_sounds_and_faces_are_close(hums_fold: Fold, senses_fold: Fold) -> None:
+def test_slightly_changed_sounds_and_faces_are_close(
+    listener: NetworkRecognizer, hums_fold: Fold, senses_fold: Fold
+) -> None:
     corpus = some(hums_fold.test, 3)
-    changed, same = slightly_changed(corpus, "audio")
+    changed, same = slightly_changed(listener, corpus, "audio")
     assert same == [None] * 3
     for before, after in zip(corpus.audio_paths(), changed.audio_paths(), strict=True):
         ratio = np.square(after.content - before.content).mean() / np.square(before.content).mean()
         assert 10 * np.log10(ratio) == pytest.approx(-30, abs=0.1)
     seen = some(senses_fold.test, 3)
-    flickering, _ = slightly_changed(seen, "video", size=24, fps=10.0)
+    flickering, _ = slightly_changed(seeing(24, 10.0), seen, "video")
     for before, after in zip(seen.video_paths(), flickering.video_paths(), strict=True):
         change = np.abs(after.content.astype(int) - before.content.astype(int))
         assert 0 < change.max() <= 2
+
+
+def seeing(size: int, fps: float) -> NetworkRecognizer:
+    return network("video/any", FaceFrames(size=size, fps=fps), EYES, 1)
 
 
 def test_films_flicker_at_the_size_and_pace_that_the_model_sees(tmp_path: Path) -> None:
     write(tmp_path / "a.mp4", drawn())
     films = corpus_of(tmp_path, {"video_path": "a.mp4"})
     for size, fps, n_frames in ((16, 10.0, 20), (24, 5.0, 10)):
-        changed, _ = slightly_changed(films, "video", size=size, fps=fps)
+        changed, _ = slightly_changed(seeing(size, fps), films, "video")
         assert changed.video_paths()[0].content.shape == (n_frames, size, size, 3)
 
 
@@ -301,7 +336,7 @@ def test_degree_of_a_real_scorecard(of_words: pd.DataFrame) -> None:
     assert row["method"] in ("shap-linear", "ablation")
     assert 0 <= row["low"] <= row["degree"] <= row["high"] <= 1
     assert {*table} - {"method", "degree", "low", "high"} <= {*DEGREE}
-    assert row["hit"] == 1
+    assert row["pointing game"] == 1
 
 
 @pytest.mark.parametrize("sign", [1, -1])
@@ -309,3 +344,35 @@ def test_falls_are_told_in_shares_of_the_size_of_the_whole(sign: int) -> None:
     """Where nothing at all speaks for the emotion more than the utterance does, a fall stays a fall."""
     table = pd.DataFrame({"comprehensiveness": [1.0, 2.0, 3.0], "drop": np.array([4.0, 4.0, 4.0]) * sign})
     assert _mean(table, "comprehensiveness", ["a", "b", "c"])["value"] == pytest.approx(0.5)
+
+
+def test_few_of_spreads_evenly_and_takes_all_of_a_small_part(words_fold: Fold) -> None:
+    names = words_fold.test.table["utterance_id"].tolist()
+    few = few_of(words_fold.test, 5).table["utterance_id"].tolist()
+    assert (few[0], few[-1], len(few)) == (names[0], names[-1], 5)
+    assert len(few_of(words_fold.test, 10_000)) == len(names)
+
+
+def test_suitable_finds_the_methods_of_each_kind(
+    svm: LightRecognizer, listener: NetworkRecognizer, words_fold: Fold, hums_fold: Fold
+) -> None:
+    reading = suitable(svm, words_fold.test, "text")
+    assert {"shap-linear", "ablation", "kernel-shap"} <= {*reading}
+    assert not {"shap-tree", "integrated-gradients", "shapley", "random"} & {*reading}
+    hearing = suitable(listener, hums_fold.test, "audio")
+    assert {"integrated-gradients", "grad-cam", "occlusion"} <= {*hearing}
+    assert not {"kernel-shap", "deep-lift", "shap-linear"} & {*hearing}
+
+
+def test_a_measured_scorecard_is_an_entry_of_the_ledger(words_fold: Fold) -> None:
+    entry = measure_scorecard("text/svm", words_fold, modality="text", n=12, methods=["shap-linear", mine])
+    assert (entry["corpus"], entry["recipe"], entry["n"], entry["stand_in"]) == ("talk", "text/svm", 12, False)
+    assert {row["method"] for row in entry["scores"]} == {"random", "shap-linear", "mine"}
+    assert (
+        {"other seed", "random labels", "pointing game"} <= {row["measure"] for row in entry["scores"]} <= {*MEASURES}
+    )
+    scores = pd.DataFrame(entry["scores"]).set_index(["method", "measure"])["value"]
+    assert scores["shap-linear", "other seed"] == pytest.approx(1)  # a model that draws nothing
+    assert json.loads(json.dumps(entry, allow_nan=False)) == entry
+    alone = measure_scorecard("text/svm", words_fold, modality="text", n=6, methods=["ablation"], alone=True)
+    assert {"other seed", "random labels"}.isdisjoint({row["measure"] for row in alone["scores"]})

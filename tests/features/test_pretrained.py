@@ -1,28 +1,63 @@
-"""Front ends of published encoders in recognizers: what they give, what they keep, and that nothing else is needed."""
+"""Pretrained encoders: where weights come from, what becomes of padding, stand-ins, VGGish, and recognizers of them."""
 
 from __future__ import annotations
 
+import copy
+import copyreg
+import pickle
 import shutil
+import socket
 import subprocess
 import sys
+import time
 from pathlib import Path
+from typing import Any, NoReturn
 
+import huggingface_hub
 import numpy as np
 import pytest
 import soundfile
+import torch
 
 from emolab import cli
 from emolab.corpora import Corpus
 from emolab.cost import measure_cost
-from emolab.features.pretrained import AudioHiddenStates, Subwords, TextHiddenStates, Waveforms
-from emolab.features.standins import KINDS, stand_in
-from emolab.features.vggish import PUBLISHED
+from emolab.features import pretrained as encoders
+from emolab.features.pretrained import (
+    VGGISH,
+    AudioHiddenStates,
+    Subwords,
+    TextHiddenStates,
+    VggishExamples,
+    Waveforms,
+    stand_in,
+    vggish_examples,
+)
+from emolab.models.pretrained import AudioEncoder, TextEncoder, Vggish, VggishConfig, WeightedLayerSum
 from emolab.recipes import fit_or_load, kept_in, recipe
 from emolab.recognizer import NetworkRecognizer, Recognizer
 from emolab.splits import Fold
 from emolab.training import TrainingConfig
-from tests.checkpoints import save_checkpoint
+from tests.checkpoints import LISTENERS, READERS, WORDS, save_checkpoint, tiny_config
 
+pytestmark = pytest.mark.filterwarnings("ignore:Support for mismatched key_padding_mask")  # inside WavLM
+ENCODERS = {  # name: what its config.json says beside the defaults of its class, how many numbers
+    "facebook/wav2vec2-base": ({"model_type": "wav2vec2"}, 94_371_712),
+    "facebook/hubert-base-ls960": ({"model_type": "hubert"}, 94_371_712),
+    "microsoft/wavlm-base": ({"model_type": "wavlm"}, 94_381_936),
+    "bert-base-cased": ({"model_type": "bert", "vocab_size": 28_996}, 108_310_272),
+    "albert-base-v2": (
+        {"model_type": "albert", "hidden_size": 768, "intermediate_size": 3072, "num_attention_heads": 12},
+        11_683_584,
+    ),
+    "sentence-transformers/all-MiniLM-L6-v2": (
+        {"model_type": "bert", "hidden_size": 384, "num_hidden_layers": 6, "intermediate_size": 1536},
+        22_713_216,
+    ),
+}
+
+
+NOBODY = Corpus.from_rows("nobody", [], emotions=("calm",), root=Path())
 EMOTIONS = ("angry", "sad")
 LARGE = [f"audio/{name}" for name in ("wav2vec2-frozen", "wav2vec2", "wav2vec2-all", "hubert-frozen", "wavlm-frozen")]
 LARGE += ["audio/vggish", *(f"text/{name}{part}" for name in ("albert", "bert", "minilm") for part in ("", "-frozen"))]
@@ -45,20 +80,20 @@ def fold(tmp_path_factory: pytest.TempPathFactory) -> Fold:
     return Fold("by-hand/1", *(corpus.select(corpus.table["speaker"] == speaker) for speaker in "abc"))
 
 
-def recognizer(extractor: str, folder: Path, **spec: object) -> NetworkRecognizer:
-    features = {
-        "AudioHiddenStates": AudioHiddenStates,
-        "Waveforms": Waveforms,
-        "TextHiddenStates": TextHiddenStates,
-        "Subwords": Subwords,
-    }
-    kinds = {"Waveforms": "sound-encoder", "Subwords": "text-encoder"}
+def recognizer(extractor: str, folder: Path) -> NetworkRecognizer:
+    extractors = {kind.__name__: kind for kind in (AudioHiddenStates, Waveforms, TextHiddenStates, Subwords)}
+    networks = {"Waveforms": AudioEncoder, "Subwords": TextEncoder}
     config = TrainingConfig(n_epochs=25, batch_size=4, learning_rate=0.01, patience=None)
-    parts = {"kind": kinds.get(extractor, "layer-head"), "n_dense": 8, "dropout": 0.0, **spec}
-    return NetworkRecognizer(f"tiny/{extractor}", [features[extractor](str(folder))], parts, config, seed=1)
+
+    def build(sizes: dict[str, Any], n_emotions: int) -> Any:
+        network = networks.get(extractor, WeightedLayerSum)
+        return network.build(**sizes, n_emotions=n_emotions, n_dense=8, dropout=0.0)
+
+    return NetworkRecognizer(f"tiny/{extractor}", extractors[extractor](str(folder)), build, config, seed=1)
 
 
 CASES = [
+    ("AudioHiddenStates", "hubert"),
     ("AudioHiddenStates", "wav2vec2"),
     ("AudioHiddenStates", "wavlm"),
     ("Waveforms", "hubert"),
@@ -105,14 +140,12 @@ def test_a_saved_recognizer_loads_in_another_process_without_the_hub(fold: Fold,
 
 
 def test_frozen_encoders_are_not_changed_and_are_counted(fold: Fold, tmp_path: Path) -> None:
-    from emolab.features.encoders import fingerprint, load_encoder
-
     folder = save_checkpoint(tmp_path, "wav2vec2")
     made = recognizer("AudioHiddenStates", folder)
     made.fit(fold.train, fold.valid)
     extractor = made.features[0]
     assert isinstance(extractor, AudioHiddenStates)
-    assert fingerprint(extractor.encoder) == fingerprint(load_encoder(folder))
+    assert encoders.fingerprint(extractor.encoder) == encoders.fingerprint(encoders.load_encoder(folder))
     assert made.n_parameters == extractor.n_parameters + made.n_trainable
     assert extractor.transform(fold.test)[0].shape == (4, 8)  # the input of three blocks and their outputs
 
@@ -139,24 +172,24 @@ def test_waves_are_as_the_encoder_expects_them(fold: Fold, tmp_path: Path) -> No
     assert np.abs(plain.transform(fold.test)[0]).max() == pytest.approx(0.3, abs=1e-3)
     silent = tmp_path / "click.wav"
     soundfile.write(silent, np.zeros(3), 16_000)
-    assert normalised.wave(silent).tolist() == [0.0] * 400  # one frame
+    assert normalised.inputs(silent)["input_values"].tolist() == [[0.0] * 400]  # one frame
 
 
 def test_long_texts_are_cut_off(fold: Fold, tmp_path: Path) -> None:
-    extractor = Subwords(str(save_checkpoint(tmp_path, "bert")), max_pieces=4)
+    extractor = Subwords(str(save_checkpoint(tmp_path, "bert")), max_subwords=4)
     extractor.fit(fold.train)
-    assert [pieces.tolist() for pieces in extractor.transform(fold.test)[:2]] == [[2, 7, 8, 3], [2, 7, 8, 3]]
+    assert [subwords.tolist() for subwords in extractor.transform(fold.test)[:2]] == [[2, 7, 8, 3], [2, 7, 8, 3]]
 
 
 def test_features_of_texts_are_computed_once(fold: Fold, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     extractor = TextHiddenStates(str(save_checkpoint(tmp_path, "bert")))
     extractor.fit(fold.train)
     first = extractor.transform(fold.test)
-    monkeypatch.setattr(TextHiddenStates, "_read", lambda *_: pytest.fail("read again"))
+    monkeypatch.setattr(TextHiddenStates, "_hidden_states", lambda *_: pytest.fail("computed again"))
     np.testing.assert_array_equal(extractor.transform(fold.test), first)
 
 
-@pytest.mark.parametrize("name", KINDS)
+@pytest.mark.parametrize("name", ENCODERS)
 def test_stand_ins_are_tiny_and_repeatable(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     texts = ["we went home", "we were furious"] * 3
     first = stand_in(name, texts)
@@ -186,7 +219,7 @@ def test_large_recipes_are_stand_ins_in_quick_only(name: str) -> None:
     assert recipe(name).pretrained is None
     full = recipe(name, preset="full")
     assert not full.stand_in
-    assert full.pretrained in (*KINDS, PUBLISHED)
+    assert full.pretrained in (*ENCODERS, VGGISH)
 
 
 def test_other_weights_take_the_place_of_a_recipes_own(fold: Fold, tmp_path: Path) -> None:
@@ -206,3 +239,302 @@ def test_fit_takes_weights_and_says_plainly_when_they_are_missing(capsys: pytest
     said = capsys.readouterr().err
     assert said.startswith("emolab: no weights of 'org/nothing': ")
     assert said.count("\n") == 1
+
+
+def test_hidden_states_of_files_are_those_of_the_library_layer_by_layer(fold: Fold, tmp_path: Path) -> None:
+    extractor = AudioHiddenStates(str(save_checkpoint(tmp_path, "wav2vec2")))
+    extractor.fit(fold.train)
+    found = extractor.transform(fold.test)  # several files at once, by threads
+    for path, layers in zip(fold.test.audio_paths(), found, strict=True):
+        with torch.no_grad():
+            wave = extractor.inputs(path)["input_values"]
+            expected = extractor.encoder(wave, output_hidden_states=True).hidden_states
+        np.testing.assert_allclose(layers, [layer[0].mean(dim=0) for layer in expected], atol=2e-3)
+
+
+def test_the_encoder_of_whisper_is_averaged_over_real_frames_alone(fold: Fold, tmp_path: Path) -> None:
+    from transformers import WhisperConfig, WhisperFeatureExtractor, WhisperModel
+
+    sizes = {"d_model": 8, "encoder_layers": 2, "decoder_layers": 1, "encoder_ffn_dim": 8, "decoder_ffn_dim": 8}
+    heads = {"encoder_attention_heads": 2, "decoder_attention_heads": 2, "max_source_positions": 100, "vocab_size": 9}
+    tokens = {"pad_token_id": 0, "bos_token_id": 1, "eos_token_id": 1, "decoder_start_token_id": 1}
+    WhisperModel(WhisperConfig(num_mel_bins=16, **sizes, **heads, **tokens)).save_pretrained(tmp_path)
+    WhisperFeatureExtractor(feature_size=16, chunk_length=2).save_pretrained(tmp_path)
+    extractor = AudioHiddenStates(str(tmp_path))
+    extractor.fit(fold.train)
+    assert extractor.sizes() == {"n_layers": 3, "n_features": 8}
+    path, (layers, *_) = fold.test.audio_paths()[0], extractor.transform(fold.test)
+    with torch.no_grad():
+        mel = extractor.inputs(path)["input_features"]  # filled up with silence to 2 s
+        expected = extractor.encoder(mel, output_hidden_states=True).hidden_states
+    n_real = -(-len(soundfile.read(path)[0]) // 320)  # 20 ms a frame
+    assert n_real < expected[0].shape[1] == 100
+    np.testing.assert_allclose(layers, [layer[0, :n_real].mean(dim=0) for layer in expected], atol=2e-3)
+
+
+@pytest.mark.parametrize(("kind", "made"), [("wav2vec2", AudioHiddenStates), ("bert", TextHiddenStates)])
+def test_a_saved_extractor_needs_no_file_and_names_no_folder(
+    kind: str, made: type[AudioHiddenStates], fold: Fold, tmp_path: Path
+) -> None:
+    folder = save_checkpoint(tmp_path / "tiny", kind)
+    extractor = made(str(folder))
+    extractor.fit(fold.train)
+    saved = pickle.dumps(extractor)
+    shutil.rmtree(folder)
+    copyreg.dispatch_table.pop(type(extractor.encoder))  # as in another process
+    again = pickle.loads(pickle.dumps(pickle.loads(saved)))
+    assert again.folder is None
+    assert again.n_parameters == extractor.n_parameters > 0
+    for one, other in zip(again.transform(fold.test), extractor.transform(fold.test), strict=True):
+        np.testing.assert_array_equal(one, other)
+
+
+# ---------------------------------------------------------------- encoders
+
+
+@pytest.mark.parametrize("name", ENCODERS)
+def test_encoders_have_the_published_sizes(name: str) -> None:
+    config, published = ENCODERS[name]
+    with torch.device("meta"):  # sizes without numbers
+        encoder = encoders.build_encoder(config)
+    assert sum(weights.numel() for weights in encoder.parameters()) == published
+
+
+def waves(*seconds: float) -> list[torch.Tensor]:
+    return [torch.randn(round(16_000 * s)) for s in seconds]
+
+
+@pytest.mark.parametrize("kind", LISTENERS)
+def test_waves_get_the_same_hidden_states_alone_and_beside_longer_ones(kind: str) -> None:
+    torch.manual_seed(1)
+    encoder = encoders.build_encoder(tiny_config(kind)).eval()
+    short, long = waves(0.3, 0.5)
+    frames, lengths = encoders.convolve(encoder, [short, long])
+    together = encoders.contextualise(encoder, frames, lengths)
+    alone = encoders.contextualise(encoder, *encoders.convolve(encoder, [short]))
+    assert lengths.tolist() == [14, 24]  # a frame each 20 ms, the first after 25 ms
+    torch.testing.assert_close(together[:1, :14], alone)
+
+
+def test_padding_a_wave_changes_the_convolutions_of_wav2vec2_which_is_why_convolve_does_not() -> None:
+    torch.manual_seed(1)
+    encoder: Any = encoders.build_encoder(tiny_config("wav2vec2")).eval()
+    wave = waves(0.3)[0]
+    with torch.no_grad():
+        alone = encoder.feature_extractor(wave[None])
+        padded = encoder.feature_extractor(torch.cat([wave, torch.zeros(16_000)])[None])[..., : alone.shape[2]]
+    assert (alone - padded).abs().mean() > 0.1 * alone.abs().mean()
+
+
+@pytest.mark.parametrize("kind", LISTENERS)
+def test_convolutions_and_blocks_together_are_the_published_forward_pass(kind: str) -> None:
+    torch.manual_seed(1)
+    encoder: Any = encoders.build_encoder(tiny_config(kind)).eval()
+    wave = waves(0.3)[0]
+    with torch.no_grad():
+        expected = encoder(wave[None]).last_hidden_state
+    torch.testing.assert_close(encoders.contextualise(encoder, *encoders.convolve(encoder, [wave])), expected)
+
+
+@pytest.mark.parametrize("kind", [*LISTENERS, *READERS])
+@pytest.mark.parametrize("copied", [copy.deepcopy, lambda module: pickle.loads(pickle.dumps(module))])
+def test_encoders_that_have_been_used_are_copied_and_pickled_in_a_network(kind: str, copied: Any) -> None:
+    network: Any = torch.nn.Sequential(encoders.build_encoder(tiny_config(kind)), torch.nn.Linear(2, 2)).eval()
+    given = {"input_values": waves(0.1)[0][None]} if kind in LISTENERS else {"input_ids": torch.tensor([[2, 5, 3]])}
+    first = next(iter(network[0].parameters())).requires_grad_(False)
+    with torch.no_grad():
+        expected = network[0](**given, output_hidden_states=True).hidden_states
+    before = torch.random.get_rng_state()
+    again = copied(network)
+    assert torch.equal(before, torch.random.get_rng_state())
+    assert [w.requires_grad for w in again.parameters()] == [w.requires_grad for w in network.parameters()]
+    assert not again.training
+    with torch.no_grad():
+        first += 1  # what is copied shares nothing
+        for layer, other in zip(again[0](**given, output_hidden_states=True).hidden_states, expected, strict=True):
+            torch.testing.assert_close(layer, other)
+
+
+@pytest.mark.parametrize("kind", READERS)
+def test_text_layers_ignore_padding_that_looks_like_words(kind: str) -> None:
+    torch.manual_seed(1)
+    encoder: Any = encoders.build_encoder(tiny_config(kind)).eval()
+    subwords = torch.tensor([[2, 5, 7, 3, 9, 9], [2, 6, 7, 8, 9, 3]])
+    lengths = torch.tensor([4, 6])
+    vectors = encoder.get_input_embeddings()(subwords)
+    layers, pooled = encoders.text_layers(encoder, vectors, lengths)
+    alone, pooled_alone = encoders.text_layers(encoder, vectors[:1, :4], lengths[:1])
+    torch.testing.assert_close(
+        encoders.masked_means(layers, lengths)[:1], encoders.masked_means(alone, lengths[:1]), rtol=1e-4, atol=1e-5
+    )
+    assert pooled is not None
+    torch.testing.assert_close(pooled[:1], pooled_alone, rtol=1e-4, atol=1e-5)
+
+
+def test_masked_means_by_hand() -> None:
+    layer = torch.tensor([[[1.0], [3.0], [100.0]]])
+    assert encoders.masked_means([layer, 2 * layer], torch.tensor([2])).tolist() == [[[2.0], [4.0]]]
+
+
+def test_a_checkpoint_is_found_in_a_folder_and_under_the_weights_root(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("EMOLAB_WEIGHTS", str(tmp_path))
+    folder = save_checkpoint(tmp_path / "org" / "tiny", "bert")
+    assert encoders.checkpoint(str(folder)) == encoders.checkpoint("org/tiny") == folder
+    loaded = encoders.load_encoder(folder)
+    again = encoders.build_encoder(encoders.read_config(folder))
+    again.load_state_dict(loaded.state_dict())
+    assert encoders.fingerprint(again) == encoders.fingerprint(loaded)
+
+
+def hub_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Make an empty cache of the hub, and return the folder in which it would keep org/tiny."""
+    monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_CACHE", str(tmp_path / "hub"))
+    repository = tmp_path / "hub" / "models--org--tiny"
+    (repository / "refs").mkdir(parents=True)
+    (repository / "refs" / "main").write_text("abc123")
+    return repository / "snapshots" / "abc123"
+
+
+def test_a_checkpoint_is_found_in_the_cache_of_the_hub(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    snapshot = hub_cache(tmp_path, monkeypatch)
+    save_checkpoint(snapshot, "wav2vec2")
+    assert encoders.checkpoint("org/tiny").samefile(snapshot)
+
+
+def test_offline_and_not_there_is_one_clear_sentence(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    hub_cache(tmp_path, monkeypatch)
+    with pytest.raises(OSError, match=r"no weights of 'org/tiny': .*the hub did not give .*Go online once, put"):
+        encoders.checkpoint("org/tiny")
+    with pytest.raises(OSError, match=r"no weights of 'a/b/c': .*the hub did not give .*give another with weights="):
+        encoders.checkpoint("a/b/c")
+    config_alone = hub_cache(tmp_path / "second", monkeypatch)
+    config_alone.mkdir(parents=True)
+    (config_alone / "config.json").write_text("{}")
+    with pytest.raises(OSError, match=r"the hub's org/tiny has no model.*safetensors.* or pytorch_model"):
+        encoders.checkpoint("org/tiny")
+
+
+def test_no_network_is_told_at_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    hub_cache(tmp_path, monkeypatch)
+    monkeypatch.delenv("HF_HUB_OFFLINE")
+    monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_OFFLINE", False)
+
+    def unreachable(*_: object, **__: object) -> NoReturn:
+        raise OSError(101, "Network is unreachable")
+
+    monkeypatch.setattr(socket.socket, "connect", unreachable)
+    monkeypatch.setattr(socket, "getaddrinfo", unreachable)
+    began = time.perf_counter()
+    with pytest.raises(OSError, match=r"the hub did not give them \(\w+: .*Go online once") as caught:
+        encoders.checkpoint("org/tiny")
+    assert time.perf_counter() - began < 5
+    assert "\n" not in str(caught.value)
+
+
+def test_a_broken_checkpoint_says_so(tmp_path: Path) -> None:
+    folder = save_checkpoint(tmp_path / "tiny", "bert")
+    whole = (folder / "model.safetensors").read_bytes()
+    (folder / "model.safetensors").write_bytes(whole[:100])
+    with pytest.raises(ValueError, match=r"cannot be read as an encoder \(.*expected config.json.*Get it again"):
+        encoders.load_encoder(folder)
+
+
+@pytest.mark.parametrize("file", ["tokenizer.json", "vocab.txt"])
+def test_a_tokenizer_is_read_from_either_of_its_files(file: str, fold: Fold, tmp_path: Path) -> None:
+    folder = save_checkpoint(tmp_path, "bert")
+    (folder / {"tokenizer.json": "vocab.txt", "vocab.txt": "tokenizer.json"}[file]).unlink()
+    extractor = Subwords(str(folder))
+    extractor.fit(fold.train)
+    subwords = extractor.tokenizer.encode("We went homes!").ids
+    assert [WORDS[number] for number in subwords] == ["[CLS]", "we", "went", "home", "##s", "!", "[SEP]"]
+
+
+def test_blocks_are_found_and_albert_has_none_of_its_own() -> None:
+    for kind in (*LISTENERS, "bert"):
+        assert len(encoders.blocks(encoders.build_encoder(tiny_config(kind)))) == 3
+    with pytest.raises(ValueError, match=r"AlbertModel has no blocks.*expected encoder.layer.*Train all of it"):
+        encoders.blocks(encoders.build_encoder(tiny_config("albert")))
+
+
+def test_loading_writes_nothing_and_leaves_the_random_state(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    folder = save_checkpoint(tmp_path, "wav2vec2")
+    capfd.readouterr()
+    before = torch.random.get_rng_state()
+    encoders.load_encoder(folder)
+    assert torch.equal(before, torch.random.get_rng_state())
+    assert "".join(capfd.readouterr()) == ""
+
+
+# ---------------------------------------------------------------- VGGish
+
+
+@pytest.mark.parametrize(
+    ("n_samples", "n_examples"), [(1, 1), (400, 1), (46_240, 1), (46_479, 1), (46_480, 2), (48_000, 2), (160_000, 4)]
+)
+def test_an_utterance_becomes_as_many_examples_as_it_takes(n_samples: int, n_examples: int) -> None:
+    """192 frames begin 15 ms after each other and are 25 ms long: 191 * 240 + 400 = 46,240 samples."""
+    examples = vggish_examples(np.ones(n_samples, np.float32))
+    assert examples.shape == (n_examples, 192, 128)
+    assert np.isfinite(examples).all()
+
+
+def test_silence_is_the_logarithm_of_the_offset() -> None:
+    np.testing.assert_allclose(vggish_examples(np.zeros(3_000, np.float32)), np.log(0.01), atol=2e-3)
+
+
+def tone(hertz: float, size: float) -> np.ndarray:
+    return (size * np.sin(2 * np.pi * hertz * np.arange(48_000) / 16_000)).astype(np.float32)
+
+
+def test_a_tone_is_loudest_in_the_band_over_it() -> None:
+    low, high = 1127 * np.log1p(np.array([725.0, 7_500.0]) / 700)  # the mel scale of HTK
+    edges = 700 * np.expm1(np.linspace(low, high, 130) / 1127)
+    band = int(vggish_examples(tone(2_000, 0.5))[0, 50].argmax())
+    assert edges[band] < 2_000 < edges[band + 2]
+
+
+def test_twice_the_amplitude_adds_log_2_since_magnitudes_are_taken_and_not_powers() -> None:
+    soft, loud = (vggish_examples(tone(2_000, size))[0, 50].max() for size in (0.25, 0.5))
+    assert loud - soft == pytest.approx(np.log(2), abs=0.01)
+
+
+def test_every_band_holds_a_bin_between_725_and_7500_hz() -> None:
+    for hertz in (725, 7_500):  # a tone at either end
+        edge = 0 if hertz == 725 else -1
+        assert vggish_examples(tone(hertz, 0.5))[0, 50].argmax() == range(128)[edge]
+    noise = np.random.default_rng(0).normal(0, 0.1, 48_000).astype(np.float32)
+    assert (vggish_examples(noise)[0].max(axis=0) > np.log(0.01) + 1).all()
+
+
+def published(folder: Path, **others: torch.Tensor) -> Path:
+    """Save a state dict in the published layout, with the embeddings that nobody needs here."""
+    torch.manual_seed(4)
+    weights = Vggish(VggishConfig(n_emotions=2)).features.state_dict()
+    torch.save({f"features.{name}": w for name, w in weights.items()} | others, folder / "vggish.pth")
+    return folder / "vggish.pth"
+
+
+def test_published_weights_reach_the_network(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    file = published(tmp_path, **{"embeddings.0.weight": torch.zeros(2, 3)})
+    monkeypatch.setenv("EMOLAB_WEIGHTS", str(tmp_path))
+    for weights in (str(file), "vggish.pth"):
+        extractor, network = VggishExamples(weights), Vggish(VggishConfig(n_emotions=3))
+        extractor.fit(NOBODY)
+        extractor.initialise(network)
+        torch.testing.assert_close(network.features[13].weight, torch.load(file)["features.13.weight"])
+        assert extractor.pretrained in (weights, "vggish.pth")
+
+
+def test_missing_and_broken_weights_say_what_to_do(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("EMOLAB_WEIGHTS", str(tmp_path))
+    network = Vggish(VggishConfig(n_emotions=3))
+    with pytest.raises(FileNotFoundError, match=r"no weights 'vggish.*\.pth': .*torchvggish.*Put the file there"):
+        VggishExamples().initialise(network)
+    (tmp_path / "cut.pth").write_bytes(b"PK\x03\x04")
+    with pytest.raises(ValueError, match=r"cut.pth cannot be read as weights .*; expected .*Get the file again .*http"):
+        VggishExamples("cut.pth").initialise(network)
+    torch.save({"layer.weight": torch.zeros(1)}, tmp_path / "other.pth")
+    with pytest.raises(ValueError, match=r"other.pth does not fit Vggish: .*first features.0.bias. Expected .*http"):
+        VggishExamples("other.pth").initialise(network)

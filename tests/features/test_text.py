@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import gzip
+import pickle
 import re
 from pathlib import Path
 
@@ -9,7 +10,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from emolab.features.text import PAD, UNKNOWN, Vocabulary, read_vectors, words
+from emolab.corpora import Corpus
+from emolab.features.text import PAD, UNKNOWN, Tfidf, Tokens, Vocabulary, read_vectors, words
 
 
 @pytest.mark.parametrize(
@@ -47,17 +49,6 @@ def test_vocabulary_encode_never_gives_padding_nor_nothing(text: str) -> None:
     assert len(numbers) >= 1
     assert PAD not in numbers
     assert numbers.max() < 4
-
-
-def test_vocabulary_comes_back_from_json() -> None:
-    vocabulary = Vocabulary.fit(["it's über …"])
-    assert Vocabulary.from_json(vocabulary.to_json()) == vocabulary
-
-
-@pytest.mark.parametrize("text", ["", "{", '{"a": 1}', "[1, 2]", "null"])
-def test_vocabulary_from_json_rejects_what_it_did_not_write(text: str) -> None:
-    with pytest.raises(ValueError, match=r"is no vocabulary; expected a JSON list.*Save the recognizer again"):
-        Vocabulary.from_json(text)
 
 
 def test_vocabulary_says_when_no_word_is_left_or_one_is_there_twice() -> None:
@@ -149,3 +140,54 @@ def test_read_vectors_finds_a_packed_file_cut_in_half_and_none_at_all(tmp_path: 
     missing = rf"no file of word vectors {re.escape(str(tmp_path / 'none'))}; expected GloVe's.*leave the vectors out"
     with pytest.raises(FileNotFoundError, match=missing):
         read_vectors(tmp_path / "none", table)
+
+
+def said(*texts: str) -> Corpus:
+    rows = [{"utterance_id": str(k), "speaker": "a", "emotion": "sad", "text": text} for k, text in enumerate(texts)]
+    return Corpus.from_rows("said", rows, emotions=("sad",), root=Path())
+
+
+def test_tokens_give_the_network_the_vectors_of_the_file_and_pickle_without_it(tmp_path: Path) -> None:
+    path = written(tmp_path / "vectors.txt", {"no": [1.0, 2, 3], "rare": [4.0, 5, 6]})
+    extractor, corpus = Tokens(min_count=2, weights=path, frozen=True), said("no no yes", "yes rare")
+    extractor.fit(corpus)
+    assert [ids.tolist() for ids in extractor.transform(corpus)] == [[2, 2, 3], [3, UNKNOWN]]
+    assert extractor.sizes() == {"n_words": 4, "n_embedding": 3, "frozen": True}
+    assert extractor.pretrained == "vectors.txt"
+
+    class Network:
+        def take_vectors(self, places: np.ndarray, values: np.ndarray) -> None:
+            self.taken = places.tolist(), values.tolist()
+
+    network = Network()
+    extractor.initialise(network)
+    assert network.taken == ([2], [[1, 2, 3]])
+    saved = pickle.dumps(extractor)
+    assert str(tmp_path).encode() not in saved  # no path of this machine
+    path.unlink()
+    again = pickle.loads(saved)
+    assert [ids.tolist() for ids in again.transform(corpus)] == [[2, 2, 3], [3, UNKNOWN]]
+    assert (again.sizes(), again.pretrained) == (extractor.sizes(), "vectors.txt")
+
+
+def test_tfidf_by_hand() -> None:
+    extractor, corpus = Tfidf(max_words=1, min_count=1), said("no no yes", "yes")
+    extractor.fit(corpus)
+    assert extractor.feature_names == ["no", "yes"]
+    weights = [(1 + np.log(2)) * (1 + np.log(3 / 2)), 1.0]  # sublinear tf times smoothed idf
+    np.testing.assert_allclose(extractor.transform(corpus).toarray(), [weights / np.linalg.norm(weights), [0, 1]])
+    assert extractor.transform(said("maybe")).nnz == 0
+    again = pickle.loads(pickle.dumps(extractor))
+    np.testing.assert_array_equal(again.transform(corpus).toarray(), extractor.transform(corpus).toarray())
+
+
+def test_tfidf_of_characters_names_its_columns_in_quotes_and_tells_capitals_from_none() -> None:
+    extractor = Tfidf(characters=(2, 2), min_count=1)
+    extractor.fit(said("NO!"))
+    assert extractor.feature_names == ["' n'", "'! '", "'no'", "'o!'"]
+
+
+@pytest.mark.parametrize("characters", [None, (2, 3)])
+def test_tfidf_says_when_no_term_is_left(characters: tuple[int, int] | None) -> None:
+    with pytest.raises(ValueError, match=r"no term occurs in 3 of the 2 training texts; expected at least.*min_count"):
+        Tfidf(min_count=3, characters=characters).fit(said("no", "yes"))

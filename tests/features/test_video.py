@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-import json
+import pickle
 import shutil
 import sys
 import types
@@ -16,15 +16,13 @@ from numpy.typing import NDArray
 
 from emolab.corpora import load_corpus
 from emolab.corpora.corpus import Corpus
-from emolab.features import cache, video
-from emolab.features.base import extractor_from_state
-from emolab.features.cache import Memory, Segment
+from emolab.features import video
+from emolab.features.base import Segment
 from emolab.features.video import (
     ActionUnits,
     FaceEdges,
     FaceFrames,
     FaceFunctionals,
-    PretrainedFaces,
     change_from_calm,
     clips_of,
     face_edges,
@@ -40,7 +38,6 @@ UNITS = [f"AU{number:02d}_{kind}" for kind, n in (("r", 17), ("c", 18)) for numb
 
 @pytest.fixture(autouse=True)
 def fresh(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(cache, "MEMORY", Memory(cache.MEMORY_BYTES))
     monkeypatch.setenv("EMOLAB_PROGRESS", "0")
 
 
@@ -113,7 +110,6 @@ def test_faces_are_decoded_once_for_each_size_rate_and_place(tmp_path: Path, mon
     corpus = corpus_of(tmp_path, {"video_path": "a.mp4"}, {"video_path": "a.mp4", "video_end": 1.0})
     first, again = faces(corpus, size=16), faces(corpus, size=16)
     assert len(read) == 2
-    monkeypatch.setattr(cache, "MEMORY", Memory(cache.MEMORY_BYTES))
     for one, other, from_disk in zip(first, again, faces(corpus, size=16), strict=True):
         np.testing.assert_array_equal(one.pictures, other.pictures)
         np.testing.assert_array_equal(one.pictures, from_disk.pictures)
@@ -237,15 +233,15 @@ def test_face_of_a_real_film_is_found(ravdess_root: Path) -> None:
     assert face.pictures[:, 40:80, 40:80].mean() < 200  # skin, where the wall around is white
 
 
-def test_face_frames_are_small_and_come_back_from_their_state(tmp_path: Path) -> None:
+def test_face_frames_are_small_and_survive_pickling(tmp_path: Path) -> None:
     write(tmp_path / "a.mp4", drawn())
     corpus = corpus_of(tmp_path, {"video_path": "a.mp4"}, {"video_path": "a.mp4", "video_end": 1.0})
     for extractor in (
         FaceFrames(24, 4.0),
-        PretrainedFaces("no.pth", stand_in=True, small={"width": 0.5}, size=24, fps=4.0),
+        FaceFrames(24, 4.0, weights="no.pth", stand_in=True, small={"width": 0.5}),
     ):
         extractor.fit(corpus)
-        again = extractor_from_state(extractor.state())
+        again = pickle.loads(pickle.dumps(extractor))
         assert [len(array) for array in again.transform(corpus)] == [8, 4]
         assert extractor.sizes() == again.sizes()
         assert extractor.sizes()["size"] == 24
@@ -302,7 +298,7 @@ def test_face_numbers_and_statistics_are_scaled_and_come_back(tmp_path: Path) ->
         np.testing.assert_allclose(stacked.mean(axis=0), 0, atol=1e-4)
         assert set(np.round(stacked.std(axis=0), 2)) <= {0.0, 1.0}
         assert len(set(extractor.feature_names)) == stacked.shape[1] == extractor.sizes()["n_features"]
-        again = extractor_from_state(json.loads(json.dumps(extractor.state())))
+        again = pickle.loads(pickle.dumps(extractor))
         for one, other in zip(values, again.transform(corpus), strict=True):
             np.testing.assert_array_equal(one, other)
     assert [rows.shape for rows in frames.transform(corpus)] == [(10, 108)] * 4
@@ -328,8 +324,8 @@ def test_face_statistics_of_a_real_film_are_numbers(ravdess_root: Path) -> None:
     assert np.abs(row).max() > 0.05
 
 
-def test_pretrained_faces_tell_the_network_what_it_starts_from() -> None:
-    extractor = PretrainedFaces("resnet18-f37072fd.pth", small={"width": 0.5})
+def test_face_frames_tell_the_network_what_it_starts_from() -> None:
+    extractor = FaceFrames(weights="resnet18-f37072fd.pth", small={"width": 0.5})
     assert extractor.sizes() == {"size": 112, "pretrained": True}
     assert extractor.pretrained == "resnet18-f37072fd"
     extractor.stand_in = True
@@ -357,7 +353,7 @@ def test_action_units_are_scaled_by_the_training_part(tmp_path: Path) -> None:
     np.testing.assert_allclose(values.std(axis=0), 1, atol=1e-5)
     assert extractor.feature_names == UNITS
     one = corpus.select(np.arange(6) == 4)
-    np.testing.assert_array_equal(extractor_from_state(extractor.state()).transform(one), values[4:5])
+    np.testing.assert_array_equal(pickle.loads(pickle.dumps(extractor)).transform(one), values[4:5])
 
 
 def test_action_units_say_what_has_no_row_and_where_there_is_no_table(tmp_path: Path) -> None:

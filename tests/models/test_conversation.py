@@ -8,9 +8,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from emolab.features.combined import Concatenated, DialogueContext
 
 from emolab.corpora import Corpus
+from emolab.features.combined import Concatenated, DialogueContext
 from emolab.features.text import Tfidf
 from emolab.models.sequence import Conversation
 from emolab.recipes import recipe

@@ -40,7 +40,7 @@ def n_parameters(module: torch.nn.Module) -> int:
 def test_fusion_counts_each_parameter_once_and_keeps_no_output_layer_of_an_encoder(join: JoinKind) -> None:
     model = build(join)
     alone = n_parameters(CnnBiLstm(AUDIO)) + n_parameters(WordLstm(TEXT)) - (5 + 1) * 3 - (6 + 1) * 3
-    brought = (5 + 1) * 8 + (6 + 1) * 8 + 2 * 8  # each encoder to the common width, and what stands for a missing one
+    projected = (5 + 1) * 8 + (6 + 1) * 8 + 2 * 8  # each encoder to the common width, and what stands for a missing one
     steps = (12 + 1) * 8 + (8 + 1) * 8  # both ways of the LSTMs
     attention, norm = 4 * 8 * 8 + 4 * 8, 2 * 8
     own = {
@@ -52,7 +52,7 @@ def test_fusion_counts_each_parameter_once_and_keeps_no_output_layer_of_an_encod
         "transformer": 3 * 8 + attention + (8 + 1) * 16 + (16 + 1) * 8 + 3 * norm,
     }
     wide = 16 if join in ("concat", "cross-attention") else 8
-    assert n_parameters(model) == alone + brought + own[join] + (wide + 1) * 7 + (7 + 1) * 3
+    assert n_parameters(model) == alone + projected + own[join] + (wide + 1) * 7 + (7 + 1) * 3
 
 
 @EVERY_JOIN
@@ -124,10 +124,10 @@ def test_gates_sum_to_one_and_close_for_what_is_missing() -> None:
 
 def test_cross_attention_asks_the_other_modality_only() -> None:
     model = build("cross-attention").eval()
-    seen = model.fusion_inputs(*without(1, [0], batch()))
-    weights = model.join.weights(seen)  # type: ignore[operator]
-    n_sound = int((seen.owner[1] == 0).sum())
-    assert (n_sound, int((seen.owner[1] == 1).sum())) == (6, 5)
+    given = model.fusion_inputs(*without(1, [0], batch()))
+    weights = model.join.weights(given)  # type: ignore[operator]
+    n_sound = int((given.owner[1] == 0).sum())
+    assert (n_sound, int((given.owner[1] == 1).sum())) == (6, 5)
     assert not weights[:, 0, :n_sound].any()
     assert not weights[:, 1, n_sound:-1].any()
     torch.testing.assert_close(weights.sum(dim=2), torch.ones(6, 2))
@@ -137,12 +137,12 @@ def test_cross_attention_asks_the_other_modality_only() -> None:
 def test_low_rank_tensor_equals_the_full_one() -> None:
     join = build("tensor").join
     summaries = torch.randn(5, 2, 8)
-    seen = FusionInputs(summaries, torch.ones(5, 2, dtype=torch.bool), summaries[:, :0], torch.zeros(5, 0))
+    given = FusionInputs(summaries, torch.ones(5, 2, dtype=torch.bool), summaries[:, :0], torch.zeros(5, 0))
     with_one = F.pad(summaries, (0, 1), value=1.0)
     factors = torch.cat([join.factors, join.constants], dim=2)  # type: ignore[list-item]
     full = torch.einsum("rio,rjo,r->ijo", factors[0], factors[1], join.ranks)
     by_hand = torch.einsum("bi,bj,ijo->bo", with_one[:, 0], with_one[:, 1], full)
-    torch.testing.assert_close(join(seen), by_hand, rtol=1e-4, atol=1e-5)
+    torch.testing.assert_close(join(given), by_hand, rtol=1e-4, atol=1e-5)
 
 
 def test_modality_dropout_takes_modalities_away_in_training_alone_and_never_both() -> None:

@@ -18,9 +18,9 @@ from hypothesis import strategies as st
 from torch import Tensor, nn
 from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
 
+from emolab.features.text import PAD
 from emolab.models.pretrained import AudioEncoder, TextEncoder, Vggish, WeightedLayerSum
 from emolab.models.sequence import (
-    PAD,
     Cnn2d,
     Cnn2dConfig,
     CnnBiLstm,
@@ -154,6 +154,7 @@ def test_build_names_unknown_and_missing_sizes() -> None:
     with pytest.raises(ValueError, match=r"WordLstm cannot be built: .*'n_words'; expected the fields n_words, n_emo"):
         WordLstm.build(n_emotions=3)
     assert Lstm.build(n_emotions=4, n_hidden=8).config == LstmConfig(n_emotions=4, n_hidden=8)
+    assert Lstm.build({"n_features": 5, "n_hidden": 9}, n_emotions=4, n_hidden=8).config == LstmConfig(5, 4, 8)
 
 
 LENGTHS = torch.tensor([2, 3])

@@ -2,31 +2,39 @@
 
 from __future__ import annotations
 
+import copy
 import warnings
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import captum.attr as captum
 import numpy as np
 import pandas as pd
 import pytest
 import torch
+from captum.attr import LayerIntegratedGradients
 from numpy.typing import NDArray
 from torch import nn
 
 from emolab.corpora import Corpus
 from emolab.explain import Explanation, explain
-from emolab.explain.attribution import BASELINES, METHODS, Centred
-from emolab.features.base import SoundFrames, SoundVector, Tokens
+from emolab.explain.gradients import BASELINES, Centred
+from emolab.features.base import SoundFrames, SoundVector
 from emolab.features.pretrained import Subwords, TextHiddenStates, Waveforms
-from emolab.features.text import words
-from emolab.late import LateFusion
+from emolab.features.text import Tokens, words
+from emolab.late_fusion import LateFusion
 from emolab.recognizer import LightRecognizer, NetworkRecognizer
 from emolab.splits import Fold
 from tests.checkpoints import save_checkpoint
 from tests.explain.conftest import EARS, fitted, network
 
 SMALL_EARS = {**EARS, "channels": (8, 8), "strides": (2, 2), "n_hidden": 8}
+
+
+GRADIENTS = (
+    *("integrated-gradients", "saliency", "gradient-x-input", "deep-lift", "shap-gradient", "grad-cam", "attention"),
+)
 
 
 def some(corpus: Corpus, n: int = 8) -> Corpus:
@@ -345,19 +353,17 @@ def test_gradients_of_waves_are_of_what_the_convolutions_make_of_them(senses_fol
         np.testing.assert_allclose(item.values, one.values, atol=1e-3)
         assert item.spans[-1, 1] == pytest.approx(len(corpus.audio_paths()[row].content) / 16_000)
         assert len(item.native) == pytest.approx(item.spans[-1, 1] / 0.02, abs=2)  # a frame each 20 ms
-    with pytest.raises(ValueError, match=r'input of Waves has no mean that stands for nothing; expected baseline="sil'):
+    with pytest.raises(
+        ValueError, match=r'input of Waveforms has no mean that stands for nothing; expected baseline="sil'
+    ):
         explain(recognizer, corpus, "integrated-gradients", baseline="mean")
 
 
-def test_methods_have_baselines_for_all_that_they_explain() -> None:
-    assert {*BASELINES} == {"audio", "text", "video", "features"}
-    assert "integrated-gradients" in METHODS
-
-
-@pytest.mark.parametrize("method", METHODS)
-def test_what_is_no_network_has_no_gradient(method: str, svm: LightRecognizer, words_fold: Fold) -> None:
-    with pytest.raises(ValueError, match=rf"text/light is no network; {method} expects one.*Take ablation, occlusion"):
-        explain(svm, some(words_fold.test), method, modality="text")
+@pytest.mark.parametrize("modality", BASELINES)
+@pytest.mark.parametrize("method", [*GRADIENTS])
+def test_what_is_no_network_has_no_gradient(modality: str, method: Any, svm: LightRecognizer, words_fold: Fold) -> None:
+    with pytest.raises(ValueError, match=r"text/light is no network; [\w-]+ expects one.*Take ablation, occlusion"):
+        explain(svm, some(words_fold.test), method, modality=modality)
 
 
 def test_gradients_need_a_network_for_whole_utterances(
@@ -370,9 +376,9 @@ def test_gradients_need_a_network_for_whole_utterances(
     in_pieces = fitted(
         network("audio/pieces", SoundFrames("log-mel", n_mels=16), SMALL_EARS, 1, segment_s=0.5), some_of(senses_fold)
     )
-    with pytest.raises(ValueError, match=r"audio/pieces judges segments; saliency expects one network for whole"):
+    with pytest.raises(ValueError, match=r"audio/pieces predicts segments; saliency expects one network for whole"):
         explain(in_pieces, corpus, "saliency")
-    with pytest.raises(ValueError, match=r"audio/tiny takes in audio, where saliency expects text step by step"):
+    with pytest.raises(ValueError, match=r"audio/tiny takes in audio; saliency expects .* that takes in text step by"):
         explain(listener, some(hums_fold.test), "saliency", modality="text")
 
 
@@ -380,7 +386,7 @@ def test_frozen_encoders_have_no_steps_to_explain(words_fold: Fold, tmp_path: Pa
     few = some_of(words_fold)
     extractor = TextHiddenStates(str(save_checkpoint(tmp_path / "bert", "bert")))
     recognizer = fitted(network("text/frozen", extractor, {"kind": "layer-head", "n_dense": 4}, 1), few)
-    with pytest.raises(ValueError, match=r"text/frozen takes in vectors, where saliency expects text step by step"):
+    with pytest.raises(ValueError, match=r"text/frozen takes in vectors; saliency expects .* takes in text step by"):
         explain(recognizer, few.test, "saliency")
     explanation = explain(recognizer, some(few.test, 2), "ablation")
     assert explanation.modality == "text"
@@ -394,13 +400,134 @@ def test_methods_say_which_networks_suit_them(
     words_fold: Fold,
     senses_fold: Fold,
 ) -> None:
-    with pytest.raises(ValueError, match=r"rules of deep-lift know no CnnBiLstm.*Expected dense layers.*Take"):
+    with pytest.raises(
+        ValueError, match=r"CnnBiLstm has logits that the rules of deep-lift miss.*expected dense layers.*Take"
+    ):
         explain(listener, some(hums_fold.test), "deep-lift")
     with pytest.raises(ValueError, match=r"shap-gradient has nothing to start from; expected background=fold\.train"):
         explain(listener, some(hums_fold.test), "shap-gradient")
     with pytest.raises(ValueError, match=r"WordLstm has no convolutions over time.*expected.*Take integrated"):
         explain(reader, some(words_fold.test), "grad-cam")
-    with pytest.raises(ValueError, match=r"Mlp sums up without attention; expected text/bilstm.*nothing to show"):
+    with pytest.raises(ValueError, match=r"Mlp sums up without attention; expected text/bilstm.*Take"):
         explain(tones_mlp, some(senses_fold.test), "attention")
     with pytest.raises(ValueError, match=r"no baseline 'noise' here; expected one of silence, mean\. Correct the name"):
         explain(listener, some(hums_fold.test), "integrated-gradients", baseline="noise")
+
+
+class Convolutions(nn.Module):
+    """A network of somebody else, for frames."""
+
+    def __init__(self, n_features: int) -> None:
+        super().__init__()
+        self.convolution, self.out = nn.Conv1d(n_features, 6, 3, padding=1), nn.Linear(6, 3)
+
+    def forward(self, frames: torch.Tensor, lengths: torch.Tensor) -> torch.Tensor:
+        maps = torch.relu(self.convolution(frames.transpose(1, 2)))
+        real = (torch.arange(maps.shape[2]) < lengths[:, None])[:, None]
+        return self.out((maps * real).sum(dim=2) / lengths[:, None])
+
+
+class Bag(nn.Module):
+    """A network of somebody else, for tokens."""
+
+    def __init__(self, n_words: int) -> None:
+        super().__init__()
+        self.vectors, self.out = nn.Embedding(n_words, 5), nn.Linear(5, 3)
+
+    def forward(self, tokens: torch.Tensor, lengths: torch.Tensor) -> torch.Tensor:
+        real = (torch.arange(tokens.shape[1]) < lengths[:, None])[..., None]
+        return self.out(torch.tanh((self.vectors(tokens) * real).sum(dim=1)))
+
+
+def with_network(recognizer: NetworkRecognizer, made: nn.Module) -> NetworkRecognizer:
+    """Return a recognizer around a network of somebody else."""
+    other = copy.copy(recognizer)
+    other.network = made.eval()
+    return other
+
+
+def test_networks_of_others_are_explained_like_ours(listener: NetworkRecognizer, hums_fold: Fold) -> None:
+    torch.manual_seed(0)
+    recognizer, corpus = with_network(listener, Convolutions(20)), some(hums_fold.test, 3)
+    found = explain(recognizer, corpus, "gradient-x-input", "sad")
+    for item, array in zip(found, recognizer.inputs(corpus)[0], strict=True):
+        np.testing.assert_allclose(item.native, gradient_by_hand(recognizer, array, 2) * array, atol=1e-5)
+    assert explain(recognizer, corpus, "integrated-gradients", n_steps=64).relative_convergence_delta < 0.02
+    exact = explain(recognizer, corpus, "ablation")
+    assert [len(item) for item in exact] == [len(item) for item in found]
+    with pytest.raises(
+        ValueError, match=r"Convolutions has no convolutions over time; expected .* attribute `convolutions`"
+    ):
+        explain(recognizer, corpus, "grad-cam")
+
+
+class Mean(nn.Module):
+    """A network of somebody else that asks for no lengths."""
+
+    def __init__(self, n_features: int) -> None:
+        super().__init__()
+        self.out = nn.Linear(n_features, 3)
+
+    def forward(self, frames: torch.Tensor) -> torch.Tensor:
+        return self.out(frames.mean(dim=1))
+
+
+def test_a_network_without_lengths_is_explained(listener: NetworkRecognizer, hums_fold: Fold) -> None:
+    recognizer = with_network(listener, Mean(20))
+    (item,) = explain(recognizer, some(hums_fold.test, 1), "integrated-gradients", "sad", baseline="mean", n_steps=4)
+    weights = recognizer.network.out.weight.detach().numpy()
+    array = recognizer.inputs(some(hums_fold.test, 1))[0][0]
+    np.testing.assert_allclose(item.native, array / len(array) * (weights[2] - weights.mean(axis=0)), atol=1e-5)
+
+
+@pytest.mark.parametrize("method", ["integrated-gradients", LayerIntegratedGradients])
+def test_tokens_reach_a_network_of_others_through_its_embedding(
+    method: Any, reader: NetworkRecognizer, words_fold: Fold
+) -> None:
+    torch.manual_seed(0)
+    network = Bag(len(reader.features[0].vocabulary))  # type: ignore[attr-defined]
+    recognizer, corpus = with_network(reader, network), some(words_fold.test, 5)
+    explanation = explain(recognizer, corpus, method, "sad", n_steps=16)
+    by_hand = LayerIntegratedGradients(CentredNetwork(network), network.vectors)
+    for item, array in zip(explanation, recognizer.inputs(corpus)[0], strict=True):
+        tokens, lengths = torch.from_numpy(array)[None], torch.tensor([len(array)])
+        values = by_hand.attribute(
+            tokens, torch.zeros_like(tokens), target=2, additional_forward_args=(lengths,), n_steps=16
+        )
+        np.testing.assert_allclose(item.values, values.sum(dim=2)[0].detach(), atol=1e-5)
+    assert not network.vectors._forward_hooks
+
+
+def test_tokens_need_an_embedding(reader: NetworkRecognizer, words_fold: Fold) -> None:
+    recognizer = with_network(reader, nn.Linear(3, 3))
+    with pytest.raises(ValueError, match=r"Linear takes tokens and has no nn\.Embedding; expected one.*Take ablation"):
+        explain(recognizer, some(words_fold.test), "saliency", "sad")
+
+
+@pytest.mark.parametrize("method", [captum.IntegratedGradients, captum.GradientShap, captum.DeepLift, captum.Saliency])
+def test_classes_of_captum_are_taken_as_they_are(method: Any, tones_mlp: NetworkRecognizer, senses_fold: Fold) -> None:
+    names = {"IntegratedGradients": "integrated-gradients", "GradientShap": "shap-gradient", "DeepLift": "deep-lift"}
+    corpus, how = some(senses_fold.test, 3), {"background": senses_fold.train}
+    found = explain(tones_mlp, corpus, method, "sad", **how)
+    named = explain(tones_mlp, corpus, names.get(method.__name__, "saliency"), "sad", **how)
+    assert found.method == method.__name__
+    assert found.baseline == named.baseline
+    np.testing.assert_array_equal(found.values, named.values)
+
+
+@pytest.mark.parametrize("method", [captum.GuidedBackprop, captum.Deconvolution])
+def test_other_classes_of_captum_see_one_utterance_at_a_time(
+    method: Any, tones_mlp: NetworkRecognizer, senses_fold: Fold
+) -> None:
+    corpus = some(senses_fold.test, 3)
+    together = explain(tones_mlp, corpus, method, "sad")
+    for row, item in enumerate(together):
+        (one,) = explain(tones_mlp, alone(corpus, row), method, "sad")
+        np.testing.assert_allclose(item.values, one.values, atol=1e-6)
+
+
+def test_classes_of_captum_that_need_more_than_a_network_are_told_so(
+    tones_mlp: NetworkRecognizer, senses_fold: Fold
+) -> None:
+    with pytest.raises(ValueError, match=r"DeepLiftShap fails here: .*baseline.*Expected a class of Captum or SHAP"):
+        explain(tones_mlp, some(senses_fold.test, 3), captum.DeepLiftShap, "sad")

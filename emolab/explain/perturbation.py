@@ -1,0 +1,172 @@
+"""Perturbation: what the logit loses without some units, by Captum and SHAP; it works for every recognizer."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from inspect import signature
+from typing import Any
+
+import numpy as np
+import torch
+from captum.attr import FeaturePermutation, KernelShap, PerturbationAttribution, ShapleyValueSampling
+from numpy.typing import NDArray
+
+from emolab.explain.explanation import Attribution, Floats, Options, import_shap
+from emolab.explain.maskers import Masker
+
+WINDOW = 3  # units that occlusion hides at once
+MOST_UNITS = 12  # of which all 4,096 coalitions are predicted
+
+Value = Callable[[Any], Floats]  # (n, n_units) bool masks to (n,) logits of the target
+
+
+def attribute(masker: Masker, engine: Any, targets: NDArray[np.int64], options: Options) -> list[Attribution]:
+    """Explain utterances by the logits of coalitions of their units.
+
+    Args:
+        masker: Predicts coalitions.
+        engine: A perturbation class of Captum, a model-agnostic explainer class of SHAP, or a function
+            `engine(value, n_units) -> (n_units,)`, see `emolab.explain.explain`.
+        targets: (n_utterances,) numbers of the emotions explained.
+        options: n_samples and seed.
+
+    Raises:
+        ValueError: If there are too many units for exact values, or the engine fails on unit masks.
+    """
+    rows, sizes = np.arange(len(targets)), [len(names) for names in masker.names]
+    full, none = (logits[rows, targets] for logits in masker.ends())
+    values = [value_of(masker, row, target) for row, target in enumerate(targets.tolist())]
+    if isinstance(engine, type) and engine is not KernelShap:  # predict the masks of all utterances in one batch
+        masker.logits([_masks_of(engine, n, options, row) for row, n in enumerate(sizes)])
+    found = [estimate(engine, own, n, options, row) for row, (own, n) in enumerate(zip(values, sizes, strict=True))]
+    emotions = [masker.recognizer.emotions[target] for target in targets]
+    columns = masker.corpus.table["utterance_id"], emotions, masker.names, found, masker.spans
+    ends = zip(full.tolist(), none.tolist() if is_complete(engine) else [np.nan] * len(rows), strict=True)
+    return [
+        Attribution(*facts, logit=logit, reference=reference)
+        for facts, (logit, reference) in zip(zip(*columns, strict=True), ends, strict=True)
+    ]
+
+
+def value_of(masker: Masker, row: int, target: int) -> Value:
+    """Return the function of one utterance that takes (n, n_units) masks to (n,) logits of an emotion."""
+
+    def value(masks: Any) -> Floats:
+        asked = [np.zeros((0, len(names)), bool) for names in masker.names]
+        asked[row] = np.asarray(masks) > 0
+        return masker.logits(asked)[row][:, target]
+
+    return value
+
+
+def estimate(engine: Any, value: Value, n_units: int, options: Options, row: int = 0) -> Floats:
+    """Return (n_units,) what an engine attributes to the units of one utterance.
+
+    Raises:
+        ValueError: If the engine fails, or gives other than one finite number a unit.
+    """
+    if not n_units:
+        return np.zeros(0)
+    with running(options, row):
+        if not isinstance(engine, type):
+            found = engine(value, n_units)
+        elif n_units == 1:  # nothing to share; the libraries want two units
+            found = value([[True], [False]]) @ [1.0, -1.0]
+        else:
+            run = _by_captum if issubclass(engine, PerturbationAttribution) else _by_shap
+            found = run(engine, value, n_units, options.n_samples)
+    values = np.atleast_1d(np.asarray(found, np.float64))
+    if values.shape != (n_units,) or not np.isfinite(values).all():
+        raise ValueError(
+            f"{options.method} returned {values.shape} for {n_units} units, or numbers that are not finite; expected "
+            "(n_units,) finite values. Return one number for each column of the masks."
+        )
+    return values
+
+
+def _by_captum(engine: Any, value: Value, n_units: int, n_samples: int) -> Any:
+    """Give Captum one row of ones, which it replaces by zeros."""
+    n_draws = max(1, n_samples // n_units) if issubclass(engine, ShapleyValueSampling) else n_samples
+    given: dict[str, Any] = {"baselines": 0.0, "n_samples": n_draws, "perturbations_per_eval": n_samples}
+    given["sliding_window_shapes"] = (min(WINDOW, n_units),)
+    known = signature(engine.attribute).parameters
+    whole = torch.ones(1, n_units, dtype=torch.float64)
+    explainer = engine(lambda masks: torch.from_numpy(value(masks.numpy())))
+    return explainer.attribute(whole, **{name: own for name, own in given.items() if name in known}).numpy()[0]
+
+
+def _by_shap(engine: Any, value: Value, n_units: int, n_samples: int) -> Any:
+    """Give SHAP one row of ones with a background of zeros; groups of a partition are neighbours, joined in pairs."""
+    from scipy.cluster.hierarchy import linkage
+
+    shap = import_shap()
+    none, whole = np.zeros((1, n_units)), np.ones((1, n_units))
+    if issubclass(engine, shap.KernelExplainer):
+        return engine(value, none).shap_values(whole, nsamples=n_samples, silent=True)[0]
+    masker: Any = shap.maskers.Independent(none)
+    if issubclass(engine, shap.PartitionExplainer):
+        masker = shap.maskers.Partition(none, clustering=linkage(np.arange(n_units)[:, None], "complete"))
+    most = max(n_samples, 2 * n_units + 1)
+    if issubclass(engine, shap.ExactExplainer):
+        if n_units > MOST_UNITS:
+            raise ValueError(
+                f"an utterance has {n_units} units; expected at most {MOST_UNITS}, of which all coalitions can be "
+                'predicted. Take method="kernel-shap", or modality="modality".'
+            )
+        most = 2**n_units
+    return engine(value, masker)(whole, max_evals=most, batch_size=n_samples, silent=True).values[0]
+
+
+def _masks_of(engine: Any, n_units: int, options: Options, row: int) -> NDArray[np.bool_]:
+    """Return the masks (n, n_units) that an engine will ask for, found by answering 0 to all of them."""
+    seen = [np.ones((1, n_units), bool)]
+
+    def note(masks: Any) -> Floats:
+        seen.append(np.asarray(masks) > 0)
+        return np.zeros(len(masks))
+
+    estimate(engine, note, n_units, options, row)
+    return np.vstack(seen)
+
+
+def fits(engine: Any) -> bool:
+    """Whether an engine works on unit masks: see `attribute`."""
+    if not isinstance(engine, type):
+        return callable(engine)
+    shap = import_shap()
+    agnostic = (shap.PartitionExplainer, shap.PermutationExplainer, shap.ExactExplainer, shap.KernelExplainer)
+    return issubclass(engine, (PerturbationAttribution, *agnostic)) and not issubclass(engine, FeaturePermutation)
+
+
+def is_complete(engine: Any) -> bool:
+    """Whether the values add up to the logit of the whole utterance less that of nothing: Shapley values do."""
+    shapley = (KernelShap, ShapleyValueSampling, import_shap().Explainer)
+    return isinstance(engine, type) and issubclass(engine, shapley)
+
+
+def at_random(value: Value, n_units: int) -> Floats:
+    """Draw values by chance: the control that every explanation has to beat."""
+    return np.random.standard_normal(n_units)  # noqa: NPY002 (`running` seeds it)
+
+
+@contextmanager
+def running(options: Options, row: int = 0) -> Iterator[None]:
+    """Seed the global generators that libraries draw from, restore them, and say in words when a method does not fit.
+
+    Raises:
+        ValueError: If a library, or a function from outside, fails.
+    """
+    before = np.random.get_state()  # noqa: NPY002
+    with torch.random.fork_rng():
+        torch.manual_seed(options.seed + row)
+        np.random.seed(options.seed + row)  # noqa: NPY002
+        try:
+            yield
+        except (TypeError, AttributeError, AssertionError, NotImplementedError, RuntimeError) as error:
+            raise ValueError(
+                f"{options.method} fails here: {error}. Expected a class of Captum or SHAP that needs a function or "
+                "network alone, and layers that it knows, or a function (value, n_units) -> (n_units,). Wrap it in one."
+            ) from error
+        finally:
+            np.random.set_state(before)  # noqa: NPY002
