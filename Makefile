@@ -62,7 +62,7 @@ course: setup  ## set up, build the sample, run every chapter into build/ (CHAPT
 	@$(BIN)/emolab run $(CHAPTERS) --jobs $(JOBS)
 
 test: setup  ## set up and run all tests, every chapter included
-	@$(BIN)/python -m pytest
+	@$(BIN)/python -m pytest -n logical --maxprocesses 4 --dist loadgroup
 
 lab: setup  ## open JupyterLab on the notebooks
 	@$(BIN)/jupyter lab notebooks
@@ -70,8 +70,8 @@ lab: setup  ## open JupyterLab on the notebooks
 lint: setup  ## check style and types
 	@$(BIN)/ruff check . && $(BIN)/ruff format --check . && $(BIN)/mypy
 
-bench: setup  ## measure each budget beside its target
-	@$(BIN)/python bench/bench.py
+bench: setup  ## measure each budget beside its target (OLD=FOLDER: beside an older build in that work tree)
+	@$(BIN)/python $(if $(OLD),bench/compare.py --old $(OLD),bench/bench.py)
 
 results: setup  ## measure the results tables again, RAVDESS and MELD included (long on two cores)
 	@$(BIN)/emolab fit $(LIGHT_RAVDESS) --corpus ravdess --preset full --seeds 7 8 9 --record
@@ -88,16 +88,16 @@ results: setup  ## measure the results tables again, RAVDESS and MELD included (
 	@$(BIN)/emolab explain text/svm --corpus meld --preset full --modality text --methods shap-linear $(ASKED) --utterances 200 --alone --record
 	@$(BIN)/emolab explain text/bilstm --corpus meld --preset full --modality text --methods $(FELT) $(ASKED) --utterances 200 --alone --record
 	@$(BIN)/emolab explain text/minilm --corpus meld --preset full --modality text --methods integrated-gradients ablation attention --utterances 100 --alone --record
-	@$(BIN)/emolab refresh
+	@$(BIN)/python docs/pages.py refresh
 
 figures: setup  ## draw docs/figures again from the executed chapters
-	@$(BIN)/emolab run && $(BIN)/emolab figures
+	@$(BIN)/emolab run && $(BIN)/python docs/pages.py figures
 
-tables: setup  ## write the tables of README and chapters again from what was measured
-	@$(BIN)/emolab refresh
+tables: setup  ## write the tables of README, docs/results and chapters again from what was measured
+	@$(BIN)/python docs/pages.py refresh
 
 links: setup  ## after a change of the repository's address: badges, set-up cells, README
-	@$(BIN)/emolab refresh
+	@$(BIN)/python docs/pages.py refresh
 
 lock: setup  ## choose versions anew: requirements.lock from pyproject.toml, for Python 3.11 to 3.13
 	@$(BIN)/python -m pip install -qq --disable-pip-version-check uv

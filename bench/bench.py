@@ -1,15 +1,19 @@
-"""Measure each budget of the course and print it beside its target; `make bench`, or with --fresh a fresh clone too."""
+"""Measure each budget of the course and print it beside its target; `make bench`, or with --fresh a fresh clone too.
+
+bench/compare.py measures the same of an older build beside it.
+"""
 
 from __future__ import annotations
 
 import argparse
+import json
 import os
 import subprocess
 import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -17,9 +21,9 @@ from typing import Any, NamedTuple
 import numpy as np
 
 ROOT = Path(__file__).resolve().parents[1]
-FRAMES, N_FEATURES, N_EMOTIONS = 185, 64, 8  # 3.7 s at 20 ms, as in RAVDESS
-N_UTTERANCES, N_EPOCHS = 1_024, 3
+FRAMES, N_EMOTIONS, N_EPOCHS = 185, 8, 3  # 3.7 s at 20 ms, as in RAVDESS
 N_DRAWN = 256  # utterances for each of the small networks
+BUSY = ("04", "06", "07", "11", "12")  # chapters that train networks, and suffered most where a core was busy
 CI_MINUTES = ROOT / "build" / "ci-minutes"  # .ci/run writes it
 
 
@@ -39,7 +43,7 @@ class Row(NamedTuple):
             return f"{self.what:50} {found:>20} {'':8} {self.unit}"
         kept = "" if self.measured is None else "ok" if self._kept(self.measured, self.target) else "MISSED"
         sign = ">" if self.more_is_better else "<"
-        return f"{self.what:50} {found:>20} {sign} {self.target:>6,.0f} {self.unit:4} {kept}".rstrip()
+        return f"{self.what:50} {found:>20} {sign} {self.target:>6,g} {self.unit:4} {kept}".rstrip()
 
     def _kept(self, measured: float, target: float) -> bool:
         return measured >= target if self.more_is_better else measured <= target
@@ -67,18 +71,26 @@ def sample() -> Iterator[Row]:
 
 
 def sound_features() -> Iterator[Row]:
-    """Compute log-mel and MFCC of all RAVDESS speech, decoding included, nothing cached."""
+    """Compute features of all RAVDESS speech, decoding included, nothing cached."""
     from emolab.corpora import load_corpus
-    from emolab.features.audio import audio_features
+    from emolab.features.audio import Functionals, LogMel, Mfcc
 
-    what = "log-mel and MFCC of all RAVDESS speech"
-    try:
-        paths = load_corpus("ravdess").audio_paths()
-    except FileNotFoundError:
-        yield Row(what, None, 10, "s", note="RAVDESS is not here")
-        return
-    with empty_cache():
-        yield Row(what, seconds(lambda: [audio_features(kind, paths) for kind in ("log-mel", "mfcc")]), 10, "s")
+    rows = {"log-mel and MFCC": (10, (LogMel(), Mfcc())), "functionals": (None, (Functionals(),))}
+    for what, (target, extractors) in rows.items():
+        try:
+            data = load_corpus("ravdess")
+        except FileNotFoundError:
+            yield Row(f"{what} of all RAVDESS speech", None, target, "s", note="RAVDESS is not here")
+            continue
+        with empty_cache():
+            took = sum(seconds(partial(fit_and_transform, each, data)) for each in extractors)
+        yield Row(f"{what} of all RAVDESS speech", took, target, "s")
+
+
+def fit_and_transform(extractor: Any, corpus: Any) -> object:
+    """Compute the features of a corpus, scaled by its own mean and deviation where they are."""
+    extractor.fit(corpus)
+    return extractor.transform(corpus)
 
 
 @contextmanager
@@ -93,60 +105,36 @@ def empty_cache() -> Iterator[None]:
         os.environ["EMOLAB_CACHE"] = before
 
 
-def training() -> Iterator[Row]:
-    """Train the CNN-BiLSTM on random log-mels; the fastest epoch counts, validated on one batch."""
-    from emolab.recipes import CNN_BILSTM
-    from emolab.sample.build import build
-    from emolab.training import Examples, TrainingConfig, fit
-
-    rng = np.random.default_rng(7)
-    sounds = [rng.standard_normal((FRAMES, N_FEATURES)).astype(np.float32) for _ in range(N_UTTERANCES)]
-    targets = np.arange(N_UTTERANCES) % N_EMOTIONS
-    train, valid = Examples([sounds], targets), Examples([sounds[:32]], targets[:32])
-    forms = {"published form": {"kind": "cnn-bilstm"}, "recipe, normalised, attention": CNN_BILSTM}
-    for name, spec in forms.items():
-        model = build({**spec, "n_features": N_FEATURES, "n_emotions": N_EMOTIONS})
-        config = TrainingConfig(n_epochs=N_EPOCHS, patience=None)
-        history = fit(model, train, valid, config=config, seed=7, progress=False)
-        yield Row(f"CNN-BiLSTM training, {name}", N_UTTERANCES / min(history.epoch_seconds), 1_000, "a s", True)
-
-
 def networks() -> Iterator[Row]:
-    """Train each small network on random inputs of a usual size, and let it judge them; utterances a second."""
-    from emolab import recipes
-    from emolab.sample.build import build
-    from emolab.training import Examples, TrainingConfig, fit, predict_logits
+    """Train each small network on random inputs of a usual size, and let it predict them; utterances a second."""
+    from emolab.models.sequence import Cnn2d, CnnBiLstm, Lstm, Mlp, WordLstm
+    from emolab.models.video import FaceCnn
+    from emolab.training import Examples, TrainingConfig, fit, predict_logits, threads
 
     rng = np.random.default_rng(7)
-    mfccs, chroma, mels = ({"n_features": n} for n in (20, 12, 64))
-    coarse, fine = FRAMES * 20 // 32, FRAMES  # frames of 3.7 s
-    sized: dict[str, tuple[dict[str, Any], Callable[[], Any]]] = {
-        "audio/mlp": ({**recipes.MLP, "n_features": 1_000}, lambda: rng.standard_normal(1_000)),
-        "audio/cnn-bilstm": ({**recipes.CNN_BILSTM, **mfccs}, lambda: rng.standard_normal((coarse, 20))),
-        "audio/cnn-bilstm-chroma": (
-            {**recipes.CNN_BILSTM, **recipes.CHROMA_SIZES, **chroma},
-            lambda: rng.standard_normal((coarse, 12)),
-        ),
-        "audio/cnn-bilstm-mel": (
-            {**recipes.CNN_BILSTM, **recipes.MEL_SIZES, **mels},
-            lambda: rng.standard_normal((fine, 64)),
-        ),
-        "audio/cnn-2d": ({"kind": "cnn-2d", **mels}, lambda: rng.standard_normal((fine, 64))),
-        "audio/lstm": ({"kind": "lstm", **mfccs}, lambda: rng.standard_normal((coarse, 20))),
-        "text/bilstm": ({**recipes.BILSTM, "n_words": 5_000}, lambda: rng.integers(1, 5_000, 12)),
-        "text/lstm": ({**recipes.LSTM, "n_words": 5_000}, lambda: rng.integers(1, 5_000, 12)),
-        "video/cnn": ({"kind": "face-cnn"}, lambda: rng.integers(0, 255, (18, 64, 64, 3)).astype(np.uint8)),
+    coarse = FRAMES * 20 // 32  # frames of 32 ms
+    sized: dict[str, tuple[Any, dict[str, Any], Callable[[], Any]]] = {
+        "MLP, 1,000 features": (Mlp, {"n_features": 1_000}, lambda: rng.standard_normal(1_000)),
+        "CNN-BiLSTM, MFCC": (CnnBiLstm, {"n_features": 20}, lambda: rng.standard_normal((coarse, 20))),
+        "CNN-BiLSTM, log-mel": (CnnBiLstm, {"n_features": 64}, lambda: rng.standard_normal((FRAMES, 64))),
+        "CNN, log-mel": (Cnn2d, {"n_features": 64}, lambda: rng.standard_normal((FRAMES, 64))),
+        "LSTM, MFCC": (Lstm, {"n_features": 20}, lambda: rng.standard_normal((coarse, 20))),
+        "BiLSTM, words": (WordLstm, {"n_words": 5_000}, lambda: rng.integers(1, 5_000, 12)),
+        "CNN, faces": (FaceCnn, {}, lambda: rng.integers(0, 255, (18, 64, 64, 3)).astype(np.uint8)),
     }
-    for name, (spec, draw) in sized.items():
+    config = TrainingConfig(n_epochs=N_EPOCHS, batch_size=16, patience=None)
+    for name, (kind, sizes, draw) in sized.items():
         drawn = [draw() for _ in range(N_DRAWN)]
         inputs = [x.astype(np.float32) if x.dtype == np.float64 else x for x in drawn]
         examples = Examples([inputs], np.arange(N_DRAWN) % N_EMOTIONS)
-        model, config = build({**spec, "n_emotions": N_EMOTIONS}), TrainingConfig(n_epochs=N_EPOCHS, batch_size=16)
         few = Examples([inputs[:N_EMOTIONS]], examples.targets[:N_EMOTIONS])
-        history = fit(model, examples, few, config=config, seed=7, progress=False)
-        yield Row(f"{name}, training", N_DRAWN / min(history.epoch_seconds), None, "a s")
-        judging = min(seconds(lambda m=model, e=examples: predict_logits(m, e)) for _ in range(2))
-        yield Row(f"{name}, inference", N_DRAWN / judging, None, "a s")
+        network = kind.build(**sizes, n_emotions=N_EMOTIONS)
+        with threads(network):
+            history = fit(network, examples, few, config=config, seed=7, progress=False)
+            predicting = min(seconds(lambda n=network, e=examples: predict_logits(n, e)) for _ in range(2))
+        target = 1_000 if name == "CNN-BiLSTM, log-mel" else None
+        yield Row(f"{name}: training", N_DRAWN / min(history.epoch_seconds), target, "a s", True)
+        yield Row(f"{name}: prediction", N_DRAWN / predicting, None, "a s")
 
 
 def films() -> Iterator[Row]:
@@ -170,25 +158,17 @@ def films() -> Iterator[Row]:
 
 
 def caches() -> Iterator[Row]:
-    """Compute each feature of the sample twice: first cold, then from disk, with nothing left in memory."""
-    from emolab.features.cache import MEMORY
-
+    """Compute each feature of the sample twice: first cold, then from disk."""
     from emolab.corpora import load_corpus
-    from emolab.features.audio import audio_features
+    from emolab.features.audio import Chroma, Classical8, Functionals, LogMel, Mfcc
     from emolab.features.video import FaceFrames
 
     data = load_corpus("sample").view()
-    paths = data.audio_paths()
-    kinds = ("log-mel", "mfcc", "chroma", "functionals", "classical8")
-    works: dict[str, Callable[[], object]] = {kind: partial(audio_features, kind, paths) for kind in kinds}
-    works["faces"] = lambda: FaceFrames().transform(data)
-    for name, work in works.items():
+    for extractor in (LogMel(), Mfcc(), Chroma(), Functionals(), Classical8(), FaceFrames()):
+        name, n_utterances = type(extractor).__name__, len(data)
         with empty_cache():
-            MEMORY.forget()
-            cold = seconds(work)
-            MEMORY.forget()
-            cached = seconds(work)
-        yield Row(f"{name} of {len(paths)} utterances, cold", cold, None, "s")
+            cold, cached = (seconds(partial(fit_and_transform, extractor, data)) for _ in range(2))
+        yield Row(f"{name} of {n_utterances} utterances, cold", cold, None, "s")
         yield Row(f"{name}, cached: times faster", cold / cached, 20, "", True)
 
 
@@ -286,9 +266,7 @@ def shap_text_by_text(recognizer: Any, one: Any) -> object:
     """Call SHAP's partition explainer as its tutorials do, on a model that is asked about one text at a time."""
     from dataclasses import replace
 
-    from emolab.explain.explanation import import_shap
-
-    shap = import_shap()
+    import shap
 
     def say(texts: Any) -> Any:
         asked = (replace(one, table=one.table.assign(text=str(text)).astype({"text": "string"})) for text in texts)
@@ -300,9 +278,9 @@ def shap_text_by_text(recognizer: Any, one: Any) -> object:
 
 def shap_kernel_of_modalities(recognizer: Any, one: Any) -> object:
     """Call SHAP's KernelExplainer on the modalities of one utterance."""
-    from emolab.explain.explanation import import_shap
+    import shap
 
-    shap, names = import_shap(), recognizer.modalities
+    names = recognizer.modalities
 
     def say(masks: Any) -> Any:
         rows = []
@@ -316,17 +294,66 @@ def shap_kernel_of_modalities(recognizer: Any, one: Any) -> object:
     return explainer.shap_values(np.ones((1, len(names))), silent=True)
 
 
-def chapters() -> Iterator[Row]:
-    """Run every chapter in the quick preset on the sample."""
-    from emolab.course.chapters import NOTEBOOKS, run_chapter
+RUN = """
+import json, sys, tempfile
+from pathlib import Path
+from emolab.course.chapters import find_chapters, run_chapter
+for chapter in find_chapters(sys.argv[1:]):
+    run = run_chapter(chapter, build=Path(tempfile.mkdtemp()))
+    print(json.dumps([run.chapter, run.seconds, run.peak_mb, run.error]), flush=True)
+"""
 
-    total = 0.0
-    for chapter in sorted(NOTEBOOKS.glob("[0-9][0-9]_*.ipynb")):
-        run = run_chapter(chapter)
-        total += run.seconds
-        yield Row(f"chapter {run.chapter}", None if run.error else run.seconds, 45, "s", note=f"failed: {run.error}")
-        yield Row(f"chapter {run.chapter}, peak memory", run.peak_mb, 1_500, "MB")
-    yield Row("all chapters", total, 600, "s")
+
+def run_of(tree: Path, *wanted: str, busy: bool = False) -> dict[str, tuple[float, int]]:
+    """Run chapters of a working tree from an empty cache; return seconds and peak megabytes of each.
+
+    Args:
+        tree: The working tree, this one or that of an older build.
+        wanted: Numbers of chapters; all without.
+        busy: Whether another process keeps a core busy meanwhile.
+
+    Raises:
+        RuntimeError: If a chapter fails.
+    """
+    found = {}
+    with empty_cache(), busy_core() if busy else nullcontext():
+        variables = {**os.environ, "PYTHONPATH": str(tree)}
+        command = [sys.executable, "-c", RUN, *wanted]
+        told = subprocess.run(command, cwd=tree, env=variables, check=True, stdout=subprocess.PIPE, text=True).stdout
+    for chapter, took, peak_mb, error in map(json.loads, told.splitlines()):
+        if error:
+            raise RuntimeError(f"{chapter} of {tree}: {error}")
+        found[chapter] = took, peak_mb
+    return found
+
+
+@contextmanager
+def busy_core() -> Iterator[None]:
+    """Keep a core busy, as a browser or a second notebook does."""
+    other = subprocess.Popen([sys.executable, "-c", "while True: pass"])
+    try:
+        yield
+    finally:
+        other.kill()
+        other.wait()
+
+
+def chapters() -> Iterator[Row]:
+    """Run every chapter in the quick preset on the sample, one after the other, from an empty cache."""
+    runs = run_of(ROOT)
+    for chapter, (took, peak_mb) in runs.items():
+        yield Row(f"chapter {chapter}", took, 30, "s")
+        yield Row(f"chapter {chapter}, peak memory", peak_mb, 1_000, "MB")
+    yield Row("all chapters", sum(took for took, _ in runs.values()), 300, "s")
+
+
+def busy_chapters() -> Iterator[Row]:
+    """Run chapters that train, alone and with one core kept busy, each from an empty cache."""
+    for number in BUSY:
+        ((chapter, (free, _)),) = run_of(ROOT, number).items()
+        ((_, (busy, _)),) = run_of(ROOT, number, busy=True).items()
+        yield Row(f"chapter {chapter}, free", free, 30, "s")
+        yield Row(f"chapter {chapter}, one core busy: times its free time", busy / free, 1.5, "")
 
 
 def fresh_clone() -> Iterator[Row]:
@@ -341,21 +368,26 @@ def fresh_clone() -> Iterator[Row]:
 def whole_test() -> Iterator[Row]:
     """Read how long the last .ci/run on this machine took."""
     minutes = float(CI_MINUTES.read_text()) if CI_MINUTES.is_file() else None
-    yield Row(".ci/run", minutes, 20, "min", note="run .ci/run first")
+    yield Row(".ci/run", minutes, 12, "min", note="run .ci/run first")
+
+
+def tests() -> Iterator[Row]:
+    """Run all tests, every chapter included, in the present environment."""
+    yield Row("make test", seconds(lambda: subprocess.run(["make", "test"], cwd=ROOT, check=True)), 432, "s")
 
 
 def main() -> int:
     """Print each budget as it is measured; the status is 1 if one was missed."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--fresh", action="store_true", help="also set up a fresh clone (minutes, needs the network)")
+    parser.add_argument("--fresh", action="store_true", help="also run all tests, and set up a fresh clone (minutes)")
     parser.add_argument(
-        "only", nargs="*", help="beginnings of the measures to take: import, sample, sound, training, …"
+        "only", nargs="*", help="beginnings of the measures to take: import, sample, sound, networks, chapters, busy, …"
     )
     options = parser.parse_args()
     os.environ["EMOLAB_PROGRESS"] = "0"  # only the figures, please
-    measures = [import_time, sample, sound_features, caches, films, training, networks, explaining]
-    measures += [chapters, whole_test]
-    measures += [fresh_clone] if options.fresh else []
+    measures = [import_time, sample, sound_features, caches, films, networks, explaining]
+    measures += [chapters, busy_chapters, whole_test]
+    measures += [tests, fresh_clone] if options.fresh else []
     missed = False
     for measure in measures:
         if not options.only or measure.__name__.startswith(tuple(options.only)):

@@ -1,21 +1,51 @@
-"""The command line: emolab doctor | sample | run | fit | explain | refresh | figures."""
+"""The command line: emolab doctor | sample | predict | run | fit | explain."""
 
 from __future__ import annotations
 
 import argparse
 import os
 import shlex
+import signal
 import sys
 import time
 from collections.abc import Callable, Sequence
 from functools import partial
+from pathlib import Path
+from typing import Any
+
+from emolab.storage import atomic_write
 
 FOLDS = {"usual": "folds_of", "sessions": "session_folds", "speakers": "speaker_folds"}
 FOLDS |= {"actors": "actor_folds", "published": "published_parts"}
+OPTIONS: dict[str, dict[str, Any]] = {  # whatever a command takes; its defaults stand with the command
+    "chapters": {"nargs": "*", "metavar": "CHAPTER", "help": "number or beginning of the name; default all"},
+    "recipes": {"nargs": "+", "metavar": "RECIPE", "help": "such as audio/cnn-bilstm"},
+    "model": {"metavar": "MODEL", "type": Path, "help": "folder of a saved recognizer"},
+    "files": {"nargs": "*", "metavar": "FILE", "type": Path, "help": "recordings or films"},
+    "--text": {"nargs": "+", "action": "extend", "default": [], "metavar": "TEXT", "help": "words instead of files"},
+    "--format": {"choices": ("table", "csv", "json"), "default": "table", "help": "(default table)"},
+    "--output": {"metavar": "FILE", "type": Path, "help": "write there instead of to the terminal"},
+    "--corpus": {"help": "sample, ravdess, iemocap, meld, or a CSV file of your own (default sample)"},
+    "--view": {"help": "label view, such as iemocap4 (default: the corpus's usual one)"},
+    "--preset": {"choices": ("quick", "full"), "help": "quick: CPU, offline (default); full: GPU, pretrained weights"},
+    "--seed": {"type": int, "help": "seed of everything random (default 7)"},
+    "--seeds": {"type": int, "nargs": "+", "default": [7], "metavar": "SEED", "help": "one run each (default 7)"},
+    "--folds": {"choices": FOLDS, "default": "usual", "help": "who is tested apart from whom (default usual)"},
+    "--weights": {"metavar": "NAME", "help": "name or folder of a pretrained encoder, in the recipe's place"},
+    "--modality": {"required": True, "choices": ("audio", "text", "video", "modality"), "help": "whose units"},
+    "--methods": {"nargs": "+", "default": (), "metavar": "METHOD", "help": "(default: all that suit)"},
+    "--utterances": {"type": int, "default": 200, "metavar": "N", "help": "of the first fold's test set (default 200)"},
+    "--alone": {"action": "store_true", "help": "train once: neither another seed nor shuffled labels"},
+    "--jobs": {"type": int, "default": 1, "metavar": "N", "help": "chapters at once (default 1)"},
+    "--timeout": {"type": int, "metavar": "S", "help": "limit of one cell in seconds (quick 600, full 4 hours)"},
+    "--record": {"action": "store_true", "help": "keep what was measured in the ledger, data/results/"},
+    "--replace": {"action": "store_true", "help": "even over a result of another view, protocol or preset"},
+    "--force": {"action": "store_true", "help": "build them again even if they are there"},
+}
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run one command and return its exit status: 0 all well, 1 something failed, 2 wrongly called."""
+    """Run one command and return its exit status: 0 all well, 1 something failed, 2 wrongly called, 130 stopped."""
     arguments = sys.argv[1:] if arguments is None else arguments
     options = _parser().parse_args(arguments, argparse.Namespace(typed=["emolab", *arguments]))
     if not sys.stdout.isatty():
@@ -25,11 +55,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except (ValueError, OSError, KeyError, ImportError) as error:
         if os.environ.get("EMOLAB_DEBUG"):
             raise
-        message = error.args[0] if isinstance(error, KeyError) else error
-        print(f"emolab: {message}", file=sys.stderr)
+        print(f"emolab: {error.args[0] if isinstance(error, KeyError) else error}", file=sys.stderr)
         return 2
-    except KeyboardInterrupt:
-        print("emolab: stopped", file=sys.stderr)
+    except KeyboardInterrupt as stopped:
+        print("; ".join(["emolab: stopped", *map(str, stopped.args)]), file=sys.stderr)
         return 130
 
 
@@ -38,60 +67,26 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="emolab", description="Multimodal emotion recognition", epilog=epilog)
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
 
-    def add(command: Callable[[argparse.Namespace], int], about: str) -> argparse.ArgumentParser:
+    def add(command: Callable[[argparse.Namespace], int], about: str, takes: str = "", **defaults: Any) -> None:
         added = commands.add_parser(command.__name__.strip("_"), help=about, description=about)
-        added.set_defaults(command=command)
-        return added
+        for name in takes.split():
+            added.add_argument(name, **OPTIONS[name])
+        added.set_defaults(command=command, **defaults)
 
+    usual = {"corpus": "sample", "preset": "quick"}
     add(_doctor, "say what is installed, missing and found, and what to do")
-    sample = add(_sample, "build the synthetic sample corpora")
-    sample.add_argument("--force", action="store_true", help="build them again even if they are there")
-    _add_run_options(add(_run, "execute chapters into build/"))
-    _add_fit_options(add(_fit, "cross-validate recipes on a corpus"))
-    _add_explain_options(add(_explain, "score the explanations of recipes"))
-    add(_refresh, "write tables, address, badges and set-up cells of README and chapters again")
-    add(_figures, "write the README's figures again from the executed chapters")
+    add(_sample, "build the synthetic sample corpora", "--force")
+    add(_predict, "recognize emotions in files or texts", "model files --text --format --output")
+    add(_run, "execute chapters into build/", "chapters --corpus --preset --seed --jobs --timeout")
+    fit = "recipes --corpus --view --preset --seeds --folds --weights --record --replace"
+    add(_fit, "cross-validate recipes on a corpus", fit, **usual)
+    explain = "recipes --corpus --modality --methods --preset --seed --utterances --alone --record"
+    add(_explain, "score the explanations of recipes", explain, seed=7, **usual)
     return parser
 
 
-def _add_run_options(run: argparse.ArgumentParser) -> None:
-    run.add_argument("chapters", nargs="*", metavar="CHAPTER", help="number or beginning of the name; default all")
-    run.add_argument("--corpus", help="sample, ravdess, iemocap, meld, or a CSV file of your own")
-    run.add_argument("--preset", choices=("quick", "full"), help="quick: CPU, offline; full: GPU, pretrained weights")
-    run.add_argument("--seed", type=int, help="seed of everything random")
-    run.add_argument("--jobs", type=int, default=1, metavar="N", help="chapters at once (default 1)")
-    run.add_argument("--timeout", type=int, metavar="S", help="limit of one cell in seconds (quick 600, full 4 hours)")
-    run.add_argument("--record", action="store_true", help="keep seconds and memory for README and chapters")
-
-
-def _add_fit_options(fit: argparse.ArgumentParser) -> None:
-    fit.add_argument("recipes", nargs="+", metavar="RECIPE", help="such as audio/cnn-bilstm")
-    fit.add_argument("--corpus", default="sample", help="sample, ravdess, iemocap, meld, or a CSV file")
-    fit.add_argument("--view", help="label view, such as iemocap4 (default: the corpus's usual one)")
-    fit.add_argument("--preset", choices=("quick", "full"), default="quick", help="(default quick)")
-    fit.add_argument("--seeds", type=int, nargs="+", default=[7], metavar="SEED", help="one run each (default 7)")
-    fit.add_argument("--folds", choices=FOLDS, default="usual", help="who is tested apart from whom (default usual)")
-    fit.add_argument("--weights", metavar="NAME", help="name or folder of a published encoder, in the recipe's place")
-    fit.add_argument("--record", action="store_true", help="write each result to the ledger, data/results/")
-    fit.add_argument("--replace", action="store_true", help="even over a result of another view, protocol or preset")
-
-
-def _add_explain_options(explain: argparse.ArgumentParser) -> None:
-    explain.add_argument("recipes", nargs="+", metavar="RECIPE", help="such as audio/cnn-bilstm-mel")
-    explain.add_argument("--corpus", default="sample", help="sample, ravdess, iemocap, meld, or a CSV file")
-    explain.add_argument(
-        "--modality", required=True, choices=("audio", "text", "video", "modality"), help="whose units"
-    )
-    explain.add_argument("--methods", nargs="+", default=(), metavar="METHOD", help="(default: all that suit)")
-    explain.add_argument("--preset", choices=("quick", "full"), default="quick", help="(default quick)")
-    explain.add_argument("--seed", type=int, default=7, help="the next one is trained as well (default 7)")
-    explain.add_argument("--utterances", type=int, default=200, metavar="N", help="of the first fold (default 200)")
-    explain.add_argument("--alone", action="store_true", help="neither another seed nor shuffled labels: trained once")
-    explain.add_argument("--record", action="store_true", help="write each scorecard to the ledger, data/results/")
-
-
 def _doctor(_: argparse.Namespace) -> int:
-    from emolab.course.doctor import doctor
+    from emolab.course import doctor
 
     diagnosis = doctor()
     print(diagnosis)
@@ -106,21 +101,50 @@ def _sample(options: argparse.Namespace) -> int:
     return 0
 
 
-def _run(options: argparse.Namespace) -> int:
-    from emolab.course import chapters, links
+def _predict(options: argparse.Namespace) -> int:
+    import pandas as pd
 
+    from emolab.recognizer import Recognizer
+
+    items = [*options.files, *options.text]
+    if not items:
+        raise ValueError('nothing to predict; expected files, or --text "some words". See emolab predict --help.')
+    recognizer, rows = Recognizer.load(options.model), []
+    for item in items:  # one by one: a file that cannot be read must not cost the others their result
+        try:
+            (probabilities,) = recognizer.predict_proba([item])
+            rows.append([str(item), recognizer.emotions[probabilities.argmax()], *map(float, probabilities)])
+        except (ValueError, OSError) as error:
+            print(f"emolab: {item}: {error}", file=sys.stderr)
+    frame = pd.DataFrame(rows, columns=["file" if options.files else "text", "emotion", *recognizer.emotions])
+    if options.format == "table":
+        text = frame.to_string(index=False, float_format="{:.3f}".format) + "\n"
+    else:
+        text = (
+            frame.to_csv(index=False) if options.format == "csv" else frame.to_json(orient="records", indent=1) + "\n"
+        )
+    if options.output:
+        with atomic_write(options.output) as part:
+            part.write_text(text, encoding="utf-8")
+    else:
+        print(text, end="")
+    return 0 if len(rows) == len(items) else 1
+
+
+def _run(options: argparse.Namespace) -> int:
+    from emolab.course import chapters
+
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # like Ctrl-C: kernels end, what is finished stays
     given = {name: getattr(options, name) for name in ("corpus", "preset", "seed")}
     parameters = {name: value for name, value in given.items() if value is not None}
     wanted = chapters.find_chapters(options.chapters)
     runs = chapters.run_chapters(wanted, parameters=parameters, jobs=options.jobs, timeout_s=options.timeout)
     print(f"\n{chapters.runs_table(runs)}\n\nThe executed chapters are in {chapters.BUILD}; open them with: make lab")
-    if options.record:
-        links.record_chapters(runs)
     return 1 if any(run.error for run in runs) else 0
 
 
 def _fit(options: argparse.Namespace) -> int:
-    from emolab import ledger, recipes, splits
+    from emolab import recipes, results, splits
     from emolab.corpora import load_corpus
     from emolab.evaluation import cross_validate
 
@@ -130,61 +154,42 @@ def _fit(options: argparse.Namespace) -> int:
     corpus = load_corpus(options.corpus).view(options.view)
     folds = getattr(splits, FOLDS[options.folds])(corpus)
     if options.record:  # what the ledger would refuse in the end is told before hours of measuring
-        same = {
-            "corpus": corpus.name,
-            "view": corpus.view_name,
-            "protocol": folds[0].protocol,
-            "preset": options.preset,
-        }
+        same = {"corpus": corpus.name, "view": corpus.view_name, "protocol": folds[0].protocol}
         for name in builds:
-            ledger.place_of({**same, "recipe": name}, replace=options.replace)
+            results.place_of({**same, "preset": options.preset, "recipe": name}, replace=options.replace)
     for name, build in builds.items():
         measured = cross_validate(build, folds, seeds=options.seeds)
         print(f"{measured}\n")
         if options.record:
-            typed = [word for word in options.typed if word == name or word not in options.recipes]
-            typed = [starts_from[name] if word == options.weights else word for word in typed]  # no folder of one's own
+            typed = [str(starts_from[name]) if word == options.weights else word for word in _typed(options, name)]
             facts = {"recipe": name, "preset": options.preset, "pretrained": starts_from[name]}
-            entry = ledger.entry_of(measured, **facts, command=shlex.join(typed))
-            print(f"recorded in {ledger.record(entry, replace=options.replace)}\n")
+            entry = results.entry_of(measured, **facts, command=shlex.join(typed))  # no folder of one's own
+            print(f"recorded in {results.record(entry, replace=options.replace)}\n")
     if options.record:
-        print(ledger.results_table(corpus.name))
+        print(results.results_table(corpus.name))
     return 0
 
 
+def _typed(options: argparse.Namespace, recipe: str) -> list[str]:
+    """Return the command as if it had been typed for one recipe alone."""
+    return [word for word in options.typed if word == recipe or word not in options.recipes]
+
+
 def _explain(options: argparse.Namespace) -> int:
+    from emolab import results
     from emolab.corpora import load_corpus
-    from emolab.course import record
-    from emolab.explain.scorecard import wide
+    from emolab.explain.scorecard import measure_scorecard, wide
     from emolab.splits import folds_of
 
     fold = folds_of(load_corpus(options.corpus).view())[0]
     how = {"modality": options.modality, "preset": options.preset, "seed": options.seed}
-    how |= {"methods": options.methods, "alone": options.alone}
+    how |= {"methods": options.methods, "alone": options.alone, "n": options.utterances}
     for name in options.recipes:
-        typed = [word for word in options.typed if word == name or word not in options.recipes]
-        entry = record.measure(name, fold, n=options.utterances, command=shlex.join(typed), **how)
+        entry = measure_scorecard(name, fold, command=shlex.join(_typed(options, name)), **how)
         print(f"{name}, {entry['n']} utterances of {entry['corpus']}, {entry['fold']}")
-        print(wide(record.frame_of(entry)).T.to_string(float_format="{:.3f}".format, na_rep=""), "\n")
+        print(wide(results.frame_of(entry)).T.to_string(float_format="{:.3f}".format, na_rep=""), "\n")
         if options.record:
-            print(f"recorded in {record.record(entry)}\n")
-    return 0
-
-
-def _refresh(_: argparse.Namespace) -> int:
-    from emolab.course.links import refresh
-
-    print("\n".join(f"changed: {path}" for path in refresh()) or "all pages are up to date")
-    return 0
-
-
-def _figures(_: argparse.Namespace) -> int:
-    from emolab.course.chapters import BUILD
-    from emolab.course.links import export_figures
-    from emolab.storage import CHECKOUT
-
-    for path in export_figures(BUILD, CHECKOUT / "docs" / "figures"):
-        print(f"{path}: {path.stat().st_size // 1000} KB")
+            print(f"recorded in {results.record_scores(entry)}\n")
     return 0
 
 

@@ -408,7 +408,7 @@ class NetworkRecognizer(Recognizer):
             extractor.fit(train.select(extractor.has(train)))
         self.network = self._new_network()
         scaled = self.features[0]
-        if isinstance(self.augment, AudioAugmentation) and isinstance(scaled, LogMel):  # of others, dB would be nonsense
+        if isinstance(self.augment, AudioAugmentation) and isinstance(scaled, LogMel):  # others have no dB
             self.augment = self.augment.on_scale(scaled.mean, scaled.deviation)
         copies = [of_each(extractor, train, copies=True) for extractor in self.features]
         n_copies = max(map(len, copies))

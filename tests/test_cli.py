@@ -1,13 +1,20 @@
 from __future__ import annotations
 
+import csv
 import json
+import re
 from pathlib import Path
 
+import numpy as np
 import pytest
+import soundfile
 
 from emolab import cli, evaluation
+from emolab.corpora import Corpus
 from emolab.course import chapters
 from emolab.course.chapters import ChapterRun
+from emolab.recipes import recipe
+from emolab.recognizer import Recognizer
 
 
 @pytest.fixture(autouse=True)
@@ -47,15 +54,83 @@ def test_run_fails_where_a_chapter_fails(called: dict[str, object], capsys: pyte
     assert "03_audio, cell 4: KeyError: 'sad'" in capsys.readouterr().out
 
 
-def test_run_records_clean_sample_runs_only(
-    called: dict[str, object], capsys: pytest.CaptureFixture[str], tmp_path: Path
+EMOTIONS = ("angry", "sad")
+
+
+def corpus_of(rows: list[dict[str, str]], root: Path = Path()) -> Corpus:
+    rows = [{"utterance_id": str(number), "speaker": "abcdef"[number % 6], **row} for number, row in enumerate(rows)]
+    return Corpus.from_rows("tiny", rows, emotions=EMOTIONS, root=root)
+
+
+@pytest.fixture(scope="module")
+def text_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Save a recognizer to which loud words are angry ones."""
+    said = {"angry": "go away now", "sad": "i miss her"}
+    corpus = corpus_of([{"emotion": emotion, "text": said[emotion]} for emotion in EMOTIONS for _ in range(6)])
+    recognizer = recipe("text/logistic-regression")
+    recognizer.fit(corpus, corpus)
+    recognizer.save(folder := tmp_path_factory.mktemp("model") / "text")
+    return folder
+
+
+@pytest.fixture(scope="module")
+def audio_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Save a recognizer to which high voices are angry ones, beside two recordings and what is none."""
+    folder = tmp_path_factory.mktemp("audio")
+    for name, pitch in {"low": 110, "high": 440}.items():
+        wave = 0.3 * np.sign(np.sin(2 * np.pi * pitch * np.arange(16_000) / 16_000))
+        soundfile.write(folder / f"{name}.wav", wave.astype(np.float32), 16_000)
+    (folder / "broken.wav").write_text("no sound")
+    sounds = {"angry": "high.wav", "sad": "low.wav"}
+    rows = [{"emotion": emotion, "audio_path": sounds[emotion]} for emotion in EMOTIONS for _ in range(6)]
+    corpus, recognizer = corpus_of(rows, folder), recipe("audio/classical-logistic-regression")
+    recognizer.fit(corpus, corpus)
+    recognizer.save(folder / "model")
+    return folder
+
+
+def test_predict_prints_a_table_of_texts(text_model: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert cli.main(["predict", str(text_model), "--text", "go away", "--text", "i miss you"]) == 0
+    header, *rows = capsys.readouterr().out.splitlines()
+    assert header.split() == ["text", "emotion", "angry", "sad"]
+    assert [row.split()[-3] for row in rows] == ["angry", "sad"]
+    assert all(re.fullmatch(r".* 0\.\d{3} 0\.\d{3}", row) for row in rows)
+
+
+@pytest.mark.parametrize("form", ["csv", "json"])
+def test_predict_writes_what_the_recognizer_says(audio_model: Path, tmp_path: Path, form: str) -> None:
+    files = [audio_model / "high.wav", audio_model / "low.wav"]
+    target = tmp_path / f"emotions.{form}"
+    typed = ["predict", str(audio_model / "model"), *map(str, files), "--format", form, "--output", str(target)]
+    assert cli.main(typed) == 0
+    rows = json.loads(target.read_text()) if form == "json" else list(csv.DictReader(target.open()))
+    assert [*rows[0]] == ["file", "emotion", *EMOTIONS]
+    assert [(row["file"], row["emotion"]) for row in rows] == list(zip(map(str, files), EMOTIONS, strict=True))
+    expected = Recognizer.load(audio_model / "model").predict_proba(files)
+    found = [[float(row[emotion]) for emotion in EMOTIONS] for row in rows]
+    np.testing.assert_allclose(found, expected, atol=1e-9)
+
+
+def test_predict_names_a_broken_file_and_predicts_the_others(
+    audio_model: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert cli.main(["run", "--corpus", "ravdess", "--record"]) == 2
-    assert "ran with ('ravdess', 'quick') and is ok; expected clean runs" in capsys.readouterr().err
-    assert cli.main(["run", "--record"]) == 0
-    known = json.loads((tmp_path / "results" / "chapters.json").read_text())
-    assert known["chapters"] == {"03_audio": {"seconds": 12.3, "peak_mb": 456, "figures": {"ua": 0.5}}}
-    assert "python" in known["about"]["versions"]
+    names = ("low.wav", "broken.wav", "missing.wav", "high.wav")
+    files = [str(audio_model / name) for name in names]
+    assert cli.main(["predict", str(audio_model / "model"), *files, "--format", "csv"]) == 1
+    out, err = capsys.readouterr()
+    assert [line.split(",")[:2] for line in out.splitlines()[1:]] == [[files[0], "sad"], [files[3], "angry"]]
+    told = err.splitlines()
+    assert [line.startswith(f"emolab: {file}: ") for line, file in zip(told, files[1:3], strict=True)] == [True, True]
+
+
+def test_predict_says_what_it_lacks(text_model: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert cli.main(["predict", str(text_model)]) == 2
+    assert capsys.readouterr().err.startswith("emolab: nothing to predict; expected files, or --text")
+    assert cli.main(["predict", str(tmp_path / "no-model"), "--text", "well"]) == 2
+    assert "no-model" in capsys.readouterr().err
+    (tmp_path / "sound.wav").touch()
+    assert cli.main(["predict", str(text_model), str(tmp_path / "sound.wav")]) == 1
+    assert capsys.readouterr().err.startswith(f"emolab: {tmp_path / 'sound.wav'}: ")
 
 
 def test_errors_are_one_line_and_status_2(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
@@ -111,7 +186,7 @@ def test_fit_says_before_measuring_that_the_ledger_would_refuse(
         cli.main([*fit, "--preset", "full", "--replace"])
 
 
-@pytest.mark.parametrize("command", ["doctor", "sample", "run", "fit", "refresh", "figures"])
+@pytest.mark.parametrize("command", ["doctor", "sample", "predict", "run", "fit", "explain"])
 def test_every_command_has_help(command: str, capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit) as left:
         cli.main([command, "--help"])

@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 import ast
+import json
+import os
 import re
+import shutil
+import subprocess
 import sys
 import tomllib
 from importlib.metadata import packages_distributions
 from pathlib import Path
 
+import pytest
 import yaml
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
@@ -38,7 +43,8 @@ def test_dependencies_are_what_the_package_imports() -> None:
     names = {alias.name for node in nodes if isinstance(node, ast.Import) for alias in node.names}
     names |= {node.module or "" for node in nodes if isinstance(node, ast.ImportFrom)}
     tops = {name.split(".")[0] for name in names} - {*sys.stdlib_module_names, "emolab", *OPTIONAL}
-    homes = {canonicalize_name(home) for top in tops for home in packages_distributions()[top]}
+    distributions = packages_distributions()
+    homes = {canonicalize_name(home) for top in tops for home in distributions[top]}
     brought = {"ipython": "ipykernel"}  # by which dependency, where it is not one itself
     assert {brought.get(home, home) for home in homes} == {Requirement(line).name for line in PROJECT["dependencies"]}
 
@@ -95,3 +101,57 @@ def test_hosted_checks_only_call_the_one_command() -> None:
     for path in (ROOT / ".github" / "workflows").glob("*.yml"):
         jobs = yaml.safe_load(path.read_text())["jobs"]
         assert [step["run"] for job in jobs.values() for step in job["steps"] if "run" in step] == [".ci/run"]
+
+
+def test_every_package_is_listed() -> None:
+    listed = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["setuptools"]["packages"]
+    folders = {path.parent.relative_to(ROOT) for path in (ROOT / "emolab").rglob("*.py")}
+    assert sorted(listed) == sorted([".".join(folder.parts) for folder in folders] + ["emolab.ledger"])
+
+
+@pytest.fixture(scope="module")
+def installed(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Build a wheel as pip does and install it into a folder of its own; return that folder."""
+    folder = tmp_path_factory.mktemp("wheel")
+    for name in ("pyproject.toml", "README.md", "LICENSE", "LICENSE-prose"):
+        shutil.copy(ROOT / name, folder)
+    for name in ("emolab", "data/results"):
+        shutil.copytree(ROOT / name, folder / name, ignore=shutil.ignore_patterns("__pycache__"))
+    pip = [sys.executable, "-m", "pip", "--quiet", "--disable-pip-version-check"]
+    build = [*pip, "wheel", "--no-deps", "--no-build-isolation", "--wheel-dir", str(folder / "dist"), str(folder)]
+    subprocess.run(build, check=True, capture_output=True)
+    (wheel,) = (folder / "dist").iterdir()
+    target = folder / "site"
+    subprocess.run([*pip, "install", "--no-deps", "--target", str(target), str(wheel)], check=True, capture_output=True)
+    return target
+
+
+def in_empty_folder(installed: Path, folder: Path, code: str) -> str:
+    """Run code with the installed emolab, far from any checkout, and return what it prints."""
+    variables = {name: value for name, value in os.environ.items() if not name.startswith("EMOLAB_")}
+    variables |= {"PYTHONPATH": str(installed), "HOME": str(folder)}
+    command = [sys.executable, "-c", code]
+    return subprocess.run(command, cwd=folder, env=variables, check=True, capture_output=True, text=True).stdout
+
+
+def test_installed_wheel_brings_ledger_and_public_names(installed: Path, tmp_path: Path) -> None:
+    code = "import json, emolab; from emolab.results import read_ledger; entries = read_ledger()"
+    code += "; print(json.dumps([emolab.__file__, len(entries), sorted(entries['corpus'].unique()), emolab.__all__]))"
+    code += "; import emolab.storage; assert emolab.load_corpus.__module__ == 'emolab.corpora'"
+    place, n_entries, corpora, names = json.loads(in_empty_folder(installed, tmp_path, code))
+    assert place == str(installed / "emolab" / "__init__.py")
+    recorded = [path for path in (ROOT / "data" / "results").glob("*/*.json") if not path.name.startswith("explain-")]
+    assert n_entries == len(recorded) > 0
+    assert corpora == sorted({path.parent.name for path in recorded})
+    assert {"load_corpus", "recipe", "evaluate"} <= set(names)
+
+
+def test_doctor_of_an_installed_wheel_counts_no_lock(installed: Path, tmp_path: Path) -> None:
+    shown = in_empty_folder(installed, tmp_path, "from emolab.course import doctor; print(doctor())")
+    assert re.search(r"\[ok\] +packages +\d+ installed, no requirements.lock here to compare them with", shown)
+    assert "as in the lock" not in shown
+
+
+def test_package_and_project_name_one_version() -> None:
+    (version,) = re.findall(r'^__version__ = "(.+)"$', (ROOT / "emolab" / "__init__.py").read_text(), re.MULTILINE)
+    assert version == PROJECT["version"]

@@ -11,7 +11,7 @@ import pytest
 from nbformat import NotebookNode
 
 from emolab.course.chapters import NOTEBOOKS, parameters_of, run_chapter
-from emolab.course.links import badge, setup_cell
+from pages import badge, setup_cell
 
 CHAPTERS = sorted(NOTEBOOKS.glob("*.ipynb"))
 MAX_S, MAX_MB = 90, 3_000  # twice the budget, since machines differ
@@ -42,6 +42,7 @@ def course_cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return tmp_path_factory.mktemp("course") / "cache"
 
 
+@pytest.mark.xdist_group("chapters")
 @every_chapter
 def test_chapter_runs_clean_on_the_sample(
     chapter: Path, tmp_path: Path, course_cache: Path, monkeypatch: pytest.MonkeyPatch
@@ -53,7 +54,7 @@ def test_chapter_runs_clean_on_the_sample(
     assert run.figures, "expected at least one call of emolab.course.record"
     assert run.seconds < MAX_S
     assert run.peak_mb < MAX_MB
-    outputs = [output for cell in read(Path(run.output)).cells for output in cell.get("outputs", [])]
+    outputs = [output for cell in run.notebook.cells for output in cell.get("outputs", [])]
     pictures = [output for output in outputs if "image/png" in output.get("data", {})]
     assert pictures, "expected at least one figure"
     assert [each for each in pictures if not each.metadata.get("image/png", {}).get("alt")] == [], "no alt text"

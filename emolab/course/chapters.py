@@ -8,42 +8,46 @@ them share count twice.
 from __future__ import annotations
 
 import ast
+import logging
 import os
-import tempfile
 import time
 from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor, as_completed
 from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import partial
-from itertools import chain
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from threading import Event, Thread
 from typing import Any
 
 import nbformat
 import papermill
 import psutil
-from joblib import Parallel, delayed
+from joblib import cpu_count
 from nbclient.exceptions import CellTimeoutError, DeadKernelError
 from nbformat import NotebookNode
+from papermill.clientwrap import PapermillNotebookClient
+from papermill.engines import NBClientEngine, NotebookExecutionManager, papermill_engines
 from papermill.exceptions import PapermillExecutionError
-from tqdm import tqdm
 
-from emolab.cost import environment
 from emolab.course import RESULT_MIME, figure_text
 from emolab.storage import CHECKOUT, atomic_write, cache_root
 
 NOTEBOOKS = CHECKOUT / "notebooks"
 BUILD = CHECKOUT / "build"
 TIMEOUT_S = {"quick": 600, "full": 4 * 3600}  # for one cell, by preset
-LOOK_EVERY_S = 0.05  # seconds; a short chapter may hold much for a moment only
-FAREWELL_S = 3.0  # what a kernel leaves running is given this long to end by itself
+LOOK_EVERY_S = 0.1  # seconds
+FAREWELL_S = 1.0  # what a kernel leaves running is given this long to end by itself
 MEGABYTE = 1_000_000
 ERROR_LENGTH = 400  # characters of an error that a table can bear
 OF_PAPERMILL = {"injected-parameters", "papermill-error-cell-tag"}
+ENGINE = "emolab"  # the name by which papermill knows `Engine`
+SILENT = logging.getLogger("emolab.course.kernel")  # what went wrong is told in `ChapterRun.error`
+SILENT.disabled = True
 
 
-@dataclass(frozen=True)
+@dataclass
 class ChapterRun:
     """What came of executing one chapter.
 
@@ -55,17 +59,17 @@ class ChapterRun:
         figures: What the chapter recorded with `emolab.course.record`.
         warnings: What it wrote to standard error, one entry a cell; a clean run has none.
         error: What broke it, cell and cause; None if it ran to its end.
-        output: The executed notebook.
+        notebook: The notebook, as far as it was executed.
     """
 
     chapter: str
     parameters: dict[str, Any]
-    seconds: float
-    peak_mb: int
+    seconds: float = 0.0
+    peak_mb: int = 0
     figures: dict[str, Any] = field(default_factory=dict)
     warnings: list[str] = field(default_factory=list)
     error: str | None = None
-    output: str = ""
+    notebook: NotebookNode = field(default_factory=NotebookNode, repr=False)
 
     @property
     def state(self) -> str:
@@ -88,18 +92,20 @@ def find_chapters(wanted: Sequence[str] = (), *, folder: Path = NOTEBOOKS) -> li
             f"no chapter {missing[0]!r} in {folder}; there: {names}. Expected a number (3) or the beginning of a name "
             "(03_audio); the chapters come with a clone of the repository."
         )
-    return list(dict.fromkeys(chain(*found.values())))
+    return list(dict.fromkeys(chapter for fitting in found.values() for chapter in fitting))
 
 
-def parameters_of(chapter: Path) -> dict[str, Any]:
-    """Return the parameters of a chapter and their defaults, read from its cell tagged `parameters`.
+def parameters_of(chapter: Path, given: Mapping[str, Any] | None = None) -> dict[str, Any]:
+    """Return the parameters of a chapter, its defaults with the `given` values put in.
 
     Raises:
-        ValueError: If there is not exactly one such cell, or it holds anything but literals: papermill sets parameters
-            in a cell of its own after this one, so what is computed here would keep the old value.
+        ValueError: If there is not exactly one cell tagged `parameters`, or it holds anything but literals: papermill
+            sets parameters in a cell of its own after this one, so what is computed here would keep the old value. Or
+            if the chapter has no parameter of a given name, or one of another type.
     """
-    notebook = nbformat.read(chapter, as_version=4)
-    cells = [cell for cell in notebook.cells if "parameters" in cell.metadata.get("tags", [])]
+    cells = [
+        each for each in nbformat.read(chapter, as_version=4).cells if "parameters" in each.metadata.get("tags", [])
+    ]
     if len(cells) != 1:
         raise ValueError(f"{chapter.name} has {len(cells)} cells tagged parameters; expected one. Tag one cell so.")
     parameters = {}
@@ -112,49 +118,46 @@ def parameters_of(chapter: Path) -> dict[str, Any]:
                 f"{chapter.name} has {ast.unparse(statement)!r} in its cell tagged parameters; expected only lines "
                 'such as corpus = "sample". Compute other values in the next cell.'
             ) from error
-    return parameters
-
-
-def check_parameters(chapter: Path, given: Mapping[str, Any]) -> dict[str, Any]:
-    """Return all parameters of a chapter with the `given` ones put in.
-
-    Raises:
-        ValueError: If the chapter has no parameter of that name, or one of another type.
-    """
-    parameters = parameters_of(chapter)
-    for name, value in given.items():
+    for name, value in (given or {}).items():
         if type(value) is not type(parameters.get(name, ...)):
             raise ValueError(
                 f"{chapter.name} has no parameter {name} = {value!r}; expected some of {parameters}, each of its "
                 "default's type. Correct name or value; nothing was run."
             )
-    return {**parameters, **given}
+    return {**parameters, **(given or {})}
 
 
 def run_chapters(
-    chapters: Sequence[Path],
-    *,
-    parameters: Mapping[str, Any],
-    build: Path = BUILD,
-    jobs: int = 1,
-    timeout_s: int | None = None,
+    chapters: Sequence[Path], *, parameters: Mapping[str, Any], jobs: int = 1, **options: Any
 ) -> list[ChapterRun]:
-    """Execute chapters in `jobs` processes, which share the cores, and return what came of them in their order.
+    """Execute chapters, `jobs` at a time, and return what came of them in their order.
 
-    Each of several has as many threads as there are cores for it, unless `OMP_NUM_THREADS` is set: joblib sees to it.
-    Threads that wait for a core, spinning, would make small trainings many times slower.
+    Args:
+        chapters: The notebooks.
+        parameters: Values that replace defaults in the cells tagged `parameters`.
+        jobs: How many run at once.
+        options: `build` and `timeout_s` of `run_chapter`.
 
     Raises:
         ValueError: If a parameter does not fit one of the chapters; then none is run.
+        KeyboardInterrupt: If it is interrupted. Kernels and all that they started have ended then; the chapters that
+            were finished are in the build folder, and the message says how many.
     """
     for chapter in chapters:
-        check_parameters(chapter, parameters)
-    run = partial(run_chapter, parameters=parameters, build=build, timeout_s=timeout_s)
-    runs = Parallel(n_jobs=jobs, return_as="generator_unordered")(map(delayed(run), chapters))
-    done = []
-    for one in tqdm(runs, desc="chapters", total=len(chapters), unit="chapter", disable=None):
-        tqdm.write(f"{one.chapter}: {one.state}, {one.seconds:.0f} s, {one.peak_mb} MB")
-        done.append(one)
+        parameters_of(chapter, parameters)
+    stop, done = Event(), list[ChapterRun]()
+    run = partial(run_chapter, parameters=parameters, jobs=jobs, stop=stop, **options)
+    with ThreadPoolExecutor(jobs) as pool:  # threads only wait; the kernels, which work, are processes
+        futures = [pool.submit(run, chapter) for chapter in chapters]
+        try:
+            for future in as_completed(futures):
+                done.append(one := future.result())
+                print(f"{one.chapter}: {one.state}, {one.seconds:.0f} s, {one.peak_mb} MB", flush=True)
+        except KeyboardInterrupt:
+            raise KeyboardInterrupt(f"{len(done)} of {len(chapters)} chapters are finished and kept") from None
+        finally:
+            stop.set()
+            pool.shutdown(cancel_futures=True)
     return sorted(done, key=lambda one: one.chapter)
 
 
@@ -164,6 +167,8 @@ def run_chapter(
     parameters: Mapping[str, Any] | None = None,
     build: Path = BUILD,
     timeout_s: int | None = None,
+    jobs: int = 1,
+    stop: Event | None = None,
 ) -> ChapterRun:
     """Execute one chapter into `build`; what goes wrong inside it is told in the result's `error`.
 
@@ -172,106 +177,117 @@ def run_chapter(
         parameters: Values that replace defaults in its cell tagged `parameters`.
         build: Folder of the executed notebook, which takes the old one's place only as a whole.
         timeout_s: Time limit of a cell; by default `TIMEOUT_S` of the preset.
+        jobs: How many chapters share the cores: each of several has as many threads as there are cores for it, unless
+            `OMP_NUM_THREADS` is set.
+        stop: Once it is set, the kernel and all that it started end, and nothing is written.
 
     Raises:
         ValueError: If a parameter is unknown or of a wrong type; nothing is run then.
+        KeyboardInterrupt: If it was stopped.
     """
-    values = check_parameters(chapter, parameters or {})
-    target, error = build / chapter.name, None
-    timeout_s = timeout_s or TIMEOUT_S.get(values.get("preset", "quick"), TIMEOUT_S["quick"])
-    with tempfile.TemporaryDirectory(prefix="emolab-run-") as scratch, environment(**_for_kernels(scratch)):
-        executed, began = Path(scratch) / chapter.name, time.perf_counter()
-        with Watch() as watch:
-            try:
-                papermill.execute_notebook(
-                    str(chapter),
-                    str(executed),
-                    dict(parameters or {}),
-                    kernel_name="python3",
-                    language="python",
-                    progress_bar=False,
-                    execution_timeout=timeout_s,
-                    extra_arguments=["--log-level=ERROR"],  # the kernel speaks to the terminal otherwise
-                    resources={"metadata": {"path": str(chapter.resolve().parent)}},  # the kernel's working directory
-                )
-            except (PapermillExecutionError, CellTimeoutError, DeadKernelError) as caught:
-                error = caught
-        seconds = round(time.perf_counter() - began, 1)
-        notebook = nbformat.read(executed, as_version=4)
-    notebook.metadata["papermill"] |= {"input_path": chapter.name, "output_path": chapter.name}  # not this machine's
-    with atomic_write(target) as part:
-        nbformat.write(notebook, part)
-    trouble = _explain(error, notebook, peak_mb=watch.peak_mb, timeout_s=timeout_s)
-    return ChapterRun(chapter.stem, values, seconds, watch.peak_mb, *_read_back(notebook), trouble, str(target))
+    run, began, error = ChapterRun(chapter.stem, parameters_of(chapter, parameters)), time.perf_counter(), None
+    stop, timeout_s = stop or Event(), timeout_s or TIMEOUT_S.get(run.parameters.get("preset", ""), TIMEOUT_S["quick"])
+    names = {"engine_name": ENGINE, "kernel_name": "python3", "language": "python"}
+    with TemporaryDirectory(prefix="emolab-run-") as scratch:
+        how = {"folder": str(chapter.resolve().parent), "variables": _variables(scratch, jobs), "timeout_s": timeout_s}
+        how |= {"run": run, "stop": stop, "progress_bar": False}
+        try:
+            papermill.execute_notebook(chapter, None, dict(parameters or {}), **names, **how)
+        except (PapermillExecutionError, CellTimeoutError, RuntimeError) as caught:  # the last: the kernel died
+            error = caught
+    if stop.is_set():
+        raise KeyboardInterrupt(f"{chapter.stem} was stopped before its end")
+    run.seconds = round(time.perf_counter() - began, 1)
+    run.notebook.metadata["papermill"] |= {"input_path": chapter.name, "output_path": chapter.name}  # no own folders
+    with atomic_write(build / chapter.name) as part:
+        nbformat.write(run.notebook, part)
+    _read_back(run)
+    run.error = _explain(error, run, timeout_s)
+    return run
 
 
-def _for_kernels(scratch: str) -> dict[str, str]:
-    """Return variables for kernels: no progress bars, no user's start-up files, fonts looked for once."""
-    fonts = os.environ.get("MPLCONFIGDIR", str(cache_root() / "matplotlib"))
+def _variables(scratch: str, jobs: int) -> dict[str, str]:
+    """Return a kernel's environment: no progress bars, no user's start-up files, fonts looked for once."""
+    usual = {"MPLCONFIGDIR": str(cache_root() / "matplotlib")}
+    usual |= {"OMP_NUM_THREADS": str(max(cpu_count() // jobs, 1))} if jobs > 1 else {}
     quiet = {"EMOLAB_PROGRESS": "0", "TQDM_DISABLE": "1", "PYDEVD_DISABLE_FILE_VALIDATION": "1"}
-    return {**quiet, "IPYTHONDIR": scratch, "MPLCONFIGDIR": fonts}
+    return {**usual, **os.environ, **quiet, "IPYTHONDIR": scratch}
 
 
-class Watch(Thread):
-    """Measures the peak memory of the child processes started inside; afterwards none of them is left running."""
+class Engine(NBClientEngine):
+    """papermill's engine with a kernel that is watched and ends at once; nothing is saved on the way."""
 
-    def __init__(self) -> None:
-        super().__init__(daemon=True)
-        self.peak_mb, self._over, self._seen = 0, Event(), set[psutil.Process]()
-        self._before = set(psutil.Process().children(recursive=True))
+    @classmethod
+    def execute_managed_notebook(
+        cls, nb_man: NotebookExecutionManager, kernel_name: str, *, run: ChapterRun, stop: Event, **options: Any
+    ) -> None:
+        """Start the kernel, watch it, and execute the notebook in it."""
+        run.notebook, over = nb_man.nb, Event()
+        client = PapermillNotebookClient(
+            nb_man,
+            kernel_name=kernel_name,
+            timeout=options["timeout_s"],
+            resources={"metadata": {"path": options["folder"]}},
+            shutdown_kernel="immediate",  # a large process takes a second to end by itself
+            extra_arguments=["--log-level=CRITICAL"],  # the kernel speaks to the terminal otherwise
+            log=SILENT,
+        )
+        client.create_kernel_manager()
+        client.start_new_kernel(env=options["variables"])
+        watch = Thread(target=_watch, args=(run, client.km.provisioner.pid, over, stop))
+        watch.start()
+        try:
+            client.execute()
+        finally:
+            over.set()
+            watch.join()
 
-    def run(self) -> None:
-        """Add up the resident memory of all new children, again and again."""
-        while not self._over.wait(LOOK_EVERY_S):
-            total = 0
-            for process in set(psutil.Process().children(recursive=True)) - self._before:
-                with suppress(psutil.Error):  # it may just have ended
-                    total += process.memory_info().rss
-                    self._seen.add(process)
-            self.peak_mb = max(self.peak_mb, total // MEGABYTE)
 
-    def __enter__(self) -> Watch:
-        self.start()
-        return self
+papermill_engines.register(ENGINE, Engine)
 
-    def __exit__(self, *_: object) -> None:
-        self._over.set()
-        self.join()
-        for process in psutil.wait_procs(self._seen, timeout=FAREWELL_S)[1]:
+
+def _watch(run: ChapterRun, pid: int, over: Event, stop: Event) -> None:
+    """Measure the memory of a kernel and its children until it is over; then leave none of them running."""
+    kernel, seen, ended = psutil.Process(pid), set[psutil.Process](), False
+    while not ended:
+        ended = over.wait(LOOK_EVERY_S) or stop.is_set()
+        with suppress(psutil.Error):  # one of them may just have ended
+            there = {kernel, *kernel.children(recursive=True)}
+            seen |= there
+            run.peak_mb = max(run.peak_mb, sum(each.memory_info().rss for each in there) // MEGABYTE)
+    for process in psutil.wait_procs(seen, timeout=0 if stop.is_set() else FAREWELL_S)[1]:
+        with suppress(psutil.Error):
             process.kill()
 
 
-def _read_back(notebook: NotebookNode) -> tuple[dict[str, Any], list[str]]:
-    """Return the figures recorded in an executed notebook and what its cells wrote to standard error."""
-    figures: dict[str, Any] = {}
-    warnings = []
-    for cell in notebook.cells:
+def _read_back(run: ChapterRun) -> None:
+    """Read the recorded figures, and what cells wrote to standard error, from an executed notebook."""
+    for cell in run.notebook.cells:
         outputs = cell.get("outputs", [])
         for output in outputs:
-            figures |= output.get("data", {}).get(RESULT_MIME, {})
+            run.figures |= output.get("data", {}).get(RESULT_MIME, {})
         if text := "".join(output.text for output in outputs if output.get("name") == "stderr").strip():
-            warnings.append(f"{_place(cell, notebook)}: {text[:ERROR_LENGTH]}")
-    return figures, warnings
+            run.warnings.append(f"{_place(cell, run.notebook)}: {text[:ERROR_LENGTH]}")
 
 
-def _explain(error: Exception | None, notebook: NotebookNode, *, peak_mb: int, timeout_s: int) -> str | None:
+def _explain(error: Exception | None, run: ChapterRun, timeout_s: int) -> str | None:
     """Say which cell stopped the chapter and why; None if it ran to its end."""
-    code = [cell for cell in notebook.cells if cell.cell_type == "code" and cell.source.strip()]
+    code = [cell for cell in run.notebook.cells if cell.cell_type == "code" and cell.source.strip()]
     started = [cell for cell in code if cell.metadata["papermill"]["start_time"]]
     if error is None and started == code:
         return None
-    place = _place(started[-1], notebook) if started else "before the first cell"
+    why = str(error or f"the cell ended the chapter early; {len(code) - len(started)} cells were not run")
     if isinstance(error, PapermillExecutionError):
-        return f"{place}: {error.ename}: {' '.join(error.evalue.split())}"[:ERROR_LENGTH]
-    if isinstance(error, CellTimeoutError):
-        return f"{place}: took longer than the limit of {timeout_s} s and was stopped; --timeout sets the limit"
-    if isinstance(error, DeadKernelError):
-        whole = psutil.virtual_memory().total // MEGABYTE
-        return (
-            f"{place}: the kernel died, most likely out of memory: it had {peak_mb} MB at its peak, this computer has "
-            f"{whole} MB. Close other programs, run fewer chapters at once (--jobs 1) or choose the quick preset"
+        why = f"{error.ename}: {' '.join(error.evalue.split())}"
+    elif isinstance(error, CellTimeoutError):
+        why = f"took longer than the limit of {timeout_s} s and was stopped; --timeout sets the limit"
+    elif isinstance(error, DeadKernelError):
+        why = (
+            f"the kernel died, most likely out of memory: it had {run.peak_mb} MB at its peak, this computer has "
+            f"{psutil.virtual_memory().total // MEGABYTE} MB. Close other programs, run fewer chapters at once "
+            "(--jobs 1) or choose the quick preset"
         )
-    return f"{place}: the cell ended the chapter early; {len(code) - len(started)} cells were not run"
+    return f"{_place(started[-1], run.notebook) if started else 'before the first cell'}: {why}"[:ERROR_LENGTH]
 
 
 def _place(cell: NotebookNode, notebook: NotebookNode) -> str:
@@ -291,5 +307,5 @@ def runs_table(runs: Sequence[ChapterRun]) -> str:
         lines.append(f"{run.chapter:{width}}  {run.state:9}  {run.seconds:7.0f}  {run.peak_mb:7}  {figures}".rstrip())
     for run in runs:
         lines += [f"{run.chapter}, {warning}" for warning in run.warnings]
-        lines += [f"{run.chapter}, {run.error}; executed so far: {run.output}"] if run.error else []
+        lines += [f"{run.chapter}, {run.error}"] if run.error else []
     return "\n".join(lines)

@@ -12,19 +12,21 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import suppress
-from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, requires, version
 from pathlib import Path
-from typing import Literal
+from typing import Literal, NamedTuple
 
-from emolab.storage import CHECKOUT, corpus_places, sample_root
+from emolab.storage import CHECKOUT, corpus_places, sample_root, weights_root
 
 PYTHONS = ((3, 11), (3, 13))  # oldest and newest that the lock was made for
-CORPORA = {"ravdess": "free to download", "iemocap": "licensed: ask its makers", "meld": "free to download"}
+CORPORA = {  # what lies somewhere below a corpus's folder, and on what terms it is to be had
+    "ravdess": ("0[123]-??-??-??-??-??-??.*", "free to download"),
+    "iemocap": ("EmoEvaluation/*.txt", "licensed: ask its makers"),
+    "meld": ("*_sent_emo.csv", "free to download"),
+}
 
 
-@dataclass(frozen=True)
-class Finding:
+class Finding(NamedTuple):
     """One thing looked at: its state, what was found, and what to do if anything."""
 
     name: str
@@ -41,21 +43,12 @@ class Diagnosis(tuple[Finding, ...]):
         """Return whether all that every chapter needs is there."""
         return not any(each.state == "missing" for each in self)
 
-    def __str__(self) -> str:
-        width = max(len(each.name) for each in self)
-        lines = []
+    def __repr__(self) -> str:
+        width, lines = max(len(each.name) for each in self), []
         for each in self:
             lines.append(f"{f'[{each.state}]':9} {each.name:{width}}  {each.found}")
             lines += [f"{'':9} {'':{width}}  -> {each.remedy}"] if each.remedy else []
         return "\n".join(lines)
-
-    __repr__ = __str__
-
-    def _repr_html_(self) -> str:
-        import pandas as pd
-
-        with pd.option_context("display.max_colwidth", None):
-            return pd.DataFrame(list(self)).to_html(index=False, justify="left")
 
 
 def doctor() -> Diagnosis:
@@ -67,13 +60,12 @@ def doctor() -> Diagnosis:
 def _python() -> Iterator[Finding]:
     oldest, newest = (".".join(map(str, each)) for each in PYTHONS)
     fits = PYTHONS[0] <= sys.version_info[:2] <= PYTHONS[1]
-    found = f"{platform.python_version()} in {_place(sys.prefix)}"
     remedy = "" if fits else f"expected {oldest} to {newest}; make a new environment with one of these"
-    yield Finding("Python", "ok" if fits else "note", found, remedy)
+    yield Finding("Python", "ok" if fits else "note", f"{platform.python_version()} in {_place(sys.prefix)}", remedy)
 
 
 def _packages() -> Iterator[Finding]:
-    """Compare the installed packages with what emolab requires and what the lock names."""
+    """Compare the installed packages with what emolab requires and, where there is a lock, with what it names."""
     try:
         needed = [line for line in requires("emolab") or [] if "extra ==" not in line]
     except PackageNotFoundError:
@@ -87,14 +79,13 @@ def _packages() -> Iterator[Finding]:
             missing.append(name)
     if missing:
         yield Finding("packages", "missing", ", ".join(missing), "pip install -r requirements.lock")
-    moved = [
-        f"{name} {has} (lock: {' or '.join(locked[name])})"
-        for name, has in installed.items()
-        if has not in locked.get(name, [has])
-    ]
+    moved = {name: has for name, has in installed.items() if locked and has not in locked.get(name, [])}
     if moved:
-        yield Finding("versions", "note", ", ".join(moved), "fine in Colab; else: pip install -r requirements.lock")
-    yield Finding("packages", "ok", f"{len(installed)} installed, {len(installed) - len(moved)} of them as in the lock")
+        named = [f"{name} {has} (lock: {' or '.join(locked.get(name, ['none']))})" for name, has in moved.items()]
+        yield Finding("versions", "note", ", ".join(named), "fine in Colab; else: pip install -r requirements.lock")
+    n_same = len(installed) - len(moved)
+    compared = f"{n_same} of them as in the lock" if locked else "no requirements.lock here to compare them with"
+    yield Finding("packages", "ok", f"{len(installed)} installed, {compared}")
 
 
 def locked_versions() -> dict[str, list[str]]:
@@ -103,12 +94,9 @@ def locked_versions() -> dict[str, list[str]]:
     There are several where a package has left an older Python behind.
     """
     lock = CHECKOUT / "requirements.lock"
-    lines = lock.read_text().splitlines() if lock.is_file() else []
     pins: dict[str, list[str]] = {}
-    for line in lines:
-        name, _, pinned = line.partition(";")[0].strip().partition("==")
-        if pinned and not line.startswith("#"):
-            pins.setdefault(name, []).append(pinned)
+    for name, pin in re.findall(r"^([\w.-]+)==([\w.]+)", lock.read_text() if lock.is_file() else "", re.MULTILINE):
+        pins.setdefault(name, []).append(pin)
     return pins
 
 
@@ -121,23 +109,29 @@ def _gpu() -> Iterator[Finding]:
 
 
 def _corpora() -> Iterator[Finding]:
-    built = f"in {_place(sample_root())}" if (sample_root() / "stamp.json").is_file() else ""
-    yield _optional("sample", built, "not built yet", "emolab sample; or wait half a minute at the first use")
-    for name, terms in CORPORA.items():
-        places = corpus_places(name)
-        found = next((f"in {_place(place)}" for place in places if place.is_dir()), "")
-        remedy = f"optional, {terms}; data/README.md says how to get it. Put it in {_place(places[0])}"
-        yield _optional(name, found, "not found", remedy)
+    """Look for the files that a corpus is made of: a folder alone is none."""
+    built = (sample_root() / "stamp.json").is_file() and _holds(sample_root(), CORPORA["iemocap"][0])
+    remedy = "emolab sample; or wait half a minute at the first use"
+    yield _optional("sample", f"in {_place(sample_root())}" * built, "not built yet", remedy)
+    for name, (pattern, terms) in CORPORA.items():
+        folders = [place for place in corpus_places(name) if place.is_dir()]
+        found = next((f"in {_place(place)}" for place in folders if _holds(place, pattern)), "")
+        absent = f"nothing of it in {', '.join(map(_place, folders))}" if folders else "not found"
+        remedy = f"optional, {terms}; data/README.md says how to get it. Put it in {_place(corpus_places(name)[0])}"
+        yield _optional(name, found, absent, remedy)
+
+
+def _holds(folder: Path, pattern: str) -> bool:
+    return any(path.stat().st_size for path in folder.rglob(pattern))
 
 
 def _weights() -> Iterator[Finding]:
-    """List pretrained models: folders of EMOLAB_WEIGHTS, and what the Hugging Face cache holds."""
-    names = []
-    if folder := os.environ.get("EMOLAB_WEIGHTS"):
-        names = sorted(str(path.parent.relative_to(folder)) for path in Path(folder).rglob("config.json"))
+    """List pretrained models: those in the folder of weights, and what the Hugging Face cache holds."""
+    names = sorted(str(path.parent.relative_to(weights_root())) for path in weights_root().rglob("config.json"))
     home = Path(os.environ.get("HF_HOME", Path.home() / ".cache" / "huggingface"))
     hub = Path(os.environ.get("HF_HUB_CACHE", home / "hub"))
-    names += sorted(path.name.removeprefix("models--").replace("--", "/") for path in hub.glob("models--*"))
+    folders = {path.parents[2].name for path in hub.glob("models--*/snapshots/*/config.json")}
+    names += sorted(name.removeprefix("models--").replace("--", "/") for name in folders)
     remedy = "only preset full needs any: they are downloaded then, or taken from the folder EMOLAB_WEIGHTS"
     yield _optional("weights", ", ".join(names), "no pretrained models found", remedy)
 
@@ -150,7 +144,5 @@ def _optional(name: str, found: str, absent: str, remedy: str) -> Finding:
 def _place(path: Path | str) -> str:
     """Write a path as seen from the project, or from home: what is shown may be published."""
     bases = {CHECKOUT: "", Path.home(): "~", CHECKOUT.parent: ".."}
-    names = (
-        Path(name, Path(path).relative_to(base)) for base, name in bases.items() if Path(path).is_relative_to(base)
-    )
-    return str(next(names, path))
+    near = [Path(name, Path(path).relative_to(base)) for base, name in bases.items() if Path(path).is_relative_to(base)]
+    return str(near[0] if near else path)

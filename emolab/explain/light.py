@@ -148,7 +148,7 @@ def on_words(features: Sequence[Tfidf], text: str, values: NDArray[np.floating])
 def terms_of(extractor: Tfidf, text: str) -> Iterator[tuple[str, list[int]]]:
     """Yield the terms of a text, each as often as it occurs, and the places of its words in text.split()."""
     if extractor.characters:
-        analyze = extractor._vectorizer().build_analyzer()
+        analyze = extractor.vectorizer.build_analyzer()
         for place, word in enumerate(text.split()):
             yield from ((term, [place]) for term in analyze(word))
         return

@@ -19,7 +19,7 @@ from emolab.corpora.degraded import pink_noise
 from emolab.explain.explanation import Floats, frame_spans, names_in_time, no_spans, sound_spans
 from emolab.features.video import FaceFrames, faces
 from emolab.media import SAMPLE_RATE
-from emolab.recognizer import UNLIKELY, Recognizer
+from emolab.recognizer import SMALLEST_PROBABILITY, Recognizer
 
 N_ROWS = 256  # changed utterances that are predicted at once; more sound would fill the memory
 FADE = SAMPLE_RATE * 5 // 1000  # samples, 5 ms: a sound that is cut off hard clicks
@@ -219,7 +219,7 @@ class ModalityMasker(Masker):
             if members := getattr(recognizer, "members", ()):  # late fusion: members without the rest are known
                 each = [self._probabilities(member, left)[covered] for member in members]
                 joined = recognizer.join(each) if covered.any() else logits[covered]  # type: ignore[attr-defined]
-                logits[covered] = np.log(np.maximum(joined, UNLIKELY))
+                logits[covered] = np.log(np.maximum(joined, SMALLEST_PROBABILITY))
             elif covered.any():
                 self.n_predictions += int(covered.sum())
                 logits[covered] = recognizer.logits(part.select(covered))

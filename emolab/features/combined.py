@@ -199,6 +199,8 @@ class DialogueContext(Combined, Scaled):
         ValueError: If there is not one extractor, or before or after is negative.
     """
 
+    maskable = False
+
     def __init__(self, features: Sequence[FeatureExtractor], *, before: int = 8, after: int = 0) -> None:
         super().__init__(features)
         if len(self.features) != 1:

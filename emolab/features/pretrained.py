@@ -7,7 +7,6 @@ preset quick takes a tiny random model of the same class, whose scores say nothi
 from __future__ import annotations
 
 import copyreg
-import hashlib
 import math
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
@@ -444,8 +443,7 @@ def stand_in(name: str, texts: Sequence[str] = (), *, seed: int = 7) -> Path:
         texts: Training texts that a text encoder takes its subwords from.
         seed: Of its weights.
     """
-    facts = [source_digest(__file__), name, str(seed), *texts]
-    folder = cache_root() / "stand-ins" / hashlib.sha256("\n".join(facts).encode()).hexdigest()[:16]
+    folder = cache_root() / "stand-ins" / joblib.hash((source_digest(__file__), name, seed, list(texts)))
     if not (folder / CONFIG).is_file():
         with atomic_write(folder) as part, quiet():
             part.mkdir()

@@ -209,15 +209,11 @@ def _detector_file() -> Path | None:
     """
     from importlib.util import find_spec
 
-    if named := os.environ.get(DETECTOR):
-        if not Path(named).is_file():
-            raise FileNotFoundError(
-                f"{DETECTOR} names {named}, which is no file; expected YuNet's model, such as {DETECTOR_FILES}. "
-                "Correct the variable, or unset it to use scikit-image's cascade."
-            )
-        found = [Path(named)]
-    else:
-        found = sorted(weights_root().rglob(DETECTOR_FILES))
+    named = os.environ.get(DETECTOR)
+    if named and not Path(named).is_file():
+        wrong = f"{DETECTOR} names {named}, which is no file; expected YuNet's model, such as {DETECTOR_FILES}."
+        raise FileNotFoundError(f"{wrong} Correct the variable, or unset it to use scikit-image's cascade.")
+    found = [Path(named)] if named else sorted(weights_root().rglob(DETECTOR_FILES))
     return found[-1] if found and find_spec("cv2") else None
 
 
@@ -366,6 +362,8 @@ class ActionUnits(Scaled):
 
     Most films show little of most units, and a few show much: the square root spreads the small values out.
     """
+
+    maskable = False
 
     modality = "video"
 

@@ -53,8 +53,3 @@ def stamp() -> dict[str, str | int]:
     folder = Path(__file__).parent
     sources = b"".join((folder / name).read_bytes() for name in SOURCES)
     return {"version": VERSION, "sources": hashlib.sha256(sources).hexdigest()}
-
-
-def read_source(name: str) -> dict[str, Any]:
-    """Read one of the generator's tables: who speaks, or what is said."""
-    return tomllib.loads((Path(__file__).parent / name).read_text(encoding="utf-8"))

@@ -26,8 +26,9 @@ from numpy.typing import NDArray
 
 from emolab.corpora.corpus import LABELS, TRUTH
 from emolab.corpora.ravdess import STATEMENTS
-from emolab.sample import face, read_source, script, voice
+from emolab.sample import face, script, voice
 from emolab.sample.face import Performance
+from emolab.sample.script import read_source
 from emolab.storage import CHECKOUT, progress
 
 N_PARTS = 4

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw
 
-from emolab.sample import read_source
+from emolab.sample.script import read_source
 
 SIZE = 96  # pixels, width and height of a face's picture
 DRAWN = 116  # pixels of the whole picture, of which the middle is shown

@@ -2,19 +2,27 @@
 
 from __future__ import annotations
 
+import tomllib
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from types import SimpleNamespace
+from typing import Any
 
 import numpy as np
-
-from emolab.sample import read_source
 
 SEED = 20_249
 UNDECIDED = "undecided"
 N_SESSIONS = 5
 EMOTIONS = ("neutral", "happy", "excited", "angry", "frustrated", "sad")
+
+
+def read_source(name: str) -> dict[str, Any]:
+    """Read one of the generator's tables: who speaks, or what is said."""
+    return tomllib.loads((Path(__file__).parent / name).read_text(encoding="utf-8"))
+
+
 DESIGN = SimpleNamespace(**read_source("design.toml")["script"])
 EMOTION_FACTS = read_source("cast.toml")["emotions"]  # among them neighbours and ratings: valence, arousal, dominance
 WORDS: Mapping[str, Mapping[str, str]] = read_source("sentences.toml")["words"]  # by emotion and place in the sentence

@@ -13,7 +13,7 @@ import numpy as np
 import soxr
 from numpy.typing import NDArray
 
-from emolab.sample import read_source
+from emolab.sample.script import read_source
 
 SAMPLE_RATE = 16_000  # Hz, of everything that is written
 SYNCHRONOUS, UTF8, SSML, BY_CHARACTER, WORD_EVENT = 2, 1, 0x10, 1, 1  # names of espeak's speak_lib.h

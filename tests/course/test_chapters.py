@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 import os
+import signal
+import subprocess
+import sys
+import time
 from pathlib import Path
 
 import nbformat
@@ -13,7 +17,7 @@ from joblib import cpu_count
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook
 
 from emolab.course import record
-from emolab.course.chapters import ChapterRun, check_parameters, find_chapters, run_chapter, run_chapters, runs_table
+from emolab.course.chapters import ChapterRun, find_chapters, parameters_of, run_chapter, run_chapters, runs_table
 from emolab.evaluation import Interval
 
 PARAMETERS = 'corpus = "sample"\nseed = 7'
@@ -53,7 +57,7 @@ def test_run_chapter_names_the_failing_cell_and_keeps_the_notebook(tmp_path: Pat
     run = run_chapter(chapter, build=tmp_path / "build")
     assert run.error == "cell 4 (value[\"sad\"]): KeyError: 'sad'"
     assert "04_fails, cell 4" in runs_table([run])
-    assert "KeyError" in Path(run.output).read_text()
+    assert "KeyError" in (tmp_path / "build" / "04_fails.ipynb").read_text()
 
 
 def test_run_chapter_stops_a_hung_cell_and_leaves_no_process(tmp_path: Path) -> None:
@@ -65,7 +69,7 @@ def test_run_chapter_stops_a_hung_cell_and_leaves_no_process(tmp_path: Path) -> 
     run = run_chapter(chapter, build=tmp_path / "build", timeout_s=2)
     assert run.error is not None
     assert run.error.startswith("cell 4 (while True:): took longer than the limit of 2 s")
-    pid = int(nbformat.read(run.output, as_version=4).cells[2].outputs[0].text)
+    pid = int(run.notebook.cells[2].outputs[0].text)
     assert not psutil.pid_exists(pid) or psutil.Process(pid).status() == psutil.STATUS_ZOMBIE
 
 
@@ -90,6 +94,46 @@ def test_run_chapters_side_by_side_shares_the_cores_and_sees_the_early_exit(
     assert runs[1].error == "cell 3 (import sys): the cell ended the chapter early; 1 cells were not run"
     assert runs[0].figures == {"threads": max(cpu_count() // 2, 1)}
     assert sorted(path.name for path in build.iterdir()) == ["01_fine.ipynb", "02_leaves.ipynb"]
+
+
+STOPPED = """
+import sys
+from pathlib import Path
+from emolab import cli
+from emolab.course import chapters
+
+chapters.find_chapters.__kwdefaults__["folder"] = Path("notebooks").resolve()
+chapters.run_chapter.__kwdefaults__["build"] = Path("build").resolve()
+sys.exit(cli.main(["run", *sys.argv[1:]]))
+"""
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows has no such signals")
+@pytest.mark.parametrize(("by", "jobs"), [(signal.SIGINT, "1"), (signal.SIGTERM, "2")], ids=["Ctrl-C", "TERM"])
+def test_run_that_is_stopped_ends_its_kernels_keeps_what_is_finished_and_says_so_in_a_line(
+    tmp_path: Path, by: signal.Signals, jobs: str
+) -> None:
+    write_chapter(tmp_path / "notebooks" / "01_quick.ipynb", "1 + 1")
+    start = "import os, subprocess, time\nchild = subprocess.Popen(['sleep', '60'])"
+    tell = "open('pids', 'w').write(f'{os.getpid()} {child.pid}')\nos.rename('pids', 'running')\ntime.sleep(60)"
+    write_chapter(tmp_path / "notebooks" / "02_slow.ipynb", start, tell)
+    write_chapter(tmp_path / "notebooks" / "03_never.ipynb", "import time; time.sleep(60)")
+    command = [sys.executable, "-c", STOPPED, "--jobs", jobs]
+    process = subprocess.Popen(command, cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    running, build = tmp_path / "notebooks" / "running", tmp_path / "build" / "01_quick.ipynb"
+    until = time.monotonic() + 60
+    while not (running.exists() and build.exists()) and process.poll() is None and time.monotonic() < until:
+        time.sleep(0.05)
+    pids = [int(pid) for pid in running.read_text().split()]
+    process.send_signal(by)
+    out, err = process.communicate(timeout=30)
+    assert process.returncode == 130
+    assert out.startswith("01_quick: ok, ")
+    assert out.count("\n") == 1
+    assert err == "emolab: stopped; 1 of 3 chapters are finished and kept\n"
+    assert [path.name for path in build.parent.iterdir()] == ["01_quick.ipynb"]
+    left = [psutil.Process(pid) for pid in pids if psutil.pid_exists(pid)]
+    assert [each for each in left if each.status() != psutil.STATUS_ZOMBIE] == []
 
 
 @pytest.mark.parametrize(
@@ -117,9 +161,9 @@ def test_run_chapters_refuses_wrong_parameters_before_anything_runs(
         ("a = b = 1", "a = b"),
     ],
 )
-def test_check_parameters_wants_one_cell_of_literals(tmp_path: Path, parameters: str | None, message: str) -> None:
+def test_parameters_of_wants_one_cell_of_literals(tmp_path: Path, parameters: str | None, message: str) -> None:
     with pytest.raises(ValueError, match=message):
-        check_parameters(write_chapter(tmp_path / "01_odd.ipynb", parameters=parameters), {})
+        parameters_of(write_chapter(tmp_path / "01_odd.ipynb", parameters=parameters), {})
 
 
 def test_find_chapters_takes_numbers_beginnings_and_paths(tmp_path: Path) -> None:
@@ -147,3 +191,10 @@ def test_record_refuses_what_a_table_cannot_show(capsys: pytest.CaptureFixture[s
     for odd in (float("nan"), np.float32("inf"), object()):
         with pytest.raises(ValueError, match=r"figures {'ua': .*expected finite numbers"):
             record(ua=odd)
+
+
+def test_record_keeps_the_value_alone_of_an_interval_without_limits(capsys: pytest.CaptureFixture[str]) -> None:
+    record(ua=Interval(0.5, float("nan"), float("nan")))
+    assert capsys.readouterr().out == "ua 0.500\n"
+    with pytest.raises(ValueError, match="cannot be recorded"):
+        record(ua=Interval(0.5, 0.4, float("nan")))

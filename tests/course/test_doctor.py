@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import re
 import subprocess
 import sys
 from importlib.metadata import PackageNotFoundError, version
@@ -54,16 +55,77 @@ def test_doctor_says_that_emolab_is_not_installed(monkeypatch: pytest.MonkeyPatc
     assert by_name(doctor())["emolab"].remedy == "pip install --no-deps -e ."
 
 
+FILES = {
+    "ravdess": "Actor_01/03-01-05-01-01-01-01.wav",
+    "iemocap": "IEMOCAP_full_release/Session1/dialog/EmoEvaluation/Ses01F_impro01.txt",
+    "meld": "MELD.Raw/train_sent_emo.csv",
+}
+
+
+def write(path: Path, text: str = "content") -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(text)
+
+
 def test_doctor_finds_sample_corpora_and_weights(own_data_folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    for folder in ("data/iemocap", "data/sample", "hub/hub/models--albert--albert-base-v2", "weights/wav2vec2-base"):
-        (own_data_folder / folder).mkdir(parents=True)
-    (own_data_folder / "data" / "sample" / "stamp.json").touch()
-    (own_data_folder / "weights" / "wav2vec2-base" / "config.json").touch()
-    monkeypatch.setenv("EMOLAB_WEIGHTS", str(own_data_folder / "weights"))
+    for name, file in FILES.items():
+        write(own_data_folder / "data" / name / file)
+    write(own_data_folder / "data" / "sample" / "stamp.json")
+    write(own_data_folder / "data" / "sample" / "iemocap" / FILES["iemocap"])
+    write(own_data_folder / "hub" / "hub" / "models--albert--albert-base-v2" / "snapshots" / "8e2f" / "config.json")
+    write(own_data_folder / "data" / "weights" / "org" / "wav2vec2-base" / "config.json")
     found = by_name(doctor())
     assert found["sample"].state == "ok"
-    assert found["iemocap"].found == f"in {own_data_folder / 'data' / 'iemocap'}"
-    assert found["weights"].found == "wav2vec2-base, albert/albert-base-v2"
+    for name in FILES:
+        assert (found[name].state, found[name].found) == ("ok", f"in {own_data_folder / 'data' / name}")
+    assert found["weights"].found == "org/wav2vec2-base, albert/albert-base-v2"
+    monkeypatch.setenv("EMOLAB_WEIGHTS", str(own_data_folder / "data" / "weights" / "org"))
+    assert by_name(doctor())["weights"].found == "wav2vec2-base, albert/albert-base-v2"
+
+
+@pytest.mark.parametrize("name", FILES)
+@pytest.mark.parametrize("what", ["nothing", "other files", "an empty file"])
+def test_doctor_does_not_take_an_empty_folder_for_a_corpus(
+    name: str, what: str, own_data_folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = own_data_folder / "data" / name
+    places = [folder]  # alone: this machine may have the real ones
+    monkeypatch.setattr(sys.modules["emolab.course.doctor"], "corpus_places", lambda _: places)
+    (folder / FILES[name]).parent.mkdir(parents=True)
+    if what == "other files":
+        write(folder / "README.txt")
+    elif what == "an empty file":
+        write(folder / FILES[name], "")
+    finding = by_name(doctor())[name]
+    assert finding.state == "note"
+    assert finding.found.startswith(f"nothing of it in {folder}")
+    assert "data/README.md says how to get it" in finding.remedy
+
+
+def test_doctor_does_not_take_an_interrupted_build_for_the_sample(own_data_folder: Path) -> None:
+    write(own_data_folder / "data" / "sample" / "stamp.json")
+    (own_data_folder / "data" / "sample" / "iemocap").mkdir()
+    assert by_name(doctor())["sample"].found == "not built yet"
+
+
+def test_doctor_does_not_take_a_broken_download_for_weights(own_data_folder: Path) -> None:
+    (own_data_folder / "hub" / "hub" / "models--albert--albert-base-v2" / "refs").mkdir(parents=True)
+    assert by_name(doctor())["weights"].found == "no pretrained models found"
+
+
+def test_doctor_without_a_lock_says_so_and_counts_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys.modules["emolab.course.doctor"], "CHECKOUT", tmp_path)
+    found = by_name(doctor())
+    assert re.fullmatch(r"\d+ installed, no requirements.lock here to compare them with", found["packages"].found)
+    assert "versions" not in found
+
+
+def test_doctor_tells_a_package_that_the_lock_does_not_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys.modules["emolab.course.doctor"], "CHECKOUT", tmp_path)
+    (tmp_path / "requirements.lock").write_text(f"scipy=={version('scipy')}\n")
+    found = by_name(doctor())
+    assert re.search(r"1 of them as in the lock", found["packages"].found)
+    assert re.search(r"numpy [\d.]+ \(lock: none\)", found["versions"].found)
 
 
 def test_doctor_names_places_as_seen_from_the_project() -> None:
@@ -72,10 +134,9 @@ def test_doctor_names_places_as_seen_from_the_project() -> None:
     assert "data/iemocap" in shown
 
 
-def test_doctor_shows_a_table_with_escaped_text() -> None:
-    table = Diagnosis([Finding("cache", "note", "<odd>", "delete it")])._repr_html_()
-    assert "&lt;odd&gt;" in table
-    assert "delete it" in table
+def test_doctor_shows_itself_as_a_table_in_notebooks_too() -> None:
+    shown = repr(Diagnosis([Finding("cache", "note", "<odd>", "delete it"), Finding("GPU", "ok", "one")]))
+    assert shown.splitlines() == ["[note]    cache  <odd>", "                 -> delete it", "[ok]      GPU    one"]
 
 
 def test_doctor_imports_no_heavy_package() -> None:

@@ -1,51 +1,40 @@
-"""What several pages repeat, kept in step with where it is defined: address, badge, set-up cell, tables, figures."""
+"""What several pages repeat, kept in step with where it is defined: address, badge, set-up cell, tables, figures.
+
+`python docs/pages.py refresh` writes it into notebooks, README.md, CITATION.cff and docs/results/ (make tables),
+`record` measures what each chapter takes and keeps it in the ledger, `figures` takes docs/figures from build/.
+"""
 
 from __future__ import annotations
 
+import argparse
 import base64
 import io
 import json
 import re
+import sys
 import tomllib
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import nbformat
 from PIL import Image
 
-from emolab.results import device, pairs_table, pairwise_comparisons_table, results_table, sizes_table, versions
+from emolab.course.chapters import BUILD, ChapterRun, find_chapters, run_chapters, runs_table
+from emolab.results import MAKERS, device, versions
 from emolab.storage import CHECKOUT, atomic_write, results_root
-
-if TYPE_CHECKING:
-    from emolab.course.chapters import ChapterRun
 
 BRANCH = "main"
 COLAB = "https://colab.research.google.com"
 BADGE = re.compile(r"\[!\[Open in Colab\]\([^)]*\)\]\([^)]*\)")
-PAGES = ("README.md", "CITATION.cff")  # beside the notebooks, these name the repository
+PAGES = ("README.md", "CITATION.cff", "docs/results/*.md")  # besides the notebooks
 ADDRESS = re.compile(r"(git clone |git\+|repository-code: \"?)https://github\.com/[\w.-]+/[\w.-]+")
 COLAB_PAGE = re.compile(rf"{re.escape(COLAB)}/github/[\w.-]+/[\w.-]+/blob/[\w.-]+/")
 MEASURED = re.compile(r"(?<=sample corpus, quick preset: )\S+ s, \S+ MB")
 MEASURED_FILE = "chapters.json"  # in the results folder, beside the ledger
-
-
-def explanations_table(corpus: str) -> str:
-    """Write the scorecards of a corpus; what they are made by is imported only here."""
-    from emolab.results import scores_table
-
-    return scores_table(corpus)
-
-
-MAKERS = {
-    "results": results_table,
-    "sizes": sizes_table,
-    "neighbours": pairwise_comparisons_table,
-    "pairs": pairs_table,
-}
-MAKERS |= {"explanations": explanations_table}
-KINDS = rf"chapters|({'|'.join(MAKERS)}) ([\w-]+)"
-TABLES = re.compile(rf"(<!-- (?:{KINDS}) -->\n)(?:(?!<!--).)*(<!-- end -->)", re.DOTALL)
+TABLES = re.compile(
+    rf"(<!-- (chapters|{'|'.join(MAKERS)})(?: ([^<>]+?))? -->\n)(?:(?!<!--).)*(<!-- end -->)", re.DOTALL
+)
 FIGURE_TAG = "figure-"
 FIGURE_WIDTH = 900  # pixels, as wide as a README is shown
 FIGURE_COLORS = 128
@@ -54,18 +43,29 @@ SETUP = """\
 import sys
 
 if "google.colab" in sys.modules:
-    import platform
     import subprocess
 
-    pip = [sys.executable, "-m", "pip", "--quiet", "--disable-pip-version-check"]
-    brought = subprocess.run([*pip, "list", "--format=freeze"], capture_output=True, text=True, check=True).stdout
+    class SetUpFailed(Exception):
+        def _render_traceback_(self):  # what IPython shows: the sentence alone
+            return [str(self)]
+
+    def pip(*arguments):
+        command = [sys.executable, "-m", "pip", "--disable-pip-version-check", *arguments]
+        return subprocess.run(command, capture_output=True, text=True)
+
+    source, done = "git+{repository}", pip("list", "--format=freeze")
+    brought = [line for line in done.stdout.splitlines() if not line.startswith("emolab==")]
     with open("/tmp/constraints.txt", "w") as file:
-        file.writelines(line + "\\n" for line in brought.splitlines() if not line.startswith("emolab=="))
-    source = "emolab @ git+{repository}"
-    subprocess.run([*pip, "install", "--constraint", "/tmp/constraints.txt", source], check=True)
+        file.write("\\n".join(brought))
+    if brought:
+        done = pip("install", "--constraint", "/tmp/constraints.txt", "emolab @ " + source)
+    if done.returncode:
+        said = [line.strip() for line in done.stderr.splitlines()]
+        why = next((line for line in said if line.lower().startswith(("error", "fatal"))), "pip failed")
+        raise SetUpFailed(f"emolab cannot be installed from {{source}} ({{why}}): check the network, run this again.")
     import emolab
 
-    print("Python", platform.python_version(), "· emolab", emolab.__version__)"""
+    print("Python", sys.version.split()[0], "· emolab", emolab.__version__)"""
 
 
 def repository() -> str:
@@ -98,7 +98,7 @@ def _colab_root() -> str:
 
 
 def measured_chapters() -> dict[str, dict[str, Any]]:
-    """Return what `emolab run --record` measured on the sample in the quick preset, by chapter; {} if nothing yet."""
+    """Return what `record_chapters` kept of each chapter; {} if nothing yet."""
     path = results_root() / MEASURED_FILE
     return json.loads(path.read_text(encoding="utf-8"))["chapters"] if path.is_file() else {}
 
@@ -114,10 +114,10 @@ def record_chapters(runs: Sequence[ChapterRun]) -> None:
         if setting != ("sample", "quick") or run.state != "ok":
             raise ValueError(
                 f"{run.chapter} ran with {setting} and is {run.state}; expected clean runs with ('sample', 'quick'). "
-                "Nothing was recorded: leave out --record, or run it again."
+                "Nothing was recorded: mend the chapter and run it again."
             )
     took = {run.chapter: {"seconds": run.seconds, "peak_mb": run.peak_mb, "figures": run.figures} for run in runs}
-    about = {"device": device(), "versions": versions(), "command": "emolab run --record"}
+    about = {"device": device(), "versions": versions(), "command": "python docs/pages.py record"}
     known = {"about": about, "chapters": dict(sorted({**measured_chapters(), **took}.items()))}
     with atomic_write(results_root() / MEASURED_FILE) as part:
         part.write_text(json.dumps(known, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
@@ -138,7 +138,7 @@ def refreshed_notebook(notebook: nbformat.NotebookNode, file_name: str) -> nbfor
 def refresh(root: Path = CHECKOUT) -> list[Path]:
     """Bring all notebooks and pages of a checkout up to date; return those that changed."""
     changed = []
-    for path in [*sorted((root / "notebooks").glob("*.ipynb")), *(root / name for name in PAGES)]:
+    for path in [path for pattern in ("notebooks/*.ipynb", *PAGES) for path in sorted(root.glob(pattern))]:
         old = path.read_text(encoding="utf-8")
         if path.suffix == ".ipynb":
             new = nbformat.writes(refreshed_notebook(nbformat.reads(old, as_version=4), path.name)) + "\n"
@@ -154,7 +154,7 @@ def refresh(root: Path = CHECKOUT) -> list[Path]:
 def refreshed_page(text: str, root: Path = CHECKOUT) -> str:
     """Write address and tables into a page; these stand between `<!-- chapters -->` or the like and `<!-- end -->`.
 
-    The like are the tables in `MAKERS`, each of a corpus: `<!-- results ravdess -->`.
+    The like are the tables of `emolab.results.MAKERS`, each with what it is about: `<!-- results ravdess -->`.
     """
     text = ADDRESS.sub(lambda match: match[1] + repository(), text)
     text = COLAB_PAGE.sub(lambda _: _colab_root(), text)
@@ -177,7 +177,7 @@ def chapters_table(measured: Mapping[str, Mapping[str, Any]], root: Path = CHECK
     return "\n".join(lines)
 
 
-def export_figures(build: Path, folder: Path) -> list[Path]:
+def export_figures(build: Path = BUILD, folder: Path = CHECKOUT / "docs" / "figures") -> list[Path]:
     """Write the pictures of executed cells tagged figure-NAME to `folder`/NAME.png, small enough for a README."""
     written = []
     for path in sorted(build.glob("[0-9][0-9]_*.ipynb")):
@@ -192,3 +192,22 @@ def export_figures(build: Path, folder: Path) -> list[Path]:
                     image.quantize(FIGURE_COLORS).save(part, format="png", optimize=True)
                 written.append(folder / f"{name}.png")
     return written
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Do one of the three things that the module's first lines name."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("what", choices=("refresh", "record", "figures"))
+    parser.add_argument("chapters", nargs="*", help="record: number or beginning of the name; default all")
+    options = parser.parse_args(arguments)
+    if options.what == "record":
+        runs = run_chapters(find_chapters(options.chapters), parameters={"corpus": "sample", "preset": "quick"})
+        print(runs_table(runs))
+        record_chapters(runs)
+    paths = refresh() if options.what != "figures" else export_figures()
+    print("\n".join(f"written: {path.relative_to(CHECKOUT)}" for path in paths) or "all pages are up to date")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
