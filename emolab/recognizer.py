@@ -275,7 +275,7 @@ class LightRecognizer(Recognizer):
     @property
     def feature_names(self) -> list[str]:
         """Name every column that the estimator is given."""
-        return self.features[0].feature_names
+        return list(self.features[0].feature_names)
 
     @property
     def n_parameters(self) -> int:  # noqa: D102

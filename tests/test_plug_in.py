@@ -1,4 +1,4 @@
-"""What a researcher brings from a notebook cell: a network, an estimator, an encoder, an explainer, a corpus, new files."""
+"""What a researcher brings from a notebook: a network, an estimator, an encoder, an explainer, a corpus, files."""
 
 from __future__ import annotations
 
