@@ -5,7 +5,6 @@ from __future__ import annotations
 import copy
 import hashlib
 import inspect
-import json
 import math
 import time
 import warnings
@@ -22,6 +21,7 @@ import torch
 import torch.nn.functional as F
 from numpy.typing import NDArray
 from torch import Tensor, nn
+from torch.nn.utils.rnn import pad_sequence
 from torch.utils.data import DataLoader, Sampler
 
 from emolab.storage import atomic_write
@@ -31,8 +31,8 @@ with warnings.catch_warnings():  # in a notebook its progress bars, unused here,
     warnings.filterwarnings("ignore", "IProgress not found")
     from accelerate import Accelerator
 
-CHECKPOINT = "checkpoint"  # a folder of accelerate's files, with two of our own:
-RUN, BEST = "run.json", "best.pt"  # fingerprint and history; weights of the best epoch
+CHECKPOINT = "checkpoint"  # a folder of accelerate's files, with one of our own:
+RUN = "run.pt"  # fingerprint, history, and weights of the best epoch
 N_POOLED = 16  # batches whose utterances are sorted by length together: little padding, yet no fixed order
 LARGE = 8_000_000  # parameters of a network from which on a second thread pays
 PROBE = 1 << 20  # bytes that a full disk does not take
@@ -92,13 +92,10 @@ def pad(arrays: Sequence[NDArray[Any]]) -> tuple[Tensor, Tensor]:
 
     Floats become float32, whole numbers int64; pictures stay uint8, an eighth of that.
     """
-    lengths = [len(array) for array in arrays]
-    whole = np.uint8 if arrays[0].dtype == np.uint8 else np.int64
-    dtype = whole if np.issubdtype(arrays[0].dtype, np.integer) else np.float32
-    padded = np.zeros((len(arrays), max(lengths), *arrays[0].shape[1:]), dtype)
-    for row, array in zip(padded, arrays, strict=True):
-        row[: len(array)] = array
-    return torch.from_numpy(padded), torch.tensor(lengths)
+    padded = pad_sequence([torch.tensor(array) for array in arrays], batch_first=True)
+    if padded.dtype != torch.uint8:
+        padded = padded.float() if padded.is_floating_point() else padded.long()
+    return padded, torch.tensor([len(array) for array in arrays])
 
 
 class LengthBuckets(Sampler[list[int]]):
@@ -308,13 +305,12 @@ class _Run:
         with atomic_write(self.folder / CHECKPOINT) as part:
             try:
                 self.accelerator.save_state(str(part), safe_serialization=False)  # safetensors refuses shared weights
-                torch.save(self.best_weights, part / BEST)
+                torch.save((self.fingerprint, asdict(history), self.best_weights), part / RUN)
             except RuntimeError:  # torch does not tell a full disk from a broken one: the disk itself does
-                (part / BEST).write_bytes(bytes(PROBE))
+                (part / RUN).write_bytes(bytes(PROBE))
                 raise
             for file in part.glob("random_states_*"):  # each epoch has its own seed; the caller's state is left alone
                 file.unlink()
-            (part / RUN).write_text(json.dumps({"fingerprint": self.fingerprint, "history": asdict(history)}))
 
     def load(self) -> History:
         """Take the run up where the checkpoint left it; without one, at the beginning."""
@@ -323,12 +319,12 @@ class _Run:
             return History(self.config.choose_by)
         why = "belongs to another run: its network, configuration, seed, augmentation or examples differ"
         try:
-            state = json.loads((path / RUN).read_text())
-            if state["fingerprint"] == self.fingerprint:
+            fingerprint, history, best_weights = torch.load(path / RUN, "cpu", weights_only=True)
+            if fingerprint == self.fingerprint:
                 self.accelerator.load_state(str(path))
-                self.best_weights = torch.load(path / BEST, "cpu", weights_only=True)
-                return History(**state["history"])
-        except Exception as error:  # json, pickle, zip and torch each have their own
+                self.best_weights = best_weights
+                return History(**history)
+        except Exception as error:  # pickle, zip and torch each have their own
             why = f"cannot be read ({type(error).__name__}): a file is missing, cut short or damaged"
         raise ValueError(
             f"{path} {why}; expected all files that emolab.training.fit wrote for this very run. Delete the folder to "

@@ -127,10 +127,6 @@ class TextEncoder(Encoder):
         """The embedding matrix of the subword tokens."""
         return self.encoder.get_input_embeddings()
 
-    def input_embeddings(self, tokens: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
-        """Turn (batch, tokens) int64 into token vectors, (batch, tokens, dim); vectors pass through."""
-        return tokens if tokens.is_floating_point() else self.embedding(tokens), lengths
-
     def hidden_states(self, tokens: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
         """Turn texts (batch, tokens) int64 into the last layer, (batch, tokens, dim)."""
         vectors, mask = self.input_embeddings(tokens, lengths)[0], sequence_mask(lengths, tokens.shape[1]).long()

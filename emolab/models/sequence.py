@@ -50,7 +50,7 @@ def run_lstm(lstm: nn.LSTM, steps: Tensor, lengths: Tensor) -> Tensor:
         steps, outputs = F.dropout(steps, lstm.dropout, lstm.training and layer > 0), []
         for backward in range(n_directions):
             given = steps.gather(1, reverse.expand_as(steps)) if backward else steps
-            weights: list[Tensor] = [*lstm.all_weights[layer * n_directions + backward]]
+            weights: Any = lstm.all_weights[layer * n_directions + backward]
             states = torch.lstm(given, start, weights, True, 1, 0.0, lstm.training, False, True)[0]
             outputs.append(states.gather(1, reverse.expand_as(states)) if backward else states)
         steps = torch.cat(outputs, dim=2)
@@ -183,9 +183,11 @@ class Network(nn.Module, ABC):
     def input_embeddings(self, values: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
         """Return the network's float input, to which gradients flow, and its (batch,) lengths.
 
-        Features are that already; tokens become vectors. All other methods take it in place of the values.
+        Features are that already; tokens become vectors, those of `embedding`; vectors pass through. All other methods
+        take it in place of the values.
         """
-        return values.float(), lengths
+        embedding: Any = getattr(self, "embedding", None)
+        return values.float() if embedding is None or values.is_floating_point() else embedding(values), lengths
 
     @abstractmethod
     def hidden_states(self, values: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
@@ -328,10 +330,6 @@ class WordLstm(Network):
         self.embedding.weight.requires_grad_(not config.frozen)
         self.add_lstm(config.n_embedding, bidirectional=config.both_ways)
         self.add_head((1 + config.both_ways) * config.n_hidden)
-
-    def input_embeddings(self, tokens: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
-        """Turn (batch, words) int64 into word vectors, (batch, words, n_embedding); vectors pass through."""
-        return tokens if tokens.is_floating_point() else self.embedding(tokens), lengths
 
     def hidden_states(self, tokens: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
         """Turn (batch, words) int64 into the LSTM's states, (batch, words, n_hidden), twice that for a BiLSTM."""

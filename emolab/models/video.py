@@ -37,7 +37,6 @@ class FaceCnnConfig(NetworkConfig):
     """Sizes of the network; dropout also goes before the layer that describes a frame."""
 
     size: int = 48  # pixels
-    changes: bool = True  # subtract the clip's mean face from each frame
     channels: tuple[int, ...] = (16, 32, 48, 64)  # each layer halves height and width
     n_frame: int = 64  # numbers that describe one frame
     n_dense: int = 0
@@ -45,7 +44,7 @@ class FaceCnnConfig(NetworkConfig):
 
 
 class FaceCnn(Network):
-    """Convolutions over each frame and attention over the real frames."""
+    """Convolutions over each frame, less the clip's mean face, and attention over the real frames."""
 
     def __init__(self, config: FaceCnnConfig) -> None:
         super().__init__(config)
@@ -58,9 +57,7 @@ class FaceCnn(Network):
 
     def hidden_states(self, frames: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
         """Describe each frame by (batch, frames, n_frame), zero for padding."""
-        if self.config.changes:
-            frames = self.subtract_mean_face(frames, lengths)
-        return _each_frame(self._describe, frames, lengths, KINETICS), lengths
+        return _each_frame(self._describe, self.subtract_mean_face(frames, lengths), lengths, KINETICS), lengths
 
     def _describe(self, maps: Tensor) -> Tensor:
         n = len(maps)  # real frames

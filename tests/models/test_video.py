@@ -28,11 +28,11 @@ RESNET = ResNetTransformerConfig(
 SMALL_I3D = I3dConfig(n_emotions=3, size=33, width=1 / 16, dropout=0.0)
 KINDS = [
     (FaceCnn, CNN),
-    (FaceCnn, replace(CNN, changes=False, summary="mean")),
+    (FaceCnn, replace(CNN, summary="mean")),
     (ResNetTransformer, RESNET),
     (I3d, SMALL_I3D),
 ]
-each_kind = pytest.mark.parametrize(("kind", "config"), KINDS, ids=["cnn", "cnn-still", "resnet", "i3d"])
+each_kind = pytest.mark.parametrize(("kind", "config"), KINDS, ids=["cnn", "cnn-mean", "resnet", "i3d"])
 
 
 def count(network: nn.Module) -> int:
