@@ -42,9 +42,7 @@ class AudioAugmentation:
         for _ in range(self.n_stretches):
             audio = audio * ~_stretches(lengths, audio.shape[1], self.max_stretch, random)[:, :, None]
         for _ in range(self.n_bands):
-            audio = (
-                audio * ~_stretches(n_bands, audio.shape[2], self.max_bands, random)[:, None]
-            )
+            audio = audio * ~_stretches(n_bands, audio.shape[2], self.max_bands, random)[:, None]
         return (audio, lengths, *others)
 
 
