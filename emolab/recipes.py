@@ -237,11 +237,13 @@ class NetworkBuilder:
 
 def _augmentation(kind: str, preset: Preset) -> Any:
     """Make what changes training batches; faces are changed only where there are epochs enough."""
+    if not kind:
+        return None
     from emolab.augmentation import AudioAugmentation, FaceAugmentation
 
     if kind == "audio":
         return AudioAugmentation(**TABLE["augmentation"][preset])
-    return FaceAugmentation() if kind == "faces" and preset == "full" else None
+    return FaceAugmentation() if preset == "full" else None
 
 
 def _take_weights(recognizer: Recognizer, weights: str) -> None:

@@ -23,7 +23,6 @@ from numpy.typing import NDArray
 from scipy.special import softmax
 
 from emolab.corpora import Corpus, some, unlabelled
-from emolab.features.audio import LogMel
 from emolab.features.base import FeatureExtractor, of_each
 from emolab.features.combined import Concatenated
 from emolab.storage import atomic_write
@@ -401,15 +400,11 @@ class NetworkRecognizer(Recognizer):
         return [[*chain(*cut)]], np.repeat(np.arange(len(cut)), [*map(len, cut)])
 
     def _fit(self, train: Corpus, valid: Corpus) -> None:
-        from emolab.augmentation import AudioAugmentation
         from emolab.training import fit
 
         for extractor in self.features:
             extractor.fit(train.select(extractor.has(train)))
         self.network = self._new_network()
-        scaled = self.features[0]
-        if isinstance(self.augment, AudioAugmentation) and isinstance(scaled, LogMel):  # others have no dB
-            self.augment = self.augment.on_scale(scaled.mean, scaled.deviation)
         copies = [of_each(extractor, train, copies=True) for extractor in self.features]
         n_copies = max(map(len, copies))
         everything = [[*chain(*(own[number % len(own)] for number in range(n_copies)))] for own in copies]

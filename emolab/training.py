@@ -5,7 +5,6 @@ from __future__ import annotations
 import copy
 import hashlib
 import inspect
-import json
 import math
 import time
 import warnings
@@ -14,7 +13,7 @@ from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field, is_dataclass
 from itertools import chain
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, cast
 
 import numpy as np
 import pandas as pd
@@ -22,6 +21,7 @@ import torch
 import torch.nn.functional as F
 from numpy.typing import NDArray
 from torch import Tensor, nn
+from torch.nn.utils.rnn import pad_sequence
 from torch.utils.data import DataLoader, Sampler
 
 from emolab.storage import atomic_write
@@ -31,10 +31,9 @@ with warnings.catch_warnings():  # in a notebook its progress bars, unused here,
     warnings.filterwarnings("ignore", "IProgress not found")
     from accelerate import Accelerator
 
-CHECKPOINT = "checkpoint"  # a folder of accelerate's files, with two of our own:
-RUN, BEST = "run.json", "best.pt"  # fingerprint and history; weights of the best epoch
+CHECKPOINT = "checkpoint"  # a folder of accelerate's files, with one of our own:
+RUN = "run.pt"  # fingerprint, history, and weights of the best epoch
 N_POOLED = 16  # batches whose utterances are sorted by length together: little padding, yet no fixed order
-N_NAMED = 5  # an error names this many offenders
 LARGE = 8_000_000  # parameters of a network from which on a second thread pays
 PROBE = 1 << 20  # bytes that a full disk does not take
 
@@ -65,15 +64,14 @@ class Examples:
                 f"inputs hold {counts} arrays a modality for {len(self.targets)} targets; expected one array an "
                 "utterance in each modality, and at least one utterance. Take all from the same corpus."
             )
-        empty = [place for place in range(len(self)) if not any(len(arrays[place]) for arrays in self.inputs)]
+        empty = [not any(map(len, arrays)) for arrays in zip(*self.inputs, strict=True)]
         for number, arrays in enumerate(self.inputs):
-            broken = [place for place, array in enumerate(arrays) if not np.isfinite(array).all()]
-            for places, slip in ((empty, "have no steps"), (broken, "hold NaN or infinity")):
-                if places:
-                    raise ValueError(
-                        f"{len(places)} arrays of inputs[{number}] {slip}, first at {places[:N_NAMED]}; expected at "
-                        "least one step, all finite. Mend the features, or leave these utterances out by id."
-                    )
+            broken = [place for place, array in enumerate(arrays) if empty[place] or not np.isfinite(array).all()]
+            if broken:
+                raise ValueError(
+                    f"{len(broken)} arrays of inputs[{number}] have no steps, or NaN or infinity, first {broken[:5]}; "
+                    "expected at least one step, all finite. Mend the features, or leave these utterances out by id."
+                )
 
     def __len__(self) -> int:
         return len(self.targets)
@@ -94,13 +92,10 @@ def pad(arrays: Sequence[NDArray[Any]]) -> tuple[Tensor, Tensor]:
 
     Floats become float32, whole numbers int64; pictures stay uint8, an eighth of that.
     """
-    lengths = [len(array) for array in arrays]
-    whole = np.uint8 if arrays[0].dtype == np.uint8 else np.int64
-    dtype = whole if np.issubdtype(arrays[0].dtype, np.integer) else np.float32
-    padded = np.zeros((len(arrays), max(lengths), *arrays[0].shape[1:]), dtype)
-    for row, array in zip(padded, arrays, strict=True):
-        row[: len(array)] = array
-    return torch.from_numpy(padded), torch.tensor(lengths)
+    padded = pad_sequence([torch.tensor(array) for array in arrays], batch_first=True)
+    if padded.dtype != torch.uint8:
+        padded = padded.float() if padded.is_floating_point() else padded.long()
+    return padded, torch.tensor([len(array) for array in arrays])
 
 
 class LengthBuckets(Sampler[list[int]]):
@@ -218,10 +213,9 @@ def fit(
     counts, accelerator = _emotion_counts(train, valid), make_accelerator(config)
     optimizer = torch.optim.AdamW(_parameter_groups(model, config), weight_decay=config.weight_decay, fused=True)
     batches = LengthBuckets(train.lengths, config.batch_size, seed=seed)
-    loaders = _loader(train, batches), _loader(valid, LengthBuckets(valid.lengths, config.batch_size))
-    net, optimizer, train_data, valid_data = accelerator.prepare(model, optimizer, *loaders)
-    taken, examples = taken_inputs(model, len(train.inputs)), torch.tensor(counts, device=accelerator.device)
-    run = _Run(accelerator, net, optimizer, config, examples, augment, taken, folder)
+    loader = DataLoader(cast(Any, range(len(train))), batch_sampler=batches, collate_fn=train.batch)
+    net, optimizer, data = accelerator.prepare(model, optimizer, loader)
+    run = _Run(accelerator, net, optimizer, config, torch.tensor(counts, device=accelerator.device), augment, folder)
     run.fingerprint = _fingerprint(model, train, valid, config, seed, augment) if folder else ""
     history = run.load()
     with threads(model), torch.random.fork_rng(devices=range(torch.cuda.device_count())):
@@ -229,8 +223,8 @@ def fit(
             if len(history) - history.best_epoch >= (config.patience or math.inf):
                 break
             started, batches.epoch = time.perf_counter(), epoch
-            history.train_loss.append(run.train_epoch(train_data, epoch, seed))
-            valid_loss, valid_score = run.validate(valid_data)
+            history.train_loss.append(run.train_epoch(data, epoch, seed))
+            valid_loss, valid_score = run.validate(valid)
             history.valid_loss.append(valid_loss)
             history.valid_score.append(valid_score)
             history.epoch_seconds.append(time.perf_counter() - started)
@@ -249,14 +243,16 @@ class _Run:
     config: TrainingConfig
     counts: Tensor  # training examples of each emotion
     augment: Augment | None
-    taken: slice  # see `taken_inputs`
     folder: Path | None
     fingerprint: str = ""
     best_weights: dict[str, Tensor] = field(default_factory=dict)
 
     def train_epoch(self, data: DataLoader, epoch: int, seed: int) -> float:
         """Go through the training set once; return its mean loss."""
-        random, losses = _seeded(seed, epoch, self.accelerator.process_index), []
+        # each epoch has its own seed, so that a resumed run draws what an unbroken one would have drawn
+        first, second = np.random.SeedSequence((seed, epoch, 0)).generate_state(2).tolist()
+        torch.manual_seed(first)
+        random, losses = torch.Generator().manual_seed(second), []
         self.net.train()
         for number, (*inputs, targets) in enumerate(data):
             if self.augment is not None:
@@ -265,7 +261,9 @@ class _Run:
             for group in self.optimizer.param_groups:
                 group["lr"] = rate * group["share"]
             with self.accelerator.accumulate(self.net):
-                loss = self.loss(self.logits(inputs), targets)
+                with self.precision():
+                    logits = _logits(self.net, inputs, len(self.counts))
+                loss = self.loss(logits, targets)
                 self.accelerator.backward(loss)
                 if self.accelerator.sync_gradients:
                     self.accelerator.clip_grad_norm_(self.net.parameters(), self.config.clip_norm)
@@ -274,13 +272,10 @@ class _Run:
             losses.append(loss.detach().expand(len(targets)))
         return torch.cat(losses).mean().item()
 
-    def logits(self, inputs: Sequence[Tensor]) -> Tensor:
-        """Run the network, in 16 bits where the configuration asks a CPU for it."""
+    def precision(self) -> torch.autocast:
+        """Multiply in 16 bits where the configuration asks a CPU for it."""
         on_cpu = self.accelerator.device.type == "cpu"
-        with torch.autocast("cpu", torch.bfloat16, enabled=on_cpu and self.config.cpu_bfloat16):
-            logits = self.net(*inputs[self.taken])
-        n_axes = (2, 3) if self.net.training else (2,)  # auxiliary heads speak in training alone
-        return _checked(logits, len(inputs[0]), len(self.counts), n_axes=n_axes)
+        return torch.autocast("cpu", torch.bfloat16, enabled=on_cpu and self.config.cpu_bfloat16)
 
     def loss(self, logits: Tensor, targets: Tensor) -> Tensor:
         """Return the cross-entropy of (batch, n_emotions), and of auxiliary heads behind it if there are any."""
@@ -292,12 +287,11 @@ class _Run:
         auxiliary = F.cross_entropy(logits[..., 1:], alone, **how)
         return F.cross_entropy(logits[..., 0], targets, **how) + self.config.auxiliary * auxiliary
 
-    @torch.no_grad()
-    def validate(self, data: DataLoader) -> tuple[float, float]:
-        """Return the mean cross-entropy in nats and the unweighted average recall, every utterance counted once."""
-        self.net.eval()
-        batches = [self.accelerator.gather_for_metrics((self.logits(inputs), targets)) for (*inputs, targets) in data]
-        logits, targets = (torch.cat(part).cpu() for part in zip(*batches, strict=True))
+    def validate(self, valid: Examples) -> tuple[float, float]:
+        """Return the mean cross-entropy in nats and the unweighted average recall of the validation set."""
+        with self.precision():
+            logits = torch.from_numpy(predict_logits(self.net, valid, batch_size=self.config.batch_size))
+        targets = torch.from_numpy(valid.targets)
         hits = (logits.argmax(dim=1) == targets).double()
         recalls = [hits[targets == target].mean() for target in targets.unique()]
         return F.cross_entropy(logits, targets).item(), torch.stack(recalls).mean().item()
@@ -311,33 +305,30 @@ class _Run:
         with atomic_write(self.folder / CHECKPOINT) as part:
             try:
                 self.accelerator.save_state(str(part), safe_serialization=False)  # safetensors refuses shared weights
-                torch.save(self.best_weights, part / BEST)
+                torch.save((self.fingerprint, asdict(history), self.best_weights), part / RUN)
             except RuntimeError:  # torch does not tell a full disk from a broken one: the disk itself does
-                (part / BEST).write_bytes(bytes(PROBE))
+                (part / RUN).write_bytes(bytes(PROBE))
                 raise
             for file in part.glob("random_states_*"):  # each epoch has its own seed; the caller's state is left alone
                 file.unlink()
-            (part / RUN).write_text(json.dumps({"fingerprint": self.fingerprint, "history": asdict(history)}))
 
     def load(self) -> History:
         """Take the run up where the checkpoint left it; without one, at the beginning."""
         self.best_weights = copy.deepcopy(self.accelerator.unwrap_model(self.net).state_dict())
         if self.folder is None or not (path := self.folder / CHECKPOINT).exists():
             return History(self.config.choose_by)
+        why = "belongs to another run: its network, configuration, seed, augmentation or examples differ"
         try:
-            state = json.loads((path / RUN).read_text())
-            if state["fingerprint"] == self.fingerprint:
+            fingerprint, history, best_weights = torch.load(path / RUN, "cpu", weights_only=True)
+            if fingerprint == self.fingerprint:
                 self.accelerator.load_state(str(path))
-                self.best_weights = torch.load(path / BEST, "cpu", weights_only=True)
-                return History(**state["history"])
-        except Exception as error:  # json, pickle, zip and torch each have their own
-            raise ValueError(
-                f"{path} cannot be read as a checkpoint ({type(error).__name__}); expected all files that "
-                "emolab.training.fit wrote, one is missing, cut short or damaged. Delete the folder and train again."
-            ) from error
+                self.best_weights = best_weights
+                return History(**history)
+        except Exception as error:  # pickle, zip and torch each have their own
+            why = f"cannot be read ({type(error).__name__}): a file is missing, cut short or damaged"
         raise ValueError(
-            f"{path} belongs to another run: its network, configuration, seed, augmentation or examples differ; "
-            "expected those it was written with. Delete it to begin anew, or give this run a folder of its own."
+            f"{path} {why}; expected all files that emolab.training.fit wrote for this very run. Delete the folder to "
+            "train anew, or give this run a folder of its own."
         )
 
 
@@ -346,11 +337,11 @@ def predict_logits(model: nn.Module, examples: Examples, *, batch_size: int = 64
     """Return (n, n_emotions) float32 logits in the examples' order; targets are not used."""
     was_training, device = model.training, next(model.parameters(), torch.empty(0)).device
     model.eval()
-    places, logits, taken = [], [], taken_inputs(model, len(examples.inputs))
+    places, logits = [], []
     with threads(model):
         for batch in LengthBuckets(examples.lengths, batch_size):
             inputs = [values.to(device) for values in examples.batch(batch)[:-1]]
-            logits.append(_checked(model(*inputs[taken]), len(batch)).cpu())
+            logits.append(_logits(model, inputs).cpu())
             places += batch
     model.train(was_training)
     return torch.cat(logits)[np.argsort(places)].numpy()
@@ -380,14 +371,15 @@ def taken_inputs(model: nn.Module, n_modalities: int) -> slice:
     return slice(None) if len(asked) > n_modalities else slice(None, None, 2)
 
 
-def _checked(logits: Any, n_rows: int, n_emotions: int | None = None, *, n_axes: tuple[int, ...] = (2,)) -> Tensor:
-    """Return what a network has returned, as 32-bit floats; raise unless it is logits."""
+def _logits(model: nn.Module, inputs: Sequence[Tensor], n_emotions: int | None = None) -> Tensor:
+    """Run a network; raise unless it returns logits, in training perhaps with those of auxiliary heads behind them."""
+    logits = model(*inputs[taken_inputs(model, len(inputs) // 2)])
     shape = tuple(logits.shape) if isinstance(logits, Tensor) else ()
-    if len(shape) in n_axes and shape[:2] == (n_rows, n_emotions or shape[1]):
+    if len(shape) in (2, 2 + model.training) and shape[:2] == (len(inputs[0]), n_emotions or shape[1]):
         return logits.float()
     found = f"shape {shape}" if shape else type(logits).__name__
     raise ValueError(
-        f"the network returned {found} for {n_rows} utterances; expected logits before the softmax, a tensor (batch, "
+        f"the network returned {found} for {len(inputs[0])} utterances; expected logits before the softmax, (batch, "
         "n_emotions). Let its forward reduce time, and give its last layer one output an emotion."
     )
 
@@ -423,27 +415,12 @@ def _emotion_counts(train: Examples, valid: Examples) -> NDArray[np.int64]:
     n_emotions = len(train.emotions) or int(max(train.targets.max(), valid.targets.max())) + 1
     counts = np.bincount(train.targets, minlength=n_emotions)
     names = list(train.emotions) or [str(number) for number in range(n_emotions)]
-    if missing := [name for name, count in zip(names, counts, strict=True) if not count]:
+    if missing := [repr(name) for name, count in zip(names, counts, strict=True) if not count]:
         raise ValueError(
-            f"no training example of emotion {', '.join(map(repr, missing))}; expected at least one of each of "
-            f"{names}. Take a view without it, other folds, or more data."
+            f"no training example of emotion {', '.join(missing)}; expected at least one of each of {names}. "
+            "Take a view without it, other folds, or more data."
         )
     return counts
-
-
-def _loader(examples: Examples, batches: LengthBuckets) -> DataLoader:
-    places: Any = range(len(examples))
-    return DataLoader(places, batch_sampler=batches, collate_fn=examples.batch)
-
-
-def _seeded(*numbers: int) -> torch.Generator:
-    """Seed torch's current random state and a new generator.
-
-    Every epoch has its own seed, so that a resumed run draws what an unbroken one would have drawn.
-    """
-    first, second = np.random.SeedSequence(numbers).generate_state(2)
-    torch.manual_seed(int(first))
-    return torch.Generator().manual_seed(int(second))
 
 
 def _fingerprint(

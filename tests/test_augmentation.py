@@ -1,5 +1,3 @@
-import numpy as np
-import pytest
 import torch
 
 from emolab.augmentation import AudioAugmentation, FaceAugmentation
@@ -24,54 +22,13 @@ def test_sound_changes_shift_bands_and_tempo() -> None:
     moved = shifted[:, 0, 10] - ramp[:, 0, 10]
     assert moved.abs().max() <= 2
     assert moved.any()
+    assert (shifted.amin(), shifted.amax()) == (1, 20)  # the outermost bands are repeated, nothing comes in
     quick = AudioAugmentation(max_tempo=0.2)
     sound, lengths, words = quick((ramp, torch.tensor([81, 40, 9, 1]), torch.ones(4)), torch.Generator().manual_seed(2))
     assert sound.shape[1] == lengths.max() != 81
     assert abs(lengths[1] / lengths[0] - 40 / 81) < 0.02
     assert lengths[3] >= 1
     assert words.tolist() == [1] * 4
-
-
-def test_sound_changes_move_sound_in_time_and_keep_its_edges() -> None:
-    steps = torch.arange(30.0)[None, :, None].expand(40, 30, 2)
-    moved, lengths = AudioAugmentation(max_delay=5)((steps, torch.full((40,), 20)), torch.Generator().manual_seed(3))
-    shifts = (moved[:, 10, 0] - steps[:, 10, 0]).unique()
-    assert shifts.abs().max() == 5
-    assert len(shifts) > 5
-    assert moved[:, :20].max() == 19  # of the real frames, never of the padding
-    assert lengths.tolist() == [20] * 40
-
-
-BANDS = (np.linspace(-60, -30, 16), np.full(16, 8.0))  # dB: mean and deviation of each band
-
-
-def levels(sound: torch.Tensor) -> torch.Tensor:
-    """Go back from standardised log-mel to decibels."""
-    return sound.double() * torch.tensor(BANDS[1]) + torch.tensor(BANDS[0])
-
-
-def test_gain_moves_all_bands_of_an_utterance_by_the_same_decibels() -> None:
-    sound = torch.randn(30, 12, 16, generator=torch.Generator().manual_seed(4))
-    change = AudioAugmentation(max_gain_db=6).on_scale(*BANDS)
-    louder, _ = change((sound, torch.full((30,), 12)), torch.Generator().manual_seed(5))
-    gain = levels(louder) - levels(sound)
-    assert torch.allclose(gain, gain[:, :1, :1].expand_as(gain), atol=1e-4)
-    assert 4 < gain.abs().max() <= 6
-
-
-@pytest.mark.parametrize("field", ["noise_db", "other_db"])
-def test_what_is_mixed_in_has_the_level_that_is_asked_for(field: str) -> None:
-    sound = torch.randn(200, 50, 16, generator=torch.Generator().manual_seed(6))
-    change = AudioAugmentation(**{field: -5.0}).on_scale(*BANDS)
-    mixed, _ = change((sound, torch.full((200,), 50)), torch.Generator().manual_seed(7))
-    before, after = (10 ** (levels(x) / 10) for x in (sound, mixed))
-    added = 10 * ((after - before).mean(dim=(1, 2)) / before.mean(dim=(1, 2))).log10()
-    assert -26 < added.min() < -20 < -8 < added.max() < -4
-
-
-def test_levels_without_a_scale_are_refused() -> None:
-    with pytest.raises(ValueError, match=r"levels of 0 bands for audio of 16.*on_scale"):
-        AudioAugmentation(noise_db=-10.0)((torch.zeros(2, 3, 16), torch.tensor([3, 2])), torch.Generator())
 
 
 def clips(n: int, n_frames: int, size: int) -> torch.Tensor:
@@ -98,10 +55,10 @@ def test_face_changes_are_the_same_for_all_frames_and_stay_pictures() -> None:
 
 
 def test_what_is_missing_stays_missing() -> None:
-    change = AudioAugmentation(n_stretches=1, max_tempo=0.2, max_delay=3, max_shift=1, noise_db=-5, other_db=-5)
+    change = AudioAugmentation(n_stretches=1, max_tempo=0.2, max_shift=1, n_bands=1)
     sound = torch.randn(4, 30, 16) * torch.tensor([1.0, 0.0, 1.0, 1.0])[:, None, None]
     inputs = (sound, torch.tensor([30, 0, 20, 10]))
-    changed, lengths = change.on_scale(*BANDS)(inputs, torch.Generator().manual_seed(8))
+    changed, lengths = change(inputs, torch.Generator().manual_seed(8))
     assert lengths.tolist()[1] == 0 < lengths[[0, 2, 3]].min()
     assert changed.isfinite().all()
     nothing = (torch.zeros(2, 0), torch.zeros(2, dtype=torch.int64))

@@ -14,7 +14,6 @@ import pytest
 import soundfile
 from scipy.special import softmax
 
-from emolab.augmentation import AudioAugmentation
 from emolab.corpora import Corpus
 from emolab.features.audio import Chroma, Classical8, Functionals, LogMel, Mfcc
 from emolab.features.base import FeatureExtractor
@@ -427,25 +426,6 @@ def test_segments_cover_an_utterance_and_their_logits_are_averaged(fold: Fold) -
     assert len(pieces) > 1
     alone = recognizer.logits_of([pieces])
     np.testing.assert_allclose(recognizer.logits_of([frames])[0], alone.mean(axis=0), rtol=1e-4, atol=1e-5)
-
-
-def test_gain_and_noise_know_the_scale_of_the_bands(fold: Fold, tmp_path: Path) -> None:
-    recognizer = tiny_listener(augment=AudioAugmentation(max_gain_db=3, noise_db=-15, other_db=-20))
-    recognizer.fit(fold.train, fold.valid)
-    recognizer.save(tmp_path / "kept")
-    loaded = Recognizer.load(tmp_path / "kept")
-    assert isinstance(loaded, NetworkRecognizer)
-    assert loaded.augment == recognizer.augment
-    assert isinstance(loaded.augment, AudioAugmentation)
-    assert len(loaded.augment.mean) == 16
-
-
-@pytest.mark.parametrize("extractor", [Mfcc(), Chroma()])
-def test_noise_is_refused_where_features_have_no_decibels(fold: Fold, extractor: FeatureExtractor) -> None:
-    recognizer = tiny_network(extractor)
-    recognizer.augment = AudioAugmentation(noise_db=-15)
-    with pytest.raises(ValueError, match=r"levels of 0 bands for audio of \d+; expected .*need log-mel: call on_scale"):
-        recognizer.fit(fold.train, fold.valid)
 
 
 def test_training_hears_more_voices_and_prediction_does_not(fold: Fold) -> None:

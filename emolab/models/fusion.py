@@ -160,14 +160,8 @@ class Transformer(Join):
         return self.layers(tokens, src_key_padding_mask=hidden)[:, 0]
 
 
-JOINS: dict[JoinKind, type[Join]] = {
-    "concat": Concat,
-    "add": Add,
-    "gated": Gated,
-    "tensor": LowRankTensor,
-    "cross-attention": CrossAttention,
-    "transformer": Transformer,
-}
+JOINS: dict[JoinKind, type[Join]] = {"concat": Concat, "add": Add, "gated": Gated, "tensor": LowRankTensor}
+JOINS |= {"cross-attention": CrossAttention, "transformer": Transformer}
 
 
 class Fusion(nn.Module):
@@ -191,9 +185,8 @@ class Fusion(nn.Module):
             raise ValueError(f"no join {config.join!r}; expected one of {', '.join(JOINS)}.")
         if foreign := [type(encoder).__name__ for encoder in encoders if not isinstance(encoder, Network)]:
             raise TypeError(
-                f"encoders {', '.join(foreign)} have logits, but no hidden states that could be joined; expected "
-                "subclasses of emolab.models.sequence.Network. Write their hidden_states and call add_head, or fuse "
-                "the recognizers' decisions instead (late fusion)."
+                f"encoders {', '.join(foreign)} have logits, but no hidden states to join; expected subclasses of "
+                "emolab.models.sequence.Network. Write their hidden_states and call add_head, or take late fusion."
             )
         self.config, self.embedding_size = config, config.n_dense
         self.encoders: Any = nn.ModuleList(encoders)
@@ -217,10 +210,8 @@ class Fusion(nn.Module):
         logits = self.out(self.dropout(self._embed(given)))
         if not (self.training and self.config.auxiliary):
             return logits
-        own = [
-            encoder.out(encoder.dropout(part)) for encoder, part in zip(self.encoders, given.embeddings, strict=True)
-        ]
-        alone = [part.masked_fill(~given.there[:, [place]], 0.0) for place, part in enumerate(own)]
+        parts = zip(self.encoders, given.embeddings, given.there.T[..., None], strict=True)
+        alone = [encoder.out(encoder.dropout(part)).masked_fill(~there, 0.0) for encoder, part, there in parts]
         return torch.stack([logits, *alone], dim=2)
 
     def encode(self, *inputs: Tensor) -> Tensor:

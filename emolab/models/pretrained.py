@@ -12,21 +12,19 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from emolab.features.pretrained import VGGISH_ADDRESS, blocks, build_encoder, contextualise, convolve
-from emolab.models.sequence import Network, Normalization, scatter_steps, sequence_mask
+from emolab.models.sequence import Network, NetworkConfig, Normalization, Summary, scatter_steps, sequence_mask
 from emolab.storage import weights_root
 
 POOLED_AFTER = (0, 1, 3, 5)  # convolutions of VGGish with a max-pooling behind them, which halves both axes
 
 
-@dataclass(frozen=True)
-class WeightedLayerSumConfig:
+@dataclass(frozen=True, kw_only=True)
+class WeightedLayerSumConfig(NetworkConfig):
     """Sizes of the light head on a frozen encoder."""
 
     n_layers: int  # its blocks, and the input of the first one
     n_features: int  # of a layer
-    n_emotions: int
-    n_dense: int = 256
-    dropout: float = 0.5  # before and after the dense layer
+    dropout: float = 0.5
 
 
 class WeightedLayerSum(Network):
@@ -35,13 +33,11 @@ class WeightedLayerSum(Network):
     Source: the weighted sum of SUPERB, Yang et al. 2021.
     """
 
-    config_class = WeightedLayerSumConfig
-
     def __init__(self, config: WeightedLayerSumConfig) -> None:
         super().__init__(config)
         self.scores = nn.Parameter(torch.zeros(config.n_layers))
-        self.norm = Normalization("batch", config.n_features)
-        self.add_head(config.n_features, n_dense=config.n_dense)
+        self.norm = Normalization(config.n_features)
+        self.add_head(config.n_features)
 
     @property
     def layer_weights(self) -> Tensor:
@@ -55,36 +51,30 @@ class WeightedLayerSum(Network):
         return self.norm.rows(weighted)[:, None], torch.ones_like(lengths)
 
 
-@dataclass(frozen=True)
-class EncoderConfig:
+@dataclass(frozen=True, kw_only=True)
+class EncoderConfig(NetworkConfig):
     """A published encoder as part of a network, and how much of it training may change."""
 
-    n_emotions: int
     encoder: Mapping[str, Any]  # its own sizes, as its config.json has them
     n_trained: int | None = None  # last blocks that training may change; None: all that can be
-    summary: Literal["mean", "pooler"] = "mean"  # of the last layer; a pooler takes the first token only
-    n_dense: int = 256
-    dropout: float = 0.1  # before and after the dense layer
+    summary: Summary | Literal["pooler"] = "mean"  # type: ignore[assignment]  # a pooler takes the first token only
+    dropout: float = 0.1
 
 
 class Encoder(Network):
     """A published encoder, the masked mean of its last layer, and a dense layer."""
 
-    config_class = EncoderConfig
-    never_trained: tuple[str, ...] = ()  # parts of the encoder that training leaves alone in any case
-
     def __init__(self, config: EncoderConfig) -> None:
         super().__init__(config)
         self.encoder: Any = build_encoder(config.encoder)
-        self.add_head(config.encoder["hidden_size"], n_dense=config.n_dense)
+        self.add_head(config.encoder["hidden_size"])
         n, encoder = config.n_trained, self.encoder
         self._trained = [encoder] if n is None else list(blocks(encoder)[-n:])
         self.encoder.requires_grad_(False)
         for part in self._trained:
             part.requires_grad_(True)
-        for name in (*self.never_trained, *["pooler"] * (config.summary == "mean")):
-            if getattr(encoder, name, None) is not None:
-                getattr(encoder, name).requires_grad_(False)
+        if config.summary != "pooler" and getattr(encoder, "pooler", None) is not None:
+            encoder.pooler.requires_grad_(False)
 
     def pretrained_parameters(self) -> Iterator[nn.Parameter]:
         """Yield the published weights, which training should change by small steps."""
@@ -105,11 +95,10 @@ class AudioEncoder(Encoder):
     Source: Baevski et al. 2020; Hsu et al. 2021; Chen et al. 2022.
     """
 
-    never_trained = ("feature_extractor",)
-
     def __init__(self, config: EncoderConfig) -> None:
         super().__init__(config)
-        self.norm = Normalization("batch", config.encoder["hidden_size"])  # voices differ little from their mean
+        self.encoder.feature_extractor.requires_grad_(False)
+        self.norm = Normalization(config.encoder["hidden_size"])  # voices differ little from their mean
 
     def input_embeddings(self, waves: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
         """Turn waves (batch, samples) into the output of the convolutions, (batch, frames, channels)."""
@@ -138,10 +127,6 @@ class TextEncoder(Encoder):
         """The embedding matrix of the subword tokens."""
         return self.encoder.get_input_embeddings()
 
-    def input_embeddings(self, tokens: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
-        """Turn (batch, tokens) int64 into token vectors, (batch, tokens, dim); vectors pass through."""
-        return tokens if tokens.is_floating_point() else self.embedding(tokens), lengths
-
     def hidden_states(self, tokens: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
         """Turn texts (batch, tokens) int64 into the last layer, (batch, tokens, dim)."""
         vectors, mask = self.input_embeddings(tokens, lengths)[0], sequence_mask(lengths, tokens.shape[1]).long()
@@ -149,23 +134,21 @@ class TextEncoder(Encoder):
 
     def summarize(self, states: Tensor, lengths: Tensor) -> Tensor:
         """Reduce (batch, tokens, dim) to embeddings (batch, n_dense), by the mean or by the encoder's own pooler."""
-        if self.config.summary == "mean":
+        if self.config.summary != "pooler":
             return super().summarize(states, lengths)
         if hasattr(self.encoder, "pooler_activation"):  # ALBERT keeps the two steps of its pooler apart
             return self.embed(self.encoder.pooler_activation(self.encoder.pooler(states[:, 0])))
         return self.embed(self.encoder.pooler(states))
 
 
-@dataclass(frozen=True)
-class VggishConfig:
+@dataclass(frozen=True, kw_only=True)
+class VggishConfig(NetworkConfig):
     """Sizes of the network; the defaults are the recipe audio/vggish."""
 
-    n_emotions: int
     channels: tuple[int, ...] = (64, 128, 256, 256, 512, 512)  # as published
     n_bands: int = 128  # of the log-mels, 8 of them left in the end: 512 times 8 = 4,096 numbers an example
     n_frozen: int = 11  # layers that keep the published weights: up to the third pooling
-    n_dense: int = 256
-    dropout: float = 0.3  # before and after the dense layer
+    dropout: float = 0.3
 
 
 class Vggish(Network):
@@ -175,8 +158,6 @@ class Vggish(Network):
     convolution, a ReLU, sometimes a pooling. Of its output, (channels, 12, 8) an example, the mean over the 12 steps of
     time is taken, and the rest flattened.
     """
-
-    config_class = VggishConfig
 
     def __init__(self, config: VggishConfig) -> None:
         super().__init__(config)
@@ -189,7 +170,7 @@ class Vggish(Network):
                 layers.append(nn.MaxPool2d(2))
         self.features = nn.Sequential(*layers)
         self.features[: config.n_frozen].requires_grad_(False)
-        self.add_head(config.channels[-1] * config.n_bands // 2 ** len(POOLED_AFTER), n_dense=config.n_dense)
+        self.add_head(config.channels[-1] * config.n_bands // 2 ** len(POOLED_AFTER))
 
     def load_weights(self, source: str) -> None:
         """Take the convolutions from the published weights, see `load_published`."""
@@ -223,6 +204,8 @@ def load_published(
         FileNotFoundError: If there is no such file.
         ValueError: If it is no state dict, or one of another network.
     """
+    from safetensors.torch import load_file
+
     told = f" ({address})" * bool(address)
     places = (Path(source).expanduser(), weights_root() / source, Path(torch.hub.get_dir(), "checkpoints", source))
     path = next((place for place in places if place.is_file()), None)
@@ -231,7 +214,15 @@ def load_published(
             f"no weights {source!r}: neither {places[1]} nor {places[2]} is there. Expected the published state "
             f"dict{told}. Put the file there, or give another with weights=; preset quick needs none."
         )
-    found = {name: value for name, value in _state_dict(path, told).items() if not name.startswith(unused)}
+    try:
+        read = load_file(path) if path.suffix == ".safetensors" else torch.load(path, "cpu", weights_only=True)
+        tensors = {name.removeprefix("module."): value for name, value in read.items() if isinstance(value, Tensor)}
+    except Exception as error:  # pickle, zip, torch and safetensors each have their own
+        raise ValueError(
+            f"{path} cannot be read as weights ({type(error).__name__}); expected a state dict, saved by torch or "
+            f"safetensors. Get the file again{told}."
+        ) from error
+    found = {name: value for name, value in tensors.items() if not name.startswith(unused)}
     shapes = {name: value.shape for name, value in network.state_dict().items() if not name.startswith(own)}
     odd = [name for name in shapes.keys() | found.keys() if name not in found or found[name].shape != shapes.get(name)]
     odd = sorted(name for name in odd if not name.endswith("num_batches_tracked"))  # old files do not count them
@@ -241,17 +232,3 @@ def load_published(
             f"shape, first {odd[0]}. Expected the published weights of just this network. Take their file{told}."
         )
     network.load_state_dict(found, strict=False)
-
-
-def _state_dict(path: Path, told: str) -> dict[str, Tensor]:
-    """Read a state dict that torch or safetensors has saved."""
-    from safetensors.torch import load_file
-
-    try:
-        found = load_file(path) if path.suffix == ".safetensors" else torch.load(path, "cpu", weights_only=True)
-        return {name.removeprefix("module."): value for name, value in found.items() if isinstance(value, Tensor)}
-    except Exception as error:  # pickle, zip, torch and safetensors each have their own
-        raise ValueError(
-            f"{path} cannot be read as weights ({type(error).__name__}); expected a state dict, saved by torch or "
-            f"safetensors. Get the file again{told}."
-        ) from error

@@ -6,7 +6,7 @@ from abc import ABC, abstractmethod
 from collections import ChainMap
 from dataclasses import dataclass, fields
 from itertools import pairwise
-from typing import Any, ClassVar, Literal, Self
+from typing import Any, Literal, Self, get_type_hints
 
 import numpy as np
 import torch
@@ -50,7 +50,7 @@ def run_lstm(lstm: nn.LSTM, steps: Tensor, lengths: Tensor) -> Tensor:
         steps, outputs = F.dropout(steps, lstm.dropout, lstm.training and layer > 0), []
         for backward in range(n_directions):
             given = steps.gather(1, reverse.expand_as(steps)) if backward else steps
-            weights: list[Tensor] = [*lstm.all_weights[layer * n_directions + backward]]
+            weights: Any = lstm.all_weights[layer * n_directions + backward]
             states = torch.lstm(given, start, weights, True, 1, 0.0, lstm.training, False, True)[0]
             outputs.append(states.gather(1, reverse.expand_as(states)) if backward else states)
         steps = torch.cat(outputs, dim=2)
@@ -84,30 +84,35 @@ class SummaryOverTime(nn.Module):
         return torch.cat([mean, (variance + SMALLEST_VARIANCE).sqrt()], dim=1)
 
 
-class Normalization(nn.Module):
-    """Layer or batch normalization of (batch, steps, n_features, …) whose statistics count real steps only."""
-
-    def __init__(self, kind: Literal["layer", "batch"], n_features: int) -> None:
-        super().__init__()
-        self.norm = nn.LayerNorm(n_features) if kind == "layer" else nn.BatchNorm1d(n_features)
+class Normalization(nn.BatchNorm1d):
+    """Batch normalization of (batch, steps, n_features, …) whose statistics count real steps only."""
 
     def rows(self, rows: Tensor) -> Tensor:
         """Normalize rows (n, n_features, …) that are all real."""
-        norm = self.norm
-        if isinstance(norm, nn.BatchNorm1d) and len(rows) == 1:  # one row has no variance: take the running one
-            return F.batch_norm(rows, norm.running_mean, norm.running_var, norm.weight, norm.bias, eps=norm.eps)
-        return norm(rows)
+        if len(rows) == 1:  # one row has no variance: take the running one
+            return F.batch_norm(rows, self.running_mean, self.running_var, self.weight, self.bias, eps=self.eps)
+        return super().forward(rows)
 
-    def forward(self, steps: Tensor, mask: Tensor) -> Tensor:
+    def forward(self, steps: Tensor, mask: Tensor) -> Tensor:  # type: ignore[override]
         """Normalize where (batch, steps) `mask` is true; padding becomes zero."""
         return scatter_steps(self.rows(steps.flatten(0, 1).index_select(0, mask.flatten().nonzero()[:, 0])), mask)
+
+
+@dataclass(frozen=True, kw_only=True)
+class NetworkConfig:
+    """What networks have in common: their head. Each network's own config adds its sizes and changes the defaults."""
+
+    n_emotions: int
+    summary: Summary = "mean"  # of the hidden states
+    n_dense: int = 256  # of a layer between summary and output; 0: the summary is the embedding
+    dropout: float = 0.0  # before that layer and before the output, at least
 
 
 class Network(nn.Module, ABC):
     """A network that turns each utterance into hidden states, these into one embedding, and that into logits.
 
     Attributes:
-        config: Its sizes, a `config_class`.
+        config: Its sizes.
         state_size: Numbers of a hidden state.
         embedding_size: Numbers of an utterance's embedding.
         summary: Reduces the hidden states to one vector.
@@ -116,7 +121,6 @@ class Network(nn.Module, ABC):
         out: The output layer.
     """
 
-    config_class: ClassVar[type]
     dropout: nn.Module
     out: nn.Module
 
@@ -135,23 +139,22 @@ class Network(nn.Module, ABC):
         Raises:
             ValueError: If a size is unknown, or one without a default is missing.
         """
+        kind = get_type_hints(cls.__init__)["config"]
         try:
-            return cls(cls.config_class(**ChainMap(sizes, *given)))
+            return cls(kind(**ChainMap(sizes, *given)))
         except TypeError as error:
-            names = ", ".join(field.name for field in fields(cls.config_class))
+            names = ", ".join(field.name for field in fields(kind))
             raise ValueError(f"{cls.__name__} cannot be built: {error}; expected the fields {names}.") from error
 
     def add_lstm(self, n_features: int, *, bidirectional: bool) -> None:
         """Add an LSTM of `n_hidden` units in each direction and `n_layers` layers."""
-        config = self.config
-        dropout = config.dropout if config.n_layers > 1 else 0.0
-        sizes = (n_features, config.n_hidden, config.n_layers)
-        self.lstm = nn.LSTM(*sizes, batch_first=True, bidirectional=bidirectional, dropout=dropout)
+        own: Any = {"bidirectional": bidirectional, "dropout": self.config.dropout if self.config.n_layers > 1 else 0.0}
+        self.lstm = nn.LSTM(n_features, self.config.n_hidden, self.config.n_layers, batch_first=True, **own)
 
-    def add_head(self, state_size: int, *, summary: Summary = "mean", n_dense: int | None = None) -> None:
-        """Add what stands between hidden states and logits; call it last."""
-        self.state_size = state_size
-        self.summary = SummaryOverTime(summary, state_size)
+    def add_head(self, state_size: int) -> None:
+        """Add what stands between hidden states and logits, as the config has it; call it last."""
+        self.state_size, n_dense = state_size, self.config.n_dense
+        self.summary = SummaryOverTime(self.config.summary, state_size)
         self.dense = nn.Linear(self.summary.n_summary, n_dense) if n_dense else None
         self.add_output(n_dense or self.summary.n_summary)
 
@@ -180,36 +183,35 @@ class Network(nn.Module, ABC):
     def input_embeddings(self, values: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
         """Return the network's float input, to which gradients flow, and its (batch,) lengths.
 
-        Features are that already; tokens become vectors. All other methods take it in place of the values.
+        Features are that already; tokens become vectors, those of `embedding`; vectors pass through. All other methods
+        take it in place of the values.
         """
-        return values.float(), lengths
+        embedding: Any = getattr(self, "embedding", None)
+        return values.float() if embedding is None or values.is_floating_point() else embedding(values), lengths
 
     @abstractmethod
     def hidden_states(self, values: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
         """Return the hidden states (batch, steps, state_size) and the (batch,) numbers of real steps."""
 
 
-@dataclass(frozen=True)
-class CnnBiLstmConfig:
-    """Sizes of the network; the defaults are the recipe audio/cnn-bilstm, options that it lacks are off."""
+@dataclass(frozen=True, kw_only=True)
+class CnnBiLstmConfig(NetworkConfig):
+    """Sizes of the network; the defaults are the recipe audio/cnn-bilstm, options that it lacks are off.
 
-    n_features: int = 20  # MFCCs a frame
+    Dropout also goes before the BiLSTM and between its layers.
+    """
+
     n_emotions: int = 6
+    n_features: int = 20  # MFCCs a frame
     channels: tuple[int, ...] = (40, 40, 80, 80, 160, 160)
     strides: tuple[int, ...] = (1, 2, 1, 2, 1, 2)  # 8 frames become 1 step
     n_hidden: int = 160  # in each direction
     n_layers: int = 2
-    n_dense: int = 256
-    normalization: Literal["none", "layer", "batch"] = "none"  # after each convolution
-    summary: Summary = "mean"  # of the BiLSTM's states
-    dropout: float = 0.0  # before the BiLSTM, between its layers, before and after the dense layer
-    conv_dropout: float = 0.0  # whole channels, after every second convolution
+    normalization: Literal["none", "batch"] = "none"  # after each convolution
 
 
 class CnnBiLstm(Network):
     """Strided convolutions over time, a BiLSTM over their output, and a summary of its states."""
-
-    config_class = CnnBiLstmConfig
 
     def __init__(self, config: CnnBiLstmConfig) -> None:
         super().__init__(config)
@@ -218,11 +220,10 @@ class CnnBiLstm(Network):
             nn.Conv1d(n_in, n_out, kernel_size=KERNEL, stride=stride, padding=KERNEL // 2)
             for (n_in, n_out), stride in zip(widths, config.strides, strict=True)
         )
-        kinds = [] if config.normalization == "none" else [config.normalization] * len(config.channels)
-        self.norms = nn.ModuleList(Normalization(kind, n) for kind, n in zip(kinds, config.channels, strict=False))
+        normalized = config.channels if config.normalization == "batch" else ()
+        self.norms = nn.ModuleList(map(Normalization, normalized))
         self.add_lstm(config.channels[-1], bidirectional=True)
-        self.conv_dropout = nn.Dropout1d(config.conv_dropout)
-        self.add_head(2 * config.n_hidden, summary=config.summary, n_dense=config.n_dense)
+        self.add_head(2 * config.n_hidden)
 
     def hidden_states(self, features: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
         """Turn (batch, frames, n_features) into the BiLSTM's states, (batch, steps, 2 * n_hidden)."""
@@ -235,21 +236,19 @@ class CnnBiLstm(Network):
             if self.norms:
                 x = self.norms[number](x.transpose(1, 2), mask).transpose(1, 2)
             x = torch.relu(x) * mask[:, None]
-            if number % 2:
-                x = self.conv_dropout(x)
         return run_lstm(self.lstm, self.dropout(x.transpose(1, 2)), lengths), lengths
 
 
-@dataclass(frozen=True)
-class Cnn2dConfig:
+@dataclass(frozen=True, kw_only=True)
+class Cnn2dConfig(NetworkConfig):
     """Sizes of the network; the defaults are the recipe audio/cnn-2d."""
 
-    n_features: int = 64  # mel bands a frame
     n_emotions: int = 6
+    n_features: int = 64  # mel bands a frame
     channels: tuple[int, ...] = (16, 32, 48, 64)
     n_dense: int = 128
-    summary: Summary = "mean+std"  # of the steps that are left
-    dropout: float = 0.3  # before and after the dense layer
+    summary: Summary = "mean+std"
+    dropout: float = 0.3
 
 
 class Cnn2d(Network):
@@ -259,8 +258,6 @@ class Cnn2d(Network):
     one step and 64 bands become 4. The bands stay apart, since a pattern's pitch matters.
     """
 
-    config_class = Cnn2dConfig
-
     def __init__(self, config: Cnn2dConfig) -> None:
         super().__init__(config)
         strides, widths = (2, *(1 for _ in config.channels[1:])), pairwise((1, *config.channels))
@@ -268,9 +265,9 @@ class Cnn2d(Network):
             nn.Conv2d(n_in, n_out, KERNEL, stride=stride, padding=KERNEL // 2)
             for (n_in, n_out), stride in zip(widths, strides, strict=True)
         )
-        self.norms = nn.ModuleList(Normalization("batch", n) for n in config.channels)
+        self.norms = nn.ModuleList(map(Normalization, config.channels))
         n_bands = -(-config.n_features // 2 ** len(config.channels))  # halved again and again, rounded up
-        self.add_head(config.channels[-1] * n_bands, summary=config.summary, n_dense=config.n_dense)
+        self.add_head(config.channels[-1] * n_bands)
 
     def hidden_states(self, features: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
         """Turn (batch, frames, n_features) into the last layer's maps, (batch, steps, channels * bands)."""
@@ -283,28 +280,25 @@ class Cnn2d(Network):
         return x.transpose(1, 2).flatten(2), lengths
 
 
-@dataclass(frozen=True)
-class LstmConfig:
-    """Sizes of the network; the defaults are the recipe audio/lstm."""
+@dataclass(frozen=True, kw_only=True)
+class LstmConfig(NetworkConfig):
+    """Sizes of the network; the defaults are the recipe audio/lstm. Dropout also goes between the LSTM's layers."""
 
-    n_features: int = 20  # MFCCs a frame
     n_emotions: int = 6
+    n_features: int = 20  # MFCCs a frame
     n_hidden: int = 128
     n_layers: int = 1
     n_dense: int = 64
-    summary: Summary = "mean"  # of the LSTM's states
-    dropout: float = 0.3  # between the LSTM's layers, before and after the dense layer
+    dropout: float = 0.3
 
 
 class Lstm(Network):
     """An LSTM over the frames and a summary of its states."""
 
-    config_class = LstmConfig
-
     def __init__(self, config: LstmConfig) -> None:
         super().__init__(config)
         self.add_lstm(config.n_features, bidirectional=False)
-        self.add_head(config.n_hidden, summary=config.summary, n_dense=config.n_dense)
+        self.add_head(config.n_hidden)
 
     def hidden_states(self, features: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
         """Turn (batch, frames, n_features) into the LSTM's states, (batch, frames, n_hidden)."""
@@ -312,18 +306,17 @@ class Lstm(Network):
         return run_lstm(self.lstm, frames, lengths), lengths
 
 
-@dataclass(frozen=True)
-class WordLstmConfig:
-    """Sizes of the network; the defaults are the recipe text/bilstm, options that it lacks are off."""
+@dataclass(frozen=True, kw_only=True)
+class WordLstmConfig(NetworkConfig):
+    """Sizes of the network; the defaults are the recipe text/bilstm, options that it lacks are off.
+
+    Dropout also goes after the embedding and between the LSTM's layers.
+    """
 
     n_words: int  # size of the vocabulary, with the tokens for padding and for unknown words
-    n_emotions: int
     n_embedding: int = 256
     n_hidden: int = 256  # in each direction
     n_layers: int = 2
-    n_dense: int = 256
-    summary: Summary = "mean"  # of the LSTM's states
-    dropout: float = 0.0  # after the embedding, between the LSTM's layers, before and after the dense layer
     both_ways: bool = True  # a BiLSTM; False: an LSTM, whose state at a word depends on the words up to it
     frozen: bool = False  # training leaves the embedding matrix alone, for vectors that come from a file
 
@@ -331,18 +324,12 @@ class WordLstmConfig:
 class WordLstm(Network):
     """An embedding matrix, an LSTM or BiLSTM over the word vectors, and a summary of its states."""
 
-    config_class = WordLstmConfig
-
     def __init__(self, config: WordLstmConfig) -> None:
         super().__init__(config)
         self.embedding = nn.Embedding(config.n_words, config.n_embedding, padding_idx=PAD)
         self.embedding.weight.requires_grad_(not config.frozen)
         self.add_lstm(config.n_embedding, bidirectional=config.both_ways)
-        self.add_head((1 + config.both_ways) * config.n_hidden, summary=config.summary, n_dense=config.n_dense)
-
-    def input_embeddings(self, tokens: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
-        """Turn (batch, words) int64 into word vectors, (batch, words, n_embedding); vectors pass through."""
-        return tokens if tokens.is_floating_point() else self.embedding(tokens), lengths
+        self.add_head((1 + config.both_ways) * config.n_hidden)
 
     def hidden_states(self, tokens: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
         """Turn (batch, words) int64 into the LSTM's states, (batch, words, n_hidden), twice that for a BiLSTM."""
@@ -358,21 +345,18 @@ class WordLstm(Network):
         table[torch.from_numpy(places)] = known
 
 
-@dataclass(frozen=True)
-class MlpConfig:
-    """Sizes of the network; the defaults are the recipe video/action-units-mlp."""
+@dataclass(frozen=True, kw_only=True)
+class MlpConfig(NetworkConfig):
+    """Sizes of the network; dropout also goes between the hidden layers."""
 
-    n_emotions: int
     n_features: int = 35  # action units
     n_hidden: tuple[int, ...] = (128, 128)
+    n_dense: int = 0
     input_dropout: float = 0.0
-    dropout: float = 0.0
 
 
 class Mlp(Network):
     """A multilayer perceptron for utterances that are one vector each: (batch, n_features) in, logits out."""
-
-    config_class = MlpConfig
 
     def __init__(self, config: MlpConfig) -> None:
         super().__init__(config)
@@ -410,8 +394,6 @@ class Conversation(Network):
     et al. 2019.
     """
 
-    config_class = ConversationConfig
-
     def __init__(self, config: ConversationConfig) -> None:
         super().__init__(config)
         n_hidden, n_context = config.n_hidden, config.n_context
@@ -444,21 +426,20 @@ class Conversation(Network):
         if self.config.context == "recurrent":
             around = run_lstm(self.lstm, context, lengths)[rows, target]
         else:
-            around = self._attend(context, lengths, target)[0][:, 0]
+            around = self._attend(states, lengths)[0][:, 0]
         return torch.cat([own[rows, target], around], dim=1)
 
     def attention_on(self, turns: Tensor, lengths: Tensor) -> Tensor:
         """Return (batch, turns): the target turn's attention to each turn, mean over heads; sums to 1."""
-        states, lengths = self.hidden_states(turns, lengths)
-        _, context, target, _ = self._parts(states)
-        return self._attend(context, lengths, target)[1][:, 0]
+        return self._attend(*self.hidden_states(turns, lengths))[1][:, 0]
 
     def _parts(self, states: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
         own, context, facts = states.split([self.config.n_hidden, self.config.n_context, N_CONTEXT_COLUMNS], dim=2)
         return own, context, facts[..., -1].argmax(dim=1), torch.arange(len(states), device=states.device)
 
-    def _attend(self, context: Tensor, lengths: Tensor, target: Tensor) -> tuple[Tensor, Tensor]:
-        longest, rows = self.config.longest, torch.arange(len(context), device=context.device)
+    def _attend(self, states: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
+        _, context, target, rows = self._parts(states)
+        longest = self.config.longest
         distance = torch.arange(context.shape[1], device=context.device) - target[:, None]
         turns = context + self.distances(distance.clamp(-longest, longest) + longest)
         mask = ~sequence_mask(lengths, turns.shape[1])

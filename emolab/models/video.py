@@ -7,43 +7,44 @@ neither padding nor neighbours change a result, batch statistics in training inc
 from __future__ import annotations
 
 import math
+import tomllib
 from collections import OrderedDict
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import reduce
 from itertools import pairwise
+from pathlib import Path
+from typing import Any
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
 from emolab.models.pretrained import load_published
-from emolab.models.sequence import Network, Summary, scatter_steps, sequence_mask
+from emolab.models.sequence import Network, NetworkConfig, Summary, scatter_steps, sequence_mask
 
 IMAGENET = ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225))  # mean and deviation of the colours that ResNet knows
 KINETICS = ((0.5, 0.5, 0.5), (0.5, 0.5, 0.5))  # I3D was shown colours from -1 to 1
 GREY, CONTRAST = 127.5, 4.0  # of pictures of change: what stays is grey, what moves is four times as strong
 ROUND = 64  # pictures
-Triple = tuple[int, int, int]  # time, height, width
+I3D_PARTS = tomllib.loads(Path(__file__).with_name("i3d.toml").read_text(encoding="utf-8"))
+INCEPTION_ENDS = (0, 2, 4, 5)  # of its six channels, those that leave it
+POINT = (1, 1, 1)  # time, height, width
 
 
-@dataclass(frozen=True)
-class FaceCnnConfig:
-    """Sizes of the network; the defaults are the recipe video/cnn."""
+@dataclass(frozen=True, kw_only=True)
+class FaceCnnConfig(NetworkConfig):
+    """Sizes of the network; dropout also goes before the layer that describes a frame."""
 
-    n_emotions: int
     size: int = 48  # pixels
-    changes: bool = True  # subtract the clip's mean face from each frame
     channels: tuple[int, ...] = (16, 32, 48, 64)  # each layer halves height and width
     n_frame: int = 64  # numbers that describe one frame
-    summary: Summary = "attention"  # of the frames
-    dropout: float = 0.0  # before and after the layer that describes a frame
+    n_dense: int = 0
+    summary: Summary = "attention"
 
 
 class FaceCnn(Network):
-    """Convolutions over each frame and attention over the real frames."""
-
-    config_class = FaceCnnConfig
+    """Convolutions over each frame, less the clip's mean face, and attention over the real frames."""
 
     def __init__(self, config: FaceCnnConfig) -> None:
         super().__init__(config)
@@ -52,18 +53,18 @@ class FaceCnn(Network):
         self.convolutions = nn.ModuleList(nn.Conv2d(n_in, n_out, 3, 2, 1, bias=False) for n_in, n_out in widths)
         self.norms = nn.ModuleList(nn.BatchNorm2d(n_out) for _, n_out in widths)
         self.frame = nn.Linear(config.channels[-1] * n_left**2, config.n_frame)
-        self.add_head(config.n_frame, summary=config.summary)
+        self.add_head(config.n_frame)
 
     def hidden_states(self, frames: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
         """Describe each frame by (batch, frames, n_frame), zero for padding."""
-        if self.config.changes:
-            frames = self.subtract_mean_face(frames, lengths)
-        return _each_frame(self._describe, frames, lengths, KINETICS), lengths
+        return _each_frame(self._describe, self.subtract_mean_face(frames, lengths), lengths, KINETICS), lengths
 
     def _describe(self, maps: Tensor) -> Tensor:
         n = len(maps)  # real frames
         for convolution, norm in zip(self.convolutions, self.norms, strict=True):
-            maps = torch.relu(norm(convolution(_rounded_up(maps))[:n]))  # (n, channels, height, width)
+            # a CPU compiles, and keeps, a convolution for each number of pictures it meets: make it a round one
+            rounded = F.pad(maps, (0, 0, 0, 0, 0, 0, 0, -n % ROUND))
+            maps = torch.relu(norm(convolution(rounded)[:n]))  # (n, channels, height, width)
         return torch.relu(self.frame(self.dropout(maps.flatten(1))))
 
     @staticmethod
@@ -75,11 +76,13 @@ class FaceCnn(Network):
         return GREY + CONTRAST * (frames - mean)
 
 
-@dataclass(frozen=True)
-class ResNetTransformerConfig:
-    """Sizes of the network; the defaults are the recipe video/resnet-transformer with published weights."""
+@dataclass(frozen=True, kw_only=True)
+class ResNetTransformerConfig(NetworkConfig):
+    """Sizes of the network; the defaults are the recipe video/resnet-transformer with published weights.
 
-    n_emotions: int
+    Dropout goes inside the Transformer.
+    """
+
     size: int = 112  # pixels
     channels: tuple[int, ...] = (64, 128, 256, 512)
     n_blocks: int = 2  # in each of the four layers: ResNet-18
@@ -87,6 +90,7 @@ class ResNetTransformerConfig:
     n_layers: int = 3
     n_heads: int = 2
     n_ff: int = 512
+    n_dense: int = 0
     dropout: float = 0.1
     pretrained: bool = False  # whether the trunk is given published weights
     n_frozen: int = 8  # first tensors of published weights that stay as they are
@@ -94,8 +98,6 @@ class ResNetTransformerConfig:
 
 class ResNetTransformer(Network):
     """A ResNet on each frame, a Transformer over the frames, and the mean of the real ones."""
-
-    config_class = ResNetTransformerConfig
 
     def __init__(self, config: ResNetTransformerConfig) -> None:
         super().__init__(config)
@@ -149,45 +151,24 @@ class ResidualBlock(nn.Module):
         super().__init__()
         self.conv1, self.bn1 = nn.Conv2d(n_in, n_out, 3, stride, 1, bias=False), nn.BatchNorm2d(n_out)
         self.conv2, self.bn2 = nn.Conv2d(n_out, n_out, 3, 1, 1, bias=False), nn.BatchNorm2d(n_out)
-        same = stride == 1 and n_in == n_out
         shorter = nn.Sequential(nn.Conv2d(n_in, n_out, 1, stride, bias=False), nn.BatchNorm2d(n_out))
-        self.downsample = None if same else shorter
+        self.downsample = nn.Identity() if stride == 1 and n_in == n_out else shorter
 
     def forward(self, x: Tensor) -> Tensor:
         """Turn (n, n_in, height, width) into (n, n_out, height / stride, width / stride)."""
         change = self.bn2(self.conv2(torch.relu(self.bn1(self.conv1(x)))))
-        return torch.relu(change + (x if self.downsample is None else self.downsample(x)))
+        return torch.relu(change + self.downsample(x))
 
 
-@dataclass(frozen=True)
-class I3dConfig:
+@dataclass(frozen=True, kw_only=True)
+class I3dConfig(NetworkConfig):
     """Sizes of the network; the defaults are the recipe video/i3d with published weights."""
 
-    n_emotions: int
     size: int = 112  # pixels; the published weights saw 224, but no layer asks for it
     width: float = 1.0  # of all layers, as a share of the published one
-    dropout: float = 0.5  # before the output
+    n_dense: int = 0
+    dropout: float = 0.5
     pretrained: bool = False  # whether it is given published weights
-
-
-# Channels of the published network: 1 x 1; 1 x 1 then 3 x 3, twice; 1 x 1 behind the pooling
-MIXED: Mapping[str, tuple[int, int, int, int, int, int]] = {
-    "Mixed_3b": (64, 96, 128, 16, 32, 32),
-    "Mixed_3c": (128, 128, 192, 32, 96, 64),
-    "Mixed_4b": (192, 96, 208, 16, 48, 64),
-    "Mixed_4c": (160, 112, 224, 24, 64, 64),
-    "Mixed_4d": (128, 128, 256, 24, 64, 64),
-    "Mixed_4e": (112, 144, 288, 32, 64, 64),
-    "Mixed_4f": (256, 160, 320, 32, 128, 128),
-    "Mixed_5b": (256, 160, 320, 32, 128, 128),
-    "Mixed_5c": (384, 192, 384, 48, 128, 128),
-}
-POOLS: Mapping[str, tuple[str, Triple, Triple]] = {  # name of the next part: own name, window, stride
-    "Conv3d_2b_1x1": ("MaxPool3d_2a_3x3", (1, 3, 3), (1, 2, 2)),
-    "Mixed_3b": ("MaxPool3d_3a_3x3", (1, 3, 3), (1, 2, 2)),
-    "Mixed_4b": ("MaxPool3d_4a_3x3", (3, 3, 3), (2, 2, 2)),
-    "Mixed_5b": ("MaxPool3d_5a_2x2", (2, 2, 2), (2, 2, 2)),
-}
 
 
 class I3d(Network):
@@ -198,29 +179,20 @@ class I3d(Network):
     Source: Carreira and Zisserman 2017.
     """
 
-    config_class = I3dConfig
-
     def __init__(self, config: I3dConfig) -> None:
         super().__init__(config)
-
-        def scaled(*channels: int) -> tuple[int, ...]:
-            return tuple(max(1, round(config.width * n)) for n in channels)
-
-        first, third = scaled(64, 192)
-        parts: OrderedDict[str, nn.Module] = OrderedDict()
-        parts["Conv3d_1a_7x7"] = Unit3d(3, first, (7, 7, 7), (2, 2, 2))
-        parts["Conv3d_2b_1x1"] = Unit3d(first, first)
-        parts["Conv3d_2c_3x3"] = Unit3d(first, third, (3, 3, 3))
-        n_in = third
-        for name, published in MIXED.items():
-            channels = scaled(*published)
-            parts[name] = Inception(n_in, channels)
-            n_in = channels[0] + channels[2] + channels[4] + channels[5]
-        for name, part in parts.items():
-            if name in POOLS:
-                pool, window, stride = POOLS[name]
-                self.add_module(pool, Pool3d(window, stride))
-            self.add_module(name, part)
+        n_in = 3
+        for name, sizes in I3D_PARTS.items():
+            window, stride = (tuple(sizes.get(key, POINT)) for key in ("window", "stride"))
+            channels = [max(1, round(config.width * n)) for n in sizes.get("channels", ())]
+            if not channels:
+                self.add_module(name, Pool3d(window, stride))
+            elif len(channels) == 1:
+                self.add_module(name, Unit3d(n_in, channels[0], window, stride))
+                n_in = channels[0]
+            else:
+                self.add_module(name, Inception(n_in, channels))
+                n_in = sum(channels[place] for place in INCEPTION_ENDS)
         self.add_head(n_in)
 
     def hidden_states(self, frames: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
@@ -244,39 +216,34 @@ class I3d(Network):
 class Unit3d(nn.Module):
     """A convolution over time, height and width, normalised over the real frames; padding stays zero."""
 
-    def __init__(self, n_in: int, n_out: int, window: Triple = (1, 1, 1), stride: Triple = (1, 1, 1)) -> None:
+    def __init__(self, n_in: int, n_out: int, window: Sequence[int] = POINT, stride: Sequence[int] = POINT) -> None:
         super().__init__()
-        self.window, self.stride = window, stride
-        self.conv3d = nn.Conv3d(n_in, n_out, window, stride, bias=False)
+        self.conv3d = nn.Conv3d(n_in, n_out, tuple(window), tuple(stride), bias=False)  # type: ignore[arg-type]
         self.bn = nn.BatchNorm3d(n_out, eps=1e-3, momentum=0.01)
 
     def forward(self, x: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
         """Turn (batch, n_in, frames, height, width) into the same with n_out, and the lengths that are left."""
-        x = self.conv3d(_same_padding(x, self.window, self.stride)).transpose(1, 2)
-        lengths = (lengths - 1) // self.stride[0] + 1
+        x = self.conv3d(_same_padding(x, self.conv3d)).transpose(1, 2)
+        lengths = (lengths - 1) // self.conv3d.stride[0] + 1
         mask = sequence_mask(lengths, x.shape[1])
         normal = torch.relu(self.bn(x[mask].unsqueeze(2)).squeeze(2))  # (real frames, n_out, height, width)
         return scatter_steps(normal, mask).transpose(1, 2), lengths
 
 
-class Pool3d(nn.Module):
+class Pool3d(nn.MaxPool3d):
     """The largest value of a window; of padding it is zero, as everything comes out of a ReLU."""
 
-    def __init__(self, window: Triple, stride: Triple) -> None:
-        super().__init__()
-        self.window, self.stride = window, stride
-
-    def forward(self, x: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
+    def forward(self, x: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:  # type: ignore[override]
         """Turn (batch, channels, frames, height, width) into fewer of the last three, and the lengths that are left."""
-        x = F.max_pool3d(_same_padding(x, self.window, self.stride), self.window, self.stride)
-        lengths = (lengths - 1) // self.stride[0] + 1
+        x = super().forward(_same_padding(x, self))
+        lengths = (lengths - 1) // self.stride[0] + 1  # type: ignore[index]
         return x.masked_fill(~sequence_mask(lengths, x.shape[2])[:, None, :, None, None], 0.0), lengths
 
 
 class Inception(nn.Module):
     """Four branches of small and large windows, concatenated."""
 
-    def __init__(self, n_in: int, channels: tuple[int, ...]) -> None:
+    def __init__(self, n_in: int, channels: Sequence[int]) -> None:
         super().__init__()
         self.b0 = Unit3d(n_in, channels[0])
         self.b1a, self.b1b = Unit3d(n_in, channels[1]), Unit3d(channels[1], channels[2], (3, 3, 3))
@@ -311,19 +278,14 @@ def _each_frame(
     return scatter_steps(look(pictures), mask)
 
 
-def _rounded_up(pictures: Tensor) -> Tensor:
-    """Add empty pictures up to a round number: a CPU compiles, and keeps, a convolution for each number it meets."""
-    return F.pad(pictures, (0, 0, 0, 0, 0, 0, 0, -len(pictures) % ROUND))
-
-
-def _same_padding(x: Tensor, window: Triple, stride: Triple) -> Tensor:
-    """Pad with zeros so that each stride gives a step, as TensorFlow does.
+def _same_padding(x: Tensor, layer: Any) -> Tensor:
+    """Pad with zeros so that each stride of a convolution or pooling gives a step, as TensorFlow does.
 
     In height and width the padding before depends on the size; in time it must not, or a clip's answer would depend
     on how long its neighbours are: it is that of an even number of frames.
     """
     pads: list[int] = []
-    for n, wide, step in zip(x.shape[2:], window, stride, strict=True):
+    for n, wide, step in zip(x.shape[2:], layer.kernel_size, layer.stride, strict=True):
         needed = max((math.ceil(n / step) - 1) * step + wide - n, 0)
         before = max(wide - step, 0) // 2 if not pads else needed // 2
         pads = [*pads, before, max(needed - before, 0)]

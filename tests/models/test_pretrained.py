@@ -152,7 +152,7 @@ def test_training_moves_the_encoder_by_smaller_steps() -> None:
 
 
 def test_weights_that_are_missing_broken_or_of_another_network_are_said_to_be_so(tmp_path: Path) -> None:
-    network = ResNetTransformer(ResNetTransformerConfig(3, channels=(4, 4, 6, 6))).trunk
+    network = ResNetTransformer(ResNetTransformerConfig(n_emotions=3, channels=(4, 4, 6, 6))).trunk
     with pytest.raises(
         FileNotFoundError, match=r"no weights 'gone.pth': neither .* is there\. Expected.*Put the file there"
     ):

@@ -10,7 +10,7 @@ import torch.nn.functional as F
 from torch import nn
 
 from emolab.models.video import (
-    MIXED,
+    I3D_PARTS,
     FaceCnn,
     FaceCnnConfig,
     I3d,
@@ -22,15 +22,17 @@ from emolab.models.video import (
 from tests.models.by_heart import loss_by_heart
 
 CNN = FaceCnnConfig(n_emotions=3, size=16, channels=(4, 6), n_frame=8)
-RESNET = ResNetTransformerConfig(3, size=33, channels=(4, 4, 6, 6), n_blocks=1, d_model=8, n_layers=1, n_ff=8)
-SMALL_I3D = I3dConfig(3, size=33, width=1 / 16, dropout=0.0)
+RESNET = ResNetTransformerConfig(
+    n_emotions=3, size=33, channels=(4, 4, 6, 6), n_blocks=1, d_model=8, n_layers=1, n_ff=8
+)
+SMALL_I3D = I3dConfig(n_emotions=3, size=33, width=1 / 16, dropout=0.0)
 KINDS = [
     (FaceCnn, CNN),
-    (FaceCnn, replace(CNN, changes=False, summary="mean")),
+    (FaceCnn, replace(CNN, summary="mean")),
     (ResNetTransformer, RESNET),
     (I3d, SMALL_I3D),
 ]
-each_kind = pytest.mark.parametrize(("kind", "config"), KINDS, ids=["cnn", "cnn-still", "resnet", "i3d"])
+each_kind = pytest.mark.parametrize(("kind", "config"), KINDS, ids=["cnn", "cnn-mean", "resnet", "i3d"])
 
 
 def count(network: nn.Module) -> int:
@@ -63,7 +65,9 @@ def test_i3d_has_the_published_size() -> None:
         return n_in * n_out * window**3 + 2 * n_out  # a batch normalisation in the place of a bias
 
     total, n_in = unit(3, 64, 7) + unit(64, 64) + unit(64, 192, 3), 192
-    for a, b, c, d, e, f in MIXED.values():
+    mixed = [sizes["channels"] for name, sizes in I3D_PARTS.items() if name.startswith("Mixed")]
+    assert len(mixed) == 9
+    for a, b, c, d, e, f in mixed:
         total += unit(n_in, a) + unit(n_in, b) + unit(b, c, 3) + unit(n_in, d) + unit(d, e, 3) + unit(n_in, f)
         n_in = a + c + e + f
     assert n_in == 1024
