@@ -26,7 +26,7 @@ from emolab.explain.explanation import (
     sound_spans,
     summed,
 )
-from emolab.features.base import SoundVector
+from emolab.features.audio import Classical8
 from emolab.features.pretrained import Subwords
 from emolab.features.text import Tfidf, words
 from emolab.late_fusion import LateFusion
@@ -123,11 +123,11 @@ def test_the_only_modality_is_taken_and_of_several_the_modalities(
     assert explain(joined, corpus, "shapley")[0].names == ("audio", "text")
     assert explain(tones_mlp, corpus, "saliency").modality == "features"
     assert explain(tones_mlp, corpus, "ablation").modality == "audio"
-    heard = LightRecognizer("audio/light", [SoundVector("classical8")], lambda: [light.logistic_regression(1)])
+    heard = LightRecognizer("audio/light", Classical8(), light.logistic_regression(1))
     both = LightRecognizer(
         "light/both",
-        [SoundVector("classical8"), Tfidf(min_count=1)],
-        lambda: [light.logistic_regression(1, scale=False)],
+        [Classical8(), Tfidf(min_count=1)],
+        light.logistic_regression(1, scale=False),
     )
     for recognizer in (fitted(heard, senses_fold), fitted(both, senses_fold)):
         explanation = explain(recognizer, corpus, "shap-linear")
@@ -251,7 +251,7 @@ def test_owners_of_words_by_hand() -> None:
 
 @pytest.fixture(scope="module")
 def tokenizer(words_fold: Fold, tmp_path_factory: pytest.TempPathFactory) -> Any:
-    extractor = Subwords(str(save_checkpoint(tmp_path_factory.mktemp("bert"), "bert")), max_pieces=6)
+    extractor = Subwords(str(save_checkpoint(tmp_path_factory.mktemp("bert"), "bert")), max_subwords=6)
     extractor.fit(words_fold.train)
     return extractor.tokenizer
 
@@ -285,9 +285,9 @@ def test_gathering_conserves_the_sum(data: Any, n_steps: int, n_units: int) -> N
 
 
 def test_parts_of_a_recognizer_are_all_its_front_ends(senses: LateFusion) -> None:
-    both = LightRecognizer("light/both", [SoundVector("classical8"), Tfidf(min_count=1)])
+    both = LightRecognizer("light/both", [Classical8(), Tfidf(min_count=1)], light.linear_svm(1))
     kinds = [type(extractor).__name__ for extractor in LateFusion("all", [senses, both]).extractors()]
-    assert kinds == ["SoundVector", "Tfidf", "FaceFrames", "Concatenated", "SoundVector", "Tfidf"]
+    assert kinds == ["Classical8", "Tfidf", "FaceFrames", "Concatenated", "Classical8", "Tfidf"]
 
 
 def test_a_saved_recognizer_is_explained_as_before(svm: LightRecognizer, words_fold: Fold, tmp_path: Path) -> None:

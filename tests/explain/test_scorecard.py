@@ -31,14 +31,14 @@ from emolab.explain.scorecard import (
     truth_of,
     wide,
 )
-from emolab.features.base import SoundFrames, SoundVector
+from emolab.features.audio import Classical8, LogMel
 from emolab.features.text import Tokens
 from emolab.features.video import FaceFrames
 from emolab.late_fusion import LateFusion
 from emolab.models import light
 from emolab.recognizer import LightRecognizer, NetworkRecognizer
 from emolab.splits import Fold
-from tests.explain.conftest import EARS, EYES, SENTENCE, fitted, light_reader, network
+from tests.explain.conftest import CNN_BILSTM, FACE_CNN, WORD_LSTM, fitted, light_reader, network
 from tests.features.test_video import corpus_of, drawn, write
 
 COLUMNS = ["recognizer", "stand_in", "modality", "method", "baseline", "measure", "value", "low", "high", "n"]
@@ -96,7 +96,7 @@ def test_a_right_explanation_of_a_linear_model_scores_as_well_as_can_be(of_words
 
 
 def test_shares_of_members_whose_logits_are_added_foretell_everything(senses_fold: Fold) -> None:
-    heard = LightRecognizer("audio/light", [SoundVector("classical8")], lambda: [light.logistic_regression(1)])
+    heard = LightRecognizer("audio/light", Classical8(), light.logistic_regression(1))
     read = light_reader(light.logistic_regression(1, c=0.1, scale=False))  # no probability is cut off at the least
     added = fitted(LateFusion("fusion/added", [heard, read], "product"), senses_fold)
     scores = scorecard(added, some(senses_fold.test), ["shapley", "ablation"], modality="modality")
@@ -224,7 +224,7 @@ def test_slightly_changed_sounds_and_faces_are_close(
 
 
 def seeing(size: int, fps: float) -> NetworkRecognizer:
-    return network("video/any", FaceFrames(size=size, fps=fps), EYES, 1)
+    return network("video/any", FaceFrames(size=size, fps=fps), "FaceCnn", FACE_CNN, 1)
 
 
 def test_films_flicker_at_the_size_and_pace_that_the_model_sees(tmp_path: Path) -> None:
@@ -270,9 +270,10 @@ def test_randomised_draws_layers_from_the_output_on(reader: NetworkRecognizer, s
 
 @pytest.mark.parametrize("kind", ["sound", "words"])
 def test_randomised_networks_leave_nothing_as_it_was(kind: str, senses_fold: Fold) -> None:
-    extractor = SoundFrames("log-mel", n_mels=16) if kind == "sound" else Tokens(min_count=1)
-    small = {**EARS, "channels": (4, 4), "strides": (2, 2), "normalization": "batch", "summary": "attention"}
-    recognizer = fitted(network(kind, extractor, small if kind == "sound" else SENTENCE, 1), senses_fold)
+    extractor = LogMel(n_mels=16) if kind == "sound" else Tokens(min_count=1)
+    small = {**CNN_BILSTM, "channels": (4, 4), "strides": (2, 2), "normalization": "batch", "summary": "attention"}
+    built = ("CnnBiLstm", small) if kind == "sound" else ("WordLstm", WORD_LSTM)
+    recognizer = fitted(network(kind, extractor, *built, 1), senses_fold)
     drawn = randomise_weights(recognizer)
     assert isinstance(drawn, NetworkRecognizer)
     after = dict(drawn.network.named_parameters())
