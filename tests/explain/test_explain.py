@@ -19,10 +19,10 @@ from emolab.explain.explanation import (
     FADE_S,
     NOBODY,
     UNIT_S,
-    import_shap,
     owners_in_time,
     owners_of_subwords,
     owners_of_words,
+    shap,
     sound_spans,
     summed,
 )
@@ -36,7 +36,6 @@ from emolab.splits import Fold
 from tests.checkpoints import save_checkpoint
 from tests.explain.conftest import fitted
 
-shap = import_shap()
 TEXTS = st.text(st.sampled_from("aZé1 '’.,!?…-_\t\n ß😀"), max_size=40)
 
 
@@ -337,9 +336,9 @@ def test_sonify_is_soft_throughout_where_nothing_adds() -> None:
 
 def test_sonify_needs_spans_and_one_channel() -> None:
     words = Attribution("u1", "sad", ("oh", "no"), np.ones(2), np.full((2, 2), np.nan))
-    with pytest.raises(ValueError, match=r"2 of 2 units of 'u1' have no span, such as 'oh'; expected.*modality audio"):
+    with pytest.raises(ValueError, match=r"units such as 'oh'; expected .*units with spans in seconds.*modality audio"):
         sonify(words, np.ones(RATE))
-    with pytest.raises(ValueError, match=r"shape \(2, 5\), floor_db is -24.0; expected \(samples,\).*emolab\.media"):
+    with pytest.raises(ValueError, match=r"shape \(2, 5\), floor_db -24.0 .*; expected \(samples,\).*emolab\.media"):
         sonify(stretches([1.0]), np.ones((2, 5)))
-    with pytest.raises(ValueError, match=r"floor_db is 3; expected.* below 0 dB"):
+    with pytest.raises(ValueError, match=r"floor_db 3 and .*; expected.* below 0 dB"):
         sonify(stretches([1.0]), np.ones(5), floor_db=3)

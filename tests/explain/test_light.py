@@ -22,7 +22,7 @@ from sklearn.tree import DecisionTreeClassifier
 
 from emolab.corpora import Corpus
 from emolab.explain import explain
-from emolab.explain.explanation import import_shap
+from emolab.explain.explanation import shap
 from emolab.explain.light import on_words, reads_words, terms_of
 from emolab.features.audio import Classical8
 from emolab.features.text import Tfidf
@@ -32,7 +32,6 @@ from emolab.recognizer import LightRecognizer, NetworkRecognizer, Recognizer
 from emolab.splits import Fold
 from tests.explain.conftest import fitted, light_reader
 
-shap = import_shap()
 LINEAR = {
     "logistic regression": lambda: light.logistic_regression(1, c=1.0),
     "discriminant": lambda: light.discriminant(1),
