@@ -154,6 +154,6 @@ def _modality(recognizer: Recognizer, engine: Any) -> str:
     """Return whose units are explained where none is named."""
     if engine in light.ENGINES:
         return "text" if light.reads_words(recognizer) else "features"
-    if gradients.fits(engine) and gradients.only_features(recognizer):
+    if gradients.fits(engine) and {*map(gradients.input_of, recognizer.features)} == {"features"}:
         return "features"
     return recognizer.modalities[0] if len(recognizer.modalities) == 1 else "modality"

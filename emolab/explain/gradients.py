@@ -69,10 +69,8 @@ class Centred(nn.Module):
             return values.float(), lengths
         self.embedding = next((part for part in self.encoder.modules() if isinstance(part, nn.Embedding)), None)
         if self.embedding is None:
-            raise ValueError(
-                f"{type(self.encoder).__name__} takes tokens and has no nn.Embedding; expected one, whose vectors a "
-                "gradient can reach. Take ablation, occlusion or kernel-shap."
-            )
+            problem = f"{type(self.encoder).__name__} takes tokens and has no nn.Embedding"
+            raise ValueError(f"{problem}; expected one, for gradients. Take ablation, occlusion or kernel-shap.")
         return self.embedding(values), lengths
 
     def forward(self, entered: Tensor, *arguments: Tensor) -> Tensor:
@@ -276,12 +274,6 @@ def _network_input(recognizer: Recognizer, options: Options) -> tuple[NetworkRec
         f"{recognizer.name} {problem}; {options.method} expects one network for whole utterances that takes in "
         f"{options.modality} step by step. Take ablation, occlusion or kernel-shap, or for modalities shapley."
     )
-
-
-def only_features(recognizer: Recognizer) -> bool:
-    """Whether a network takes in nothing but one vector of named features."""
-    inputs = {input_of(extractor) for extractor in recognizer.features}
-    return isinstance(recognizer, NetworkRecognizer) and inputs == {"features"}
 
 
 def input_of(extractor: Any) -> str:

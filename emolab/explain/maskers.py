@@ -236,9 +236,8 @@ def masker_for(recognizer: Recognizer, corpus: Corpus, modality: str, baseline: 
     fixed = [type(extractor).__name__ for extractor in recognizer.extractors() if not extractor.maskable]
     if modality != "modality" and fixed:
         raise ValueError(
-            f"{recognizer.name} reads {', '.join(fixed)}, which looks an utterance up by its id, in a dialogue or a "
-            'table, so a changed copy has none; expected a recognizer without. Take modality="modality", the '
-            f"recognizer of single turns (conversation/alone/…), or the ensemble member that reads {modality} alone."
+            f"{recognizer.name} reads {', '.join(fixed)}, which looks utterances up by id, so a changed copy has none; "
+            'expected a recognizer without. Take modality="modality", or a recognizer such as conversation/alone/….'
         )
     return kinds[modality](recognizer, corpus, baseline)
 

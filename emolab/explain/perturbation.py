@@ -37,22 +37,16 @@ def attribute(masker: Masker, engine: Any, targets: NDArray[np.int64], options: 
     Raises:
         ValueError: If there are too many units for exact values, or the engine fails on unit masks.
     """
-    rows, sizes = np.arange(len(targets)), [len(names) for names in masker.names]
-    full, none = (logits[rows, targets] for logits in masker.ends())
-    values = [value_of(masker, row, target) for row, target in enumerate(targets.tolist())]
+    sizes, found = [len(names) for names in masker.names], []
     if isinstance(engine, type) and engine is not KernelShap:  # predict the masks of all utterances in one batch
         masker.logits([_masks_of(engine, n, options, row) for row, n in enumerate(sizes)])
-    found = [estimate(engine, own, n, options, row) for row, (own, n) in enumerate(zip(values, sizes, strict=True))]
-    names, emotions = masker.corpus.table["utterance_id"].tolist(), masker.recognizer.emotions
-    none = none if is_complete(engine) else np.full(len(rows), np.nan)
-    return [
-        Attribution(
-            *(names[row], emotions[target], masker.names[row], found[row], masker.spans[row]),
-            logit=float(full[row]),
-            reference=float(none[row]),
-        )
-        for row, target in enumerate(targets.tolist())
-    ]
+    names, (full, none) = masker.corpus.table["utterance_id"].tolist(), masker.ends()
+    for row, target in enumerate(targets.tolist()):
+        values = estimate(engine, value_of(masker, row, target), sizes[row], options, row)
+        reference = float(none[row, target]) if is_complete(engine) else np.nan
+        facts = (names[row], masker.recognizer.emotions[target], masker.names[row], values, masker.spans[row])
+        found.append(Attribution(*facts, logit=float(full[row, target]), reference=reference))
+    return found
 
 
 def value_of(masker: Masker, row: int, target: int) -> Value:
