@@ -138,7 +138,7 @@ class Explanation(Sequence[Attribution]):
         return pd.DataFrame(rows, columns=["utterance_id", "emotion", "unit", "start", "end", "value"])
 
 
-def few_of(corpus: Corpus, n: int = 200) -> Corpus:
+def few_of(corpus: Corpus, n: int) -> Corpus:
     """Return `n` utterances spread evenly over a corpus, always the same; all where there are fewer."""
     kept = np.linspace(0, len(corpus) - 1, min(n, len(corpus))).round().astype(int)
     return corpus.select(np.isin(np.arange(len(corpus)), kept))

@@ -188,8 +188,7 @@ def _summary_weights(encoder: Any, batch: Batch) -> Tensor:
     """Return the weights by which an encoder sums its hidden states up, (batch, states)."""
     summary: Any = getattr(encoder, "summary", None)
     if getattr(summary, "score", None) is None:
-        expected = "text/bilstm, audio/cnn-bilstm, video/cnn or a text encoder"
-        raise _unfit(batch, "sums up without attention", expected)
+        raise _unfit(batch, "sums up without attention", "text/bilstm, audio/cnn-bilstm or a text encoder")
     seen: list[Tensor] = []
     with summary.register_forward_hook(lambda module, given, _: seen.append(module.weights(*given)[..., 0])):
         batch.logits(batch.entered)

@@ -38,9 +38,9 @@ def attribute(masker: Masker, engine: Any, targets: NDArray[np.int64], options: 
         ValueError: If there are too many units for exact values, or the engine fails on unit masks.
     """
     sizes, found = [len(names) for names in masker.names], []
+    names, (full, none) = masker.corpus.table["utterance_id"].tolist(), masker.ends()
     if isinstance(engine, type) and engine is not KernelShap:  # predict the masks of all utterances in one batch
         masker.logits([_masks_of(engine, n, options, row) for row, n in enumerate(sizes)])
-    names, (full, none) = masker.corpus.table["utterance_id"].tolist(), masker.ends()
     for row, target in enumerate(targets.tolist()):
         values = estimate(engine, value_of(masker, row, target), sizes[row], options, row)
         reference = float(none[row, target]) if is_complete(engine) else np.nan

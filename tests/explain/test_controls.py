@@ -158,8 +158,8 @@ def test_the_text_of_ravdess_hardly_counts_in_a_network_that_weighs_both(request
     The interval by speaker does not know of that: it is of other speakers, not of networks trained anew.
     """
     fold = ravdess("sample-ravdess", request)
-    audio = network("audio/mlp", Classical8(), "Mlp", {"n_hidden": (16,)}, 30)
-    made = joined_network("gated", audio, 30, modality_dropout=0.3)
+    voice = network("audio/mlp", Classical8(), "Mlp", {"n_hidden": (16,)}, 30)
+    made = joined_network("gated", voice, 30, modality_dropout=0.3)
     explanation = explain(fitted(made, fold), fold.test, "shapley", modality="modality")
     sizes, speakers = [abs(item.logit) for item in explanation], fold.test.table["speaker"].tolist()
     audio, text = (clustered_ratio(own, sizes, speakers) for own in np.array(explanation.values).T)
