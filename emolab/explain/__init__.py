@@ -3,51 +3,30 @@
 from __future__ import annotations
 
 import time
+import tomllib
 from collections.abc import Callable, Mapping, Sequence
 from functools import cache
-from typing import TYPE_CHECKING, Any
+from pathlib import Path
+from typing import Any
 
 import numpy as np
+from captum import attr
 from numpy.typing import NDArray
 
-from emolab.explain.explanation import Attribution, Explanation, Options, import_shap, sonify
-
-if TYPE_CHECKING:
-    from emolab.corpora.corpus import Corpus
-    from emolab.recognizer import Recognizer
+from emolab.corpora.corpus import Corpus
+from emolab.explain import gradients, light, perturbation
+from emolab.explain.explanation import Attribution, Explanation, Options, shap, sonify
+from emolab.explain.maskers import masker_for
+from emolab.recognizer import Recognizer
 
 __all__ = ["METHODS", "Attribution", "Explanation", "explain", "sonify"]
 
-METHODS: Mapping[str, str] = {  # name: what it asks, for tables and help texts
-    "ablation": "how far does the logit fall without this unit?",
-    "occlusion": "how far does it fall without this unit and its neighbours?",
-    "kernel-shap": "what does the unit add to drawn coalitions?",
-    "shap-partition": "what does it add within its group, and the group among the others?",
-    "shapley": "what does it add on average over all coalitions? exact, up to 12 units",
-    "integrated-gradients": "what does it add on the way from the baseline to the input?",
-    "deep-lift": "what do differences to the baseline add, layer by layer? dense layers",
-    "shap-gradient": "what does it add on the way from utterances of training to the input?",
-    "gradient-x-input": "what would it add if the network were linear?",
-    "saliency": "how sensitive is the logit to it? without a sign",
-    "grad-cam": "where do the maps of the last convolution speak for the emotion?",
-    "shap-linear": "what do the weights of a linear model add for it?",
-    "shap-tree": "what do its splits add to the votes of trees?",
-    "attention": "where does attention look? not an explanation",
-    "random": "nothing: values drawn by chance, the control",
-}
+METHODS: Mapping[str, str] = tomllib.loads(Path(__file__).with_name("methods.toml").read_text(encoding="utf-8"))
 
 
 @cache
 def engines() -> Mapping[Any, Any]:
-    """Return what computes each of `METHODS`, and each class that stands for another one.
-
-    Most are classes of Captum and SHAP, which are imported here, since both take seconds.
-    """
-    from captum import attr
-
-    from emolab.explain import gradients, perturbation
-
-    shap = import_shap()
+    """Return what computes each of `METHODS`, and each class that stands for another one."""
     return {
         "ablation": attr.FeatureAblation,
         "occlusion": attr.Occlusion,
@@ -56,7 +35,7 @@ def engines() -> Mapping[Any, Any]:
         "shapley": shap.ExactExplainer,
         "integrated-gradients": attr.IntegratedGradients,
         "deep-lift": attr.DeepLift,
-        "shap-gradient": gradients.expected_gradients,
+        "shap-gradient": attr.GradientShap,
         "gradient-x-input": attr.InputXGradient,
         "saliency": attr.Saliency,
         "grad-cam": gradients.grad_cam,
@@ -67,8 +46,7 @@ def engines() -> Mapping[Any, Any]:
         attr.ShapleyValues: shap.ExactExplainer,
         attr.LayerIntegratedGradients: attr.IntegratedGradients,
         attr.LayerGradCam: gradients.grad_cam,
-        attr.GradientShap: gradients.expected_gradients,
-        shap.GradientExplainer: gradients.expected_gradients,
+        shap.GradientExplainer: attr.GradientShap,
     }
 
 
@@ -116,16 +94,22 @@ def explain(
 
         explain(recognizer, fold.test, leave_one_out)
     """
-    began, targets = time.perf_counter(), targets_of(recognizer, utterances, target)
-    engine = _engine(method)
-    name, modality = method_name(method), modality or _only_modality(recognizer, engine)
-    options = Options(name, modality, baseline, n_steps, n_samples, background, seed)
+    began, targets, engine = time.perf_counter(), targets_of(recognizer, utterances, target), _engine(method)
+    options = Options(
+        method_name(method), modality or _modality(recognizer, engine), baseline, n_steps, n_samples, background, seed
+    )
     items, taken = list[Attribution](), baseline or "none"
-    if len(utterances):
-        items, taken = _attributions(recognizer, utterances, engine, targets, options)
-    facts = {"stand_in": recognizer.stand_in, "synthetic": utterances.synthetic}
-    seconds = time.perf_counter() - began
-    return Explanation(recognizer.name, name, modality, taken, tuple(items), seconds, **facts)
+    if not len(utterances):
+        pass
+    elif engine in light.ENGINES:
+        items, taken = light.attribute(recognizer, utterances, engine, targets, options)
+    elif gradients.fits(engine):
+        items, taken = gradients.attribute(recognizer, utterances, engine, targets, options)
+    else:
+        masker = masker_for(recognizer, utterances, options.modality, baseline)
+        items, taken = perturbation.attribute(masker, engine, targets, options), masker.baseline
+    facts = (taken, tuple(items), time.perf_counter() - began, recognizer.stand_in, utterances.synthetic)
+    return Explanation(recognizer.name, options.method, options.modality, *facts)
 
 
 def method_name(method: str | Callable[..., Any]) -> str:
@@ -135,38 +119,16 @@ def method_name(method: str | Callable[..., Any]) -> str:
 
 def _engine(method: Any) -> Any:
     """Return the class or function that computes a method."""
-    from emolab.explain import gradients, perturbation
-
-    found = engines().get(method, None if isinstance(method, str) else method)
-    if isinstance(method, str) and found is None:
+    if isinstance(method, str) and method not in METHODS:
         raise ValueError(f"no method {method!r}; expected one of {', '.join(METHODS)}. Correct the name.")
-    if not (_is_light(found) or gradients.fits(found) or perturbation.fits(found)):
+    found = engines().get(method, method)
+    if not (found in light.ENGINES or gradients.fits(found) or perturbation.fits(found)):
         raise ValueError(
             f"{method_name(method)} cannot explain utterances; expected a key of METHODS, a class of captum.attr that "
             "attributes to the input (by gradients or perturbation), an explainer class of shap for functions, linear "
             "models or trees, or a function (value, n_units) -> (n_units,). Wrap it in such a function."
         )
     return found
-
-
-def _is_light(engine: Any) -> bool:
-    return engine in (engines()["shap-linear"], engines()["shap-tree"])
-
-
-def _attributions(
-    recognizer: Recognizer, utterances: Corpus, engine: Any, targets: NDArray[np.int64], options: Options
-) -> tuple[list[Attribution], str]:
-    """Let the module that the method belongs to explain; return the baseline that it took as well."""
-    from emolab.explain import gradients, light, maskers, perturbation
-
-    if _is_light(engine):
-        taken = "leave out" if options.modality == "text" else "mean"
-        return light.attribute(recognizer, utterances, engine, targets, options), taken
-    if gradients.fits(engine):
-        items = gradients.attribute(recognizer, utterances, engine, targets, options)
-        return items, gradients.taken_baseline(engine, options)
-    masker = maskers.masker_for(recognizer, utterances, options.modality, options.baseline)
-    return perturbation.attribute(masker, engine, targets, options), masker.baseline
 
 
 def targets_of(recognizer: Recognizer, utterances: Corpus, target: str | Sequence[str]) -> NDArray[np.int64]:
@@ -188,12 +150,10 @@ def targets_of(recognizer: Recognizer, utterances: Corpus, target: str | Sequenc
     return np.array([recognizer.emotions.index(name) for name in names], dtype=np.int64)
 
 
-def _only_modality(recognizer: Recognizer, engine: Any) -> str:
+def _modality(recognizer: Recognizer, engine: Any) -> str:
     """Return whose units are explained where none is named."""
-    from emolab.explain import gradients, light
-
-    if _is_light(engine):
+    if engine in light.ENGINES:
         return "text" if light.reads_words(recognizer) else "features"
-    if gradients.fits(engine) and gradients.only_features(recognizer):
+    if gradients.fits(engine) and {*map(gradients.input_of, recognizer.features)} == {"features"}:
         return "features"
     return recognizer.modalities[0] if len(recognizer.modalities) == 1 else "modality"

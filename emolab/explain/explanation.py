@@ -18,12 +18,12 @@ from emolab.corpora.corpus import Corpus
 from emolab.features.text import words
 from emolab.media import SAMPLE_RATE
 
-with warnings.catch_warnings():  # captum imports it, and it complains in notebooks that have no widgets
+with warnings.catch_warnings():  # of widgets that a notebook has not, and of colour maps in the next matplotlib
     warnings.simplefilter("ignore")
+    import shap  # noqa: F401
     import tqdm.auto  # noqa: F401
 
 UNIT_S = 0.1  # seconds of sound
-NO_TIME = math.nan
 NOBODY = -1  # owner of a step that belongs to no unit, such as a special token
 FADE_S = 0.020  # from one gain to the next, so that nothing clicks
 
@@ -114,10 +114,8 @@ class Explanation(Sequence[Attribution]):
         return self.items[place]
 
     def __repr__(self) -> str:
-        return (
-            f"Explanation({self.method} of {self.recognizer}, {self.modality}, baseline {self.baseline}, "
-            f"{len(self)} utterances, {self.seconds:.1f} s)"
-        )
+        of = f"{self.method} of {self.recognizer}, {self.modality}, baseline {self.baseline}"
+        return f"Explanation({of}, {len(self)} utterances, {self.seconds:.1f} s)"
 
     @property
     def values(self) -> list[Floats]:
@@ -140,12 +138,10 @@ class Explanation(Sequence[Attribution]):
         return pd.DataFrame(rows, columns=["utterance_id", "emotion", "unit", "start", "end", "value"])
 
 
-def import_shap() -> Any:
-    """Import shap without the warnings of its colour maps about the next matplotlib."""
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        import shap
-    return shap
+def few_of(corpus: Corpus, n: int) -> Corpus:
+    """Return `n` utterances spread evenly over a corpus, always the same; all where there are fewer."""
+    kept = np.linspace(0, len(corpus) - 1, min(n, len(corpus))).round().astype(int)
+    return corpus.select(np.isin(np.arange(len(corpus)), kept))
 
 
 def sound_spans(seconds: float) -> Floats:
@@ -163,7 +159,7 @@ def frame_spans(n_frames: int, hop_s: float) -> Floats:
 
 def no_spans(n_units: int) -> Floats:
     """Return (n_units, 2) NaN, of units without a time."""
-    return np.full((n_units, 2), NO_TIME)
+    return np.full((n_units, 2), np.nan)
 
 
 def names_in_time(spans: Floats) -> tuple[str, ...]:
@@ -216,13 +212,11 @@ def sonify(explained: Attribution, wave: ArrayLike, *, floor_db: float = -24.0) 
         ValueError: If the wave is not mono, `floor_db` is not below 0, or a unit has no span.
     """
     sound = np.asarray(wave, np.float32)
-    if sound.ndim != 1 or not floor_db < 0:
-        given = f"wave has shape {sound.shape}, floor_db is {floor_db}"
-        raise ValueError(f"{given}; expected (samples,), and a gain below 0 dB. Read the file with emolab.media.")
-    if n_without := int(np.isnan(explained.spans).any(axis=1).sum()):
+    if sound.ndim != 1 or not floor_db < 0 or np.isnan(explained.spans).any():
         raise ValueError(
-            f"{n_without} of {len(explained)} units of {explained.utterance_id!r} have no span, such as "
-            f"{explained.names[0]!r}; expected seconds for each. Explain the sound: modality audio."
+            f"a wave of shape {sound.shape}, floor_db {floor_db} and units such as {explained.names[0]!r}; expected "
+            "(samples,), a gain below 0 dB, and units with spans in seconds. Read the file with emolab.media, and "
+            "explain the sound: modality audio."
         )
     positive = np.maximum(explained.values, 0)
     share = positive / max(positive.max(initial=0), np.finfo(float).tiny)

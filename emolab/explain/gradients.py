@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 import warnings
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from inspect import signature
 from typing import Any
 
@@ -17,9 +17,9 @@ from torch import Tensor, nn
 
 from emolab.corpora.corpus import Corpus
 from emolab.explain import explanation as units
-from emolab.explain.explanation import NO_TIME, Attribution, Floats, Options
-from emolab.explain.maskers import GREY, MASK_TOKENS, checked_baseline
-from emolab.explain.perturbation import running
+from emolab.explain.explanation import Attribution, Floats, Options, few_of
+from emolab.explain.maskers import MASK_TOKENS, checked_baseline, known_token, still
+from emolab.explain.perturbation import run_captum, running
 from emolab.features.pretrained import AudioHiddenStates, TextHiddenStates
 from emolab.features.text import PAD, UNKNOWN, words
 from emolab.features.video import FaceFunctionals
@@ -29,14 +29,14 @@ from emolab.models.sequence import sequence_mask
 from emolab.recognizer import NetworkRecognizer, Recognizer
 from emolab.training import pad, taken_inputs, threads
 
-BASELINES = {  # of the inputs of a network, the first one is taken where none is named
+# of the inputs of a network; the first one is taken where none is named
+BASELINES = {
     "audio": ("silence", "mean"),
     "text": ("padding", "mask"),
     "video": ("mean", "grey"),
     "features": ("mean",),
 }
 PAD_TOKENS = ("[PAD]", "<pad>")
-SPECIAL_TOKENS = ("[CLS]", "[SEP]", "<s>", "</s>")  # that a tokenizer sets around a text
 N_ROWS = 128  # of a batch that the network sees at once, at most; more is slower on two cores
 N_NUMBERS = 4_000_000  # of such a batch; hidden states take a multiple of that
 N_UTTERANCES = 16  # explained together
@@ -69,10 +69,8 @@ class Centred(nn.Module):
             return values.float(), lengths
         self.embedding = next((part for part in self.encoder.modules() if isinstance(part, nn.Embedding)), None)
         if self.embedding is None:
-            raise ValueError(
-                f"{type(self.encoder).__name__} takes tokens and has no nn.Embedding; expected one, whose vectors a "
-                "gradient can reach. Take ablation, occlusion or kernel-shap."
-            )
+            problem = f"{type(self.encoder).__name__} takes tokens and has no nn.Embedding"
+            raise ValueError(f"{problem}; expected one, for gradients. Take ablation, occlusion or kernel-shap.")
         return self.embedding(values), lengths
 
     def forward(self, entered: Tensor, *arguments: Tensor) -> Tensor:
@@ -98,7 +96,7 @@ class Batch:
     arguments: tuple[Tensor, ...]  # what the model takes besides
     targets: Tensor
     options: Options
-    background: Sequence[Tensor] = field(default_factory=list)  # (steps, …) each, as the network takes them in
+    background: Sequence[Tensor]  # (steps, …) each, as the network takes them in
 
     def logits(self, entered: Tensor) -> Tensor:
         """Return (batch,) logits of the targets."""
@@ -109,63 +107,37 @@ class Batch:
 def by_captum(engine: Any, batch: Batch) -> Tensor:
     """Run a gradient class of Captum on what the network computes with.
 
+    Expected gradients (GradientShap; Erion et al. 2021) start from utterances of training, each cut, or repeated, until
+    it is as long as the explained one.
+
     Raises:
-        ValueError: If it fails, or its rules do not hold for the network.
+        ValueError: If it fails, its rules do not hold for the network, or it has nothing to start from.
     """
+    starts = batch.baseline
+    if issubclass(engine, attr.GradientShap):
+        if not batch.background:
+            raise ValueError("shap-gradient has nothing to start from; expected background=fold.train or some of it.")
+        steps = torch.arange(batch.entered.shape[1])
+        starts = torch.stack([part[steps % len(part)] for part in batch.background])
     n_rows = int(np.clip(N_NUMBERS // max(1, batch.entered[0].numel()), len(batch.entered), N_ROWS))
-    given = {"baselines": batch.baseline, "n_steps": batch.options.n_steps, "internal_batch_size": n_rows}
-    given["n_samples"] = batch.options.n_samples // SAMPLES_A_GRADIENT
-    known = signature(engine.attribute).parameters
-    how: dict[str, Any] = {name: own for name, own in given.items() if name in known}
+    how: dict[str, Any] = {"n_samples": batch.options.n_samples // SAMPLES_A_GRADIENT, "n_steps": batch.options.n_steps}
+    how |= {"internal_batch_size": n_rows, "target": batch.targets, "additional_forward_args": batch.arguments}
     with warnings.catch_warnings(), running(batch.options):
         warnings.filterwarnings("ignore", "Setting .*hooks")  # they are removed again
-        values = engine(batch.model).attribute(
-            batch.entered, target=batch.targets, additional_forward_args=batch.arguments, **how
-        )
+        values = run_captum(engine, batch.model, batch.entered, baselines=starts, **how)
     if issubclass(engine, attr.DeepLift):
-        _check_delta(batch, values)
+        difference = batch.logits(batch.entered) - batch.logits(batch.baseline)
+        delta = (values.detach().flatten(1).sum(dim=1) - difference).abs().sum() / difference.abs().sum()
+        if delta > MAX_DELTA:
+            problem = f"has logits that the rules of {batch.options.method} miss by {delta:.0%}"
+            suits = "dense layers and nn.ReLU modules, without recurrence or attention, such as audio/mlp"
+            raise _unfit(batch, problem, suits)
     return values
-
-
-def _check_delta(batch: Batch, values: Tensor) -> None:
-    difference = batch.logits(batch.entered) - batch.logits(batch.baseline)
-    delta = (values.detach().flatten(1).sum(dim=1) - difference).abs().sum() / difference.abs().sum()
-    if delta > MAX_DELTA:
-        raise _unfit(
-            batch,
-            f"has logits that the rules of {batch.options.method} miss by {delta:.0%}",
-            "dense layers and nn.ReLU modules, without recurrence or attention, such as audio/mlp",
-        )
 
 
 def _unfit(batch: Batch, problem: str, expected: str) -> ValueError:
     kind = type(batch.model.encoder).__name__
     return ValueError(f"{kind} {problem}; expected {expected}. Take integrated-gradients, or occlusion.")
-
-
-def expected_gradients(batch: Batch) -> Tensor:
-    """Average gradients on the way from utterances of training to the input: expected gradients.
-
-    Source: Erion et al. 2021.
-
-    A background utterance is cut, or repeated, until it is as long as the explained one.
-
-    Raises:
-        ValueError: If no background is given.
-    """
-    if not batch.background:
-        raise ValueError("shap-gradient has nothing to start from; expected background=fold.train or some of it.")
-    values = torch.zeros_like(batch.entered)
-    n_samples = batch.options.n_samples // SAMPLES_A_GRADIENT
-    for row, (length, target) in enumerate(zip(batch.lengths.tolist(), batch.targets.tolist(), strict=True)):
-        n_steps = length if batch.entered.ndim > 2 else batch.entered.shape[1]
-        steps, rest = torch.arange(n_steps), tuple(part[[row]] for part in batch.arguments)
-        starts = torch.stack([part[steps % len(part)] for part in batch.background])
-        with running(batch.options):
-            values[row, :n_steps] = attr.GradientShap(batch.model).attribute(
-                batch.entered[[row], :n_steps], starts, n_samples, target=target, additional_forward_args=rest
-            )[0]
-    return values
 
 
 def grad_cam(batch: Batch) -> Tensor:
@@ -216,8 +188,7 @@ def _summary_weights(encoder: Any, batch: Batch) -> Tensor:
     """Return the weights by which an encoder sums its hidden states up, (batch, states)."""
     summary: Any = getattr(encoder, "summary", None)
     if getattr(summary, "score", None) is None:
-        expected = "text/bilstm, audio/cnn-bilstm, video/cnn or a text encoder"
-        raise _unfit(batch, "sums up without attention", expected)
+        raise _unfit(batch, "sums up without attention", "text/bilstm, audio/cnn-bilstm or a text encoder")
     seen: list[Tensor] = []
     with summary.register_forward_hook(lambda module, given, _: seen.append(module.weights(*given)[..., 0])):
         batch.logits(batch.entered)
@@ -238,7 +209,7 @@ def _attended(network: TextEncoder, batch: Batch) -> Tensor:
     return each.sum(dim=1) / batch.lengths[:, None]
 
 
-FUNCTIONS: tuple[Any, ...] = (expected_gradients, grad_cam, attention)
+FUNCTIONS: tuple[Any, ...] = (grad_cam, attention)
 
 
 def fits(engine: Any) -> bool:
@@ -250,8 +221,8 @@ def fits(engine: Any) -> bool:
 
 def attribute(
     recognizer: Recognizer, corpus: Corpus, engine: Any, targets: NDArray[np.int64], options: Options
-) -> list[Attribution]:
-    """Explain utterances by gradients.
+) -> tuple[list[Attribution], str]:
+    """Explain utterances by gradients; return the baseline that the method really starts from, too.
 
     Args:
         recognizer: A network, of any class.
@@ -265,11 +236,12 @@ def attribute(
     """
     network, place = _network_input(recognizer, options)
     extractor, names = network.features[place], corpus.table["utterance_id"]
+    baseline = checked_baseline(options.baseline, BASELINES[options.modality])
     found: dict[int, Attribution] = {}
-    for rows, batch in _batches(network, place, corpus, engine, targets, options):
+    for rows, batch in _batches(network, place, corpus, engine, targets, options._replace(baseline=baseline)):
         with threads(network.network):
             values = (engine(batch) if engine in FUNCTIONS else by_captum(engine, batch)).detach()
-            after, before = batch.logits(batch.entered).tolist(), [NO_TIME] * len(rows)
+            after, before = batch.logits(batch.entered).tolist(), [np.nan] * len(rows)
             if engine in COMPLETE:
                 before = batch.logits(batch.baseline).tolist()
         for row, number in enumerate(rows):
@@ -277,44 +249,30 @@ def attribute(
             named, spans, owners, steps = _units(extractor, options.modality, corpus, number, len(native))
             facts = (named, units.summed(native, owners, len(named)), spans, native, steps, after[row], before[row])
             found[number] = Attribution(names.iloc[number], network.emotions[targets[number]], *facts)
-    return [found[number] for number in range(len(corpus))]
-
-
-def taken_baseline(engine: Any, options: Options) -> str:
-    """Name the baseline that a method really starts from."""
-    if engine in FUNCTIONS:
-        return "training" if engine is expected_gradients else "none"
-    known = "baselines" in signature(engine.attribute).parameters
-    return checked_baseline(options.baseline, BASELINES[options.modality]) if known else "none"
+    if engine is attr.GradientShap:
+        baseline = "training"
+    elif engine in FUNCTIONS or "baselines" not in signature(engine.attribute).parameters:
+        baseline = "none"
+    return [found[number] for number in range(len(corpus))], baseline
 
 
 def _network_input(recognizer: Recognizer, options: Options) -> tuple[NetworkRecognizer, int]:
-    """Return a network on the CPU and the number of the extractor whose values of this modality it takes in."""
+    """Return a recognizer with its network on the CPU, and which of its inputs is of this modality.
+
+    A GPU refuses gradients through an LSTM in evaluation mode.
+    """
     inputs, problem = [input_of(extractor) for extractor in recognizer.features], "is no network"
     if isinstance(recognizer, NetworkRecognizer):
         if recognizer.segment_s is None and options.modality in inputs:
-            return _on_cpu(recognizer), inputs.index(options.modality)
+            moved = copy.copy(recognizer)
+            if any(weights.device.type != "cpu" for weights in recognizer.network.parameters()):
+                moved.network = copy.deepcopy(recognizer.network).cpu()
+            return moved, inputs.index(options.modality)
         problem = f"takes in {', '.join(inputs)}" if recognizer.segment_s is None else "predicts segments"
     raise ValueError(
         f"{recognizer.name} {problem}; {options.method} expects one network for whole utterances that takes in "
-        f"{options.modality} step by step. Take ablation, occlusion or kernel-shap, or for modalities shapley: they "
-        "work for any recognizer."
+        f"{options.modality} step by step. Take ablation, occlusion or kernel-shap, or for modalities shapley."
     )
-
-
-def _on_cpu(recognizer: NetworkRecognizer) -> NetworkRecognizer:
-    """Return a recognizer whose network is on the CPU: a GPU refuses gradients through an LSTM in evaluation mode."""
-    if all(weights.device.type == "cpu" for weights in recognizer.network.parameters()):
-        return recognizer
-    moved = copy.copy(recognizer)
-    moved.network = copy.deepcopy(recognizer.network).cpu()
-    return moved
-
-
-def only_features(recognizer: Recognizer) -> bool:
-    """Whether a network takes in nothing but one vector of named features."""
-    inputs = {input_of(extractor) for extractor in recognizer.features}
-    return isinstance(recognizer, NetworkRecognizer) and inputs == {"features"}
 
 
 def input_of(extractor: Any) -> str:
@@ -337,12 +295,11 @@ def _units(
         return names, units.no_spans(n_steps), np.arange(n_steps), names
     if modality == "text":
         text = corpus.texts()[row]
+        named, spans = tuple(text.split()), units.no_spans(len(text.split()))
         if hasattr(extractor, "vocabulary"):
-            owners, steps = units.owners_of_words(text), tuple(words(text)) or (text,)
-        else:
-            owners = units.owners_of_subwords(text, extractor.tokenizer)
-            steps = tuple(extractor.tokenizer.encode(text).tokens)
-        return tuple(text.split()), units.no_spans(len(text.split())), owners, steps
+            return named, spans, units.owners_of_words(text), tuple(words(text)) or (text,)
+        tokens = tuple(extractor.tokenizer.encode(text).tokens)
+        return named, spans, units.owners_of_subwords(text, extractor.tokenizer), tokens
     if modality == "audio":
         spans = units.sound_spans(len(read_audio(corpus.audio_paths()[row])) / SAMPLE_RATE)
     else:
@@ -355,9 +312,12 @@ def _batches(
 ) -> Iterator[tuple[list[int], Batch]]:
     """Yield batches of utterances of similar length, and their rows."""
     inputs, model = network.inputs(corpus), Centred(network.network.eval(), place, len(network.features))
-    baseline = checked_baseline(options.baseline, BASELINES[options.modality])
-    instead = _instead(network.features[place], options.modality, corpus, inputs[place], baseline)
-    background = list(_background(network, model, options.background)) if options.background is not None else []
+    instead = _instead(network.features[place], corpus, inputs[place], options)
+    background = list[Tensor]()
+    with torch.no_grad():
+        for array in network.inputs(few_of(options.background, N_BACKGROUND))[place] if options.background else ():
+            entered, lengths = model.embed(*pad([array]))
+            background.append(entered[0, : int(lengths[0])] if entered.ndim > 2 else entered[0])
     order = np.argsort([len(array) for array in inputs[place]], kind="stable").tolist()
     size = N_UTTERANCES if engine in (*FUNCTIONS, *IN_BATCHES) else 1
     for start in range(0, len(order), size):
@@ -375,54 +335,31 @@ def _batches(
 
 
 def _instead(
-    extractor: Any, modality: str, corpus: Corpus, arrays: Sequence[NDArray[Any]], baseline: str
+    extractor: Any, corpus: Corpus, arrays: Sequence[NDArray[Any]], options: Options
 ) -> Sequence[NDArray[Any]]:
-    """Return what stands for the input of each utterance, in the shape of `arrays`."""
+    """Return the baseline of each utterance, in the shape of `arrays`, what the extractor makes of it."""
+    modality, baseline = options.modality, options.baseline or ""
     if baseline == "silence":
         waves = zip(corpus.table["utterance_id"], map(read_audio, corpus.audio_paths()), strict=True)
         return list(extractor.transform(corpus.with_media(audio={name: np.zeros_like(wave) for name, wave in waves})))
-    if modality == "text":
-        return [_replaced(extractor, array, baseline) for array in arrays]
-    if baseline == "grey":
-        return [np.full_like(array, GREY) for array in arrays]
+    if modality == "text" and hasattr(extractor, "vocabulary"):
+        return [np.full_like(array, PAD if baseline == "padding" else UNKNOWN) for array in arrays]
+    if modality == "text":  # special tokens around the text stay
+        instead = known_token(extractor.tokenizer, PAD_TOKENS if baseline == "padding" else MASK_TOKENS)
+        number = extractor.tokenizer.token_to_id(instead) if instead else 0
+        special = [extractor.tokenizer.encode(text).special_tokens_mask for text in corpus.texts()]
+        return [np.where(own, array, number) for own, array in zip(special, arrays, strict=True)]
     if modality == "video" and arrays[0].dtype == np.uint8:
-        return [np.broadcast_to(np.rint(array.mean(axis=0)).astype(np.uint8), array.shape) for array in arrays]
+        return [np.broadcast_to(still(array, baseline), array.shape) for array in arrays]
     if modality == "audio" and not hasattr(extractor, "scale"):
-        raise ValueError(
-            f'the input of {type(extractor).__name__} has no mean that stands for nothing; expected baseline="silence".'
-        )
+        kind = type(extractor).__name__
+        raise ValueError(f'the input of {kind} has no mean that stands for nothing; expected baseline="silence".')
     return [np.zeros_like(array) for array in arrays]  # scaled features: the mean of training
-
-
-def _replaced(extractor: Any, tokens: NDArray[np.int64], baseline: str) -> NDArray[np.int64]:
-    """Return tokens in which every word is padding, or the mask token; special tokens around the text stay."""
-    if hasattr(extractor, "vocabulary"):
-        return np.full_like(tokens, PAD if baseline == "padding" else UNKNOWN)
-    tokenizer = extractor.tokenizer
-    known = PAD_TOKENS if baseline == "padding" else MASK_TOKENS
-    number = next((found for token in known if (found := tokenizer.token_to_id(token)) is not None), 0)
-    special = np.array([token in SPECIAL_TOKENS for token in map(tokenizer.id_to_token, tokens.tolist())], bool)
-    return np.where(special, tokens, number)
-
-
-def _background(network: NetworkRecognizer, model: Centred, corpus: Corpus) -> Iterator[Tensor]:
-    """Yield a few utterances, spread over a corpus, as the network takes them in: (steps, …) each."""
-    chosen = np.linspace(0, len(corpus) - 1, min(N_BACKGROUND, len(corpus))).round().astype(int)
-    few = corpus.select(np.isin(np.arange(len(corpus)), chosen))
-    with torch.no_grad():
-        for array in network.inputs(few)[model.place]:
-            entered, lengths = model.embed(*pad([array]))
-            yield entered[0, : int(lengths[0])] if entered.ndim > 2 else entered[0]
 
 
 def _native(values: Tensor, length: int, modality: str) -> NDArray[np.float32]:
     """Return what stands at the model's own resolution, of (steps, …) with `length` real ones."""
-    array = values.float().cpu().numpy()
-    if modality == "features":
-        return array
-    array = array[:length]
-    if modality == "text":
-        return array.sum(axis=1)
-    if modality == "video" and array.ndim > 3:
-        return array.sum(axis=3)  # of red, green and blue
-    return array.reshape(-1, array.shape[-1])  # VGGish takes in examples of several frames
+    array = values.numpy() if modality == "features" else values[:length].numpy()
+    if modality == "text" or (modality == "video" and array.ndim > 3):
+        return array.sum(axis=-1)  # of a word vector; of red, green and blue
+    return array.reshape(-1, array.shape[-1]) if array.ndim > 1 else array  # VGGish takes in examples of frames

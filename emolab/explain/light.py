@@ -10,17 +10,19 @@ from numpy.typing import NDArray
 from sklearn.pipeline import Pipeline
 
 from emolab.corpora.corpus import Corpus
-from emolab.explain.explanation import Attribution, Floats, Options, import_shap, no_spans, owners_of_words
+from emolab.explain.explanation import Attribution, Floats, Options, no_spans, owners_of_words, shap
 from emolab.features.text import Tfidf, words
+from emolab.models.light import last_features
 from emolab.recognizer import LightRecognizer, Recognizer
 
+ENGINES = (shap.LinearExplainer, shap.TreeExplainer)
 REMEDY = "Take ablation or kernel-shap, which work for any recognizer."
 
 
 def attribute(
     recognizer: Recognizer, corpus: Corpus, engine: Any, targets: NDArray[np.int64], options: Options
-) -> list[Attribution]:
-    """Explain utterances by the weights or trees of a light model.
+) -> tuple[list[Attribution], str]:
+    """Explain utterances by the weights or trees of a light model; name the baseline, too.
 
     Args:
         recognizer: Whose estimator is linear (coef_ and intercept_), or trees, at the end of a pipeline or alone.
@@ -41,8 +43,10 @@ def attribute(
             'modality="features". For units take ablation, occlusion or kernel-shap.'
         )
     rows, places = _last_features(recognizer, recognizer.feature_matrix(corpus))
-    explain = _linear if engine is import_shap().LinearExplainer else _trees
-    values, logits, references = explain(recognizer.name, _steps(recognizer)[-1], rows)
+    explain = _linear if engine is shap.LinearExplainer else _trees
+    model = recognizer.estimator
+    last = model[-1] if isinstance(model, Pipeline) else model
+    values, logits, references = explain(recognizer.name, last, rows)
     names, columns = corpus.table["utterance_id"], tuple(recognizer.feature_names)
     texts = corpus.texts() if modality == "text" else [""] * len(corpus)
     made = []
@@ -53,7 +57,7 @@ def attribute(
         if modality == "text":
             units, own = tuple(texts[row].split()), on_words(_tfidfs(recognizer), texts[row], own)
         made.append(Attribution(names.iloc[row], recognizer.emotions[target], units, own, no_spans(len(own)), *facts))
-    return made
+    return made, "leave out" if modality == "text" else "mean"
 
 
 def reads_words(recognizer: Recognizer) -> bool:
@@ -61,17 +65,12 @@ def reads_words(recognizer: Recognizer) -> bool:
     return isinstance(recognizer, LightRecognizer) and all(isinstance(own, Tfidf) for own in _tfidfs(recognizer))
 
 
-def _steps(recognizer: LightRecognizer) -> list[Any]:
-    model = recognizer.estimator
-    return [step for _, step in model.steps] if isinstance(model, Pipeline) else [model]
-
-
 def _last_features(recognizer: LightRecognizer, x: Any) -> tuple[Floats, NDArray[np.int64]]:
     """Return what the last step of a pipeline sees, (n, n_kept), and which features these are."""
-    places, (*before, _) = np.arange(x.shape[1]), _steps(recognizer)
-    for step in before:
-        x = step.transform(x)
+    model, places = recognizer.estimator, np.arange(x.shape[1])
+    for step in model[:-1] if isinstance(model, Pipeline) else ():
         places = places[step.get_support()] if hasattr(step, "get_support") else places
+    x = last_features(model, x)
     if x.shape[1] != len(places):
         raise ValueError(
             f"the pipeline of {recognizer.name} makes {x.shape[1]} new features of {len(places)}; expected steps that "
@@ -86,18 +85,15 @@ def _linear(name: str, estimator: Any, rows: Floats) -> tuple[Floats, Floats, Fl
     Beside them the logits (n, n_emotions) and those of no features (n_emotions,). Temperature scaling multiplies the
     weights; of two emotions scikit-learn keeps one row of them, the difference of both logits.
     """
-    shap, last = import_shap(), getattr(estimator, "machine_", estimator)
+    last = getattr(estimator, "machine_", estimator)
     if not hasattr(last, "coef_"):
-        raise ValueError(
-            f"{name} is no linear model; shap-linear expects an estimator with coef_ and intercept_, such as "
-            f"text/svm. {REMEDY}"
-        )
+        expected = "expects an estimator with coef_ and intercept_, such as text/svm"
+        raise ValueError(f"{name} is no linear model; shap-linear {expected}. {REMEDY}")
     weights = np.atleast_2d(last.coef_)
     intercept = np.broadcast_to(last.intercept_, len(weights))
-    scale = getattr(estimator, "inverse_temperature_", 1.0)
+    scale = getattr(estimator, "inverse_temperature_", 1.0 if len(weights) > 1 else 0.5)
     if len(weights) == 1:
         weights, intercept = np.vstack([-weights, weights]), np.append(-intercept, intercept)
-        scale = scale if hasattr(estimator, "inverse_temperature_") else 0.5
     weights, intercept = scale * (weights - weights.mean(axis=0)), scale * (intercept - intercept.mean())
     explainer = shap.LinearExplainer((weights, intercept), shap.maskers.Independent(np.zeros((1, rows.shape[1]))))
     return explainer.shap_values(rows), rows @ weights.T + intercept, np.asarray(explainer.expected_value)
@@ -109,7 +105,6 @@ def _trees(name: str, estimator: Any, rows: Floats) -> tuple[Floats, Floats, Flo
     Beside them votes or margins (n, n_emotions), and those of training on average (n_emotions,). Source: Lundberg et
     al. 2020.
     """
-    shap = import_shap()
     try:
         explainer = shap.TreeExplainer(estimator)
         values = np.asarray(explainer.shap_values(rows.astype(np.float32)))  # trees compare in float32 as well

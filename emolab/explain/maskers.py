@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import replace
+from itertools import compress
 from typing import Any, ClassVar
 
 import numpy as np
@@ -31,8 +31,10 @@ Mask = NDArray[np.bool_]  # (n_units,) or (n_coalitions, n_units), true where a 
 Logits = Floats  # (n_coalitions, n_emotions), less their mean over the emotions
 
 
-class Masker(ABC):
+class Masker:
     """The units of some utterances, and what a recognizer predicts when only some of them are there.
+
+    It copies utterances and changes the copies; what was asked before is remembered.
 
     Attributes:
         modality: Whose units: "text", "audio", "video" or "modality".
@@ -41,7 +43,7 @@ class Masker(ABC):
         baseline: What stands for a unit that is removed.
         names: For each utterance the names of its units.
         spans: For each utterance (n_units, 2) seconds from and to; NaN where there is no known time.
-        n_predictions: How many changed utterances were predicted so far; what was asked before is remembered.
+        n_predictions: How many changed utterances were predicted so far.
     """
 
     modality: ClassVar[str]
@@ -52,10 +54,10 @@ class Masker(ABC):
         self.baseline = checked_baseline(baseline, self.baselines)
         self.n_predictions = 0
         self.names, self.spans = self._units()
+        self._known: dict[Any, Floats] = {}
 
-    @abstractmethod
     def logits(self, masks: Sequence[Mask]) -> list[Logits]:
-        """Predict each utterance with some units left.
+        """Predict each utterance with some units left, `N_ROWS` copies at a time.
 
         Args:
             masks: For each utterance (n_coalitions, n_units) bool, true where a unit stays.
@@ -64,49 +66,34 @@ class Masker(ABC):
             For each utterance (n_coalitions, n_emotions) float64: logits less their mean, which no probability
             depends on.
         """
+        asked = {(row, mask.tobytes()): (row, mask) for row, own in enumerate(masks) for mask in own}
+        todo = [key for key in asked if key not in self._known]
+        for start in range(0, len(todo), N_ROWS):
+            keys = todo[start : start + N_ROWS]
+            some = [asked[key] for key in keys]
+            predicted = self.recognizer.logits(self._changed(self._copies([row for row, _ in some]), some))
+            self._known |= zip(keys, predicted - predicted.mean(axis=1, keepdims=True), strict=True)
+        self.n_predictions += len(todo)
+        found = [[self._known[row, mask.tobytes()] for mask in own] for row, own in enumerate(masks)]
+        return [np.array(own, np.float64).reshape(-1, len(self.recognizer.emotions)) for own in found]
 
     def ends(self) -> tuple[Logits, Logits]:
         """Return (n_utterances, n_emotions) logits of the whole utterances, and of what is left without any unit."""
         both = self.logits([np.repeat([[True], [False]], len(names), axis=1) for names in self.names])
         return np.array([own[0] for own in both]), np.array([own[1] for own in both])
 
-    @abstractmethod
+    def left(self, row: int, mask: Mask) -> Any:
+        """Return the sound, pictures or text of an utterance of which only some units stay."""
+        raise NotImplementedError
+
     def _units(self) -> tuple[list[tuple[str, ...]], list[Floats]]:
         """Return the names of the units of each utterance, and their spans."""
-
-
-class CopyMasker(Masker):
-    """A masker that copies utterances and changes the copies; what was asked before is remembered."""
-
-    def __init__(self, recognizer: Recognizer, corpus: Corpus, baseline: str | None = None) -> None:
-        super().__init__(recognizer, corpus, baseline)
-        self._known: list[dict[bytes, Floats]] = [{} for _ in range(len(corpus))]
-
-    def logits(self, masks: Sequence[Mask]) -> list[Logits]:
-        """Predict the copies that were not asked for before, `N_ROWS` at a time; see `Masker.logits`."""
-        asked = [(row, mask) for row, own in enumerate(masks) for mask in own]
-        new = {(row, mask.tobytes()): mask for row, mask in asked if mask.tobytes() not in self._known[row]}
-        todo = [(row, mask) for (row, _), mask in new.items()]
-        for start in range(0, len(todo), N_ROWS):
-            some = todo[start : start + N_ROWS]
-            predicted = self.recognizer.logits(self._changed(self._copies([row for row, _ in some]), some))
-            for (row, mask), logits in zip(some, predicted, strict=True):
-                self._known[row][mask.tobytes()] = logits - logits.mean()
-        self.n_predictions += len(todo)
-        shape = (-1, len(self.recognizer.emotions))
-        return [
-            np.array([known[mask.tobytes()] for mask in own], np.float64).reshape(shape)
-            for known, own in zip(self._known, masks, strict=True)
-        ]
+        raise NotImplementedError
 
     def _changed(self, copies: Corpus, asked: Sequence[tuple[int, Mask]]) -> Corpus:
         """Return the copies with only the units of a mask left, for pairs of an utterance's row and a mask."""
         left = {name: self.left(*one) for name, one in zip(copies.table["utterance_id"], asked, strict=True)}
         return copies.with_media(**{self.modality: left})
-
-    @abstractmethod
-    def left(self, row: int, mask: Mask) -> Any:
-        """Return the sound, pictures or text of an utterance of which only some units stay."""
 
     def _copies(self, rows: Sequence[int]) -> Corpus:
         """Return a corpus of copies of some rows, under new names."""
@@ -120,7 +107,7 @@ class CopyMasker(Masker):
         return replace(self.corpus, table=table.astype({"utterance_id": "string"}), in_memory=in_memory)
 
 
-class WordMasker(CopyMasker):
+class WordMasker(Masker):
     """Words of a text, split at blanks; left out, or replaced by the mask token or an unknown word."""
 
     modality, baselines = "text", ("leave out", "mask")
@@ -136,11 +123,10 @@ class WordMasker(CopyMasker):
     def left(self, row: int, mask: Mask) -> str:
         """Return the text of an utterance of which only some words stay."""
         instead = mask_word(self.recognizer) if self.baseline == "mask" else ""
-        words = (word if stays else instead for word, stays in zip(self.names[row], mask, strict=True))
-        return " ".join(filter(None, words))
+        return " ".join(filter(None, np.where(mask, np.array(self.names[row], object), instead)))
 
 
-class AudioMasker(CopyMasker):
+class AudioMasker(Masker):
     """Stretches of 100 ms of a sound; silenced, or replaced by noise of the level of the whole utterance."""
 
     modality, baselines = "audio", ("silence", "noise")
@@ -165,7 +151,7 @@ class AudioMasker(CopyMasker):
         return (wave * gain + noise * (1 - gain)).astype(np.float32)
 
 
-class FrameMasker(CopyMasker):
+class FrameMasker(Masker):
     """Frames of a face, at the model's frame rate; replaced by the clip's mean frame, or by grey."""
 
     modality, baselines = "video", ("mean", "grey")
@@ -179,8 +165,7 @@ class FrameMasker(CopyMasker):
     def left(self, row: int, mask: Mask) -> NDArray[np.uint8]:
         """Return the pictures (frames, size, size, 3) of an utterance of which only some frames stay."""
         pictures = self.pictures[row]
-        instead = np.rint(pictures.mean(axis=0)) if self.baseline == "mean" else np.full(pictures.shape[1:], GREY)
-        return np.where(mask[:, None, None, None], pictures, instead.astype(np.uint8))
+        return np.where(mask[:, None, None, None], pictures, still(pictures, self.baseline))
 
 
 class ModalityMasker(Masker):
@@ -194,7 +179,6 @@ class ModalityMasker(Masker):
                 f"{recognizer.name} cannot do without any of {', '.join(recognizer.modalities)}; expected a recognizer "
                 "of several modalities that can, such as fusion/product/ensembles. Explain the units of one modality."
             )
-        self._known: dict[tuple[int, frozenset[str]], Logits] = {}
         super().__init__(recognizer, corpus, baseline)
 
     def _units(self) -> tuple[list[tuple[str, ...]], list[Floats]]:
@@ -206,33 +190,27 @@ class ModalityMasker(Masker):
         found = [np.zeros((len(own), len(self.recognizer.emotions))) for own in masks]
         for row, (own, names) in enumerate(zip(masks, self.names, strict=True)):
             for place, mask in enumerate(own):
-                left = frozenset(name for name, stays in zip(names, mask, strict=True) if stays)
-                found[row][place] = self._of(self.recognizer, left)[row]
+                found[row][place] = self._of(self.recognizer, frozenset(compress(names, mask)))[row]
         return found
 
     def _of(self, recognizer: Recognizer, left: frozenset[str]) -> Logits:
         """Return centred logits (n_utterances, n_emotions) with these modalities only; 0 where nothing is left."""
         key = (id(recognizer), left & {*recognizer.modalities})
-        if key not in self._known:
-            part = self._part(left)
-            covered, logits = recognizer.covers(part), np.zeros((len(self.corpus), len(self.recognizer.emotions)))
-            if members := getattr(recognizer, "members", ()):  # late fusion: members without the rest are known
-                each = [self._probabilities(member, left)[covered] for member in members]
-                joined = recognizer.join(each) if covered.any() else logits[covered]  # type: ignore[attr-defined]
-                logits[covered] = np.log(np.maximum(joined, SMALLEST_PROBABILITY))
-            elif covered.any():
-                self.n_predictions += int(covered.sum())
-                logits[covered] = recognizer.logits(part.select(covered))
-            self._known[key] = logits - logits.mean(axis=1, keepdims=True)
+        if key in self._known:
+            return self._known[key]
+        part = self.corpus.without(*({*MODALITIES} - left))
+        covered, logits = recognizer.covers(part), np.zeros((len(part), len(recognizer.emotions)))
+        members = getattr(recognizer, "members", ())  # late fusion: members without the rest are known
+        if members and covered.any():
+            each = [softmax(self._of(member, left), axis=1) for member in members]
+            there = [member.covers(part)[:, None] for member in members]
+            each = [np.where(can, own, np.nan)[covered] for can, own in zip(there, each, strict=True)]
+            logits[covered] = np.log(np.maximum(recognizer.join(each), SMALLEST_PROBABILITY))  # type: ignore[attr-defined]
+        elif covered.any():
+            self.n_predictions += int(covered.sum())
+            logits[covered] = recognizer.logits(part.select(covered))
+        self._known[key] = logits - logits.mean(axis=1, keepdims=True)
         return self._known[key]
-
-    def _part(self, left: frozenset[str]) -> Corpus:
-        return self.corpus.without(*({*MODALITIES} - left))
-
-    def _probabilities(self, member: Recognizer, left: frozenset[str]) -> Floats:
-        """Return a member's probabilities with these modalities only, NaN in the rows that it cannot predict."""
-        covered = member.covers(self._part(left))
-        return np.where(covered[:, None], softmax(self._of(member, left), axis=1), np.nan)
 
 
 MASKERS: tuple[type[Masker], ...] = (WordMasker, AudioMasker, FrameMasker, ModalityMasker)
@@ -258,9 +236,8 @@ def masker_for(recognizer: Recognizer, corpus: Corpus, modality: str, baseline: 
     fixed = [type(extractor).__name__ for extractor in recognizer.extractors() if not extractor.maskable]
     if modality != "modality" and fixed:
         raise ValueError(
-            f"{recognizer.name} reads {', '.join(fixed)}, which looks an utterance up by its id, in a dialogue or a "
-            'table, so a changed copy has none; expected a recognizer without. Take modality="modality", the '
-            f"recognizer of single turns (conversation/alone/…), or the ensemble member that reads {modality} alone."
+            f"{recognizer.name} reads {', '.join(fixed)}, which looks utterances up by id, so a changed copy has none; "
+            'expected a recognizer without. Take modality="modality", or a recognizer such as conversation/alone/….'
         )
     return kinds[modality](recognizer, corpus, baseline)
 
@@ -280,6 +257,11 @@ def face_extractor(recognizer: Recognizer) -> FaceFrames:
     return max(features, key=lambda extractor: extractor.options["size"])
 
 
+def still(pictures: NDArray[np.uint8], baseline: str) -> NDArray[np.uint8]:
+    """Return what stands for a frame that is removed: (size, size, 3), the mean frame of a clip or grey."""
+    return np.full_like(pictures[0], GREY) if baseline == "grey" else np.rint(pictures.mean(axis=0)).astype(np.uint8)
+
+
 def checked_baseline(baseline: str | None, known: Sequence[str]) -> str:
     """Return the baseline, or the first known one for None; ValueError if it is unknown."""
     if baseline is not None and baseline not in known:
@@ -289,7 +271,10 @@ def checked_baseline(baseline: str | None, known: Sequence[str]) -> str:
 
 def mask_word(recognizer: Recognizer) -> str:
     """Return the mask token of the recognizer's tokenizer, else a word that is in no vocabulary."""
-    for extractor in recognizer.extractors():
-        if tokenizer := getattr(extractor, "tokenizer", None):
-            return next((mark for mark in MASK_TOKENS if tokenizer.token_to_id(mark) is not None), OUT_OF_VOCABULARY)
-    return OUT_OF_VOCABULARY
+    tokenizers = [getattr(extractor, "tokenizer", None) for extractor in recognizer.extractors()]
+    return next((known_token(own, MASK_TOKENS) for own in tokenizers if own), None) or OUT_OF_VOCABULARY
+
+
+def known_token(tokenizer: Any, tokens: Sequence[str]) -> str | None:
+    """Return the first of some special tokens that a tokenizer has; None where it has none."""
+    return next((token for token in tokens if tokenizer.token_to_id(token) is not None), None)

@@ -19,7 +19,7 @@ from scipy.stats import kendalltau, rankdata
 from emolab.features.text import words
 
 SHARES = tuple(step / 10 for step in range(1, 11))  # of the units that are removed, or kept
-SMALL_SHARE = 0.5  # comprehensiveness and sufficiency look at shares up to this
+SMALL_SHARE = 0.5  # `mean_fall` looks at shares up to this
 ROUNDING = 1e-9  # 0.7 * 10 is a little more than 7
 
 Floats = NDArray[np.float64]
@@ -43,7 +43,7 @@ def pointing_game(values: ArrayLike, truth: ArrayLike) -> float:
         >>> pointing_game([0.1, 0.7, 0.7], [False, True, False])
         0.5
     """
-    added, marked = _pair(values, truth)
+    added, marked = _checked(values, truth)
     return float(marked[added == added.max()].mean()) if _says_something(marked) else np.nan
 
 
@@ -69,7 +69,7 @@ def average_precision(values: ArrayLike, truth: ArrayLike) -> float:
         >>> average_precision([0.9, 0.5, 0.2], [True, False, True])  # (1/1 + 2/3) / 2
         0.8333333333333333
     """
-    added, marked = _pair(values, truth)
+    added, marked = _checked(values, truth)
     if not _says_something(marked):
         return np.nan
     _, group, sizes = np.unique(-added, return_inverse=True, return_counts=True)
@@ -99,7 +99,7 @@ def relevance_mass_accuracy(values: ArrayLike, truth: ArrayLike) -> float:
     Raises:
         ValueError: If the two do not pair up, or a value is not finite.
     """
-    added, marked = _pair(values, truth)
+    added, marked = _checked(values, truth)
     share = _share(np.maximum(added, 0))
     return min(1.0, float(share[marked].sum())) if share is not None and _says_something(marked) else np.nan
 
@@ -135,11 +135,11 @@ def units_to(values: ArrayLike, share: float = 0.8) -> float:
     Raises:
         ValueError: If there is no value, or one is not finite.
     """
-    in_memory = _share(np.abs(_checked(values)))
-    if in_memory is None or len(in_memory) == 1:
+    sizes = _share(np.abs(_checked(values)))
+    if sizes is None or len(sizes) == 1:
         return np.nan
-    enough = np.cumsum(np.sort(in_memory)[::-1]) >= share - ROUNDING
-    return float((enough.argmax() + 1) / len(in_memory)) if enough.any() else 1.0
+    enough = np.cumsum(np.sort(sizes)[::-1]) >= share - ROUNDING
+    return float((enough.argmax() + 1) / len(sizes)) if enough.any() else 1.0
 
 
 def kendall(a: ArrayLike, b: ArrayLike) -> float:
@@ -151,7 +151,7 @@ def kendall(a: ArrayLike, b: ArrayLike) -> float:
     Raises:
         ValueError: If the two do not pair up, or a value is not finite.
     """
-    first, second = _pair(a, b)
+    first, second = _checked(a, b)
     return float(kendalltau(first, second).statistic) if _varies(first) and _varies(second) else np.nan
 
 
@@ -164,7 +164,7 @@ def spearman(a: ArrayLike, b: ArrayLike) -> float:
     Raises:
         ValueError: If the two do not pair up, or a value is not finite.
     """
-    first, second = _pair(a, b)
+    first, second = _checked(a, b)
     if not (_varies(first) and _varies(second)):
         return np.nan
     return float(np.corrcoef(rankdata(first), rankdata(second))[0, 1])
@@ -207,45 +207,27 @@ def ranked_masks(values: ArrayLike, shares: Sequence[float] = SHARES) -> RankedM
     return RankedMasks(~kept, kept)
 
 
-def comprehensiveness(full: float, without: ArrayLike, shares: Sequence[float] = SHARES) -> float:
-    """Return how far the logit falls when the units that add most are removed, on average over shares up to a half.
+def mean_fall(full: float, logits: ArrayLike) -> float:
+    """Return how far the logit falls on average over `SHARES` up to a half: comprehensiveness, or sufficiency.
 
     After DeYoung et al. (2020, ERASER), who take probabilities and other shares.
 
     Args:
         full: The emotion's logit when all units stay.
-        without: (n_shares,) the same for `ranked_masks(values, shares).removed`.
-        shares: Those of the masks.
+        logits: (n_shares,) the same for `ranked_masks(values).removed`: comprehensiveness, how far it falls without the
+            units that add most; or for `kept`: sufficiency, how far it falls with only these.
 
     Returns:
-        In logits; more is better. It has no chance level of its own: it is read beside random values, and over
-        utterances as the ratio of its mean to that of `full` less the reference (`clustered_ratio`), which is 1 where
-        removing the few takes everything away.
+        In logits. More comprehensiveness is better; less sufficiency is: 0 where the few suffice, below 0 where the
+        rest speaks against the emotion. Neither has a chance level of its own: they are read beside random values, and
+        over utterances as the ratio of their mean to that of `full` less the reference (`clustered_ratio`): for
+        comprehensiveness 1 where removing the few takes everything away.
 
     Raises:
-        ValueError: If the logits and the shares do not pair up, or no share is up to a half.
+        ValueError: If there is not one finite logit for each of `SHARES`.
     """
-    return float(full - _mean_of_small_shares(without, shares))
-
-
-def sufficiency(full: float, only: ArrayLike, shares: Sequence[float] = SHARES) -> float:
-    """Return how far the logit falls when only the units that add most are kept, on average over shares up to a half.
-
-    After DeYoung et al. (2020, ERASER), who take probabilities and other shares.
-
-    Args:
-        full: The emotion's logit when all units stay.
-        only: (n_shares,) the same for `ranked_masks(values, shares).kept`.
-        shares: Those of the masks.
-
-    Returns:
-        In logits; less is better: 0 where the few suffice, below 0 where the rest speaks against the emotion. It is
-        read and related like `comprehensiveness`.
-
-    Raises:
-        ValueError: If the logits and the shares do not pair up, or no share is up to a half.
-    """
-    return float(full - _mean_of_small_shares(only, shares))
+    found, shares = _checked(logits, SHARES)
+    return float(full - found[shares <= SMALL_SHARE].mean())
 
 
 def deletion_area(full: float, without: ArrayLike, reference: float, shares: ArrayLike) -> float:
@@ -266,19 +248,10 @@ def deletion_area(full: float, without: ArrayLike, reference: float, shares: Arr
     Raises:
         ValueError: If the logits and the shares do not pair up, or the shares do not ascend from 0 to 1.
     """
-    return _area(full, without, reference, shares) - reference
-
-
-def insertion_area(full: float, only: ArrayLike, reference: float, shares: ArrayLike) -> float:
-    """Return the area between the logit and the reference while ever more units are put back, what adds most first.
-
-    The mirror of `deletion_area`: `only` is for `ranked_masks(values).kept`, and more is better; for a model that adds
-    up its units the ratio of means is again 0.5 by chance.
-
-    Raises:
-        ValueError: If the logits and the shares do not pair up, or the shares do not ascend from 0 to 1.
-    """
-    return _area(reference, only, full, shares) - reference
+    found, steps = _checked(without, shares)
+    if (np.diff(steps) < 0).any() or steps[0] < 0 or steps[-1] > 1:
+        raise ValueError(f"shares are {steps}; expected them to ascend, from 0 to 1. Take ranked_masks(values).shares.")
+    return float(np.trapezoid([full, *found, reference], [0, *steps, 1])) - reference
 
 
 def infidelity(values: ArrayLike, masks: ArrayLike, full: float, without: ArrayLike) -> float:
@@ -316,32 +289,16 @@ def infidelity(values: ArrayLike, masks: ArrayLike, full: float, without: ArrayL
     return float(1 - cosine**2)
 
 
-def _checked(values: ArrayLike) -> Floats:
-    """Return values as (n,) float64, at least one, all finite."""
-    found = np.asarray(values, dtype=np.float64)
-    if found.ndim != 1 or not len(found) or not np.isfinite(found).all():
-        bad = "some not finite" if found.ndim == 1 and len(found) else "not one for each unit or mask"
+def _checked(*arrays: ArrayLike) -> Any:
+    """Return one array, or several of the same units, as (n,) float64 (masks as bool): all finite, at least one."""
+    found = [np.asarray(array) if np.asarray(array).dtype == bool else np.asarray(array, float) for array in arrays]
+    shapes = {array.shape for array in found}
+    if len(shapes) > 1 or found[0].ndim != 1 or not found[0].size or not all(np.isfinite(own).all() for own in found):
         raise ValueError(
-            f"values have shape {found.shape}, {bad}; expected (n,) finite numbers, at least one. "
-            "Give those of one utterance, and leave out utterances without units."
+            f"values have shapes {[array.shape for array in found]}, or are not finite; expected (n,) finite numbers, "
+            "at least one. Give those of one utterance in one order, and leave out utterances without units."
         )
-    return found
-
-
-def _check_alike(**arrays: NDArray) -> None:
-    """Raise unless all are (n,) with the same n."""
-    shapes = {name: array.shape for name, array in arrays.items()}
-    if {*shapes.values()} != {(next(iter(arrays.values())).size,)}:
-        raise ValueError(f"shapes differ: {shapes}; expected (n,) for all. Take all from the same units, in one order.")
-
-
-def _pair(values: ArrayLike, other: ArrayLike) -> tuple[Floats, Any]:
-    """Return values, checked, beside a mask or other values of the same units."""
-    first, second = _checked(values), np.asarray(other)
-    if second.dtype != bool:
-        second = _checked(second)
-    _check_alike(values=first, other=second)
-    return first, second
+    return found if len(found) > 1 else found[0]
 
 
 def _says_something(marked: Mask) -> bool:
@@ -356,28 +313,6 @@ def _share(sizes: Floats) -> Floats | None:
     """Return sizes that sum to 1, None where all are 0; scaled first, since tiny ones would sum to 0."""
     largest = sizes.max()
     return (sizes / largest) / (sizes / largest).sum() if largest else None
-
-
-def _mean_of_small_shares(logits: ArrayLike, shares: Sequence[float]) -> float:
-    found, asked = _checked(logits), np.asarray(shares, dtype=np.float64)
-    _check_alike(logits=found, shares=asked)
-    small = asked <= SMALL_SHARE + ROUNDING
-    if not small.any():
-        raise ValueError(
-            f"shares are {list(shares)}; expected some up to {SMALL_SHARE}, the few units that matter most. "
-            "Leave the shares as they are."
-        )
-    return float(found[small].mean())
-
-
-def _area(first: float, logits: ArrayLike, last: float, shares: ArrayLike) -> float:
-    """Integrate a curve from (0, first) through (share, logit) to (1, last) by the trapezoid rule."""
-    found, steps = _pair(logits, shares)
-    if (np.diff(steps) < 0).any() or steps[0] < 0 or steps[-1] > 1:
-        raise ValueError(
-            f"shares are {steps.tolist()}; expected them to ascend, from 0 to 1. Take ranked_masks(values).shares."
-        )
-    return float(np.trapezoid([first, *found, last], [0, *steps, 1]))
 
 
 @cache

@@ -11,12 +11,15 @@ import numpy as np
 import torch
 from captum.attr import FeaturePermutation, KernelShap, PerturbationAttribution, ShapleyValueSampling
 from numpy.typing import NDArray
+from scipy.cluster.hierarchy import linkage
 
-from emolab.explain.explanation import Attribution, Floats, Options, import_shap
+from emolab.explain.explanation import Attribution, Floats, Options, shap
 from emolab.explain.maskers import Masker
 
 WINDOW = 3  # units that occlusion hides at once
 MOST_UNITS = 12  # of which all 4,096 coalitions are predicted
+
+AGNOSTIC = (shap.PartitionExplainer, shap.PermutationExplainer, shap.ExactExplainer, shap.KernelExplainer)
 
 Value = Callable[[Any], Floats]  # (n, n_units) bool masks to (n,) logits of the target
 
@@ -34,19 +37,16 @@ def attribute(masker: Masker, engine: Any, targets: NDArray[np.int64], options: 
     Raises:
         ValueError: If there are too many units for exact values, or the engine fails on unit masks.
     """
-    rows, sizes = np.arange(len(targets)), [len(names) for names in masker.names]
-    full, none = (logits[rows, targets] for logits in masker.ends())
-    values = [value_of(masker, row, target) for row, target in enumerate(targets.tolist())]
+    sizes, found = [len(names) for names in masker.names], []
+    names, (full, none) = masker.corpus.table["utterance_id"].tolist(), masker.ends()
     if isinstance(engine, type) and engine is not KernelShap:  # predict the masks of all utterances in one batch
         masker.logits([_masks_of(engine, n, options, row) for row, n in enumerate(sizes)])
-    found = [estimate(engine, own, n, options, row) for row, (own, n) in enumerate(zip(values, sizes, strict=True))]
-    emotions = [masker.recognizer.emotions[target] for target in targets]
-    columns = masker.corpus.table["utterance_id"], emotions, masker.names, found, masker.spans
-    ends = zip(full.tolist(), none.tolist() if is_complete(engine) else [np.nan] * len(rows), strict=True)
-    return [
-        Attribution(*facts, logit=logit, reference=reference)
-        for facts, (logit, reference) in zip(zip(*columns, strict=True), ends, strict=True)
-    ]
+    for row, target in enumerate(targets.tolist()):
+        values = estimate(engine, value_of(masker, row, target), sizes[row], options, row)
+        reference = float(none[row, target]) if is_complete(engine) else np.nan
+        facts = (names[row], masker.recognizer.emotions[target], masker.names[row], values, masker.spans[row])
+        found.append(Attribution(*facts, logit=float(full[row, target]), reference=reference))
+    return found
 
 
 def value_of(masker: Masker, row: int, target: int) -> Value:
@@ -85,22 +85,23 @@ def estimate(engine: Any, value: Value, n_units: int, options: Options, row: int
     return values
 
 
+def run_captum(engine: Any, function: Any, inputs: torch.Tensor, **how: Any) -> torch.Tensor:
+    """Let a class of Captum attribute to inputs, with those of the keyword arguments that it knows."""
+    known = signature(engine.attribute).parameters
+    return engine(function).attribute(inputs, **{name: own for name, own in how.items() if name in known})
+
+
 def _by_captum(engine: Any, value: Value, n_units: int, n_samples: int) -> Any:
     """Give Captum one row of ones, which it replaces by zeros."""
     n_draws = max(1, n_samples // n_units) if issubclass(engine, ShapleyValueSampling) else n_samples
-    given: dict[str, Any] = {"baselines": 0.0, "n_samples": n_draws, "perturbations_per_eval": n_samples}
-    given["sliding_window_shapes"] = (min(WINDOW, n_units),)
-    known = signature(engine.attribute).parameters
+    how: dict[str, Any] = {"n_samples": n_draws, "perturbations_per_eval": n_samples, "baselines": 0.0}
+    how["sliding_window_shapes"] = (min(WINDOW, n_units),)
     whole = torch.ones(1, n_units, dtype=torch.float64)
-    explainer = engine(lambda masks: torch.from_numpy(value(masks.numpy())))
-    return explainer.attribute(whole, **{name: own for name, own in given.items() if name in known}).numpy()[0]
+    return run_captum(engine, lambda masks: torch.from_numpy(value(masks.numpy())), whole, **how).numpy()[0]
 
 
 def _by_shap(engine: Any, value: Value, n_units: int, n_samples: int) -> Any:
     """Give SHAP one row of ones with a background of zeros; groups of a partition are neighbours, joined in pairs."""
-    from scipy.cluster.hierarchy import linkage
-
-    shap = import_shap()
     none, whole = np.zeros((1, n_units)), np.ones((1, n_units))
     if issubclass(engine, shap.KernelExplainer):
         return engine(value, none).shap_values(whole, nsamples=n_samples, silent=True)[0]
@@ -134,14 +135,12 @@ def fits(engine: Any) -> bool:
     """Whether an engine works on unit masks: see `attribute`."""
     if not isinstance(engine, type):
         return callable(engine)
-    shap = import_shap()
-    agnostic = (shap.PartitionExplainer, shap.PermutationExplainer, shap.ExactExplainer, shap.KernelExplainer)
-    return issubclass(engine, (PerturbationAttribution, *agnostic)) and not issubclass(engine, FeaturePermutation)
+    return issubclass(engine, (PerturbationAttribution, *AGNOSTIC)) and not issubclass(engine, FeaturePermutation)
 
 
 def is_complete(engine: Any) -> bool:
     """Whether the values add up to the logit of the whole utterance less that of nothing: Shapley values do."""
-    shapley = (KernelShap, ShapleyValueSampling, import_shap().Explainer)
+    shapley = (KernelShap, ShapleyValueSampling, shap.Explainer)
     return isinstance(engine, type) and issubclass(engine, shapley)
 
 

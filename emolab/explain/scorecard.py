@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import copy
+import tomllib
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
-from functools import partial
+from itertools import chain
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -18,7 +20,7 @@ from emolab.corpora.corpus import MODALITIES, Corpus
 from emolab.corpora.degraded import with_noise
 from emolab.evaluation import clustered_interval, clustered_ratio, evaluate
 from emolab.explain import METHODS, explain, measures, method_name
-from emolab.explain.explanation import Explanation, Floats
+from emolab.explain.explanation import Attribution, Explanation, Floats, few_of
 from emolab.explain.maskers import Masker, face_extractor, masker_for
 from emolab.explain.planted import shuffled_labels
 from emolab.features.audio import HOP_S, f0, rms_level
@@ -38,9 +40,8 @@ CLOSEST = 0.1  # a control that is as good as can be leaves no scale
 CONTROL = "random"
 NO_EXPLANATION = ("attention",)  # is scored beside the others, and never taken for one
 
-Truth = NDArray[np.bool_] | None  # (n_units,) which units were planted; None where nothing is known
+Truth = NDArray[np.bool_]  # (n_units,) which units were planted; none where nothing is known
 Method = str | Callable[..., Any]
-Ask = Callable[[Recognizer, Corpus], Explanation]
 
 
 class Measure(NamedTuple):
@@ -58,38 +59,11 @@ class Measure(NamedTuple):
     low: bool
     about: str
     over: str = ""
-    worst: float | str | None = None
+    worst: Any = None
 
 
-MEASURES: Mapping[str, Measure] = {
-    "comprehensiveness": Measure(
-        "faithfulness", False, "share of the logit lost without the units that add most", "drop", CONTROL
-    ),
-    "sufficiency": Measure(
-        "faithfulness", True, "share of the logit lost with only the units that add most", "drop", CONTROL
-    ),
-    "deletion": Measure("faithfulness", True, "area under the logit while units are removed, best first", "drop"),
-    "infidelity": Measure("faithfulness", True, "error in the falls of random removals; 1: no information", "", 1.0),
-    "convergence delta": Measure("completeness", True, "how far the values miss the difference of the logits", "size"),
-    "sensitivity": Measure(
-        "stability", True, "largest change under faint noise, or of one word, relative", "norm", 1.0
-    ),
-    "other seed": Measure("stability", False, "rank correlation with a model of another seed", "", 0.0),
-    "randomised weights (MPRT)": Measure("randomisation", True, "rank correlation after randomising all weights"),
-    "random labels": Measure("randomisation", True, "rank correlation with a model of shuffled labels", "", 1.0),
-    "gini": Measure("complexity", False, "how unevenly relevance is spread"),
-    "units to 80 %": Measure("complexity", True, "share of the units that hold 80 % of the relevance", "", 0.8),
-    "agreement": Measure("agreement", False, "mean Kendall's tau with the other explainers of this table", "", 0.0),
-    "emotion words": Measure("plausibility", False, "share of the positive relevance on words of the emotion"),
-    "energy": Measure("plausibility", False, "rank correlation with the sound's level"),
-    "f0": Measure("plausibility", False, "rank correlation with the pitch"),
-    "pointing game": Measure("ground truth", False, "whether the best unit was planted", "", "pointing game, chance"),
-    "pointing game, chance": Measure("ground truth", False, "the same of random values"),
-    "average precision": Measure("ground truth", False, "of the planted units"),
-    "average precision, chance": Measure("ground truth", False, "the same of random values"),
-    "relevance mass": Measure("ground truth", False, "share of the positive relevance on planted units"),
-    "seconds": Measure("cost", True, "to explain one utterance, all explained at once"),
-}
+TABLE = tomllib.loads(Path(__file__).with_suffix(".toml").read_text(encoding="utf-8"))
+MEASURES: Mapping[str, Measure] = {name: Measure(**row) for name, row in TABLE.items()}
 DEGREE = tuple(name for name, own in MEASURES.items() if own.worst is not None)  # columns of the degree
 
 
@@ -132,46 +106,43 @@ def scorecard(
         raise ValueError(f"methods {[*map(method_name, methods)]}; expected different names. Rename a function.")
     masker, targets = masker_for(recognizer, utterances, modality, baseline), recognizer.predict(utterances)
     how: dict[str, Any] = {"modality": modality, "background": background, "seed": seed, **drawn}
-    asked: dict[str, Ask] = {
-        name: partial(explain, method=method, target=targets, **how) for name, method in named.items()
-    }
-    found = {name: ask(recognizer, utterances) for name, ask in asked.items()}
+
+    def ask(name: str, asked: Recognizer = recognizer, corpus: Corpus = utterances) -> Explanation:
+        return explain(asked, corpus, named[name], targets, **how)
+
+    found = {name: ask(name) for name in named}
     truths, rows = truth_of(utterances, masker, targets), []
-    rivals = {
-        "other seed": other_seed,
-        "random labels": random_labels,
-        "randomised weights (MPRT)": randomise_weights(recognizer, seed),
-    }
+    rivals = {"other seed": other_seed, "random labels": random_labels}
+    rivals["randomised weights (MPRT)"] = randomise_weights(recognizer, seed)
     for name, explanation in found.items():
         table = _of_each(explanation, masker, utterances, truths, seed)
         table["agreement"] = _agreement(name, found)
         if name != CONTROL:
-            table["sensitivity"] = _sensitivity(explanation, asked[name], recognizer, utterances, seed)
+            table["sensitivity"] = _sensitivity(explanation, ask, recognizer, utterances, seed)
             for rival, other in rivals.items():
-                table[rival] = _rank_correlation(explanation, asked[name](other, utterances)) if other else np.nan
-        rows += list(_rows(table, explanation, recognizer, utterances.table["speaker"].tolist()))
+                table[rival] = _rank_correlation(explanation, ask(name, other)) if other else np.nan
+        rows += list(_rows(table, explanation, utterances.table["speaker"].tolist()))
     return pd.DataFrame(rows)
 
 
 def truth_of(corpus: Corpus, masker: Masker, targets: Sequence[str]) -> list[Truth]:
-    """Mark the planted units of each utterance; None where the modality does not show the explained emotion.
+    """Mark the planted units of each utterance; none where the modality does not show the explained emotion.
 
     The truth is why a right answer is right: of an answer that nothing planted speaks for, there is none.
     """
     truths, kind = list[Truth](), masker.modality
     rows = zip(corpus.table.to_dict("records"), targets, masker.names, masker.spans, strict=True)
     for row, target, names, spans in rows:
-        shown = {modality: row.get(f"shown_{modality}") for modality in MODALITIES}
-        if kind == "modality":
-            known = all(isinstance(shown[name], str) for name in names)
-            truths.append(np.array([shown[name] == target for name in names]) if known else None)
-        elif not isinstance(shown[kind], str) or shown[kind] != target:
-            truths.append(None)
-        elif kind == "text":
-            truths.append(np.isin(np.arange(len(names)), list(row["cue_words"])))
-        else:
+        shown, truth = {name: row.get(f"shown_{name}") for name in MODALITIES}, np.zeros(len(names), bool)
+        told = isinstance(shown.get(kind), str) and shown[kind] == target
+        if kind == "modality" and all(isinstance(shown[name], str) for name in names):
+            truth = np.array([shown[name] == target for name in names])
+        elif kind == "text" and told:
+            truth[list(row["cue_words"])] = True
+        elif told:
             start, end = (row[f"{'cue' if kind == 'audio' else 'face'}_{edge}"] for edge in ("start", "end"))
-            truths.append((spans.mean(axis=1) > start) & (spans.mean(axis=1) < end))
+            truth = (spans.mean(axis=1) > start) & (spans.mean(axis=1) < end)
+        truths.append(truth)
     return truths
 
 
@@ -185,48 +156,42 @@ def _of_each(
     predicted = masker.logits([np.vstack([*masks, some]) for masks, some in zip(ranked, removals, strict=True)])
     full, none = masker.ends()
     rows = []
-    for number, item in enumerate(explanation):
-        place, n, truth = masker.recognizer.emotions.index(item.emotion), len(ranked[number].removed), truths[number]
+    for number, (item, truth, masks) in enumerate(zip(explanation, truths, ranked, strict=True)):
+        place, n, values = masker.recognizer.emotions.index(item.emotion), len(masks.removed), item.values
         without, only, after = np.split(predicted[number][:, place], [n, 2 * n])
-        whole, nothing = full[number, place], none[number, place]
+        whole, nothing = float(full[number, place]), float(none[number, place])
         row = {
             "drop": whole - nothing,
-            "comprehensiveness": measures.comprehensiveness(whole, without),
-            "sufficiency": measures.sufficiency(whole, only),
-            "deletion": measures.deletion_area(whole, without, nothing, ranked[number].shares),
-            "infidelity": measures.infidelity(item.values, removals[number], whole, after),
+            "comprehensiveness": measures.mean_fall(whole, without),
+            "sufficiency": measures.mean_fall(whole, only),
+            "deletion": measures.deletion_area(whole, without, nothing, masks.shares),
+            "infidelity": measures.infidelity(values, removals[number], whole, after),
             "size": abs(item.logit - item.reference),
             "convergence delta": abs(item.convergence_delta),
-            "norm": float(np.linalg.norm(item.values)),
-            "gini": measures.gini(item.values),
-            "units to 80 %": measures.units_to(item.values),
+            "norm": float(np.linalg.norm(values)),
+            "gini": measures.gini(values),
+            "units to 80 %": measures.units_to(values),
+            "pointing game": measures.pointing_game(values, truth),
+            "pointing game, chance": measures.pointing_game_chance(truth),
+            "average precision": measures.average_precision(values, truth),
+            "average precision, chance": measures.average_precision_chance(truth),
+            "relevance mass": measures.relevance_mass_accuracy(values, truth),
         }
-        if truth is not None:
-            row |= {
-                "pointing game": measures.pointing_game(item.values, truth),
-                "pointing game, chance": measures.pointing_game_chance(truth),
-                "average precision": measures.average_precision(item.values, truth),
-                "average precision, chance": measures.average_precision_chance(truth),
-                "relevance mass": measures.relevance_mass_accuracy(item.values, truth),
-            }
-        rows.append(row)
-    return pd.DataFrame(rows).assign(**_plausible(explanation, corpus))
+        rows.append(row | _plausible(item, explanation.modality, corpus, number))
+    return pd.DataFrame(rows)
 
 
-def _plausible(explanation: Explanation, corpus: Corpus) -> dict[str, list[float]]:
+def _plausible(item: Attribution, modality: str, corpus: Corpus, number: int) -> dict[str, float]:
     """Compare relevance with what people would look for: words of the emotion, level and pitch of the voice."""
-    if explanation.modality == "text":
-        marked = [
-            measures.emotion_word_mask(text, item.emotion)
-            for item, text in zip(explanation, corpus.texts(), strict=True)
-        ]
-        pairs = zip(explanation.values, marked, strict=True)
-        return {"emotion words": [measures.relevance_mass_accuracy(*pair) for pair in pairs]}
-    found: dict[str, list[float]] = {"energy": [], "f0": []} if explanation.modality == "audio" else {}
-    for item, path in zip(explanation, corpus.audio_paths() if found else (), strict=bool(found)):
-        for name, cue in zip(found, sound_cues(media.read_audio(path), item.spans), strict=True):
+    if modality == "text":
+        marked = measures.emotion_word_mask(corpus.texts()[number], item.emotion)
+        return {"emotion words": measures.relevance_mass_accuracy(item.values, marked)}
+    found = {}
+    if modality == "audio":
+        cues = sound_cues(media.read_audio(corpus.audio_paths()[number]), item.spans)
+        for name, cue in zip(("energy", "f0"), cues, strict=True):
             known = ~np.isnan(cue)
-            found[name].append(measures.spearman(item.values[known], cue[known]) if known.sum() > 1 else np.nan)
+            found[name] = measures.spearman(item.values[known], cue[known]) if known.sum() > 1 else np.nan
     return found
 
 
@@ -234,8 +199,7 @@ def sound_cues(wave: NDArray[np.float32], spans: Floats) -> tuple[Floats, Floats
     """Return of stretches of sound the level, dB, and the median pitch, Hz or NaN without voice; (n_units,) each."""
     level, pitch = rms_level(wave), f0(wave)
     edges = [slice(int(start / HOP_S), max(int(start / HOP_S) + 1, int(end / HOP_S))) for start, end in spans]
-    voiced = [pitch[edge][~np.isnan(pitch[edge])] for edge in edges]
-    hertz = [np.median(own) if len(own) else np.nan for own in voiced]
+    hertz = [pd.Series(pitch[edge]).median() for edge in edges]
     return np.array([level[edge].mean() for edge in edges], np.float64), np.array(hertz, np.float64)
 
 
@@ -250,7 +214,7 @@ def _rank_correlation(one: Explanation, other: Explanation) -> list[float]:
     return [measures.spearman(*pair) for pair in zip(one.values, other.values, strict=True)]
 
 
-def _sensitivity(explanation: Explanation, ask: Ask, recognizer: Recognizer, corpus: Corpus, seed: int) -> list[float]:
+def _sensitivity(explanation: Explanation, ask: Any, recognizer: Recognizer, corpus: Corpus, seed: int) -> list[float]:
     """Return the largest change of the values, as one vector, over small changes of each utterance.
 
     Source: sensitivity, Yeh et al. 2019. Captum's sensitivity_max changes tensors, which no light model or late fusion
@@ -261,35 +225,30 @@ def _sensitivity(explanation: Explanation, ask: Ask, recognizer: Recognizer, cor
     found = []
     for draw in range(N_CHANGES):
         changed, same = slightly_changed(recognizer, corpus, explanation.modality, seed=seed + draw)
-        moved = [
-            after - before for after, before in zip(ask(recognizer, changed).values, explanation.values, strict=True)
-        ]
-        found.append(
-            [np.linalg.norm(own if kept is None else own[kept]) for own, kept in zip(moved, same, strict=True)]
-        )
+        pairs = zip(ask(explanation.method, recognizer, changed).values, explanation.values, same, strict=True)
+        found.append([np.linalg.norm((after - before)[kept]) for after, before, kept in pairs])
     return np.max(found, axis=0).tolist()
 
 
 def slightly_changed(
     recognizer: Recognizer, corpus: Corpus, modality: str, *, seed: int = 0
-) -> tuple[Corpus, list[Truth]]:
-    """Change utterances so little that a person would give the same reason, and mark the units that are the same.
+) -> tuple[Corpus, list[Any]]:
+    """Change utterances so little that a person would give the same reason; return the indices of unchanged units too.
 
     Sound gets noise 30 dB below it; of a text, one word becomes another of the corpus; faces, in the size and at the
     rate that the `recognizer` takes, flicker by 2 of 255.
     """
-    rng, names, same = np.random.default_rng(seed), corpus.table["utterance_id"], list[Truth]([None] * len(corpus))
+    rng, names = np.random.default_rng(seed), corpus.table["utterance_id"]
+    same: list[Any] = [slice(None)] * len(corpus)
     if modality == "audio":
-        waves = map(media.read_audio, corpus.audio_paths())
-        return corpus.with_media(
-            audio={n: with_noise(w, NOISE_DB, rng) for n, w in zip(names, waves, strict=True)}
-        ), same
+        waves = [with_noise(media.read_audio(path), NOISE_DB, rng) for path in corpus.audio_paths()]
+        return corpus.with_media(audio=dict(zip(names, waves, strict=True))), same
     if modality == "video":
         shown = [face.pictures.astype(int) for face in faces(corpus, **face_extractor(recognizer).options)]
         noisy = [(own + rng.integers(-2, 3, own.shape)).clip(0, 255).astype(np.uint8) for own in shown]
         return corpus.with_media(video=dict(zip(names, noisy, strict=True))), same
     texts = [text.split() for text in corpus.texts()]
-    others = [word for words in texts for word in words]
+    others = list(chain(*texts))
     for number, words in enumerate(texts):
         place = int(rng.integers(len(words)))
         words[place] = others[int(rng.integers(len(others)))]
@@ -322,17 +281,15 @@ def randomise_weights(recognizer: Recognizer, seed: int = 0, *, share: float = 1
     return drawn
 
 
-def _rows(
-    table: pd.DataFrame, explanation: Explanation, recognizer: Recognizer, speakers: Sequence[str]
-) -> Iterator[dict[str, Any]]:
+def _rows(table: pd.DataFrame, explanation: Explanation, speakers: Sequence[str]) -> Iterator[dict[str, Any]]:
     """Yield the rows of one method: each measure with its interval."""
-    facts = {"recognizer": recognizer.name, "stand_in": recognizer.stand_in, "modality": explanation.modality}
+    facts = {"recognizer": explanation.recognizer, "stand_in": explanation.stand_in, "modality": explanation.modality}
     facts |= {"method": explanation.method, "baseline": explanation.baseline}
     for name in MEASURES:
-        if name in table and table[name].notna().any():
-            yield {**facts, "measure": name, **_mean(table, name, speakers), "n": int(table[name].notna().sum())}
-    cost = {"value": explanation.seconds / len(explanation), "low": np.nan, "high": np.nan, "n": len(explanation)}
-    yield {**facts, "measure": "seconds", **cost}
+        if name in table and (n := int(table[name].notna().sum())):
+            yield {**facts, "measure": name, **_mean(table, name, speakers), "n": n}
+    n = len(explanation)
+    yield {**facts, "measure": "seconds", "value": explanation.seconds / n, "low": np.nan, "high": np.nan, "n": n}
 
 
 def _mean(table: pd.DataFrame, name: str, speakers: Sequence[str]) -> dict[str, float]:
@@ -348,12 +305,6 @@ def wide(scores: pd.DataFrame, measures_shown: Sequence[str] = tuple(MEASURES)) 
     """Return one row a recognizer, modality and method, one column a measure; without the intervals."""
     table = scores.pivot_table("value", ["recognizer", "modality", "method"], "measure", sort=False)
     return table[[name for name in measures_shown if name in table]]
-
-
-def most_faithful(table: pd.DataFrame) -> str:
-    """Name the explainer of a `wide` table of one model with the most comprehensiveness less sufficiency."""
-    methods = table.drop(index=[CONTROL, *NO_EXPLANATION], level="method", errors="ignore")
-    return str((methods["comprehensiveness"] - methods["sufficiency"]).idxmax()[2])
 
 
 def degree(scores: pd.DataFrame, columns: Sequence[str] = DEGREE, weights: ArrayLike | None = None) -> pd.DataFrame:
@@ -374,9 +325,10 @@ def degree(scores: pd.DataFrame, columns: Sequence[str] = DEGREE, weights: Array
     """
     chosen = {}
     for key, own in wide(scores).groupby(level=["recognizer", "modality"], sort=False):
-        chance, method = own.xs(CONTROL, level="method").iloc[0], most_faithful(own)
-        best = own.xs(method, level="method").iloc[0]
-        chosen[key] = {"method": method, **{name: _anchored(name, best, chance) for name in columns}}
+        methods = own.droplevel(["recognizer", "modality"])
+        chance, rest = methods.loc[CONTROL], methods.drop(index=[CONTROL, *NO_EXPLANATION], errors="ignore")
+        method = (rest["comprehensiveness"] - rest["sufficiency"]).idxmax()
+        chosen[key] = {"method": method, **{name: _anchored(name, rest.loc[method], chance) for name in columns}}
     found = pd.DataFrame.from_dict(chosen, orient="index")
     measured = [name for name in columns if found[name].notna().all()]
     shares = found[measured].to_numpy(np.float64)
@@ -391,18 +343,11 @@ def degree(scores: pd.DataFrame, columns: Sequence[str] = DEGREE, weights: Array
 def _anchored(name: str, own: pd.Series, chance: pd.Series) -> float:
     """Bring a column of one method from its control to what is as good as can be, 0 to 1."""
     measure, value = MEASURES[name], own.get(name, np.nan)
-    worst: Any = measure.worst
-    best = float(not measure.low)
+    best, worst = float(not measure.low), measure.worst
     if isinstance(worst, str):
         worst = chance.get(name, np.nan) if worst == CONTROL else own.get(worst, np.nan)
     value = abs(value) if measure.block == "randomisation" else value
     return float(np.clip((value - worst) * (1 if best else -1) / max(abs(best - worst), CLOSEST), 0, 1))
-
-
-def few_of(corpus: Corpus, n: int = N_UTTERANCES) -> Corpus:
-    """Return `n` utterances spread evenly over a corpus, always the same; all where there are fewer."""
-    kept = np.linspace(0, len(corpus) - 1, min(n, len(corpus))).round().astype(int)
-    return corpus.select(np.isin(np.arange(len(corpus)), kept))
 
 
 def suitable(recognizer: Recognizer, corpus: Corpus, modality: str) -> list[str]:
@@ -454,8 +399,7 @@ def measure_scorecard(
         others["other_seed"] = fit_or_load(name, fold, preset=preset, seed=seed + 1)
         others["random_labels"] = recipe(name, preset=preset, seed=seed)
         others["random_labels"].fit(shuffled_labels(fold.train, seed=seed), fold.valid)
-    methods = methods or suitable(recognizer, some, modality)
-    scores = scorecard(recognizer, some, methods, modality=modality, **others)
+    scores = scorecard(recognizer, some, methods or suitable(recognizer, some, modality), modality=modality, **others)
     kept = scores.drop(columns=["recognizer", "stand_in", "modality"]).astype(object)
     entry: dict[str, Any] = {"corpus": fold.test.name, "view": fold.test.view_name}
     entry |= {"fold": f"{fold.protocol}, {fold.name}", "recipe": name, "modality": modality, "preset": preset}

@@ -10,11 +10,13 @@ import pytest
 
 from emolab.corpora import Corpus
 from emolab.explain.planted import planted_pitch, planted_words
-from emolab.features.base import FeatureExtractor, SoundFrames, SoundVector
+from emolab.features.audio import Classical8, LogMel, Mfcc
+from emolab.features.base import FeatureExtractor
 from emolab.features.text import Tfidf, Tokens
 from emolab.features.video import FaceFrames
 from emolab.late_fusion import LateFusion
 from emolab.models import light
+from emolab.recipes import NetworkBuilder, fuse
 from emolab.recognizer import LightRecognizer, NetworkRecognizer
 from emolab.splits import Fold
 from emolab.training import TrainingConfig
@@ -23,10 +25,10 @@ EMOTIONS = ("angry", "happy", "sad")
 SPEAKERS = "abcdefgh"
 FILLERS = tuple("so we went home then it was late but they came over some old things".split())  # noqa: SIM905
 PICTURES = (24, 24, 3)
-SENTENCE = {"kind": "word-lstm", "n_embedding": 16, "n_hidden": 8, "n_layers": 1, "n_dense": 8}
-EARS = {"kind": "cnn-bilstm", "channels": (16, 16, 24, 24), "strides": (2, 2, 1, 2), "n_hidden": 16, "n_layers": 1}
-EARS |= {"n_dense": 16}
-EYES = {"kind": "face-cnn", "channels": (4, 6), "n_frame": 8}
+WORD_LSTM = {"n_embedding": 16, "n_hidden": 8, "n_layers": 1, "n_dense": 8}
+CNN_BILSTM = {"channels": (16, 16, 24, 24), "strides": (2, 2, 1, 2), "n_hidden": 16, "n_layers": 1, "n_dense": 16}
+SMALL_CNN_BILSTM = {**CNN_BILSTM, "channels": (8, 8), "strides": (2, 2), "n_hidden": 8}
+FACE_CNN = {"channels": (4, 6), "n_frame": 8}
 
 
 def talk(n: int, *, seed: int = 0, longest_s: float = 1.4) -> Corpus:
@@ -70,9 +72,16 @@ def config(n_epochs: int, rate: float = 0.01) -> TrainingConfig:
 
 
 def network(
-    name: str, extractor: FeatureExtractor, spec: dict[str, Any], n_epochs: int, **how: Any
+    name: str, extractor: FeatureExtractor, kind: str, sizes: dict[str, Any], n_epochs: int, **how: Any
 ) -> NetworkRecognizer:
-    return NetworkRecognizer(name, [extractor], spec, config(n_epochs), seed=how.pop("seed", 1), **how)
+    return NetworkRecognizer(name, extractor, NetworkBuilder(kind, sizes), config(n_epochs), seed=1, **how)
+
+
+def joined_network(how: str, audio: NetworkRecognizer, n_epochs: int, **sizes: Any) -> Any:
+    """Audio and words in one network."""
+    words = network("text/tiny", Tokens(min_count=1), "WordLstm", WORD_LSTM, n_epochs)
+    sizes = {"dropout": 0.0, "modality_dropout": 0.0, "auxiliary": False, **sizes}
+    return fuse([audio, words], how, name=f"fusion/{how}", n_joined=8, n_dense=8, **sizes)
 
 
 def fitted(recognizer: Any, fold: Fold) -> Any:
@@ -81,7 +90,7 @@ def fitted(recognizer: Any, fold: Fold) -> Any:
 
 
 def light_reader(model: Any, **options: Any) -> LightRecognizer:
-    return LightRecognizer("text/light", [Tfidf(min_count=1, **options)], lambda: [model])
+    return LightRecognizer("text/light", Tfidf(min_count=1, **options), model)
 
 
 def correct(recognizer: Any, corpus: Corpus) -> Corpus:
@@ -126,24 +135,23 @@ def svm(words_fold: Fold) -> LightRecognizer:
 
 @pytest.fixture(scope="session")
 def reader(words_fold: Fold) -> NetworkRecognizer:
-    return fitted(network("text/tiny", Tokens(min_count=1), SENTENCE, 40), words_fold)
+    return fitted(network("text/tiny", Tokens(min_count=1), "WordLstm", WORD_LSTM, 40), words_fold)
 
 
 @pytest.fixture(scope="session")
 def listener(hums_fold: Fold) -> NetworkRecognizer:
-    return fitted(network("audio/tiny", SoundFrames("mfcc"), EARS, 40), hums_fold)
+    return fitted(network("audio/tiny", Mfcc(), "CnnBiLstm", CNN_BILSTM, 40), hums_fold)
 
 
 @pytest.fixture(scope="session")
 def tones_mlp(senses_fold: Fold) -> NetworkRecognizer:
     """Dense layers on statistics of the sound."""
-    spec = {"kind": "mlp", "n_hidden": (8,)}
-    return fitted(network("audio/mlp", SoundVector("classical8"), spec, 20), senses_fold)
+    return fitted(network("audio/mlp", Classical8(), "Mlp", {"n_hidden": (8,)}, 20), senses_fold)
 
 
 @pytest.fixture(scope="session")
 def watcher(senses_fold: Fold) -> NetworkRecognizer:
-    return fitted(network("video/tiny", FaceFrames(size=PICTURES[0], fps=5.0), EYES, 15), senses_fold)
+    return fitted(network("video/tiny", FaceFrames(size=PICTURES[0], fps=5.0), "FaceCnn", FACE_CNN, 15), senses_fold)
 
 
 @pytest.fixture(scope="session")
@@ -156,7 +164,5 @@ def senses(senses_fold: Fold, tones_mlp: NetworkRecognizer, watcher: NetworkReco
 @pytest.fixture(scope="session")
 def joined(senses_fold: Fold) -> NetworkRecognizer:
     """Hears and reads in one network."""
-    encoders = [{**EARS, "channels": (8, 8), "strides": (2, 2), "n_hidden": 8}, SENTENCE]
-    spec = {"kind": "fusion", "join": "gated", "n_joined": 8, "n_dense": 8, "encoders": encoders}
-    features: list[FeatureExtractor] = [SoundFrames("log-mel", n_mels=16), Tokens(min_count=1)]
-    return fitted(NetworkRecognizer("fusion/joined", features, spec, config(10), seed=1), senses_fold)
+    audio = network("audio/tiny", LogMel(n_mels=16), "CnnBiLstm", SMALL_CNN_BILSTM, 10)
+    return fitted(joined_network("gated", audio, 10), senses_fold)

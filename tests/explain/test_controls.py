@@ -12,19 +12,18 @@ from emolab.evaluation import Interval, clustered_interval, clustered_ratio
 from emolab.explain import Explanation, explain, measures
 from emolab.explain.planted import noise_for_sound, planted_words
 from emolab.explain.scorecard import randomise_weights
-from emolab.features.base import SoundFrames, SoundVector
-from emolab.features.text import Tokens
+from emolab.features.audio import Classical8, Mfcc
 from emolab.late_fusion import LateFusion
 from emolab.models import light
 from emolab.recognizer import LightRecognizer, NetworkRecognizer, Recognizer
 from emolab.splits import Fold
 from tests.explain.conftest import (
-    EARS,
-    SENTENCE,
-    config,
+    SMALL_CNN_BILSTM,
     correct,
     fitted,
+    joined_network,
     light_reader,
+    network,
     parted,
     talk,
     truths,
@@ -78,15 +77,6 @@ def test_random_attribution_scores_at_chance(
     assert (np.abs(np.mean(scores, axis=0) - np.mean(expected, axis=0)) < 3 * errors).all()
 
 
-SMALL_EARS = {**EARS, "channels": (8, 8), "strides": (2, 2), "n_hidden": 8}
-
-
-def fused(join: str, sound: SoundFrames | SoundVector, ears: dict[str, Any], **how: Any) -> NetworkRecognizer:
-    """A voice and words in one network, which has learned to do without either."""
-    spec = {"kind": "fusion", "join": join, "n_joined": 8, "n_dense": 8, "encoders": [ears, SENTENCE], **how}
-    return NetworkRecognizer(f"fusion/{join}", [sound, Tokens(min_count=1)], spec, config(30), seed=1)
-
-
 def shares(recognizer: Recognizer, corpus: Corpus) -> tuple[dict[str, Interval], float]:
     """Return the mean Shapley value of each modality with its interval by speaker, and the mean size of the logit."""
     explanation = explain(recognizer, corpus, "shapley", modality="modality")
@@ -104,7 +94,7 @@ def noisy_fold(draw: int, n_valid: int = 2, n_test: int = 2) -> Fold:
 
 
 def late(how: str, words: Any) -> LateFusion:
-    heard = LightRecognizer("audio/light", [SoundVector("classical8")], lambda: [light.logistic_regression(1)])
+    heard = LightRecognizer("audio/light", Classical8(), light.logistic_regression(1))
     return LateFusion(f"fusion/{how}", [heard, light_reader(words)], how, calibrated=how != "mean")  # type: ignore[arg-type]
 
 
@@ -117,8 +107,9 @@ def test_a_noise_modality_has_a_shapley_value_of_zero_within_the_interval(kind: 
     values, draws = list[float](), list[str]()
     for draw in range(n_draws):
         unsure = light.logistic_regression(1, c=0.1, scale=False)  # no probability is cut off at the least
-        ears = (SoundFrames("mfcc", n_mfcc=8), SMALL_EARS)
-        made = fused("gated", *ears, modality_dropout=0.3) if kind == "gated" else late(kind, unsure)
+        audio = network("audio/tiny", Mfcc(n_mfcc=8), "CnnBiLstm", SMALL_CNN_BILSTM, 30)
+        gated = joined_network("gated", audio, 30, modality_dropout=0.3)
+        made = gated if kind == "gated" else late(kind, unsure)
         fold = noisy_fold(draw)
         explanation = explain(fitted(made, fold), fold.test, "shapley", modality="modality")
         noise, words = np.mean(explanation.values, axis=0)
@@ -167,7 +158,8 @@ def test_the_text_of_ravdess_hardly_counts_in_a_network_that_weighs_both(request
     The interval by speaker does not know of that: it is of other speakers, not of networks trained anew.
     """
     fold = ravdess("sample-ravdess", request)
-    made = fused("gated", SoundVector("classical8"), {"kind": "mlp", "n_hidden": (16,)}, modality_dropout=0.3)
+    voice = network("audio/mlp", Classical8(), "Mlp", {"n_hidden": (16,)}, 30)
+    made = joined_network("gated", voice, 30, modality_dropout=0.3)
     explanation = explain(fitted(made, fold), fold.test, "shapley", modality="modality")
     sizes, speakers = [abs(item.logit) for item in explanation], fold.test.table["speaker"].tolist()
     audio, text = (clustered_ratio(own, sizes, speakers) for own in np.array(explanation.values).T)

@@ -20,17 +20,14 @@ from torch import nn
 from emolab.corpora import Corpus
 from emolab.explain import Explanation, explain
 from emolab.explain.gradients import BASELINES, Centred
-from emolab.features.base import SoundFrames, SoundVector
+from emolab.features.audio import Classical8, LogMel
 from emolab.features.pretrained import Subwords, TextHiddenStates, Waveforms
 from emolab.features.text import Tokens, words
 from emolab.late_fusion import LateFusion
 from emolab.recognizer import LightRecognizer, NetworkRecognizer
 from emolab.splits import Fold
 from tests.checkpoints import save_checkpoint
-from tests.explain.conftest import EARS, fitted, network
-
-SMALL_EARS = {**EARS, "channels": (8, 8), "strides": (2, 2), "n_hidden": 8}
-
+from tests.explain.conftest import SMALL_CNN_BILSTM, fitted, network
 
 GRADIENTS = (
     *("integrated-gradients", "saliency", "gradient-x-input", "deep-lift", "shap-gradient", "grad-cam", "attention"),
@@ -111,8 +108,7 @@ def test_units_of_sound_hold_what_their_frames_add(listener: NetworkRecognizer, 
 
 
 def test_integrated_gradients_of_a_network_without_bends_are_the_gradient_times_the_way(senses_fold: Fold) -> None:
-    spec = {"kind": "mlp", "n_hidden": (8,)}
-    straight = fitted(network("audio/straight", SoundVector("classical8"), spec, 3), senses_fold)
+    straight = fitted(network("audio/straight", Classical8(), "Mlp", {"n_hidden": (8,)}, 3), senses_fold)
     hidden, out = straight.network.hidden[1], straight.network.out
     hidden.bias.data += 30  # so that no neuron is ever below 0
     corpus = some(senses_fold.test)
@@ -234,8 +230,8 @@ def test_a_word_that_is_cut_in_several_tokens_is_one_unit(reader: NetworkRecogni
 def pieces(words_fold: Fold, tmp_path_factory: pytest.TempPathFactory) -> NetworkRecognizer:
     """A tiny text encoder."""
     extractor = Subwords(str(save_checkpoint(tmp_path_factory.mktemp("bert"), "bert")))
-    spec = {"kind": "text-encoder", "n_dense": 4, "dropout": 0.0}
-    return fitted(network("text/pieces", extractor, spec, 1), some_of(words_fold))
+    sizes = {"n_dense": 4, "dropout": 0.0}
+    return fitted(network("text/pieces", extractor, "TextEncoder", sizes, 1), some_of(words_fold))
 
 
 def some_of(fold: Fold) -> Fold:
@@ -265,8 +261,8 @@ def test_pieces_of_words_are_gathered_and_marks_belong_to_none(
 
 
 def test_attention_of_a_network_of_words_is_what_sums_its_states_up(words_fold: Fold) -> None:
-    spec = {"kind": "word-lstm", "n_embedding": 4, "n_hidden": 4, "n_layers": 1, "n_dense": 4, "summary": "attention"}
-    recognizer = fitted(network("text/attention", Tokens(min_count=1), spec, 2), some_of(words_fold))
+    sizes = {"n_embedding": 4, "n_hidden": 4, "n_layers": 1, "n_dense": 4, "summary": "attention"}
+    recognizer = fitted(network("text/attention", Tokens(min_count=1), "WordLstm", sizes, 2), some_of(words_fold))
     corpus = some(words_fold.test, 5)
     explanation = explain(recognizer, corpus, "attention", "sad")
     for row, item in enumerate(explanation):
@@ -279,10 +275,10 @@ def test_attention_of_a_network_of_words_is_what_sums_its_states_up(words_fold: 
     np.testing.assert_array_equal(other[0].values, explanation[0].values)  # it knows no emotion
 
 
-@pytest.mark.parametrize("kind", ["cnn-bilstm", "cnn-2d"])
+@pytest.mark.parametrize("kind", ["CnnBiLstm", "Cnn2d"])
 def test_grad_cam_weighs_the_maps_of_the_last_convolution(kind: str, senses_fold: Fold) -> None:
-    sizes = {"kind": "cnn-2d", "channels": (4, 6), "n_dense": 6, "dropout": 0.0} if kind == "cnn-2d" else SMALL_EARS
-    recognizer = fitted(network("audio/cam", SoundFrames("log-mel", n_mels=16), sizes, 2), some_of(senses_fold))
+    sizes = {"channels": (4, 6), "n_dense": 6, "dropout": 0.0} if kind == "Cnn2d" else SMALL_CNN_BILSTM
+    recognizer = fitted(network("audio/cam", LogMel(n_mels=16), kind, sizes, 2), some_of(senses_fold))
     corpus = some(senses_fold.test, 4)
     together = explain(recognizer, corpus, "grad-cam", "true")
     (frames,) = recognizer.inputs(corpus)
@@ -344,8 +340,8 @@ def test_a_modality_of_a_joined_network_is_explained_beside_the_others(
 
 def test_gradients_of_waves_are_of_what_the_convolutions_make_of_them(senses_fold: Fold, tmp_path: Path) -> None:
     extractor = Waveforms(str(save_checkpoint(tmp_path / "wav2vec2", "wav2vec2")))
-    spec = {"kind": "sound-encoder", "n_dense": 4, "dropout": 0.0}
-    recognizer = fitted(network("audio/waves", extractor, spec, 1), some_of(senses_fold))
+    sizes = {"n_dense": 4, "dropout": 0.0}
+    recognizer = fitted(network("audio/waves", extractor, "AudioEncoder", sizes, 1), some_of(senses_fold))
     corpus = some(senses_fold.test, 3)
     together = explain(recognizer, corpus, "integrated-gradients", "sad", n_steps=4)
     for row, item in enumerate(together):
@@ -374,7 +370,8 @@ def test_gradients_need_a_network_for_whole_utterances(
         with pytest.raises(ValueError, match=r"fusion/tiny is no network; saliency expects.*for modalities shapley"):
             explain(senses, corpus, "saliency", modality=modality)
     in_pieces = fitted(
-        network("audio/pieces", SoundFrames("log-mel", n_mels=16), SMALL_EARS, 1, segment_s=0.5), some_of(senses_fold)
+        network("audio/pieces", LogMel(n_mels=16), "CnnBiLstm", SMALL_CNN_BILSTM, 1, segment_s=0.5),
+        some_of(senses_fold),
     )
     with pytest.raises(ValueError, match=r"audio/pieces predicts segments; saliency expects one network for whole"):
         explain(in_pieces, corpus, "saliency")
@@ -385,7 +382,7 @@ def test_gradients_need_a_network_for_whole_utterances(
 def test_frozen_encoders_have_no_steps_to_explain(words_fold: Fold, tmp_path: Path) -> None:
     few = some_of(words_fold)
     extractor = TextHiddenStates(str(save_checkpoint(tmp_path / "bert", "bert")))
-    recognizer = fitted(network("text/frozen", extractor, {"kind": "layer-head", "n_dense": 4}, 1), few)
+    recognizer = fitted(network("text/frozen", extractor, "WeightedLayerSum", {"n_dense": 4}, 1), few)
     with pytest.raises(ValueError, match=r"text/frozen takes in vectors; saliency expects .* takes in text step by"):
         explain(recognizer, few.test, "saliency")
     explanation = explain(recognizer, some(few.test, 2), "ablation")

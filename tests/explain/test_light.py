@@ -22,9 +22,9 @@ from sklearn.tree import DecisionTreeClassifier
 
 from emolab.corpora import Corpus
 from emolab.explain import explain
-from emolab.explain.explanation import import_shap
+from emolab.explain.explanation import shap
 from emolab.explain.light import on_words, reads_words, terms_of
-from emolab.features.base import SoundVector
+from emolab.features.audio import Classical8
 from emolab.features.text import Tfidf
 from emolab.models import light
 from emolab.models.light import last_features, linear_weights
@@ -32,7 +32,6 @@ from emolab.recognizer import LightRecognizer, NetworkRecognizer, Recognizer
 from emolab.splits import Fold
 from tests.explain.conftest import fitted, light_reader
 
-shap = import_shap()
 LINEAR = {
     "logistic regression": lambda: light.logistic_regression(1, c=1.0),
     "discriminant": lambda: light.discriminant(1),
@@ -58,7 +57,7 @@ def two_emotions(fold: Fold) -> Fold:
 @pytest.mark.parametrize("kind", LINEAR)
 def test_values_are_weights_times_features(kind: str, n_emotions: int, senses_fold: Fold) -> None:
     fold = senses_fold if n_emotions == 3 else two_emotions(senses_fold)
-    recognizer = LightRecognizer("audio/light", [SoundVector("classical8")], lambda: [LINEAR[kind]()])
+    recognizer = LightRecognizer("audio/light", Classical8(), LINEAR[kind]())
     fitted(recognizer, fold)
     corpus = some(fold.test)
     logits = centred(np.asarray(recognizer.logits(corpus)))
@@ -79,7 +78,7 @@ def test_values_are_weights_times_features(kind: str, n_emotions: int, senses_fo
 
 
 def test_reference_is_the_logit_of_a_voice_as_the_mean_of_training(senses_fold: Fold) -> None:
-    recognizer = LightRecognizer("audio/light", [SoundVector("classical8")], lambda: [light.logistic_regression(1)])
+    recognizer = LightRecognizer("audio/light", Classical8(), light.logistic_regression(1))
     fitted(recognizer, senses_fold)
     explanation = explain(recognizer, some(senses_fold.test), "shap-linear", "sad")
     intercepts = recognizer.estimator[-1].intercept_
@@ -101,7 +100,7 @@ def test_terms_are_shared_among_the_words_that_make_them(characters: Any, words_
 class Terms(Tfidf):
     def __init__(self, *terms: str, characters: Any = None) -> None:
         super().__init__(characters=characters, min_count=1)
-        self.terms = terms
+        self.vectorizer.vocabulary = list(terms)
 
 
 def test_on_words_by_hand() -> None:
@@ -168,20 +167,20 @@ def test_words_that_are_not_there_belong_to_none_and_the_gap_says_so(forest: Lig
 def test_trees_of_sound_sum_up_exactly(senses_fold: Fold) -> None:
     model = light.random_forest(1)
     model[-1].set_params(n_estimators=20)
-    recognizer = fitted(LightRecognizer("audio/forest", [SoundVector("classical8")], lambda: [model]), senses_fold)
+    recognizer = fitted(LightRecognizer("audio/forest", Classical8(), model), senses_fold)
     assert explain(recognizer, some(senses_fold.test), "shap-tree").relative_convergence_delta < 1e-4
 
 
 def test_reads_words_is_said_of_what_counts_words_alone(svm: LightRecognizer, reader: NetworkRecognizer) -> None:
     assert reads_words(svm)
     assert not reads_words(reader)
-    assert reads_words(LightRecognizer("text/two", [Tfidf(), Tfidf(characters=(2, 3))]))
-    assert not reads_words(LightRecognizer("light/both", [Tfidf(), SoundVector("classical8")]))
+    assert reads_words(LightRecognizer("text/two", [Tfidf(), Tfidf(characters=(2, 3))], LogisticRegression()))
+    assert not reads_words(LightRecognizer("light/both", [Tfidf(), Classical8()], LogisticRegression()))
 
 
 def test_two_ways_of_counting_words_are_explained_together(words_fold: Fold) -> None:
     features = [Tfidf(min_count=1), Tfidf(min_count=1, characters=(2, 3))]
-    recognizer = LightRecognizer("text/two", features, lambda: [light.linear_svm(1)])
+    recognizer = LightRecognizer("text/two", features, light.linear_svm(1))
     explanation = explain(fitted(recognizer, words_fold), some(words_fold.test), "shap-linear")
     assert explanation.modality == "text"
     assert explanation.relative_convergence_delta < 1e-9
@@ -199,7 +198,7 @@ def test_models_that_do_not_suit_are_named(
 
 
 def test_a_machine_of_kernels_has_no_weights(senses_fold: Fold) -> None:
-    recognizer = LightRecognizer("audio/svm", [SoundVector("classical8")], lambda: [light.svm(1)])
+    recognizer = LightRecognizer("audio/svm", Classical8(), light.svm(1))
     with pytest.raises(ValueError, match=r"audio/svm is no linear model; shap-linear expects an estimator with coef_"):
         explain(fitted(recognizer, senses_fold), some(senses_fold.test), "shap-linear")
 
@@ -213,7 +212,7 @@ ESTIMATORS: dict[str, Any] = {  # that nobody foresaw
 
 @pytest.mark.parametrize("name", ESTIMATORS)
 def test_any_linear_estimator_is_explained(name: str, senses_fold: Fold) -> None:
-    recognizer = LightRecognizer("audio/any", [SoundVector("classical8")], lambda: [clone(ESTIMATORS[name])])
+    recognizer = LightRecognizer("audio/any", Classical8(), clone(ESTIMATORS[name]))
     fitted(recognizer, senses_fold)
     explanation = explain(recognizer, some(senses_fold.test), shap.LinearExplainer, "sad")
     assert explanation.method == "LinearExplainer"
@@ -225,8 +224,8 @@ def test_any_linear_estimator_is_explained(name: str, senses_fold: Fold) -> None
 
 
 def test_features_that_are_made_of_others_have_no_names(senses_fold: Fold) -> None:
-    made = LightRecognizer("audio/pca", [SoundVector("classical8")], lambda: [make_pipeline(PCA(2), RidgeClassifier())])
-    made.estimator, made.emotions = made.candidates()[0], senses_fold.train.emotions  # type: ignore[misc]
+    made = LightRecognizer("audio/pca", Classical8(), make_pipeline(PCA(2), RidgeClassifier()))
+    made.estimator, made.emotions = made.candidates[0], senses_fold.train.emotions
     made.features[0].fit(senses_fold.train)
     made.estimator.fit(made.feature_matrix(senses_fold.train), senses_fold.train.targets())
     with pytest.raises(ValueError, match=r"pipeline of audio/pca makes 2 new features of 8; expected steps that scale"):
@@ -246,7 +245,7 @@ def test_features_that_are_made_of_others_have_no_names(senses_fold: Fold) -> No
 @pytest.mark.parametrize("n_emotions", [2, 3])
 def test_any_trees_that_shap_follows_are_explained(estimator: Any, n_emotions: int, senses_fold: Fold) -> None:
     fold = senses_fold if n_emotions == 3 else two_emotions(senses_fold)
-    recognizer = LightRecognizer("audio/any", [SoundVector("classical8")], lambda: [clone(estimator)])
+    recognizer = LightRecognizer("audio/any", Classical8(), clone(estimator))
     fitted(recognizer, fold)
     corpus = some(fold.test)
     if n_emotions == 3 and isinstance(estimator, GradientBoostingClassifier):  # shap takes two emotions only
@@ -271,7 +270,7 @@ def test_unknown_words_add_nothing(svm: LightRecognizer, words_fold: Fold) -> No
 
 
 def test_weights_know_features_and_no_units_of_sound(senses_fold: Fold) -> None:
-    made = LightRecognizer("audio/light", [SoundVector("classical8")], lambda: [light.logistic_regression(1)])
+    made = LightRecognizer("audio/light", Classical8(), light.logistic_regression(1))
     fitted(made, senses_fold)
     assert explain(made, senses_fold.test, "shap-linear").modality == "features"
     with pytest.raises(ValueError, match=r"knows the features of audio/light, not its units of 'audio'"):

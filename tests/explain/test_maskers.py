@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -13,7 +12,7 @@ import pytest
 from emolab.corpora import Corpus
 from emolab.corpora.corpus import MODALITIES
 from emolab.explain.maskers import FADE, GREY, ModalityMasker, checked_baseline, mask_word, masker_for
-from emolab.features.base import FeatureExtractor, SoundVector
+from emolab.features.audio import Classical8
 from emolab.features.combined import DialogueContext
 from emolab.features.pretrained import Subwords
 from emolab.features.text import Tfidf
@@ -217,7 +216,7 @@ class Slow(Recognizer):
     """A late fusion that nobody takes for one."""
 
     def __init__(self, fusion: LateFusion) -> None:
-        super().__init__(fusion.name, fusion.modalities)
+        super().__init__(fusion.name, [], fusion.modalities)
         self.fusion, self.emotions, self.partial = fusion, fusion.emotions, fusion.partial
 
     @property
@@ -235,17 +234,10 @@ class Slow(Recognizer):
     def _predict_proba(self, corpus: Corpus) -> np.ndarray:
         return self.fusion.predict_proba(corpus)
 
-    def _save(self, folder: Path) -> dict[str, Any]:
-        return {}
-
-    @classmethod
-    def _load(cls, folder: Path, card: object) -> Slow:
-        pytest.fail("no test loads it")
-
 
 @pytest.mark.parametrize("how", HOWS)
 def test_late_fusions_are_joined_anew_without_asking_the_members_again(how: str, senses_fold: Fold) -> None:
-    heard = LightRecognizer("audio/light", [SoundVector("classical8")], lambda: [light.logistic_regression(1)])
+    heard = LightRecognizer("audio/light", Classical8(), light.logistic_regression(1))
     fusion = LateFusion("late", [heard, light_reader(light.linear_svm(1))], how, calibrated=how != "mean")  # type: ignore[arg-type]
     fitted(fusion, senses_fold)
     corpus = some(senses_fold.test, 8)
@@ -291,8 +283,8 @@ def test_games_say_what_they_cannot_play(
 
 
 def test_words_of_a_recognizer_of_conversations_cannot_be_asked_for(words_fold: Fold) -> None:
-    turns: list[FeatureExtractor] = [DialogueContext([Tfidf(min_count=1)], before=2)]
-    talker = LightRecognizer("conversation/tiny", turns)
+    turns = DialogueContext([Tfidf(min_count=1)], before=2)
+    talker = LightRecognizer("conversation/tiny", turns, light.linear_svm(1))
     with pytest.raises(
         ValueError, match=r"conversation/tiny reads DialogueContext.*Take modality=.*conversation/alone"
     ):

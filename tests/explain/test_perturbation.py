@@ -19,14 +19,13 @@ from numpy.typing import NDArray
 
 from emolab.corpora import Corpus
 from emolab.explain import engines, explain
-from emolab.explain.explanation import Options, import_shap
+from emolab.explain.explanation import Options, shap
 from emolab.explain.maskers import WordMasker, masker_for
 from emolab.explain.perturbation import attribute, estimate
 from emolab.late_fusion import LateFusion
 from emolab.recognizer import LightRecognizer, NetworkRecognizer
 from emolab.splits import Fold
 
-shap = import_shap()
 N = 4  # utterances
 
 
