@@ -37,7 +37,7 @@ BASELINES = {  # of the inputs of a network, the first one is taken where none i
 }
 PAD_TOKENS = ("[PAD]", "<pad>")
 SPECIAL_TOKENS = ("[CLS]", "[SEP]", "<s>", "</s>")  # that a tokenizer sets around a text
-N_ROWS = 128  # of a batch that the network sees at once, at most; more is slower on two cores
+N_ROWS = 32  # of a batch that the network sees at once, at most; more take memory and no less time
 N_NUMBERS = 4_000_000  # of such a batch; hidden states take a multiple of that
 N_UTTERANCES = 16  # explained together
 SAMPLES_A_GRADIENT = 4  # a drawn gradient costs as much as so many coalitions
@@ -157,14 +157,16 @@ def expected_gradients(batch: Batch) -> Tensor:
         raise ValueError("shap-gradient has nothing to start from; expected background=fold.train or some of it.")
     values = torch.zeros_like(batch.entered)
     n_samples = batch.options.n_samples // SAMPLES_A_GRADIENT
+    n_rounds = -(-n_samples // N_ROWS)
     for row, (length, target) in enumerate(zip(batch.lengths.tolist(), batch.targets.tolist(), strict=True)):
         n_steps = length if batch.entered.ndim > 2 else batch.entered.shape[1]
         steps, rest = torch.arange(n_steps), tuple(part[[row]] for part in batch.arguments)
         starts = torch.stack([part[steps % len(part)] for part in batch.background])
+        own, explainer = batch.entered[[row], :n_steps], attr.GradientShap(batch.model)
+        given: dict[str, Any] = {"target": target, "additional_forward_args": rest}
         with running(batch.options):
-            values[row, :n_steps] = attr.GradientShap(batch.model).attribute(
-                batch.entered[[row], :n_steps], starts, n_samples, target=target, additional_forward_args=rest
-            )[0]
+            drawn = [explainer.attribute(own, starts, n_samples // n_rounds, **given) for _ in range(n_rounds)]
+        values[row, :n_steps] = torch.cat(drawn).mean(dim=0)
     return values
 
 
