@@ -350,7 +350,8 @@ def size_class(entry: Mapping[Any, Any]) -> str:
     """Return "light", "small" or "large", by the rules in `SIZES`, for an entry or a row of `read_ledger`."""
     if entry["stand_in"] or isinstance(entry.get("pretrained"), str):
         return "large"
-    return "light" if pd.isna(entry.get("cost", entry).get("flops")) else "small"
+    costs = entry["cost"] if isinstance(entry.get("cost"), Mapping) else entry  # figures name a column cost
+    return "light" if pd.isna(costs.get("flops")) else "small"
 
 
 def uses_future_context(recipe: str) -> bool:
