@@ -327,7 +327,7 @@ def pareto_front(
 
     Args:
         entries: Of one corpus, view and protocol.
-        cost: One of `comparison.COSTS` but throughput; rows that lack it are left out and counted.
+        cost: One of `results.COSTS` but throughput; rows that lack it are left out and counted.
         quality: One of `evaluation.METRICS` but the calibration error.
         ax: Where to draw.
 
@@ -337,7 +337,7 @@ def pareto_front(
     import seaborn as sns
 
     from emolab.evaluation import METRICS
-    from emolab.results import COSTS, cost_of, size_class
+    from emolab.results import COSTS, cost_of
 
     if cost not in {*COSTS} - {"throughput"} or quality not in {*METRICS} - {"ece"}:
         given = f"cost {cost!r}, quality {quality!r}"
@@ -347,10 +347,10 @@ def pareto_front(
     if len(kinds) != 1:
         given = f"{len(known)} of {len(entries)} rows with {cost}, of {len(kinds)} corpora, views and protocols"
         raise ValueError(f"{given}; expected some, of one. Take read_ledger(corpus), and of it one protocol.")
-    ax, stand_in = _axes(ax, 5.4), np.where(known["stand_in"], ", stand-in", "")
+    ax = _axes(ax, 5.4)
     ax.vlines(known["cost"], known[f"{quality}_low"], known[f"{quality}_high"], colors=PALE, linewidth=2, zorder=1)
-    sizes = [size_class(row) + mark for row, mark in zip(known.to_dict(orient="records"), stand_in, strict=True)]
-    order = [size for size in SIZE_COLORS if size in sizes]
+    sizes = known["size"] + np.where(known["stand_in"], ", stand-in", "")
+    order = [size for size in SIZE_COLORS if size in set(sizes)]
     look: Look = {"hue": sizes, "style": sizes, "palette": SIZE_COLORS, "markers": SIZE_MARKERS, "s": 60, "zorder": 4}
     sns.scatterplot(known, x="cost", y=quality, hue_order=order, **look, ax=ax)
     front = _draw_front(ax, known, quality)
@@ -361,7 +361,7 @@ def pareto_front(
     ax.legend(loc="upper center", bbox_to_anchor=(0.5, -0.13), ncols=6, handletextpad=0.4, frameon=False)
     n_without, first = len(entries) - len(known), known.iloc[0]
     facts = f"{first['corpus']}, view {first['view']}", "synthetic sample" * bool(first["synthetic"])
-    trained = f"trained on {' or '.join(known['trained_on'].unique())}" if "trained_on" in known else ""
+    trained = f"trained on {' or '.join(known['trained_on'].unique())}"
     left_out = f"{n_without} without {COSTS[cost]} left out" * bool(n_without)
     return titled(ax, f"Best: {front['recipe'].iloc[-1]}", *facts, f"n = {first['n_test']:,}", trained, left_out)
 
