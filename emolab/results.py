@@ -117,11 +117,11 @@ def answers_of(entry: Entry) -> CrossValidation:
     by_speaker = entry["clusters"]["by"] == "speaker"  # older entries of one speaker number dialogues or utterances
     speakers = tuple(f"{number * by_speaker:08}" for number in clusters)
     ids = tuple(f"{kept['utterances']}-{number:08}" for number in range(len(truth)))
-    true, about = tuple(emotions[number] for number in truth), ("recipe", "corpus", "view", "synthetic")
+    true, names = tuple(emotions[number] for number in truth), ("recipe", "corpus", "view", "synthetic")
     reports = {}
     for seed, said in kept["said"].items():
         certain = np.eye(len(emotions))[[int(number) for number in said.split()]]
-        reports[int(seed)] = Report(emotions, true, certain, speakers, ids, *(entry[name] for name in about))
+        reports[int(seed)] = Report(emotions, true, certain, speakers, ids, *(entry[name] for name in names))
     settings = (entry["protocol"], tuple(entry["modalities"]), entry["stand_in"], (), entry["cost"])
     return CrossValidation(reports, *settings, entry.get("trained_on", NOT_RECORDED))
 
