@@ -410,7 +410,7 @@ def test_pool_joins_folds_into_one_report() -> None:
     )
     with pytest.raises(ValueError, match=r"utterances occur twice: .*; expected each once. Pool folds of one seed"):
         pool([said[0], said[0]])
-    with pytest.raises(ValueError, match="0 reports with 0 kinds"):
+    with pytest.raises(ValueError, match="0 reports of 0 kinds"):
         pool([])
 
 
