@@ -20,7 +20,7 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.colors import LinearSegmentedColormap, to_rgb
 from matplotlib.patheffects import withStroke
-from matplotlib.ticker import EngFormatter, LogFormatter, MaxNLocator
+from matplotlib.ticker import EngFormatter, LogFormatter
 from numpy.typing import ArrayLike, NDArray
 from scipy.ndimage import gaussian_filter
 
@@ -360,10 +360,10 @@ def pareto_front(
     ax.xaxis.set(major_formatter=EngFormatter(sep=""), minor_formatter=LogFormatter())
     ax.legend(loc="upper center", bbox_to_anchor=(0.5, -0.13), ncols=6, handletextpad=0.4, frameon=False)
     n_without, first = len(entries) - len(known), known.iloc[0]
-    facts = f"{first['corpus']}, view {first['view']}", "synthetic sample" * bool(first["synthetic"])
-    trained = f"trained on {' or '.join(known['trained_on'].unique())}"
+    facts = [f"{first['corpus']}, view {first['view']}", "synthetic sample" * bool(first["synthetic"])]
+    facts += [f"n = {first['n_test']:,}", f"trained on {' or '.join(known['trained_on'].unique())}"]
     left_out = f"{n_without} without {COSTS[cost]} left out" * bool(n_without)
-    return titled(ax, f"Best: {front['recipe'].iloc[-1]}", *facts, f"n = {first['n_test']:,}", trained, left_out)
+    return titled(ax, f"Best: {front['recipe'].iloc[-1]}", *facts, left_out)
 
 
 def _draw_front(ax: Axes, known: pd.DataFrame, quality: str) -> pd.DataFrame:
@@ -396,16 +396,12 @@ def learning_curves(history: History, *, n_emotions: int | None = None, note: st
     table["valid_score"].plot(ax=score, color=SERIES_COLORS[1], **mark)
     loss.legend(frameon=False)
     for panel in (loss, score):
-        panel.xaxis.set_major_locator(MaxNLocator(integer=True, nbins=6))
+        panel.locator_params(axis="x", integer=True, nbins=6)
     if n_emotions:
         score.axhline(1 / n_emotions, **CHANCE)
         score.set_ylim(bottom=0)
-    titled(
-        score,
-        f"UA {history.valid_score[best - 1]:.2f} in epoch {best}",
-        "validation set",
-        "dashed: chance" if n_emotions else "",
-    )
+    epoch = f"UA {history.valid_score[best - 1]:.2f} in epoch {best}"
+    titled(score, epoch, "validation set", "dashed: chance" * bool(n_emotions))
     return titled(loss, "Loss", f"{len(history)} epochs, {history.seconds:.0f} s", "dot: the best", note)
 
 

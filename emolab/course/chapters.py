@@ -111,11 +111,13 @@ def parameters_of(chapter: Path, given: Mapping[str, Any] | None = None) -> dict
             parameters[target.id] = ast.literal_eval(statement.value)  # type: ignore[attr-defined]
         except (AttributeError, ValueError) as error:
             found = f"{chapter.name} has {ast.unparse(statement)!r} in its cell tagged parameters"
-            raise ValueError(f'{found}; expected only lines like corpus = "sample". Compute elsewhere.') from error
+            raise ValueError(f'{found}; expected only lines such as corpus = "sample". Compute elsewhere.') from error
     for name, value in (given or {}).items():
         if type(value) is not type(parameters.get(name, ...)):
             found = f"{chapter.name} has no parameter {name} = {value!r}"
-            raise ValueError(f"{found}; expected some of {parameters}, of the same types. Correct it; nothing was run.")
+            raise ValueError(
+                f"{found}; expected some of {parameters}, of its default's type. Correct it: nothing was run."
+            )
     return {**parameters, **(given or {})}
 
 
@@ -179,12 +181,12 @@ def run_chapter(
     """
     run, began, error = ChapterRun(chapter.stem, parameters_of(chapter, parameters)), time.perf_counter(), None
     stop, timeout_s = stop or Event(), timeout_s or TIMEOUT_S.get(run.parameters.get("preset", ""), TIMEOUT_S["quick"])
-    names = {"engine_name": ENGINE, "kernel_name": "python3", "language": "python"}
+    how: dict[str, Any] = {"engine_name": ENGINE, "kernel_name": "python3", "language": "python", "progress_bar": False}
+    how |= {"folder": str(chapter.resolve().parent), "run": run, "stop": stop, "timeout_s": timeout_s}
     with TemporaryDirectory(prefix="emolab-run-") as scratch:
-        how = {"folder": str(chapter.resolve().parent), "variables": _variables(scratch, jobs), "timeout_s": timeout_s}
-        how |= {"run": run, "stop": stop, "progress_bar": False}
         try:
-            papermill.execute_notebook(chapter, None, dict(parameters or {}), **names, **how)
+            how["variables"] = _variables(scratch, jobs)
+            papermill.execute_notebook(chapter, None, dict(parameters or {}), **how)
         except (PapermillExecutionError, CellTimeoutError, RuntimeError) as caught:  # the last: the kernel died
             error = caught
     if stop.is_set():
