@@ -24,10 +24,7 @@ if TYPE_CHECKING:
     from emolab.splits import Fold
 
 METRICS: Mapping[str, str] = {  # short name: full name, in the order of every table
-    "ua": "unweighted average recall",
-    "wa": "accuracy",
-    "weighted_f1": "weighted F1",
-    "macro_f1": "macro F1",
+    **{"ua": "unweighted average recall", "wa": "accuracy", "weighted_f1": "weighted F1", "macro_f1": "macro F1"},
     "ece": "expected calibration error",
 }
 N_BINS = 15  # of equal width, for the calibration error
@@ -37,7 +34,7 @@ MIN_FREEDOM = 0.1  # degrees; where one speaker has nearly all utterances the in
 ROW_SUM_TOLERANCE = 1e-4
 DIFFERENCES = ("ua", "weighted_f1")  # what two recognizers are compared in
 N_NAMED = 5  # an error names this many offenders
-F1_COLUMNS, EMOTION_COLUMNS = ["f1", "f1_low", "f1_high"], ["precision", "recall", "f1", "support"]
+EMOTION_COLUMNS = ["precision", "recall", "f1", "support"]
 
 Names = Sequence[str]
 Floats = NDArray[np.float64]
@@ -247,7 +244,7 @@ class Report:
         """Precision, recall, f1, support, f1_low and f1_high of each emotion; NaN is undefined."""
         precision, recall, _ = _emotion_scores(self.confusion.to_numpy(float))
         f1 = [interval_of(each, self.sizes, within=(0, 1)) for each in self.replicates["f1"].T]
-        table = pd.DataFrame(f1, self.confusion.index.rename("emotion")).set_axis(F1_COLUMNS, axis=1)
+        table = pd.DataFrame(f1, self.confusion.index.rename("emotion"), columns=["f1", "f1_low", "f1_high"])
         table = table.assign(precision=precision, recall=recall, support=self.confusion.sum(axis=1))
         return table[[*EMOTION_COLUMNS, "f1_low", "f1_high"]]
 
@@ -269,8 +266,7 @@ class Report:
     def title(self) -> str:
         """Say in a line what was measured on what, and over how many speakers, or why there are no intervals."""
         corpus = "the synthetic " * self.synthetic + (self.corpus or "utterances")
-        view = f" (view {self.view})" if self.view else ""
-        n = len(self.sizes)
+        view, n = f" (view {self.view})" * bool(self.view), len(self.sizes)
         few = f"no interval: {n} speaker{'s' * (n > 1)}, at least {MIN_SPEAKERS} are needed"
         intervals = few if n < MIN_SPEAKERS else f"95 % intervals over {n} speakers"
         return f"{self.recognizer or 'report'} on {corpus}{view}: n = {self.n}, {intervals}"
@@ -524,7 +520,7 @@ def _check_probabilities(probabilities: NDArray[np.float64], shape: tuple[int, i
         raise ValueError(f"{given}, one for each utterance and emotion. Take them from recognizer.predict_proba.")
     off = np.abs(probabilities.sum(axis=1) - 1) > ROW_SUM_TOLERANCE
     if (bad := off | ~(np.isfinite(probabilities) & (probabilities >= 0)).all(axis=1)).any():
-        given = (
-            f"probabilities of {bad.sum()} rows, the first {np.flatnonzero(bad)[:N_NAMED].tolist()}, are negative, or"
+        given = f"probabilities of {bad.sum()} rows, the first {np.flatnonzero(bad)[:N_NAMED].tolist()}"
+        raise ValueError(
+            f"{given}, do not sum to one or are negative; expected a distribution. Put a softmax behind the logits."
         )
-        raise ValueError(f"{given} do not sum to one; expected a distribution. Put a softmax behind the logits.")

@@ -284,8 +284,8 @@ def per_emotion(reports: Report | Mapping[str, Report], *, ax: Axes | None = Non
     ax.vlines(chance, rows - 0.42, rows + 0.42, **CHANCE)
     text_rows(ax, _counted(support))
     ax.set(xlim=(0, 1.05), xlabel="F1 with 95 % interval")
-    message = "How well each emotion is recognised" + f" by {len(named)} recognizers" * (len(named) > 1)
-    return titled(ax, message, *_tested(named.values()), "dashed: guessing every emotion evenly")
+    facts = *_tested(named.values()), "dashed: guessing every emotion evenly"
+    return titled(ax, "How well each emotion is recognised", *facts)
 
 
 def compare_reports(reports: Mapping[str, Reported], *, metric: str = "ua", ax: Axes | None = None) -> Axes:
@@ -376,8 +376,8 @@ def _draw_front(ax: Axes, known: pd.DataFrame, quality: str) -> pd.DataFrame:
     look: Look = {"ha": "right", "fontsize": 8, "fontweight": "bold", "path_effects": edge, "zorder": 6}
     for number, place in enumerate(zip(x[:-1], y, strict=False), start=1):
         ax.annotate(str(number), place, (-4 - 7 * (number % 3), 4), textcoords="offset points", **look)
-    names = [f"{number} {name}" for number, name in enumerate(front["recipe"], start=1)]
-    ax.annotate("\n".join(["On the front:", *names]), (1.02, 1), xycoords="axes fraction", va="top", fontsize=8.5)
+    names = ["On the front:", *(f"{number} {name}" for number, name in enumerate(front["recipe"], start=1))]
+    ax.annotate("\n".join(names), (1.02, 1), xycoords="axes fraction", va="top", fontsize=8.5)
     return front
 
 
