@@ -167,13 +167,13 @@ def refreshed_page(text: str, root: Path = CHECKOUT) -> str:
 
 
 def chapters_table(measured: Mapping[str, Mapping[str, Any]], root: Path = CHECKOUT) -> str:
-    """Write the table of chapters in Markdown: title, measured seconds and memory, badge."""
-    lines = ["| chapter | seconds | peak MB | |", "|---|---:|---:|---|"]
+    """Write the table of chapters in Markdown: title, measured seconds and memory; each notebook has its badge."""
+    lines = ["| chapter | seconds | peak MB |", "|---|---:|---:|"]
     for path in sorted((root / "notebooks").glob("[0-9][0-9]_*.ipynb")):
         title = nbformat.read(path, as_version=4).cells[0].source.splitlines()[0].lstrip("# ")
         known = measured.get(path.stem)
         figures = f"{known['seconds']:.0f} | {known['peak_mb']:,}" if known else "not measured | "
-        lines.append(f"| [{title}](notebooks/{path.name}) | {figures} | {badge(path.name)} |")
+        lines.append(f"| [{title}](notebooks/{path.name}) | {figures} |")
     return "\n".join(lines)
 
 

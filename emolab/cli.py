@@ -8,6 +8,7 @@ import shlex
 import signal
 import sys
 import time
+import tomllib
 from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
@@ -17,31 +18,7 @@ from emolab.storage import atomic_write
 
 FOLDS = {"usual": "folds_of", "sessions": "session_folds", "speakers": "speaker_folds"}
 FOLDS |= {"actors": "actor_folds", "published": "published_parts"}
-OPTIONS: dict[str, dict[str, Any]] = {  # whatever a command takes; its defaults stand with the command
-    "chapters": {"nargs": "*", "metavar": "CHAPTER", "help": "number or beginning of the name; default all"},
-    "recipes": {"nargs": "+", "metavar": "RECIPE", "help": "such as audio/cnn-bilstm"},
-    "model": {"metavar": "MODEL", "type": Path, "help": "folder of a saved recognizer"},
-    "files": {"nargs": "*", "metavar": "FILE", "type": Path, "help": "recordings or films"},
-    "--text": {"nargs": "+", "action": "extend", "default": [], "metavar": "TEXT", "help": "words instead of files"},
-    "--format": {"choices": ("table", "csv", "json"), "default": "table", "help": "(default table)"},
-    "--output": {"metavar": "FILE", "type": Path, "help": "write there instead of to the terminal"},
-    "--corpus": {"help": "sample, ravdess, iemocap, meld, or a CSV file of your own (default sample)"},
-    "--view": {"help": "label view, such as iemocap4 (default: the corpus's usual one)"},
-    "--preset": {"choices": ("quick", "full"), "help": "quick: CPU, offline (default); full: GPU, pretrained weights"},
-    "--seed": {"type": int, "help": "seed of everything random (default 7)"},
-    "--seeds": {"type": int, "nargs": "+", "default": [7], "metavar": "SEED", "help": "one run each (default 7)"},
-    "--folds": {"choices": FOLDS, "default": "usual", "help": "who is tested apart from whom (default usual)"},
-    "--weights": {"metavar": "NAME", "help": "name or folder of a pretrained encoder, in the recipe's place"},
-    "--modality": {"required": True, "choices": ("audio", "text", "video", "modality"), "help": "whose units"},
-    "--methods": {"nargs": "+", "default": (), "metavar": "METHOD", "help": "(default: all that suit)"},
-    "--utterances": {"type": int, "default": 200, "metavar": "N", "help": "of the first fold's test set (default 200)"},
-    "--alone": {"action": "store_true", "help": "train once: neither another seed nor shuffled labels"},
-    "--jobs": {"type": int, "default": 1, "metavar": "N", "help": "chapters at once (default 1)"},
-    "--timeout": {"type": int, "metavar": "S", "help": "limit of one cell in seconds (quick 600, full 4 hours)"},
-    "--record": {"action": "store_true", "help": "keep what was measured in the ledger, data/results/"},
-    "--replace": {"action": "store_true", "help": "even over a result of another view, protocol or preset"},
-    "--force": {"action": "store_true", "help": "build them again even if they are there"},
-}
+TYPES = {"int": int, "Path": Path}
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -65,23 +42,16 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def _parser() -> argparse.ArgumentParser:
     epilog = "EMOLAB_DEBUG=1 shows the whole traceback of an error."
     parser = argparse.ArgumentParser(prog="emolab", description="Multimodal emotion recognition", epilog=epilog)
-    commands = parser.add_subparsers(required=True, metavar="COMMAND")
-
-    def add(command: Callable[[argparse.Namespace], int], about: str, takes: str = "", **defaults: Any) -> None:
-        added = commands.add_parser(command.__name__.strip("_"), help=about, description=about)
-        for name in takes.split():
-            added.add_argument(name, **OPTIONS[name])
-        added.set_defaults(command=command, **defaults)
-
-    usual = {"corpus": "sample", "preset": "quick"}
-    add(_doctor, "say what is installed, missing and found, and what to do")
-    add(_sample, "build the synthetic sample corpora", "--force")
-    add(_predict, "recognize emotions in files or texts", "model files --text --format --output")
-    add(_run, "execute chapters into build/", "chapters --corpus --preset --seed --jobs --timeout")
-    fit = "recipes --corpus --view --preset --seeds --folds --weights --record --replace"
-    add(_fit, "cross-validate recipes on a corpus", fit, **usual)
-    explain = "recipes --corpus --modality --methods --preset --seed --utterances --alone --record"
-    add(_explain, "score the explanations of recipes", explain, seed=7, **usual)
+    subparsers = parser.add_subparsers(required=True, metavar="COMMAND")
+    table: dict[str, Any] = tomllib.loads(Path(__file__).with_suffix(".toml").read_text(encoding="utf-8"))
+    commands = (_doctor, _sample, _predict, _run, _fit, _explain)
+    for command, (name, row) in zip(commands, table["commands"].items(), strict=True):
+        added = subparsers.add_parser(name, help=row["about"], description=row["about"])
+        for option in row["takes"]:
+            settings = table["options"][option]
+            types = {"type": TYPES[settings["type"]]} if "type" in settings else {}
+            added.add_argument(option, **settings | types)
+        added.set_defaults(command=command, **row.get("defaults", {}))
     return parser
 
 
@@ -117,12 +87,12 @@ def _predict(options: argparse.Namespace) -> int:
         except (ValueError, OSError) as error:
             print(f"emolab: {item}: {error}", file=sys.stderr)
     frame = pd.DataFrame(rows, columns=["file" if options.files else "text", "emotion", *recognizer.emotions])
-    if options.format == "table":
-        text = frame.to_string(index=False, float_format="{:.3f}".format) + "\n"
-    else:
-        text = (
-            frame.to_csv(index=False) if options.format == "csv" else frame.to_json(orient="records", indent=1) + "\n"
-        )
+    writers: dict[str, Callable[[], str]] = {
+        "table": partial(frame.to_string, index=False, float_format="{:.3f}".format),
+        "csv": partial(frame.to_csv, index=False),
+        "json": partial(frame.to_json, orient="records", indent=1),
+    }
+    text = writers[options.format]().rstrip("\n") + "\n"
     if options.output:
         with atomic_write(options.output) as part:
             part.write_text(text, encoding="utf-8")

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import time
-from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from functools import cached_property
+from functools import cached_property, partial
+from timeit import timeit
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
@@ -25,10 +24,7 @@ if TYPE_CHECKING:
     from emolab.splits import Fold
 
 METRICS: Mapping[str, str] = {  # short name: full name, in the order of every table
-    "ua": "unweighted average recall",
-    "wa": "accuracy",
-    "weighted_f1": "weighted F1",
-    "macro_f1": "macro F1",
+    **{"ua": "unweighted average recall", "wa": "accuracy", "weighted_f1": "weighted F1", "macro_f1": "macro F1"},
     "ece": "expected calibration error",
 }
 N_BINS = 15  # of equal width, for the calibration error
@@ -38,7 +34,7 @@ MIN_FREEDOM = 0.1  # degrees; where one speaker has nearly all utterances the in
 ROW_SUM_TOLERANCE = 1e-4
 DIFFERENCES = ("ua", "weighted_f1")  # what two recognizers are compared in
 N_NAMED = 5  # an error names this many offenders
-F1_COLUMNS, EMOTION_COLUMNS = ["f1", "f1_low", "f1_high"], ["precision", "recall", "f1", "support"]
+EMOTION_COLUMNS = ["precision", "recall", "f1", "support"]
 
 Names = Sequence[str]
 Floats = NDArray[np.float64]
@@ -107,7 +103,6 @@ def clustered_interval(values: ArrayLike, clusters: Names, *, weights: ArrayLike
     """
     each = np.asarray(values, float)
     counted = np.ones_like(each) if weights is None else np.asarray(weights, float)
-    _check_shapes(values=each, weights=counted)
     return clustered_ratio(each * counted, counted, clusters)
 
 
@@ -127,10 +122,12 @@ def clustered_ratio(numerators: ArrayLike, denominators: ArrayLike, clusters: Na
     Raises:
         ValueError: If the three do not pair up.
     """
-    above, below = np.asarray(numerators, float), np.asarray(denominators, float)
-    _check_shapes(values=above, denominators=below, clusters=np.asarray(clusters))
+    above, below, names = np.asarray(numerators, float), np.asarray(denominators, float), np.asarray(clusters)
+    if not above.shape == below.shape == names.shape == (above.size,):
+        given = f"numerators {above.shape}, denominators {below.shape} and clusters {names.shape}"
+        raise ValueError(f"{given} differ in shape; expected (n,) for all. Take all from the same units, in one order.")
     known = ~(np.isnan(above) | np.isnan(below))
-    cluster, _ = pd.factorize(np.asarray(clusters)[known], sort=True)
+    cluster, _ = pd.factorize(names[known], sort=True)
     sums, sizes = (np.bincount(cluster, each[known]).astype(float) for each in (above, below))
     total, whole = leave_one_out(sums), leave_one_out(sizes)
     return interval_of(np.divide(total, whole, out=np.full_like(total, np.nan), where=whole != 0), np.abs(sizes))
@@ -205,15 +202,11 @@ class Report:
         _check_pairs(self.truth, self.truth, self.emotions)
         _check_probabilities(self.probabilities, (self.n, len(self.emotions)))
         if {*(counts := [len(self.clusters), len(self.utterances)])} != {self.n}:
-            raise ValueError(
-                f"clusters and utterances have {counts} entries for {self.n} utterances; expected one for each. "
-                "Take all from one corpus, as evaluate(recognizer, corpus) does."
-            )
-        if twice := [utterance for utterance, count in Counter(self.utterances).items() if count > 1]:
-            raise ValueError(
-                f"utterances occur twice in a report: {twice[:N_NAMED]}; expected each once. Pool the folds of one "
-                "seed only; cross_validate keeps a report for each seed."
-            )
+            given = f"clusters and utterances have {counts} entries for {self.n} utterances"
+            raise ValueError(f"{given}; expected one for each. Take all from one corpus, as evaluate does.")
+        if len({*self.utterances}) < self.n:
+            twice = [*pd.Series(self.utterances).value_counts().loc[lambda counts: counts > 1].index]
+            raise ValueError(f"utterances occur twice: {twice[:N_NAMED]}; expected each once. Pool folds of one seed.")
 
     @property
     def n(self) -> int:
@@ -251,7 +244,7 @@ class Report:
         """Precision, recall, f1, support, f1_low and f1_high of each emotion; NaN is undefined."""
         precision, recall, _ = _emotion_scores(self.confusion.to_numpy(float))
         f1 = [interval_of(each, self.sizes, within=(0, 1)) for each in self.replicates["f1"].T]
-        table = pd.DataFrame(f1, self.confusion.index.rename("emotion")).set_axis(F1_COLUMNS, axis=1)
+        table = pd.DataFrame(f1, self.confusion.index.rename("emotion"), columns=["f1", "f1_low", "f1_high"])
         table = table.assign(precision=precision, recall=recall, support=self.confusion.sum(axis=1))
         return table[[*EMOTION_COLUMNS, "f1_low", "f1_high"]]
 
@@ -273,8 +266,7 @@ class Report:
     def title(self) -> str:
         """Say in a line what was measured on what, and over how many speakers, or why there are no intervals."""
         corpus = "the synthetic " * self.synthetic + (self.corpus or "utterances")
-        view = f" (view {self.view})" if self.view else ""
-        n = len(self.sizes)
+        view, n = f" (view {self.view})" * bool(self.view), len(self.sizes)
         few = f"no interval: {n} speaker{'s' * (n > 1)}, at least {MIN_SPEAKERS} are needed"
         intervals = few if n < MIN_SPEAKERS else f"95 % intervals over {n} speakers"
         return f"{self.recognizer or 'report'} on {corpus}{view}: n = {self.n}, {intervals}"
@@ -301,10 +293,8 @@ def evaluate(recognizer: Recognizer, corpus: Corpus) -> Report:
         ValueError: If the recognizer knows other emotions than the corpus, or the corpus is empty.
     """
     if tuple(recognizer.emotions) != tuple(corpus.emotions):
-        raise ValueError(
-            f"recognizer {recognizer.name!r} knows {list(recognizer.emotions)}, corpus {corpus.name!r} has "
-            f"{list(corpus.emotions)}; expected the same emotions in the same order. Fit it first, or take its view."
-        )
+        given = f"{recognizer.name!r} knows {recognizer.emotions}, corpus {corpus.name!r} has {corpus.emotions}"
+        raise ValueError(f"{given}; expected the same emotions in the same order. Fit it first, or take its view.")
     truth, clusters, ids = (tuple(corpus.table[name].fillna("")) for name in ("emotion", "speaker", "utterance_id"))
     probabilities = np.asarray(recognizer.predict_proba(corpus), float)
     about = (recognizer.name, corpus.name, corpus.view_name, corpus.synthetic)
@@ -318,10 +308,8 @@ def pool(reports: Sequence[Report]) -> Report:
         ValueError: If there is none, their emotions differ, or an utterance was tested twice.
     """
     if len(kinds := {(r.emotions, r.corpus, r.view, r.recognizer) for r in reports}) != 1:
-        raise ValueError(
-            f"{len(reports)} reports with {len(kinds)} kinds of emotions, corpus, view and recognizer: "
-            f"{sorted(map(str, kinds))[:N_NAMED]}; expected one kind. Pool the folds of one cross-validation."
-        )
+        given = f"{len(reports)} reports of {len(kinds)} kinds of emotions, corpus, view and recognizer: {[*kinds]}"
+        raise ValueError(f"{given}; expected one kind. Pool the folds of one cross-validation.")
     joined: list[Any] = [sum((getattr(r, name) for r in reports), ()) for name in ("truth", "clusters", "utterances")]
     probabilities = np.concatenate([r.probabilities for r in reports])
     return replace(reports[0], truth=joined[0], probabilities=probabilities, clusters=joined[1], utterances=joined[2])
@@ -388,16 +376,12 @@ def _mean_metrics(reports: Sequence[Report]) -> dict[str, Interval]:
 
 def aligned(a: Report, b: Report) -> Report:
     """Put the utterances of b into the order of a, or say why they cannot be compared."""
-    if b is a:
-        return a
     place = {utterance: number for number, utterance in enumerate(b.utterances)}
     order = [place[utterance] for utterance in a.utterances if utterance in place]
     different = {*a.utterances} ^ {*b.utterances}
     if different or a.emotions != b.emotions or a.truth != tuple(b.truth[number] for number in order):
-        raise ValueError(
-            f"reports of {a.n} and {b.n} utterances, of which {len(different)} are in one only, or other emotions; "
-            "expected the same utterances, emotions and truth. Evaluate both recognizers on the same corpus and view."
-        )
+        given = f"reports of {a.n} and {b.n} utterances, of which {len(different)} are in one only, or other emotions"
+        raise ValueError(f"{given}; expected the same utterances and truth. Evaluate both on the same corpus and view.")
     return replace(a, probabilities=b.probabilities[order], recognizer=b.recognizer)
 
 
@@ -466,22 +450,18 @@ def cross_validate(
     """
     protocols = {fold.protocol for fold in folds}
     if len(protocols) != 1 or not seeds or len({*seeds}) < len(seeds):
-        raise ValueError(
-            f"folds of the protocols {sorted(protocols)} with seeds {list(seeds)}; expected all folds of one protocol "
-            "and one or more different seeds: cross_validate(build, folds_of(corpus), seeds=[7, 8, 9])."
-        )
+        given = f"folds of the protocols {sorted(protocols)} with seeds {[*seeds]}"
+        raise ValueError(f"{given}; expected one protocol, different seeds. Take folds_of(corpus), seeds=[7, 8, 9].")
     said: dict[int, list[Report]] = {seed: [] for seed in seeds}
     train_s: list[float] = []
     for seed, fold in progress([(s, f) for s in seeds for f in folds], "fits", show=show_progress):
         recognizer = build(seed=seed)
-        began = time.perf_counter()
-        recognizer.fit(fold.train, fold.valid)
-        train_s.append(time.perf_counter() - began)
+        train_s.append(timeit(partial(recognizer.fit, fold.train, fold.valid), number=1))
         said[seed].append(evaluate(recognizer, fold.test))
-    about = (protocols.pop(), tuple(recognizer.modalities), getattr(recognizer, "stand_in", False), tuple(train_s))
-    cost = measure_cost(recognizer, fold.test, train_s=float(np.mean(train_s)))
     pooled = {seed: pool(reports) for seed, reports in said.items()}
-    return CrossValidation(pooled, *about, cost, getattr(recognizer, "training_data", "training set"))
+    about = (protocols.pop(), tuple(recognizer.modalities), recognizer.stand_in, tuple(train_s))
+    cost = measure_cost(recognizer, fold.test, train_s=float(np.mean(train_s)))
+    return CrossValidation(pooled, *about, cost, recognizer.training_data)
 
 
 def _emotion_scores(confusion: Floats) -> tuple[Floats, Floats, Floats]:
@@ -523,37 +503,24 @@ def _counts(said: Report) -> tuple[Floats, Floats]:
     return confusion, bins
 
 
-def _check_shapes(**arrays: NDArray) -> None:
-    """Raise unless all are (n,) with the same n."""
-    shapes = {name: array.shape for name, array in arrays.items()}
-    if {*shapes.values()} != {(next(iter(arrays.values())).size,)}:
-        raise ValueError(f"shapes differ: {shapes}; expected (n,) for all. Take all from the same units, in one order.")
-
-
 def _check_pairs(truth: Names, predicted: Names, labels: Names) -> None:
     """Raise unless truth and prediction pair up and use only emotions in `labels`."""
     if len(truth) == 0 or len(truth) != len(predicted):
-        raise ValueError(
-            f"truth has {len(truth)} emotions, predicted has {len(predicted)}; expected equally many, at least one. "
-            "Take both from one corpus, such as fold.test."
-        )
+        given = f"truth has {len(truth)} emotions, predicted has {len(predicted)}"
+        raise ValueError(f"{given}; expected equally many, at least one. Take both from one corpus.")
     if unknown := sorted({*truth, *predicted} - {*labels}):
-        raise ValueError(
-            f"emotions {unknown} are not among the labels {list(labels)}; expected one vocabulary. "
-            'Bring the corpus to the recognizer\'s view first, for example corpus.view("iemocap6").'
-        )
+        given = f"emotions {unknown} are not among the labels {[*labels]}"
+        raise ValueError(f"{given}; expected one vocabulary. Bring the corpus to the recognizer's view: corpus.view.")
 
 
 def _check_probabilities(probabilities: NDArray[np.float64], shape: tuple[int, int]) -> None:
     """Raise unless each row is a distribution over the emotions."""
     if probabilities.shape != shape:
-        raise ValueError(
-            f"probabilities have shape {probabilities.shape}; expected {shape}, an utterance a row and an emotion a "
-            "column. Take them from recognizer.predict_proba(corpus)."
-        )
+        given = f"probabilities have shape {probabilities.shape}; expected {shape}"
+        raise ValueError(f"{given}, one for each utterance and emotion. Take them from recognizer.predict_proba.")
     off = np.abs(probabilities.sum(axis=1) - 1) > ROW_SUM_TOLERANCE
     if (bad := off | ~(np.isfinite(probabilities) & (probabilities >= 0)).all(axis=1)).any():
+        given = f"probabilities of {bad.sum()} rows, the first {np.flatnonzero(bad)[:N_NAMED].tolist()}"
         raise ValueError(
-            f"probabilities of {bad.sum()} rows, the first {np.flatnonzero(bad)[:N_NAMED].tolist()}, are not finite, "
-            "negative, or do not sum to one; expected a distribution a row. Put a softmax behind the logits."
+            f"{given}, do not sum to one or are negative; expected a distribution. Put a softmax behind the logits."
         )

@@ -20,7 +20,7 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.colors import LinearSegmentedColormap, to_rgb
 from matplotlib.patheffects import withStroke
-from matplotlib.ticker import EngFormatter, LogFormatter, MaxNLocator
+from matplotlib.ticker import EngFormatter, LogFormatter
 from numpy.typing import ArrayLike, NDArray
 from scipy.ndimage import gaussian_filter
 
@@ -284,8 +284,8 @@ def per_emotion(reports: Report | Mapping[str, Report], *, ax: Axes | None = Non
     ax.vlines(chance, rows - 0.42, rows + 0.42, **CHANCE)
     text_rows(ax, _counted(support))
     ax.set(xlim=(0, 1.05), xlabel="F1 with 95 % interval")
-    message = "How well each emotion is recognised" + f" by {len(named)} recognizers" * (len(named) > 1)
-    return titled(ax, message, *_tested(named.values()), "dashed: guessing every emotion evenly")
+    facts = *_tested(named.values()), "dashed: guessing every emotion evenly"
+    return titled(ax, "How well each emotion is recognised", *facts)
 
 
 def compare_reports(reports: Mapping[str, Reported], *, metric: str = "ua", ax: Axes | None = None) -> Axes:
@@ -327,7 +327,7 @@ def pareto_front(
 
     Args:
         entries: Of one corpus, view and protocol.
-        cost: One of `comparison.COSTS` but throughput; rows that lack it are left out and counted.
+        cost: One of `results.COSTS` but throughput; rows that lack it are left out and counted.
         quality: One of `evaluation.METRICS` but the calibration error.
         ax: Where to draw.
 
@@ -337,7 +337,7 @@ def pareto_front(
     import seaborn as sns
 
     from emolab.evaluation import METRICS
-    from emolab.results import COSTS, cost_of, size_class
+    from emolab.results import COSTS, cost_of
 
     if cost not in {*COSTS} - {"throughput"} or quality not in {*METRICS} - {"ece"}:
         given = f"cost {cost!r}, quality {quality!r}"
@@ -347,10 +347,10 @@ def pareto_front(
     if len(kinds) != 1:
         given = f"{len(known)} of {len(entries)} rows with {cost}, of {len(kinds)} corpora, views and protocols"
         raise ValueError(f"{given}; expected some, of one. Take read_ledger(corpus), and of it one protocol.")
-    ax, stand_in = _axes(ax, 5.4), np.where(known["stand_in"], ", stand-in", "")
+    ax = _axes(ax, 5.4)
     ax.vlines(known["cost"], known[f"{quality}_low"], known[f"{quality}_high"], colors=PALE, linewidth=2, zorder=1)
-    sizes = [size_class(row) + mark for row, mark in zip(known.to_dict(orient="records"), stand_in, strict=True)]
-    order = [size for size in SIZE_COLORS if size in sizes]
+    sizes = known["size"] + np.where(known["stand_in"], ", stand-in", "")
+    order = [size for size in SIZE_COLORS if size in set(sizes)]
     look: Look = {"hue": sizes, "style": sizes, "palette": SIZE_COLORS, "markers": SIZE_MARKERS, "s": 60, "zorder": 4}
     sns.scatterplot(known, x="cost", y=quality, hue_order=order, **look, ax=ax)
     front = _draw_front(ax, known, quality)
@@ -360,10 +360,10 @@ def pareto_front(
     ax.xaxis.set(major_formatter=EngFormatter(sep=""), minor_formatter=LogFormatter())
     ax.legend(loc="upper center", bbox_to_anchor=(0.5, -0.13), ncols=6, handletextpad=0.4, frameon=False)
     n_without, first = len(entries) - len(known), known.iloc[0]
-    facts = f"{first['corpus']}, view {first['view']}", "synthetic sample" * bool(first["synthetic"])
-    trained = f"trained on {' or '.join(known['trained_on'].unique())}" if "trained_on" in known else ""
+    facts = [f"{first['corpus']}, view {first['view']}", "synthetic sample" * bool(first["synthetic"])]
+    facts += [f"n = {first['n_test']:,}", f"trained on {' or '.join(known['trained_on'].unique())}"]
     left_out = f"{n_without} without {COSTS[cost]} left out" * bool(n_without)
-    return titled(ax, f"Best: {front['recipe'].iloc[-1]}", *facts, f"n = {first['n_test']:,}", trained, left_out)
+    return titled(ax, f"Best: {front['recipe'].iloc[-1]}", *facts, left_out)
 
 
 def _draw_front(ax: Axes, known: pd.DataFrame, quality: str) -> pd.DataFrame:
@@ -376,8 +376,8 @@ def _draw_front(ax: Axes, known: pd.DataFrame, quality: str) -> pd.DataFrame:
     look: Look = {"ha": "right", "fontsize": 8, "fontweight": "bold", "path_effects": edge, "zorder": 6}
     for number, place in enumerate(zip(x[:-1], y, strict=False), start=1):
         ax.annotate(str(number), place, (-4 - 7 * (number % 3), 4), textcoords="offset points", **look)
-    names = [f"{number} {name}" for number, name in enumerate(front["recipe"], start=1)]
-    ax.annotate("\n".join(["On the front:", *names]), (1.02, 1), xycoords="axes fraction", va="top", fontsize=8.5)
+    names = ["On the front:", *(f"{number} {name}" for number, name in enumerate(front["recipe"], start=1))]
+    ax.annotate("\n".join(names), (1.02, 1), xycoords="axes fraction", va="top", fontsize=8.5)
     return front
 
 
@@ -396,16 +396,12 @@ def learning_curves(history: History, *, n_emotions: int | None = None, note: st
     table["valid_score"].plot(ax=score, color=SERIES_COLORS[1], **mark)
     loss.legend(frameon=False)
     for panel in (loss, score):
-        panel.xaxis.set_major_locator(MaxNLocator(integer=True, nbins=6))
+        panel.locator_params(axis="x", integer=True, nbins=6)
     if n_emotions:
         score.axhline(1 / n_emotions, **CHANCE)
         score.set_ylim(bottom=0)
-    titled(
-        score,
-        f"UA {history.valid_score[best - 1]:.2f} in epoch {best}",
-        "validation set",
-        "dashed: chance" if n_emotions else "",
-    )
+    epoch = f"UA {history.valid_score[best - 1]:.2f} in epoch {best}"
+    titled(score, epoch, "validation set", "dashed: chance" * bool(n_emotions))
     return titled(loss, "Loss", f"{len(history)} epochs, {history.seconds:.0f} s", "dot: the best", note)
 
 

@@ -5,85 +5,42 @@ from __future__ import annotations
 import hashlib
 import json
 import math
-import os
 import platform
 import re
 import sys
+import tomllib
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from importlib.metadata import version
 from itertools import pairwise
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 import numpy as np
 import pandas as pd
+from joblib import cpu_count
 from numpy.typing import ArrayLike, NDArray
 
 from emolab.evaluation import METRICS, Comparison, CrossValidation, Interval, Report, aligned, compare
 from emolab.storage import atomic_write, results_root, results_roots
 
 Entry = Mapping[str, Any]
-T = TypeVar("T")
-FIELDS: Mapping[type, Sequence[str]] = {  # what each entry has
-    str: ("corpus", "view", "protocol", "recipe", "preset", "trained_on", "device", "date", "command"),
-    dict: ("metrics", "per_emotion", "cost", "chance", "versions"),
-    list: ("modalities", "seeds"),
-    bool: ("stand_in", "synthetic"),
-    int: ("n_test",),
-}
-SCORECARD = ("corpus", "view", "fold", "recipe", "preset", "modality", "n", "ua", "scores", "device", "date", "command")
+_TABLES: dict[str, Any] = tomllib.loads(Path(__file__).with_suffix(".toml").read_text(encoding="utf-8"))
+FIELDS: Mapping[type, Sequence[str]] = {kind: _TABLES["fields"][kind.__name__] for kind in (str, dict, list, bool, int)}
+COSTS, SCORES, SIZES, NOTES = (_TABLES[name] for name in ("costs", "scores", "sizes", "notes"))
+SHOWN: Sequence[str] = _TABLES["shown"]  # measures in the tables of scorecards
 INTERVALS = "cluster jackknife, Student t"  # the mark of entries since 0.2; earlier intervals do not cover
 NOT_RECORDED = "not recorded before 0.2"
 SAFE = {"corpus": r"\w[\w.+-]*", "recipe": r"\w[\w.+-]*(/\w[\w.+-]*)*"}
 SAME = ("view", "protocol", "preset")  # an entry takes another's place only if these agree
 ABOUT = ("emotions", "utterances", "truth")  # two entries can be compared if their answers agree in these
 SCORECARDS = "explain-"  # how the files of scorecards begin, beside the entries of recognizers
-COSTS: Mapping[str, str] = {  # column of the ledger: heading
-    "parameters": "parameters",
-    "trainable": "trainable",
-    "flops": "million multiply-adds",
-    "disk_mb": "disk MB",
-    "train_s": "training s",
-    "peak_mb": "peak MB",
-    "latency_ms_p50": "latency ms (p50)",
-    "latency_ms_p95": "latency ms (p95)",
-    "throughput": "utterances a second",
-    "energy_j": "J an utterance",
-}
-OPTIONAL_COSTS = {"flops", "disk_mb", "throughput", "energy_j"}  # None without network or meter; old entries lack them
 OPERATIONS = 2e6  # in a million multiply-adds
-SCORES: Mapping[str, str] = {"ua": "UA", "wa": "WA", "weighted_f1": "weighted F1", "ece": "calibration error"}
-F1S = {f"per_emotion.{name}.f1": f"F1 {name}" for name in ("neutral", "angry", "happy", "sad", "frustrated", "excited")}
-FIGURES = [*(f"{name}{limit}" for name in METRICS for limit in ("", "_low", "_high")), *COSTS]
-COLUMNS = [*(name for kind, names in FIELDS.items() if kind is not dict for name in names), "pretrained", "size"]
-SIZES: Mapping[str, str] = {  # class: the rule; an ensemble is as large as its largest member
-    "light": "no network",
-    "small": "a network trained from scratch",
-    "large": "a network that starts from published weights, or a stand-in for one",
-}
 NONE, LEVEL = "–", 0.05  # what stands for no number, and the level of a corrected p value
+FIGURES = [*(f"{name}{limit}" for name in METRICS for limit in ("", "_low", "_high")), *COSTS]
 TESTED = ("modalities", "learned from", "smaller", "larger", "Δ weighted F1", "Δ UA", "only smaller right")
 SCORE_COLUMNS = ("method", "measure", "value", "low", "high", "recognizer", "modality", "stand_in", "ua", "parameters")
 TEXTS = ("recipe", "modalities", "size", "learned from", "smaller", "larger", "shown", "measured", "method")
-PAIRS = (
-    *("cnn-bilstm+bilstm", "cnn-bilstm+albert", "wav2vec2+bilstm", "vggish+bert", "wav2vec2+resnet-transformer"),
-    "cnn-bilstm+bilstm+cnn",
-)
-SHOWN: Sequence[str] = (  # measures of the scorecards' tables
-    *("comprehensiveness", "sufficiency", "infidelity", "convergence delta", "sensitivity", "other seed"),
-    *("random labels", "units to 80 %", "agreement", "energy", "f0", "emotion words", "pointing game"),
-    *("pointing game, chance", "seconds"),
-)
-OLD_MEASURES = {  # names before 0.2: names since
-    "gap": "convergence delta",
-    "random weights": "randomised weights (MPRT)",
-    "hit": "pointing game",
-    "hit by chance": "pointing game, chance",
-    "precision": "average precision",
-    "precision by chance": "average precision, chance",
-    "mass": "relevance mass",
-}
 
 
 def entry_of(
@@ -100,15 +57,14 @@ def entry_of(
     """
     first = next(iter(measured.reports.values()))
     figures = measured.per_emotion.astype({"support": int}).astype(object)
-    entry: dict[str, Any] = {"corpus": first.corpus, "view": first.view, "protocol": measured.protocol}
-    entry |= {"recipe": recipe, "modalities": list(measured.modalities), "trained_on": measured.trained_on}
-    entry |= {"preset": preset, "pretrained": pretrained, "stand_in": measured.stand_in, "synthetic": first.synthetic}
-    entry |= {"seeds": [int(seed) for seed in measured.reports], "n_test": first.n}
-    entry |= {"clusters": {"by": "speaker", "n": len(first.sizes)}, "intervals": INTERVALS}
+    entry: dict[str, Any] = {name: getattr(first, name) for name in ("corpus", "view", "synthetic", "chance")}
+    entry |= {name: getattr(measured, name) for name in ("protocol", "trained_on", "stand_in", "cost")}
+    entry |= {"recipe": recipe, "modalities": list(measured.modalities), "preset": preset, "pretrained": pretrained}
+    entry |= {"seeds": [*map(int, measured.reports)], "n_test": first.n, "intervals": INTERVALS}
+    entry |= {"clusters": {"by": "speaker", "n": len(first.sizes)}, "versions": versions(), "device": device()}
     entry |= {"metrics": {name: _without_nan(interval._asdict()) for name, interval in measured.metrics.items()}}
-    entry |= {"seed_values": measured.spread.to_dict(orient="list"), "chance": first.chance}
+    entry |= {"seed_values": measured.spread.to_dict(orient="list"), "answers": _answers(measured)}
     entry |= {"per_emotion": figures.where(figures.notna(), None).to_dict(orient="index")}
-    entry |= {"cost": dict(measured.cost), "answers": _answers(measured), "versions": versions(), "device": device()}
     return entry | {"date": datetime.now(UTC).date().isoformat(), "command": command}
 
 
@@ -120,9 +76,8 @@ def versions() -> dict[str, str]:
 
 def device() -> str:
     """Describe the machine without naming it, such as "2 cores, CPU"."""
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     torch = sys.modules.get("torch")  # where nobody imported it, nothing ran on a GPU
-    return f"{cores} cores, {torch.cuda.get_device_name() if torch and torch.cuda.is_available() else 'CPU'}"
+    return f"{cpu_count()} cores, {torch.cuda.get_device_name() if torch and torch.cuda.is_available() else 'CPU'}"
 
 
 def _without_nan(interval: Mapping[str, float | None]) -> dict[str, float | None]:
@@ -155,20 +110,18 @@ def answers_of(entry: Entry) -> CrossValidation:
         ValueError: If the entry keeps no predictions; older ones do not.
     """
     if "answers" not in entry:
-        raise ValueError(
-            f"the entry of {entry['recipe']} on {entry['corpus']} keeps no answers; expected those of each utterance, "
-            f"which older entries lack. Measure it again: {entry['command']}"
-        )
+        about = f"{entry['recipe']} on {entry['corpus']} keeps no answers, as older entries"
+        raise ValueError(f"{about}; expected one for each utterance. Measure it again: {entry['command']}")
     kept, emotions = entry["answers"], tuple(entry["answers"]["emotions"])
-    speakers, truth = ([int(number) for number in kept[name].split()] for name in ("clusters", "truth"))
-    if entry["clusters"]["by"] != "speaker":  # older entries of one speaker number dialogues or utterances
-        speakers = [0] * len(truth)
-    names = [tuple(f"{number:08}" for number in numbers) for numbers in (speakers, range(len(truth)))]
-    about = (*names, entry["recipe"], entry["corpus"], entry["view"], entry["synthetic"])
-    reports, true = {}, tuple(emotions[number] for number in truth)
+    truth, clusters = ([int(number) for number in kept[name].split()] for name in ("truth", "clusters"))
+    by_speaker = entry["clusters"]["by"] == "speaker"  # older entries of one speaker number dialogues or utterances
+    speakers = tuple(f"{number * by_speaker:08}" for number in clusters)
+    ids = tuple(f"{kept['utterances']}-{number:08}" for number in range(len(truth)))
+    true, names = tuple(emotions[number] for number in truth), ("recipe", "corpus", "view", "synthetic")
+    reports = {}
     for seed, said in kept["said"].items():
         certain = np.eye(len(emotions))[[int(number) for number in said.split()]]
-        reports[int(seed)] = Report(emotions, true, certain, *about)
+        reports[int(seed)] = Report(emotions, true, certain, speakers, ids, *(entry[name] for name in names))
     settings = (entry["protocol"], tuple(entry["modalities"]), entry["stand_in"], (), entry["cost"])
     return CrossValidation(reports, *settings, entry.get("trained_on", NOT_RECORDED))
 
@@ -179,15 +132,10 @@ def compare_entries(a: Entry, b: Entry) -> Comparison:
     Raises:
         ValueError: If one keeps none, they are about other utterances, labels or emotions, or learned from other sets.
     """
-    measured = [answers_of(entry) for entry in (a, b)]
-    different = [name for name in ABOUT if a["answers"][name] != b["answers"][name]]
-    if different or a["trained_on"] != b["trained_on"]:
-        names = [f"{each['recipe']} on {each['corpus']}, view {each['view']}, {each['trained_on']}" for each in (a, b)]
-        raise ValueError(
-            f"{' and '.join(names)} differ in their {', '.join(different) or 'trained_on'} (n = {a['n_test']} and "
-            f"{b['n_test']}); expected the same utterances, learned from the same sets. Take two such entries."
-        )
-    return compare(*measured)
+    if a["trained_on"] != b["trained_on"]:
+        names = " and ".join(f"{each['recipe']} learned from the {each['trained_on']}" for each in (a, b))
+        raise ValueError(f"{names}; expected recognizers that learned from the same sets. Take two such entries.")
+    return compare(answers_of(a), answers_of(b))
 
 
 def record(entry: Entry, *, replace: bool = False) -> Path:
@@ -204,17 +152,15 @@ def record(entry: Entry, *, replace: bool = False) -> Path:
         ValueError: If a field is missing or odd (all are listed), or another view, protocol or preset is there.
     """
     if problems := list(entry_problems(entry)):
-        raise ValueError(
-            f"ledger entry {entry.get('recipe')!r} on {entry.get('corpus')!r} is not right: {'; '.join(problems)}. "
-            f"Expected all of {[*FIELDS.values()]}, all figures finite. Build it with entry_of(cross_validate(…), …)."
-        )
+        about = f"ledger entry {entry.get('recipe')!r} on {entry.get('corpus')!r} is not right: {'; '.join(problems)}"
+        raise ValueError(f"{about}. Expected every field, with finite figures. Build it with entry_of.")
     return _write(place_of(entry, replace=replace), entry)
 
 
 def _write(target: Path, entry: Entry) -> Path:
+    text = json.dumps(dict(entry), indent=1, ensure_ascii=False, allow_nan=False) + "\n"
     with atomic_write(target) as part:
-        text = json.dumps(dict(entry), indent=1, ensure_ascii=False, allow_nan=False)
-        part.write_text(text + "\n", encoding="utf-8")
+        part.write_text(text, encoding="utf-8")
     return target
 
 
@@ -225,17 +171,15 @@ def place_of(entry: Entry, *, replace: bool = False) -> Path:
         ValueError: If corpus or recipe are no file names, or another view, protocol or preset is there and may not
             be replaced.
     """
-    if odd := [name for name, pattern in SAFE.items() if not re.fullmatch(pattern, entry[name])]:
-        names = ", ".join(f"{name} {entry[name]!r} is no file name" for name in odd)
-        raise ValueError(f"{names}; expected letters, digits, '-' and '.'. Rename it.")
+    for name, pattern in SAFE.items():
+        if not re.fullmatch(pattern, entry[name]):
+            raise ValueError(f"{name} {entry[name]!r} is no file name; expected letters, digits, - and '.'. Rename it.")
     target = results_root() / entry["corpus"] / f"{entry['recipe'].replace('/', '-')}.json"
     if target.exists() and not replace:
         there = _read(target, _checked)
         if different := {name: (there[name], entry[name]) for name in SAME if there[name] != entry[name]}:
-            raise ValueError(
-                f"{target} holds another measurement: {different} (there, new); expected the same {', '.join(SAME)}. "
-                "Measure it like the old one, or say --replace, in Python record(entry, replace=True)."
-            )
+            about = f"{target} holds another measurement: {different} (there, new); expected the same"
+            raise ValueError(f"{about}. Measure it like the old one, or say --replace, in Python replace=True.")
     return target
 
 
@@ -249,22 +193,23 @@ def entry_problems(entry: Entry) -> Iterator[str]:
     emotions = list(entry["per_emotion"]) if isinstance(entry.get("per_emotion"), Mapping) else []
     occurring = [emotion for emotion in emotions if flat.get(f"per_emotion.{emotion}.support") != 0]
     needed = {f"per_emotion.{name}.{it}" for name in occurring for it in ("precision", "recall", "f1", "support")}
-    needed |= {f"metrics.{name}.value" for name in METRICS} | {f"cost.{name}" for name in COSTS.keys() - OPTIONAL_COSTS}
+    needed |= {f"metrics.{name}.value" for name in METRICS}
+    needed |= {f"cost.{name}" for name in COSTS if name not in _TABLES["optional_costs"]}
     for name in sorted(needed | {*flat}):
         value = flat.get(name, "missing")
         if not _finite(value) and (name in needed or isinstance(value, float)):
             yield f"{name} is {value!r}"
     for metric in METRICS:
-        value, low, high = (flat.get(f"metrics.{metric}.{limit}", math.nan) for limit in Interval._fields)
+        value, low, high = (flat.get(f"metrics.{metric}.{limit}") for limit in Interval._fields)
         if all(map(_finite, (value, low, high))) and not 0 <= low <= value <= high <= 1:
             yield f"metrics.{metric} has low {low}, value {value}, high {high}, which is not in order from 0 to 1"
+    if "answers" not in entry:
+        return
     try:
-        again = answers_of(entry) if "answers" in entry else None
-        if again and not (
-            [*again.reports] == entry["seeds"]
-            and {said.n for said in again.reports.values()} == {entry["n_test"]}
-            and math.isclose(again.metrics["wa"].value, entry["metrics"]["wa"]["value"], abs_tol=1e-9)
-        ):
+        again = answers_of(entry)
+        n, accuracy = again.reports[entry["seeds"][0]].n, again.metrics["wa"].value
+        same = math.isclose(accuracy, entry["metrics"]["wa"]["value"], abs_tol=1e-9)
+        if not same or n != entry["n_test"] or [*again.reports] != entry["seeds"]:
             yield "answers do not fit seeds, n_test and metrics.wa"
     except (AttributeError, IndexError, KeyError, TypeError, ValueError) as error:
         yield f"answers cannot be read ({error!r})"
@@ -286,10 +231,8 @@ def read_entries(corpus: str | None = None, *recipes: str) -> list[dict[str, Any
     entries = [_read(path, _checked) for path in paths if not path.name.startswith(SCORECARDS)]
     by_recipe = {entry["recipe"]: entry for entry in entries}
     if missing := [recipe for recipe in recipes if recipe not in by_recipe]:
-        raise KeyError(
-            f"no entry of {', '.join(missing)} on {corpus}; expected some of {', '.join(by_recipe) or 'none'}. "
-            f"Measure it: {command(missing[0], str(corpus))}"
-        )
+        about = f"no entry of {', '.join(missing)} on {corpus}; expected some of {', '.join(by_recipe) or 'none'}"
+        raise KeyError(f"{about}. Measure it: {command(missing[0], str(corpus))}")
     return [by_recipe[recipe] for recipe in recipes] or entries
 
 
@@ -299,32 +242,24 @@ def _files(pattern: str) -> list[Path]:
     return [found[name] for name in sorted(found)]
 
 
-def _read(path: Path, build: Callable[[dict[str, Any]], T]) -> T:
+def _read(path: Path, build: Callable[[dict[str, Any]], Any]) -> Any:
     try:
         return build(json.loads(path.read_text(encoding="utf-8")))
     except (AttributeError, KeyError, TypeError, ValueError) as error:  # broken JSON or broken text too
-        raise ValueError(
-            f"{path} is no ledger entry: {error!r}. Expected what emolab.results writes. "
-            "Delete the file and measure again, or take it back from version control."
-        ) from error
+        about = f"{path} is no ledger entry: {error!r}. Expected what emolab.results writes"
+        raise ValueError(f"{about}. Delete the file and measure again, or take it back from git.") from error
 
 
 def _checked(entry: dict[str, Any]) -> dict[str, Any]:
-    """Return an entry if it is right, in today's form."""
-    entry = entry if "intervals" in entry else _since_0_2(entry)
+    """Return an entry if it is right; one from before 0.2 in today's form."""
+    if "intervals" not in entry:
+        metrics = {name: {"value": old["value"], "low": None, "high": None} for name, old in entry["metrics"].items()}
+        known = answers_of(entry).metrics if "answers" in entry else {}
+        metrics |= {name: _without_nan(known[name]._asdict()) for name in known if name != "ece"}  # needs probabilities
+        entry = {"trained_on": NOT_RECORDED, **entry, "intervals": INTERVALS, "metrics": metrics}
     if problems := list(entry_problems(entry)):
         raise ValueError("; ".join(problems))
     return entry
-
-
-def _since_0_2(entry: dict[str, Any]) -> dict[str, Any]:
-    """Put an entry from before 0.2 into today's form."""
-    known = answers_of(entry).metrics if "answers" in entry else {}
-    new = {
-        name: _without_nan(known[name]._asdict()) for name in known.keys() - {"ece"}
-    }  # which needs the probabilities
-    metrics = {name: {**old, "low": None, "high": None} | new.get(name, {}) for name, old in entry["metrics"].items()}
-    return {"trained_on": NOT_RECORDED, **entry, "intervals": INTERVALS, "metrics": metrics}
 
 
 def read_ledger(corpus: str | None = None, *recipes: str) -> pd.DataFrame:
@@ -338,7 +273,9 @@ def read_ledger(corpus: str | None = None, *recipes: str) -> pd.DataFrame:
     """
     rows = [{**entry, "size": size_class(entry)} for entry in read_entries(corpus, *recipes)]
     table = pd.json_normalize(rows).filter(regex="^(?!answers)").rename(columns=_column)
-    return table.reindex(columns=dict.fromkeys([*COLUMNS, *FIGURES, *table])).astype(dict.fromkeys(FIGURES, float))
+    fields = [name for kind, names in FIELDS.items() if kind is not dict for name in names]
+    columns = dict.fromkeys([*fields, "pretrained", "size", *FIGURES, *table])
+    return table.reindex(columns=columns).astype(dict.fromkeys(FIGURES, float))
 
 
 def _column(name: str) -> str:
@@ -374,8 +311,7 @@ def qualities(entries: pd.DataFrame, *, by: str = "parameters") -> pd.DataFrame:
     Returns:
         By recipe (stand-ins are marked) UA, WA, weighted F1, calibration error, F1 of emotions; chance comes last.
     """
-    known = {name: heading for name, heading in F1S.items() if name in entries}
-    table = _layout(entries, {**SCORES, **known}, by=by)
+    table = _layout(entries, {name: heading for name, heading in SCORES.items() if name in entries}, by=by)
     for _, entry in entries.drop_duplicates(["view", "protocol", "n_test"]).iterrows():
         guessed = {SCORES[name]: f"{entry[f'chance.majority.{name}']:.3f}" for name in ("ua", "wa", "weighted_f1")}
         chance = pd.DataFrame([guessed | {"measured": _setting(entry)}], index=["*always the most frequent emotion*"])
@@ -383,16 +319,17 @@ def qualities(entries: pd.DataFrame, *, by: str = "parameters") -> pd.DataFrame:
     return table
 
 
-def _layout(entries: pd.DataFrame, columns: Mapping[str, str], *, by: str = "parameters") -> pd.DataFrame:
-    """Write columns of rows of `read_ledger` beside modalities, size, training data and setting."""
-    ranks = {"n": entries["modalities"].map(len), "rank": entries[by] * (1 if by in COSTS else -1)}
-    ranked = entries.assign(**ranks, modalities=entries["modalities"].map(" + ".join))
-    ranked = ranked.sort_values(["n", "modalities", "rank", "recipe"])
-    rows = ranked.to_dict(orient="records")
+def _layout(entries: pd.DataFrame, columns: Mapping[str, str], *, by: str | None = "parameters") -> pd.DataFrame:
+    """Write columns of rows of `read_ledger` beside modalities, size, training data and setting; sorted if `by`."""
+    entries = entries.assign(n=entries["modalities"].map(len), modalities=entries["modalities"].map(" + ".join))
+    if by:
+        entries = entries.assign(rank=entries[by] * (1 if by in COSTS else -1))
+        entries = entries.sort_values(["n", "modalities", "rank", "recipe"])
+    rows = entries.to_dict(orient="records")
+    about = entries[["modalities", "size", "trained_on"]].rename(columns={"trained_on": "learned from"})
     cells = {heading: [_cell(row, name) for row in rows] for name, heading in columns.items()}
-    about = {"modalities": [*ranked["modalities"]], "size": [*ranked["size"]], "learned from": [*ranked["trained_on"]]}
-    index = pd.Index([_marked(row) for row in rows], name="recipe")
-    return pd.DataFrame({**about, **cells, "measured": [_setting(row) for row in rows]}, index=index)
+    table = about.assign(**cells, measured=[_setting(row) for row in rows])
+    return table.set_axis(pd.Index([_marked(row) for row in rows], name="recipe"))
 
 
 def _marked(entry: Entry) -> str:
@@ -470,9 +407,8 @@ def holm(p_values: ArrayLike) -> NDArray[np.float64]:
     """
     values = np.asarray(p_values, float)
     order = np.argsort(values)
-    corrected = np.empty(len(values))
-    corrected[order] = np.maximum.accumulate(values[order] * np.arange(len(values), 0, -1))
-    return np.minimum(corrected, 1)
+    corrected = np.maximum.accumulate(values[order] * np.arange(len(values), 0, -1))
+    return np.minimum(corrected, 1)[np.argsort(order)]
 
 
 def command(recipe: str, corpus: str) -> str:
@@ -486,15 +422,12 @@ def record_scores(entry: Entry) -> Path:
     Raises:
         ValueError: If a field is missing.
     """
-    if missing := [name for name in SCORECARD if not entry.get(name)]:
-        raise ValueError(
-            f"the scorecard of {entry.get('recipe')!r} lacks {', '.join(missing)}; expected what measure_scorecard "
-            "returns, with the command that measures it again. Give command=."
-        )
+    if missing := [name for name in _TABLES["scorecard"] if not entry.get(name)]:
+        about = f"the scorecard of {entry.get('recipe')!r} lacks {', '.join(missing)}"
+        raise ValueError(f"{about}; expected what measure_scorecard returns. Give it the command that it was made by.")
     name = f"{SCORECARDS}{entry['recipe'].replace('/', '-')}-{entry['modality']}.json"
-    return _write(
-        results_root() / entry["corpus"] / name, {**entry, "ua": _without_nan(entry["ua"]), "intervals": INTERVALS}
-    )
+    marked = {**entry, "ua": _without_nan(entry["ua"]), "intervals": INTERVALS}
+    return _write(results_root() / entry["corpus"] / name, marked)
 
 
 def frame_of(entry: Entry) -> pd.DataFrame:
@@ -517,8 +450,9 @@ def read_scores(corpus: str) -> pd.DataFrame:
 def _scores(entry: Entry) -> pd.DataFrame:
     """Return `frame_of`; from before 0.2 with today's names, and without intervals, which did not cover."""
     scores = frame_of(entry)
-    now = "intervals" in entry
-    return scores if now else scores.replace({"measure": OLD_MEASURES}).assign(low=math.nan, high=math.nan)
+    if "intervals" in entry:
+        return scores
+    return scores.replace({"measure": _TABLES["old_measures"]}).assign(low=math.nan, high=math.nan)
 
 
 def scores_table(corpus: str) -> str:
@@ -539,40 +473,34 @@ def results_table(corpus: str) -> str:
     """
     entries = read_ledger(corpus)
     later = entries["recipe"].map(uses_future_context).astype(bool)
-    warning = "With the turns that come later, which nobody has in a live conversation:\n\n"
-    tables = [(text, entries[rows]) for text, rows in (("", ~later), (warning, later)) if rows.any()]
-    written = [text + markdown(qualities(rows, by="ua")) for text, rows in tables]
+    tables = {"": entries[~later], f"{NOTES['later']}\n\n": entries[later]}
+    written = [text + markdown(qualities(rows, by="ua")) for text, rows in tables.items() if len(rows)]
     return "\n\n".join([*written, notes(entries)]) if written else f"No results on {corpus} yet."
 
 
 def sizes_table(corpus: str) -> str:
     """Write the costs in the ledger of a corpus in Markdown."""
     entries = read_ledger(corpus)
-    classes = "; ".join(f"{name}: {rule}" for name, rule in SIZES.items())
-    about = [f"Sizes: {classes}.", f"A multiply-add is counted in networks only; {NONE} was not measured."]
-    written = f"{markdown(costs(entries))}\n\n{' '.join([*about, *disclosed(entries)])}"
+    about = NOTES["sizes"].format(sizes="; ".join(f"{name}: {rule}" for name, rule in SIZES.items()))
+    written = f"{markdown(costs(entries))}\n\n{' '.join([about, *disclosed(entries)])}"
     return f"No results on {corpus} yet." if entries.empty else written
 
 
 def pairwise_comparisons_table(corpus: str) -> str:
     """Write `pairwise_comparisons` of a corpus's ledger in Markdown."""
     table = pairwise_comparisons(read_entries(corpus))
-    left_out = ", ".join(table.attrs["left_out"])
-    left_out = f" Without answers in the ledger, so left out until measured again: {left_out}." * bool(left_out)
+    bare = table.attrs["left_out"]
+    left_out = [NOTES["left_out"].format(names=", ".join(bare))] * bool(bare)
     if table.empty:
-        return f"No two comparable recognizers on {corpus} have answers in the ledger yet.{left_out}"
-    about = (
-        "Larger minus smaller by parameters, of recognizers that learned from the same data; 95 % intervals over "
-        f"speakers. Pairs tested: {len(table)}; after Holm's correction of McNemar's p for all of them, a difference "
-        f"is shown in {(table['shown'] != 'no difference').sum()}.{left_out}"
-    )
+        return " ".join([f"No two comparable recognizers on {corpus} have answers in the ledger yet.", *left_out])
+    about = NOTES["comparisons"].format(n=len(table), n_shown=(table["shown"] != "no difference").sum())
     p_values = {name: table[name].map("{:.2g}".format) for name in ("p (McNemar)", "p (Holm)")}
-    return f"{markdown(table.assign(**p_values).set_index('modalities'))}\n\n{about}"
+    return f"{markdown(table.assign(**p_values).set_index('modalities'))}\n\n{' '.join([about, *left_out])}"
 
 
 def pairs_table(corpus: str) -> str:
     """Write the F1 of each emotion for the pairs of models of the founding projects, and what measures the others."""
-    entries, wanted = read_ledger(corpus), [f"fusion/concat/{pair}" for pair in PAIRS]
+    entries, wanted = read_ledger(corpus), [f"fusion/concat/{pair}" for pair in _TABLES["pairs"]]
     measured = entries[entries["recipe"].isin(wanted)]
     missing = "; ".join(f"`{command(name, corpus)}`" for name in wanted if name not in [*measured["recipe"]])
     written = [] if measured.empty else [markdown(qualities(measured)), notes(measured)]
@@ -582,26 +510,19 @@ def pairs_table(corpus: str) -> str:
 def headlines_table(chosen: str) -> str:
     """Write some rows of the ledger in Markdown, each named as CORPUS:RECIPE, in that order."""
     found = pd.concat([read_ledger(*name.split(":")) for name in chosen.split()])
-    cells = {"modalities": found["modalities"].map(" + ".join), "learned from": found["trained_on"]}
-    for name, heading in {"ua": "UA", "weighted_f1": "weighted F1", "parameters": "parameters"}.items():
-        cells[heading] = [_cell(row, name) for row in found.to_dict(orient="records")]
-    table = found[["corpus", "recipe"]].assign(**cells, measured=[_setting(row) for _, row in found.iterrows()])
-    return f"{markdown(table.set_index('corpus'))}\n\n{notes(found)}"
+    columns = {name: {**SCORES, **COSTS}[name] for name in ("ua", "weighted_f1", "parameters")}
+    return f"{markdown(_layout(found, columns, by=None))}\n\n{notes(found)}"
 
 
 def notes(entries: pd.DataFrame) -> str:
     """Say what must be known to read the scores in rows of the ledger."""
-    said = ["Mean over the seeds; 95 % intervals over speakers (cluster jackknife, Student t)."]
-    if entries[[f"{name}_low" for name in METRICS]].isna().any(axis=None):
-        said.append("No interval: measured before 0.2, interval not available, or fewer than 5 speakers.")
-    return " ".join([*said, *disclosed(entries)])
+    lacking = entries[[f"{name}_low" for name in METRICS]].isna().any(axis=None)
+    return " ".join([NOTES["intervals"], *[NOTES["no_interval"]] * bool(lacking), *disclosed(entries)])
 
 
 def disclosed(entries: pd.DataFrame) -> list[str]:
     """Say what figures of stand-ins and of the synthetic sample are not."""
-    stand_in = "A stand-in is a tiny random network in the place of a large pretrained one."
-    synthetic = "Measured on the synthetic sample: these figures say nothing about people."
-    return [stand_in] * bool(entries["stand_in"].any()) + [synthetic] * bool(entries["synthetic"].any())
+    return [NOTES[name] for name in ("stand_in", "synthetic") if entries[name].any()]
 
 
 def markdown(table: pd.DataFrame) -> str:

@@ -295,7 +295,7 @@ def test_clustered_interval_weighs_and_leaves_out() -> None:
     assert np.isnan(clustered_interval([np.nan, np.nan], ["a", "b"])).all()
     assert np.isnan(clustered_interval([], [])).all()
     assert np.isnan(clustered_interval([1, 2, 3, 4], list("abcd"))[1:]).all()
-    with pytest.raises(ValueError, match=r"shapes differ: .*'clusters': \(1,\)"):
+    with pytest.raises(ValueError, match=r"denominators \(2,\) and clusters \(1,\) differ in shape"):
         clustered_interval([1, 2], ["a"])
 
 
@@ -395,9 +395,7 @@ def test_evaluate_reports_on_each_utterance() -> None:
 def test_evaluate_refuses_other_emotions(emotions: tuple[str, ...]) -> None:
     recognizer = fitted(speech())
     recognizer.emotions = emotions
-    with pytest.raises(
-        ValueError, match=r"recognizer 'text/guess' knows .*expected the same emotions in the same order"
-    ):
+    with pytest.raises(ValueError, match=r"'text/guess' knows .*expected the same emotions in the same order"):
         evaluate(recognizer, speech())
 
 
@@ -410,9 +408,9 @@ def test_pool_joins_folds_into_one_report() -> None:
     assert joined.metrics["wa"].value == pytest.approx(
         np.average([r.metrics["wa"].value for r in said], weights=[r.n for r in said])
     )
-    with pytest.raises(ValueError, match=r"utterances occur twice in a report: .* Pool the folds of one seed only"):
+    with pytest.raises(ValueError, match=r"utterances occur twice: .*; expected each once. Pool folds of one seed"):
         pool([said[0], said[0]])
-    with pytest.raises(ValueError, match="0 reports with 0 kinds"):
+    with pytest.raises(ValueError, match="0 reports of 0 kinds"):
         pool([])
 
 
@@ -522,5 +520,5 @@ def test_cross_validate_builds_a_fresh_recognizer_for_each_fit() -> None:
     + [([SimpleNamespace(protocol="a")], seeds) for seeds in ([], [7, 7])],
 )
 def test_cross_validate_needs_one_protocol_and_different_seeds(folds: list[Fold], seeds: list[int]) -> None:
-    with pytest.raises(ValueError, match="expected all folds of one protocol and one or more different seeds"):
+    with pytest.raises(ValueError, match="expected one protocol, different seeds. Take folds_of"):
         cross_validate(Guesser, folds, seeds=seeds)

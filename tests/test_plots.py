@@ -281,7 +281,8 @@ def ledger_rows(**changes: list) -> pd.DataFrame:
     rows = {"recipe": ["audio/svm", "audio/lstm", "audio/mlp", "audio/hubert"], "parameters": [10, 500, 1_000, 90_000]}
     rows |= {"weighted_f1": [0.5, 0.4, 0.65, 0.7], "stand_in": [False, False, False, True], "flops": [None, 4, 8, 16]}
     frame = pd.DataFrame(rows | changes).assign(corpus="toy", view="v", protocol="p", pretrained=None, n_test=50)
-    frame = frame.assign(synthetic=True, modalities=[["audio"]] * 4)
+    frame = frame.assign(synthetic=True, modalities=[["audio"]] * 4, trained_on="training set")
+    frame = frame.assign(size=["light", "small", "small", "large"], disk_mb=np.nan)
     frame = frame.assign(weighted_f1_low=frame["weighted_f1"] - 0.1, weighted_f1_high=frame["weighted_f1"] + 0.1)
     return frame.assign(**{"chance.majority.weighted_f1": 0.1, "chance.uniform.weighted_f1": 0.2})
 
@@ -293,7 +294,7 @@ def test_pareto_front_draws_what_nothing_beats_that_is_as_cheap_and_names_it() -
     assert (ax.get_xscale(), ax.get_xlabel()) == ("log", "parameters, logarithmic")
     assert line_label(ax, "chance")[0].get_ydata()[0] == 0.2
     assert ax.get_title("left") == "Best: audio/hubert"
-    assert facts(ax) == "toy, view v · synthetic sample · n = 50"
+    assert facts(ax) == "toy, view v · synthetic sample · n = 50 · trained on training set"
     assert [text.get_text() for text in ax.texts if text.get_gid() != "facts"] == [
         "1",
         "2",

@@ -23,11 +23,8 @@ RESULT_MIME = "application/vnd.emolab.result+json"  # what the runner reads back
 DPI = 110  # sharp at notebook width, about 60 KB a figure
 N_FOLLOWED = 5
 CASES: Mapping[tuple[bool, ...], str] = {  # which of text, audio and video show the emotion: how tables call the case
-    (True, True, True): "all agree",
-    (True, False, False): "words alone",
-    (False, True, False): "voice alone",
-    (False, False, True): "face alone",
-    (True, True, False): "face dissents",
+    **{(True, True, True): "all agree", (True, False, False): "words alone", (False, True, False): "voice alone"},
+    **{(False, False, True): "face alone", (True, True, False): "face dissents"},
 }
 
 
@@ -55,10 +52,8 @@ def record(**figures: Any) -> None:
     try:  # as JSON holds them, numpy's numbers too
         plain = json.loads(json.dumps(values, allow_nan=False, default=lambda number: number.item()))
     except (TypeError, ValueError, AttributeError) as error:
-        raise ValueError(
-            f"figures {figures} cannot be recorded; expected finite numbers, texts, or intervals with value, low and "
-            "high. Record the few numbers that the chapter's line in the table shall show."
-        ) from error
+        given = f"figures {figures} cannot be recorded"
+        raise ValueError(f"{given}; expected finite numbers, texts or intervals. Record a few such.") from error
     text = " · ".join(f"{name} {figure_text(value)}" for name, value in plain.items())
     if get_ipython() is None:
         print(text)

@@ -87,11 +87,8 @@ def find_chapters(wanted: Sequence[str] = (), *, folder: Path = NOTEBOOKS) -> li
     starts = [f"{int(wish):02d}_" if wish.isdecimal() else Path(wish).stem for wish in wanted or [""]]
     found = {start: [chapter for chapter in chapters if chapter.name.startswith(start)] for start in starts}
     if missing := [start for start, fitting in found.items() if not fitting]:
-        names = ", ".join(chapter.stem for chapter in chapters) or "none"
-        raise FileNotFoundError(
-            f"no chapter {missing[0]!r} in {folder}; there: {names}. Expected a number (3) or the beginning of a name "
-            "(03_audio); the chapters come with a clone of the repository."
-        )
+        given = f"no chapter {missing[0]!r} in {folder}; there: {', '.join(chapter.stem for chapter in chapters)}"
+        raise FileNotFoundError(f"{given}. Expected 3 or 03_audio, say; chapters come with a clone of the repository.")
     return list(dict.fromkeys(chapter for fitting in found.values() for chapter in fitting))
 
 
@@ -103,9 +100,8 @@ def parameters_of(chapter: Path, given: Mapping[str, Any] | None = None) -> dict
             sets parameters in a cell of its own after this one, so what is computed here would keep the old value. Or
             if the chapter has no parameter of a given name, or one of another type.
     """
-    cells = [
-        each for each in nbformat.read(chapter, as_version=4).cells if "parameters" in each.metadata.get("tags", [])
-    ]
+    cells = nbformat.read(chapter, as_version=4).cells
+    cells = [cell for cell in cells if "parameters" in cell.metadata.get("tags", [])]
     if len(cells) != 1:
         raise ValueError(f"{chapter.name} has {len(cells)} cells tagged parameters; expected one. Tag one cell so.")
     parameters = {}
@@ -114,15 +110,13 @@ def parameters_of(chapter: Path, given: Mapping[str, Any] | None = None) -> dict
             (target,) = statement.targets  # type: ignore[attr-defined]
             parameters[target.id] = ast.literal_eval(statement.value)  # type: ignore[attr-defined]
         except (AttributeError, ValueError) as error:
-            raise ValueError(
-                f"{chapter.name} has {ast.unparse(statement)!r} in its cell tagged parameters; expected only lines "
-                'such as corpus = "sample". Compute other values in the next cell.'
-            ) from error
+            found = f"{chapter.name} has {ast.unparse(statement)!r} in its cell tagged parameters"
+            raise ValueError(f'{found}; expected only lines such as corpus = "sample". Compute elsewhere.') from error
     for name, value in (given or {}).items():
         if type(value) is not type(parameters.get(name, ...)):
+            found = f"{chapter.name} has no parameter {name} = {value!r}"
             raise ValueError(
-                f"{chapter.name} has no parameter {name} = {value!r}; expected some of {parameters}, each of its "
-                "default's type. Correct name or value; nothing was run."
+                f"{found}; expected some of {parameters}, of its default's type. Correct it: nothing was run."
             )
     return {**parameters, **(given or {})}
 
@@ -187,12 +181,12 @@ def run_chapter(
     """
     run, began, error = ChapterRun(chapter.stem, parameters_of(chapter, parameters)), time.perf_counter(), None
     stop, timeout_s = stop or Event(), timeout_s or TIMEOUT_S.get(run.parameters.get("preset", ""), TIMEOUT_S["quick"])
-    names = {"engine_name": ENGINE, "kernel_name": "python3", "language": "python"}
+    how: dict[str, Any] = {"engine_name": ENGINE, "kernel_name": "python3", "language": "python", "progress_bar": False}
+    how |= {"folder": str(chapter.resolve().parent), "run": run, "stop": stop, "timeout_s": timeout_s}
     with TemporaryDirectory(prefix="emolab-run-") as scratch:
-        how = {"folder": str(chapter.resolve().parent), "variables": _variables(scratch, jobs), "timeout_s": timeout_s}
-        how |= {"run": run, "stop": stop, "progress_bar": False}
         try:
-            papermill.execute_notebook(chapter, None, dict(parameters or {}), **names, **how)
+            how["variables"] = _variables(scratch, jobs)
+            papermill.execute_notebook(chapter, None, dict(parameters or {}), **how)
         except (PapermillExecutionError, CellTimeoutError, RuntimeError) as caught:  # the last: the kernel died
             error = caught
     if stop.is_set():
@@ -282,11 +276,8 @@ def _explain(error: Exception | None, run: ChapterRun, timeout_s: int) -> str | 
     elif isinstance(error, CellTimeoutError):
         why = f"took longer than the limit of {timeout_s} s and was stopped; --timeout sets the limit"
     elif isinstance(error, DeadKernelError):
-        why = (
-            f"the kernel died, most likely out of memory: it had {run.peak_mb} MB at its peak, this computer has "
-            f"{psutil.virtual_memory().total // MEGABYTE} MB. Close other programs, run fewer chapters at once "
-            "(--jobs 1) or choose the quick preset"
-        )
+        memory = f"it had {run.peak_mb} MB at its peak, of {psutil.virtual_memory().total // MEGABYTE} MB here"
+        why = f"the kernel died, most likely out of memory: {memory}. Close other programs, or take --jobs 1"
     return f"{_place(started[-1], run.notebook) if started else 'before the first cell'}: {why}"[:ERROR_LENGTH]
 
 

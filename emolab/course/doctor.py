@@ -67,25 +67,22 @@ def _python() -> Iterator[Finding]:
 def _packages() -> Iterator[Finding]:
     """Compare the installed packages with what emolab requires and, where there is a lock, with what it names."""
     try:
-        needed = [line for line in requires("emolab") or [] if "extra ==" not in line]
+        needed = [re.split(r"[<>=!~;\[ ]", line)[0] for line in requires("emolab") or [] if "extra ==" not in line]
     except PackageNotFoundError:
         yield Finding("emolab", "missing", "not installed here", "pip install --no-deps -e .")
         return
-    locked, installed, missing = locked_versions(), {}, []
-    for name in (re.split(r"[<>=!~;\[ ]", line, maxsplit=1)[0] for line in needed):
-        try:
+    locked, installed = locked_versions(), {}
+    for name in needed:
+        with suppress(PackageNotFoundError):
             installed[name] = version(name).partition("+")[0]
-        except PackageNotFoundError:
-            missing.append(name)
-    if missing:
+    if missing := [name for name in needed if name not in installed]:
         yield Finding("packages", "missing", ", ".join(missing), "pip install -r requirements.lock")
     moved = {name: has for name, has in installed.items() if locked and has not in locked.get(name, [])}
     if moved:
         named = [f"{name} {has} (lock: {' or '.join(locked.get(name, ['none']))})" for name, has in moved.items()]
         yield Finding("versions", "note", ", ".join(named), "fine in Colab; else: pip install -r requirements.lock")
-    n_same = len(installed) - len(moved)
-    compared = f"{n_same} of them as in the lock" if locked else "no requirements.lock here to compare them with"
-    yield Finding("packages", "ok", f"{len(installed)} installed, {compared}")
+    same = f"{len(installed) - len(moved)} of them as in the lock" if locked else "no requirements.lock to compare with"
+    yield Finding("packages", "ok", f"{len(installed)} installed, {same}")
 
 
 def locked_versions() -> dict[str, list[str]]:
@@ -110,19 +107,16 @@ def _gpu() -> Iterator[Finding]:
 
 def _corpora() -> Iterator[Finding]:
     """Look for the files that a corpus is made of: a folder alone is none."""
-    built = (sample_root() / "stamp.json").is_file() and _holds(sample_root(), CORPORA["iemocap"][0])
+    built = (sample_root() / "stamp.json").is_file() and any(sample_root().rglob(CORPORA["iemocap"][0]))
     remedy = "emolab sample; or wait half a minute at the first use"
     yield _optional("sample", f"in {_place(sample_root())}" * built, "not built yet", remedy)
     for name, (pattern, terms) in CORPORA.items():
         folders = [place for place in corpus_places(name) if place.is_dir()]
-        found = next((f"in {_place(place)}" for place in folders if _holds(place, pattern)), "")
+        filled = (place for place in folders if any(path.stat().st_size for path in place.rglob(pattern)))
+        found = next((f"in {_place(place)}" for place in filled), "")
         absent = f"nothing of it in {', '.join(map(_place, folders))}" if folders else "not found"
         remedy = f"optional, {terms}; data/README.md says how to get it. Put it in {_place(corpus_places(name)[0])}"
         yield _optional(name, found, absent, remedy)
-
-
-def _holds(folder: Path, pattern: str) -> bool:
-    return any(path.stat().st_size for path in folder.rglob(pattern))
 
 
 def _weights() -> Iterator[Finding]:

@@ -140,7 +140,7 @@ def test_run_that_is_stopped_ends_its_kernels_keeps_what_is_finished_and_says_so
     ("given", "message"),
     [
         ({"corups": "ravdess"}, "no parameter corups = 'ravdess'; expected some of {'corpus': 'sample', 'seed': 7}"),
-        ({"seed": "7"}, "no parameter seed = '7'; .* each of its default's type"),
+        ({"seed": "7"}, "no parameter seed = '7'; .* of its default's type"),
     ],
 )
 def test_run_chapters_refuses_wrong_parameters_before_anything_runs(

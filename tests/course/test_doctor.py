@@ -116,7 +116,7 @@ def test_doctor_does_not_take_a_broken_download_for_weights(own_data_folder: Pat
 def test_doctor_without_a_lock_says_so_and_counts_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sys.modules["emolab.course.doctor"], "CHECKOUT", tmp_path)
     found = by_name(doctor())
-    assert re.fullmatch(r"\d+ installed, no requirements.lock here to compare them with", found["packages"].found)
+    assert re.fullmatch(r"\d+ installed, no requirements.lock to compare with", found["packages"].found)
     assert "versions" not in found
 
 
