@@ -333,7 +333,7 @@ def test_cpu_bfloat16_stays_close_to_32_bits() -> None:
 
 @pytest.mark.parametrize("shown", [True, False])
 def test_progress_bar_can_be_off(shown: bool, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture) -> None:
-    monkeypatch.setattr("emolab.progress.DELAY_S", 0.0)
+    monkeypatch.setattr("emolab.storage.DELAY_S", 0.0)
     monkeypatch.delenv("EMOLAB_PROGRESS", raising=False)
     fit(network(), clips(1), clips(2), config=replace(QUICK, n_epochs=1), seed=1, progress=shown)
     out, err = capsys.readouterr()

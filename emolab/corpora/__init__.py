@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -10,7 +9,7 @@ from typing import Any
 
 import pandas as pd
 
-from emolab.corpora.corpus import MODALITIES, TRUTH, VIEWS, Corpus, complete_table, raise_problems, some
+from emolab.corpora.corpus import MODALITIES, TRUTH, VIEWS, Corpus, complete_table, raise_problems, require_files, some
 from emolab.corpora.iemocap import read_iemocap
 from emolab.corpora.meld import read_meld
 from emolab.corpora.ravdess import read_action_units, read_ravdess
@@ -74,11 +73,8 @@ def unlabelled(items: Sequence[str | Path], modality: str) -> Corpus:
         )
     column = MODALITIES[modality]
     contents = [str(item).strip() if modality == "text" else str(Path(item).expanduser().resolve()) for item in items]
-    if modality != "text" and (missing := [path for path in contents if not os.path.isfile(path)]):
-        raise FileNotFoundError(
-            f"{len(missing)} of {len(contents)} files are missing: {some(missing)}. Expected the path of a file for "
-            "each utterance. Check the names."
-        )
+    if modality != "text":
+        require_files(contents)
     rows: dict[str, dict[str, str | None]] = {}
     for number, content in enumerate(contents):
         stem = f"text-{number}" if modality == "text" else Path(content).stem

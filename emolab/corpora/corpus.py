@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import tomllib
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -265,6 +266,16 @@ def raise_problems(problems: Sequence[str], *, where: Path | str, remedy: str) -
     if problems:
         lines = some(problems, limit=N_PROBLEMS, joint="\n  ")
         raise ValueError(f"{len(problems)} problem{'s' * (len(problems) > 1)} in {where}:\n  {lines}\n{remedy}")
+
+
+def require_files(files: Iterable[Any]) -> None:
+    """Raise a FileNotFoundError that names the paths at which there is no file, if there are any."""
+    paths = {str(file) for file in files if not isinstance(file, InMemoryMedia)}
+    if missing := sorted(path for path in paths if not os.path.isfile(path)):
+        raise FileNotFoundError(
+            f"{len(missing)} of {len(paths)} files are missing: {some(missing)}. Expected every file that the corpus "
+            "lists. Check its root folder and the names, or leave those utterances out by their ids."
+        )
 
 
 def some(items: Iterable[Any], *, limit: int = N_NAMED, joint: str = ", ") -> str:

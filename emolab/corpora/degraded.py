@@ -19,7 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from emolab import media
-from emolab.corpora.corpus import MODALITIES, Corpus, some
+from emolab.corpora.corpus import MODALITIES, Corpus, require_files
 from emolab.storage import atomic_write, cache_root, progress
 
 SNR_RANGE = (-30.0, 100.0)  # dB; noise that is louder would leave the range of a sound, less is lost in rounding
@@ -86,11 +86,7 @@ def add_noise(corpus: Corpus, snr_db: float, *, seed: int = 0) -> Corpus:
         )
     heard = corpus.select(corpus.table["audio_path"].notna())
     sounds = heard.audio_paths()
-    if missing := [path for path in sounds if not path.is_file()]:
-        raise FileNotFoundError(
-            f"{len(missing)} of {len(sounds)} sounds are missing: {some(missing)}. Expected every file that the corpus "
-            "lists. Check its root folder, or leave those utterances out by their ids."
-        )
+    require_files(sounds)
     made = partial(_noisy_file, snr_db=float(snr_db), seed=seed)
     with ThreadPoolExecutor(joblib.cpu_count()) as threads:
         files = progress(threads.map(made, heard.table["utterance_id"], sounds), "noise", total=len(heard))

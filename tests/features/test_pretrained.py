@@ -207,7 +207,8 @@ def test_stand_ins_read_frequent_words_whole_and_spell_the_others(tmp_path: Path
 
     texts = ["We went home!", "we WENT out"]
     tokenizer = Tokenizer.from_file(str(stand_in("bert-base-cased", texts) / "tokenizer.json"))
-    assert tokenizer.encode("We went home?").tokens == ["[CLS]", "we", "went", "h", "##ome", "[UNK]", "[SEP]"]
+    spelt = ["h", "##o", "##m", "##e"]
+    assert tokenizer.encode("We went home?").tokens == ["[CLS]", "we", "went", *spelt, "[UNK]", "[SEP]"]
     numbers = tokenizer.get_vocab()
     assert [numbers[piece] for piece in ("[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]")] == [0, 1, 2, 3, 4]
     assert max(numbers, key=numbers.__getitem__) == "went"  # twice, and last by the alphabet
@@ -219,7 +220,7 @@ def test_large_recipes_are_stand_ins_in_quick_only(name: str) -> None:
     assert recipe(name).pretrained is None
     full = recipe(name, preset="full")
     assert not full.stand_in
-    assert full.pretrained in (*ENCODERS, VGGISH)
+    assert full.pretrained in (*ENCODERS, Path(VGGISH).stem)
 
 
 def test_other_weights_take_the_place_of_a_recipes_own(fold: Fold, tmp_path: Path) -> None:
@@ -524,7 +525,7 @@ def test_published_weights_reach_the_network(tmp_path: Path, monkeypatch: pytest
         extractor.fit(NOBODY)
         extractor.initialise(network)
         torch.testing.assert_close(network.features[13].weight, torch.load(file)["features.13.weight"])
-        assert extractor.pretrained in (weights, "vggish.pth")
+        assert extractor.pretrained == "vggish"
 
 
 def test_missing_and_broken_weights_say_what_to_do(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
