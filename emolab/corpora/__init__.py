@@ -13,7 +13,7 @@ from emolab.corpora.corpus import MODALITIES, TRUTH, VIEWS, Corpus, complete_tab
 from emolab.corpora.iemocap import read_iemocap
 from emolab.corpora.meld import read_meld
 from emolab.corpora.ravdess import read_action_units, read_ravdess
-from emolab.corpora.tables import read_own, table_rows
+from emolab.corpora.tables import WHERE_FROM, read_own, table_rows
 from emolab.storage import corpus_places
 
 __all__ = ["READERS", "VIEWS", "Corpus", "load_corpus", "unlabelled"]
@@ -44,10 +44,8 @@ def load_corpus(name: str | Path = "sample", root: Path | None = None) -> Corpus
     path = Path(root or "", name).expanduser()
     if isinstance(name, Path) or path.is_file() or path.suffix.lower() in (".csv", ".tsv", ".txt"):
         return read_own(path)
-    raise ValueError(
-        f"no corpus {name!r}. Expected one of {', '.join([*SAMPLES, *READERS])}, or the path of a CSV file. "
-        "Correct the name."
-    )
+    why = f"no corpus {name!r}. Expected one of {', '.join([*SAMPLES, *READERS])}, or the path of a CSV file."
+    raise ValueError(f"{why} Correct the name.")
 
 
 def unlabelled(items: Sequence[str | Path], modality: str) -> Corpus:
@@ -67,10 +65,8 @@ def unlabelled(items: Sequence[str | Path], modality: str) -> Corpus:
         FileNotFoundError: If files are missing; the message lists them.
     """
     if modality not in MODALITIES or isinstance(items, str | Path) or not len(items):
-        raise ValueError(
-            f"modality {modality!r}, items {str(items)[:60]!r}; expected one of {', '.join(MODALITIES)}, and a list of "
-            "texts or of paths, at least one. Put brackets around a single one."
-        )
+        why = f"modality {modality!r}, items {str(items)[:60]!r}; expected one of {', '.join(MODALITIES)}, and a list"
+        raise ValueError(f"{why} of texts or of paths, at least one. Put brackets around a single one.")
     column = MODALITIES[modality]
     contents = [str(item).strip() if modality == "text" else str(Path(item).expanduser().resolve()) for item in items]
     if modality != "text":
@@ -90,11 +86,8 @@ def _place(name: str) -> Path:
     for place in places:
         if place.is_dir() and any(place.iterdir()):
             return place
-    raise FileNotFoundError(
-        f"no corpus {name!r} found; looked in {', '.join(map(str, places))}. Expected its files in one of these, or "
-        f'the folder given: load_corpus("{name}", root=...). data/README.md says how to get it; load_corpus("sample") '
-        "needs nothing."
-    )
+    why = f"no corpus {name!r} found; looked in {', '.join(map(str, places))}. Expected its files in one of these, or"
+    raise FileNotFoundError(f'{why} load_corpus("{name}", root=...). {WHERE_FROM}')
 
 
 def _load_sample(name: str, root: Path | None) -> Corpus:

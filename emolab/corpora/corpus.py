@@ -162,17 +162,13 @@ class Corpus:
         if name not in VIEWS:
             raise KeyError(f"no view {name!r}; expected one of {sorted(VIEWS)}, or no name for the corpus's own view.")
         if self.view_name in VIEWS and VIEWS[self.view_name].merged:
-            raise ValueError(
-                f"corpus {self.name!r} is in view {self.view_name!r}, which has merged emotions; expected the whole "
-                f"corpus, where view {name!r} can still tell them apart. Take it from load_corpus({self.name!r})."
-            )
+            why = f"corpus {self.name!r} is in view {self.view_name!r}, which has merged emotions; expected the whole"
+            raise ValueError(f"{why} corpus, where {name!r} tells them apart. Take it from load_corpus({self.name!r}).")
         emotion = self.table["emotion"].map(VIEWS[name].emotion_of, na_action="ignore").astype("string")
         kept = emotion.notna().to_numpy()
         if not kept.any():
-            raise ValueError(
-                f"corpus {self.name!r} has none of the emotions of view {name!r}, {VIEWS[name].emotions}; it has "
-                f"{sorted(self.table['emotion'].dropna().unique())}. Take another view of {sorted(VIEWS)}."
-            )
+            why = f"corpus {self.name!r} has none of the emotions of view {name!r}, {VIEWS[name].emotions}; it has"
+            raise ValueError(f"{why} {sorted(self.table['emotion'].dropna().unique())}. Take another view: {[*VIEWS]}.")
         gone = self.table[~kept].assign(reason=f"not in view {name}: " + self.table["emotion"])[[*self.dropped]]
         dropped = pd.concat([part for part in (self.dropped, gone) if len(part)] or [gone], ignore_index=True)
         table = self.table.assign(emotion=emotion)[kept].reset_index(drop=True)
@@ -185,10 +181,8 @@ class Corpus:
             ValueError: If the utterances have no labels.
         """
         if not self.emotions:
-            raise ValueError(
-                f"corpus {self.name!r} has no labels; expected an emotion for each utterance. Predict with it, or "
-                "load labelled utterances: load_corpus(…)."
-            )
+            why = f"corpus {self.name!r} has no labels; expected an emotion for each utterance. Predict with it, or"
+            raise ValueError(f"{why} load labelled utterances: load_corpus(…).")
         place = {emotion: number for number, emotion in enumerate(self.emotions)}
         return self.table["emotion"].map(place).to_numpy(np.int64)
 
@@ -211,11 +205,9 @@ class Corpus:
     def _whole_column(self, modality: str) -> pd.Series:
         column, missing = MODALITIES[modality], self.table.loc[~self.has(modality), "utterance_id"]
         if len(missing):
-            raise ValueError(
-                f"{len(missing)} of {len(self)} utterances of corpus {self.name!r} have no {column}: "
-                f"{some(missing)}. Expected one for each; leave those out with "
-                f'corpus.select(corpus.has("{modality}")), or take a recipe that needs no {column}.'
-            )
+            why = f"{len(missing)} of {len(self)} utterances of corpus {self.name!r} have no {column}: {some(missing)}"
+            remedy = f'leave those out with corpus.select(corpus.has("{modality}")), or take a recipe that needs none'
+            raise ValueError(f"{why}. Expected one for each; {remedy}.")
         return self.table[column]
 
 
@@ -272,10 +264,8 @@ def require_files(files: Iterable[Any]) -> None:
     """Raise a FileNotFoundError that names the paths at which there is no file, if there are any."""
     paths = {str(file) for file in files if not isinstance(file, InMemoryMedia)}
     if missing := sorted(path for path in paths if not os.path.isfile(path)):
-        raise FileNotFoundError(
-            f"{len(missing)} of {len(paths)} files are missing: {some(missing)}. Expected every file that the corpus "
-            "lists. Check its root folder and the names, or leave those utterances out by their ids."
-        )
+        why = f"{len(missing)} of {len(paths)} files are missing: {some(missing)}. Expected every file that the corpus"
+        raise FileNotFoundError(f"{why} lists. Check its root folder and the names, or leave those out by id.")
 
 
 def some(items: Iterable[Any], *, limit: int = N_NAMED, joint: str = ", ") -> str:

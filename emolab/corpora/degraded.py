@@ -80,10 +80,8 @@ def add_noise(corpus: Corpus, snr_db: float, *, seed: int = 0) -> Corpus:
         raise ValueError(f"snr_db={snr_db}; expected {SNR_RANGE[0]:g} to {SNR_RANGE[1]:g} dB. Correct the number.")
     _check_has(corpus, "audio")
     if corpus.in_memory.get("audio"):
-        raise ValueError(
-            f"corpus {corpus.name!r} holds sound in memory, and noise is added to files; expected files alone. Give "
-            "waves that have their noise: corpus.with_media(audio={name: with_noise(wave, snr_db, rng)})."
-        )
+        why = f"corpus {corpus.name!r} holds sound in memory, and noise is added to files; expected files alone. Take"
+        raise ValueError(f"{why} noisy waves: corpus.with_media(audio={{name: with_noise(wave, snr_db, rng)}}).")
     heard = corpus.select(corpus.table["audio_path"].notna())
     sounds = heard.audio_paths()
     require_files(sounds)
@@ -149,10 +147,8 @@ def mishear(corpus: Corpus, share: float, *, seed: int = 0) -> Corpus:
     spoken = {row: [_SIGNS.findall(word)[0] for word in text.split()] for row, text in before.dropna().items()}
     counts = Counter(word.lower() for text in spoken.values() for _, word, _ in text if word)
     if len(counts) < 2:
-        raise ValueError(
-            f"the texts have {len(counts)} different words; expected two, so that one can be taken for another. "
-            "Give more texts."
-        )
+        why = f"the texts have {len(counts)} different words; expected two, so that one can be taken for another."
+        raise ValueError(f"{why} Give more texts.")
     heard = {row: _misheard(text, share, counts, rng.uniform(size=(3, len(text)))) for row, text in spoken.items()}
     after = before.index.to_series().map(heard).astype("string") if share else before
     columns = {"text": after}
@@ -189,7 +185,5 @@ def _check_share(share: float) -> None:
 
 def _check_has(corpus: Corpus, modality: str) -> None:
     if modality not in corpus.modalities:
-        raise ValueError(
-            f"no utterance of corpus {corpus.name!r} has {modality}; expected some that do. It has "
-            f"{', '.join(corpus.modalities) or 'none of them'}: degrade that, or take another corpus."
-        )
+        why = f"no utterance of corpus {corpus.name!r} has {modality}; expected some that do. It has"
+        raise ValueError(f"{why} {', '.join(corpus.modalities) or 'nothing'}: degrade that, or take another corpus.")

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from emolab.corpora.corpus import LABELS, Corpus, raise_problems, some
-from emolab.corpora.tables import found_in, lines_of, nearby
+from emolab.corpora.tables import WHERE_FROM, found_in, lines_of, nearby
 
 EMOTIONS, VOTES = LABELS["iemocap"], LABELS["iemocap_votes"]
 N_SESSIONS = 5
@@ -34,11 +34,9 @@ def session_folders(root: Path) -> list[Path]:
     best, missing = min(places, key=lambda place: len(place[1]))
     if not missing:
         return [best.resolve() / session for session in sessions]
-    raise FileNotFoundError(
-        f"no IEMOCAP in {best.resolve()}: dialog/EmoEvaluation is missing in {', '.join(missing)}; "
-        f"found there: {found_in(best)}. Expected the unpacked release, Session1 to Session{N_SESSIONS}. Licensed, "
-        'never downloaded: data/README.md says whom to ask and where to put it; load_corpus("sample") needs nothing.'
-    )
+    why = f"no IEMOCAP in {best.resolve()}: dialog/EmoEvaluation is missing in {', '.join(missing)};"
+    remedy = f"Expected the unpacked release, Session1 to Session{N_SESSIONS}. Licensed, never downloaded: {WHERE_FROM}"
+    raise FileNotFoundError(f"{why} found there: {found_in(best)}. {remedy}")
 
 
 def read_iemocap(root: Path, *, skip_missing: bool = False) -> Corpus:
@@ -78,11 +76,9 @@ def read_iemocap(root: Path, *, skip_missing: bool = False) -> Corpus:
     raise_problems(found.problems, where=root, remedy="Expected the files as distributed; unpack them again.")
     rows = [row for row in found.rows if row["audio_path"]]
     if found.missing and not (skip_missing and rows):
-        raise FileNotFoundError(
-            f"{len(found.missing)} files of IEMOCAP are missing in {root}: {some(found.missing)}. Expected a sound "
-            "file for each evaluated utterance and a transcript for each dialogue. Unpack the archive again, or leave "
-            "out the utterances without sound by skip_missing=True, if there are some with sound."
-        )
+        why = f"{len(found.missing)} files of IEMOCAP are missing in {root}: {some(found.missing)}. Expected sound"
+        remedy = "Unpack the archive again, or leave utterances out by skip_missing=True, if there are some with sound."
+        raise FileNotFoundError(f"{why} for each evaluated utterance and a transcript for each dialogue. {remedy}")
     silent = [(row["utterance_id"], "no sound file") for row in found.rows if not row["audio_path"]]
     facts = {"emotions": EMOTIONS.values(), "default_view": "iemocap6", "protocol": "sessions"}
     return Corpus.from_rows("iemocap", rows, root=root, dropped=found.dropped + silent, **facts)

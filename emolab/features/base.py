@@ -199,9 +199,9 @@ def cached_features(
                 pass
     if failed:
         first = next(iter(failed.values()))
+        why = f"{kind} failed for {len(failed)} of {len(keys)} files: {some(failed)}. The first: {first} Expected files"
         raise ValueError(
-            f"{kind} failed for {len(failed)} of {len(keys)} files: {some(failed)}. The first: {first} Expected files "
-            "that can be decoded. Mend them or leave their utterances out by id; the others are cached."
+            f"{why} that can be decoded. Mend them or leave them out by id; the others are cached."
         ) from first
     return [found[source] for source in sources]
 

@@ -196,10 +196,8 @@ class DialogueContext(Combined, Scaled):
     def __init__(self, features: Sequence[FeatureExtractor], *, before: int = 8, after: int = 0) -> None:
         super().__init__(features)
         if len(self.features) != 1 or min(before, after) < 0:
-            raise ValueError(
-                f"{len(self.features)} extractors, before={before}, after={after}; expected one extractor and 0 or "
-                "more turns. Combine several extractors by Concatenated, or correct the numbers."
-            )
+            why = f"{len(self.features)} extractors, before={before}, after={after}; expected one extractor and 0 or"
+            raise ValueError(f"{why} more turns. Combine several extractors by Concatenated, or correct the numbers.")
         self.before, self.after, self.n_features = before, after, 0
 
     def fit(self, corpus: Corpus) -> None:
@@ -249,10 +247,8 @@ def dialogue_rows(corpus: Corpus) -> list[NDArray[np.int64]]:
     """
     table = corpus.table
     if lost := table.loc[table["dialogue_id"].isna() | table["turn"].isna(), "utterance_id"].tolist():
-        raise ValueError(
-            f"{len(lost)} of {len(table)} utterances of corpus {corpus.name!r} have no dialogue_id or no turn, first "
-            f"{lost[0]}; expected both for each. Take a corpus of conversations, such as sample, iemocap or meld."
-        )
+        why = f"{len(lost)} of {len(table)} utterances of corpus {corpus.name!r} have no dialogue_id or no turn, first"
+        raise ValueError(f"{why} {lost[0]}; expected both. Take a corpus of conversations, such as sample or iemocap.")
     turns = table["turn"].to_numpy(np.int64)
     rows = table.groupby("dialogue_id", sort=False).indices.values()
     return [own[np.argsort(turns[own], kind="stable")] for own in rows]

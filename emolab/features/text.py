@@ -87,10 +87,8 @@ def read_vectors(path: Path | str, terms: Collection[str]) -> dict[str, NDArray[
     """
     path, wanted, n_words = Path(path), set(terms), 0
     if not path.is_file():
-        raise FileNotFoundError(
-            f"no file of word vectors {path}; expected GloVe's or word2vec's text format, a word and its numbers in each "
-            "line. Fetch one, or leave the vectors out: the network then learns its own."
-        )
+        why = f"no file of word vectors {path}; expected GloVe's or word2vec's text format."
+        raise FileNotFoundError(f"{why} Fetch one, or leave the vectors out: the network then learns its own.")
     found: dict[str, NDArray[np.float32]] = {}
     for number, word, numbers in _vector_lines(path):
         n_words += 1
@@ -100,10 +98,8 @@ def read_vectors(path: Path | str, terms: Collection[str]) -> dict[str, NDArray[
                 raise _broken(path, number, f"holds {some(numbers, limit=3)!r} for {word!r}", "finite numbers")
             found[key] = vector
     if not found:
-        raise ValueError(
-            f"{path} has vectors of {n_words} words, but none of the {len(wanted)} words of training; expected some, "
-            f"such as {some(sorted(wanted))}. Take vectors of the corpus's language."
-        )
+        why = f"{path} has vectors of {n_words} words, but none of the {len(wanted)} words of training; expected some,"
+        raise ValueError(f"{why} such as {some(sorted(wanted))}. Take vectors of the corpus's language.")
     return found
 
 

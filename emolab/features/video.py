@@ -347,9 +347,11 @@ class ActionUnits(Scaled):
         """
         table, names = read_action_units(corpus.root), corpus.table["utterance_id"]
         if missing := [name for name in names if name not in table.index]:
+            why = (
+                f"{len(missing)} of {len(names)} utterances of corpus {corpus.name!r} have no row in action_units.csv:"
+            )
             raise ValueError(
-                f"{len(missing)} of {len(names)} utterances of corpus {corpus.name!r} have no row in its action_units"
-                f".csv: {some(missing)}. Expected one for each. Measure their films as well, or leave them out by id."
+                f"{why} {some(missing)}. Expected one each. Measure those films too, or leave them out by id."
             )
         return table.loc[names]
 
