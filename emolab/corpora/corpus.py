@@ -15,12 +15,11 @@ from numpy.typing import ArrayLike, NDArray
 
 from emolab.media import InMemoryMedia
 
-_DATA = tomllib.loads(Path(__file__).with_name("schema.toml").read_text(encoding="utf-8"))
+DATA = tomllib.loads(Path(__file__).with_name("schema.toml").read_text(encoding="utf-8"))
 SCHEMA, TRUTH = (  # column: (pandas dtype, meaning); TRUTH are the columns that only the synthetic sample can have
-    {column: (dtype, meaning) for column, (dtype, meaning, *_) in _DATA[kind].items()} for kind in ("columns", "truth")
+    {column: (dtype, meaning) for column, (dtype, meaning, *_) in DATA[kind].items()} for kind in ("columns", "truth")
 )
-ALIASES: Mapping[str, tuple[str, ...]] = {column: tuple(facts[2:]) for column, facts in _DATA["columns"].items()}
-LABELS: Mapping[str, Mapping[str, str]] = _DATA["labels"]  # corpus: {its code: emotion}
+LABELS: Mapping[str, Mapping[str, str]] = DATA["labels"]  # corpus: {its code: emotion}
 EMOTIONS = (*dict.fromkeys([*LABELS["iemocap"].values(), *LABELS["ravdess"].values()]),)
 REQUIRED = ("utterance_id", "speaker", "emotion")
 GENDERS = ("female", "male")
@@ -43,7 +42,7 @@ class View:
 
 
 VIEWS: Mapping[str, View] = {
-    name: View(tuple(facts["emotions"]), facts["merged"], facts["source"]) for name, facts in _DATA["views"].items()
+    name: View(tuple(facts["emotions"]), facts["merged"], facts["source"]) for name, facts in DATA["views"].items()
 }
 
 

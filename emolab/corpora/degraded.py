@@ -7,8 +7,8 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections import Counter
-from collections.abc import Mapping, Sequence
+from bisect import bisect_left
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from functools import partial
@@ -145,11 +145,11 @@ def mishear(corpus: Corpus, share: float, *, seed: int = 0) -> Corpus:
     _check_has(corpus, "text")
     before, rng = corpus.table["text"], np.random.default_rng(seed)
     spoken = {row: [_SIGNS.findall(word)[0] for word in text.split()] for row, text in before.dropna().items()}
-    counts = Counter(word.lower() for text in spoken.values() for _, word, _ in text if word)
-    if len(counts) < 2:
-        why = f"the texts have {len(counts)} different words; expected two, so that one can be taken for another."
+    words = sorted(word.lower() for text in spoken.values() for _, word, _ in text if word)  # frequent ones often
+    if (n := len({*words})) < 2:
+        why = f"the texts have {n} different words; expected two, so that one can be taken for another."
         raise ValueError(f"{why} Give more texts.")
-    heard = {row: _misheard(text, share, counts, rng.uniform(size=(3, len(text)))) for row, text in spoken.items()}
+    heard = {row: _misheard(text, share, words, rng.uniform(size=(3, len(text)))) for row, text in spoken.items()}
     after = before.index.to_series().map(heard).astype("string") if share else before
     columns = {"text": after}
     for truth in {"cue_words", "word_starts"} & {*corpus.table}:  # positions in the text, which are no longer those
@@ -158,7 +158,7 @@ def mishear(corpus: Corpus, share: float, *, seed: int = 0) -> Corpus:
 
 
 def _misheard(
-    text: Sequence[tuple[str, str, str]], share: float, counts: Mapping[str, int], draws: NDArray[np.float64]
+    text: Sequence[tuple[str, str, str]], share: float, words: Sequence[str], draws: NDArray[np.float64]
 ) -> str:
     """Return what is heard of a text of (signs, word, signs); `draws` (3, words) are from 0 to 1."""
     kinds = np.searchsorted(np.cumsum(ERROR_SHARES[:-1]), draws[1], side="right")
@@ -166,11 +166,10 @@ def _misheard(
     kinds[(draws[0] >= share) | ~is_word] = RIGHT
     if is_word.any() and (kinds[is_word] == MISSED).all():
         kinds[is_word.argmax()] = TAKEN_FOR_ANOTHER  # where nothing at all is heard there is no text
-    vocabulary, ends = sorted(counts), np.cumsum([counts[word] for word in sorted(counts)])
     heard = []
     for (before, word, after), kind, drawn in zip(text, kinds, draws[2], strict=True):
-        place = int(np.searchsorted(ends, drawn * ends[-1], side="right"))
-        other = vocabulary[place - (vocabulary[place] == word.lower())]  # the word itself gives way to its neighbour
+        other = words[int(drawn * len(words))]
+        other = words[bisect_left(words, other) - 1] if other == word.lower() else other  # the neighbour of itself
         if kind != MISSED:
             heard.append(before + (other if kind == TAKEN_FOR_ANOTHER else word) + after)
         if kind == INVENTED:

@@ -15,19 +15,16 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from emolab.corpora.corpus import ALIASES, EMOTIONS, MODALITIES, REQUIRED, SCHEMA, TRUTH, Corpus, raise_problems, some
+from emolab.corpora.corpus import DATA, EMOTIONS, MODALITIES, REQUIRED, SCHEMA, TRUTH, Corpus, raise_problems, some
 
 WINDOWS_CONTROLS = re.compile("[\x80-\x9f]")  # letters of Windows-1252 that were read as Latin-1
 LINE_END = re.compile(r"\r\n|\n|\r")  # str.splitlines would also break at control characters inside a line
 RESERVED = ("votes", *TRUTH)  # columns that a user's own file cannot fill
+ALIASES: Mapping[str, tuple[str, ...]] = {column: tuple(facts[2:]) for column, facts in DATA["columns"].items()}
+CHOICES: Mapping[str, Mapping[str, Any]] = DATA["choices"]  # column: {what a file says: what is meant}
 MEANING = {alias: column for column, others in ALIASES.items() for alias in (column, *others)}
 COUNT, DECIMAL_COMMA = r"[0-9]{1,9}", r"^([^,]*),([^,]*)$"
 WANTED = {"turn": "a whole number", "gender": "female or male", "scripted": "yes or no", "video_side": "left or right"}
-CHOICES: Mapping[str, Mapping[str, Any]] = {
-    "gender": dict.fromkeys(["female", "f", "woman"], "female") | dict.fromkeys(["male", "m", "man"], "male"),
-    "scripted": dict.fromkeys(["true", "yes", "1"], True) | dict.fromkeys(["false", "no", "0"], False),
-    "video_side": {"left": "left", "right": "right"},
-}
 N_ROWS, N_LETTERS = 20, 30  # a problem names so many rows, and so many letters of each cell
 Fault = tuple[str, list[Any]]  # what is wrong, and the rows where it is
 REMEDY = "Expected a first row with the columns utterance_id, speaker, emotion and one of text, audio_path, video_path"

@@ -236,8 +236,8 @@ def egemaps(wave: Floats) -> Floats:
 
 
 def audio_features(
-    function: Callable[..., Floats], paths: Sequence[Any], *, speed: float = 1.0, key: str = "", **options: float
-) -> list[Floats]:
+    function: Callable[..., Any], paths: Sequence[Any], *, speed: float = 1.0, key: str = "", **options: float
+) -> list[Any]:
     """Return `function(wave, **options)` of each sound file, computed once and then taken from the cache.
 
     Args:

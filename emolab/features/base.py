@@ -200,9 +200,7 @@ def cached_features(
     if failed:
         first = next(iter(failed.values()))
         why = f"{kind} failed for {len(failed)} of {len(keys)} files: {some(failed)}. The first: {first} Expected files"
-        raise ValueError(
-            f"{why} that can be decoded. Mend them or leave them out by id; the others are cached."
-        ) from first
+        raise ValueError(f"{why} that can be decoded. Mend them or leave them out; the others are cached.") from first
     return [found[source] for source in sources]
 
 
@@ -224,7 +222,7 @@ def cached_array(kind: str, key: str, compute: Callable[[], Any]) -> Any:
 @lru_cache
 def source_digest(*files: str) -> str:
     """Return a digest of source files and settings, taken once a process: a version that changes as the code does."""
-    sources = b"".join(Path(file).read_bytes() for file in (*files, _SETTINGS_FILE))
+    sources = b"".join(Path(file).read_bytes() for file in (*files, str(_SETTINGS_FILE)))
     return hashlib.sha256(sources).hexdigest()[:16]
 
 

@@ -470,7 +470,7 @@ def vggish_examples(wave: NDArray[np.float32]) -> NDArray[np.float16]:
     filled = np.pad(wave[:length], (around, around + max(0, length - len(wave))))
     size, (low, high) = VGGISH_N_FFT, VGGISH_RANGE
     spectrum = librosa.stft(filled, n_fft=size, hop_length=VGGISH_HOP, win_length=VGGISH_WINDOW, center=False)
-    bands = {"n_mels": VGGISH_BANDS, "fmin": low, "fmax": high, "htk": True, "norm": None}
+    bands: Any = {"n_mels": VGGISH_BANDS, "fmin": low, "fmax": high, "htk": True, "norm": None}
     mel = librosa.filters.mel(sr=SAMPLE_RATE, n_fft=size, **bands) @ np.abs(spectrum)
     return np.log(mel.T + VGGISH_OFFSET).reshape(-1, VGGISH_FRAMES, VGGISH_BANDS).astype(np.float16)
 

@@ -347,12 +347,8 @@ class ActionUnits(Scaled):
         """
         table, names = read_action_units(corpus.root), corpus.table["utterance_id"]
         if missing := [name for name in names if name not in table.index]:
-            why = (
-                f"{len(missing)} of {len(names)} utterances of corpus {corpus.name!r} have no row in action_units.csv:"
-            )
-            raise ValueError(
-                f"{why} {some(missing)}. Expected one each. Measure those films too, or leave them out by id."
-            )
+            why = f"{len(missing)} of {len(names)} utterances of corpus {corpus.name!r} have no row in its table:"
+            raise ValueError(f"{why} {some(missing)}. Expected one for each. Measure those films, or leave them out.")
         return table.loc[names]
 
     def raw(self, corpus: Corpus) -> Any:

@@ -132,13 +132,13 @@ def dialogue_frames(turns: Sequence[Turn], wave: NDArray[np.float32], name: str)
     opened = face.lips(wave, sample_rate=voice.SAMPLE_RATE, fps=DESIGN.avi["fps"])
     for number, lips in enumerate(opened):
         time = (number + 0.5) / DESIGN.avi["fps"]
-        turn = next((turn for turn in turns if turn.start <= time < turn.end + face.DESIGN.offset_s), None)
+        turn: Any = next((turn for turn in turns if turn.start <= time < turn.end + face.DESIGN.offset_s), None)
         sides = []
         for who in "FM" if name[5] == "F" else "MF":
             person, phase = (face.WOMEN[session - 1], 1.7) if who == "F" else (face.MEN[session - 1], 0.0)
-            speaks = turn if turn and turn.line.speaker == who else None
-            shown = (speaks.performance, time - speaks.start, lips) if speaks else (None, time, 0.0)
-            sides.append(face.frame(person, *shown, session + phase))
+            speaks = turn and turn.line.speaker == who
+            shown, since, open_ = (turn.performance, time - turn.start, lips) if speaks else (None, time, 0.0)
+            sides.append(face.frame(person, shown, since, open_, session + phase))
         yield np.concatenate(sides, axis=1)
 
 
