@@ -138,11 +138,9 @@ class Corpus:
             audio: (samples,) float32, mono, 16 kHz, full scale 1, by utterance_id.
             video: (frames, size, size, 3) uint8 by utterance_id: cropped faces, at the frame rate of the model's.
         """
-        new = dict(self.in_memory)
-        for modality, media in {"audio": audio, "video": video}.items():
-            if media is not None:
-                new[modality] = {key: InMemoryMedia(content) for key, content in media.items()}
-        return replace(self, in_memory=new)
+        given = {modality: media for modality, media in {"audio": audio, "video": video}.items() if media is not None}
+        held = {modality: {key: InMemoryMedia(own) for key, own in media.items()} for modality, media in given.items()}
+        return replace(self, in_memory={**self.in_memory, **held})
 
     def select(self, rows: ArrayLike) -> Corpus:
         """Keep the rows for which the (n_utterances,) mask `rows` is true, in their order."""

@@ -97,8 +97,7 @@ def _noisy_file(utterance_id: str, path: Path, *, snr_db: float, seed: int) -> P
     """Return the file that holds a sound with noise; it is written if it is not there."""
     facts = path.stat()
     key = [NOISE_VERSION, utterance_id, str(path.resolve()), facts.st_size, facts.st_mtime_ns, snr_db, seed]
-    digest = hashlib.sha256("\0".join(map(str, key)).encode(errors="surrogateescape")).hexdigest()[:32]
-    target = cache_root() / "noisy" / f"{digest}.wav"
+    target = cache_root() / "noisy" / f"{joblib.hash(key)}.wav"
     if not target.is_file():
         import soundfile
 

@@ -251,13 +251,12 @@ def audio_features(
         ValueError: If files cannot be read; all of them are named.
         FileNotFoundError: If files are missing; they are named.
     """
-    name = function.__name__
     facts = [source_digest(__file__, media.__file__), key, speed, sorted(options.items())]
 
     def compute(path: Any) -> Floats:
         return function(media.read_audio(path, sample_rate=round(SAMPLE_RATE / speed)), **options)
 
-    return cached_features(name, paths, compute, version=str(facts), progress=name)
+    return cached_features(function.__name__, paths, compute, version=str(facts))
 
 
 class _Audio(Scaled):
@@ -358,8 +357,8 @@ def _smile() -> Any:
     try:
         import opensmile
     except ModuleNotFoundError as error:
-        why = "opensmile is not installed; its licence allows non-commercial purposes alone. If yours is, get it with"
-        raise ModuleNotFoundError(f'{why} pip install "emolab[egemaps]"; audio/svm needs nothing.') from error
+        why = "opensmile is not installed; where your purpose is non-commercial, as its licence demands, get it with"
+        raise ModuleNotFoundError(f'{why} pip install "emolab[egemaps]", or take audio/svm.') from error
     return opensmile.Smile(opensmile.FeatureSet.eGeMAPSv02, opensmile.FeatureLevel.Functionals)
 
 

@@ -19,8 +19,7 @@ from threadpoolctl import threadpool_limits
 
 from emolab.corpora.corpus import Corpus, require_files, some
 from emolab.media import InMemoryMedia
-from emolab.storage import atomic_write, cache_root
-from emolab.storage import progress as progress_bar
+from emolab.storage import atomic_write, cache_root, progress
 
 Array = NDArray[Any]
 
@@ -152,12 +151,7 @@ class Segment(NamedTuple):
 
 
 def cached_features(
-    kind: str,
-    sources: Sequence[Any],
-    compute: Callable[[Any], Any],
-    *,
-    version: str = "1",
-    progress: str | None = None,
+    kind: str, sources: Sequence[Any], compute: Callable[[Any], Any], *, version: str = "1"
 ) -> list[Any]:
     """Return `compute(source)` for every file or segment, from disk where it is there already.
 
@@ -166,11 +160,10 @@ def cached_features(
     and Fourier transforms release the interpreter.
 
     Args:
-        kind: What is computed; a folder of the cache.
+        kind: What is computed; a folder of the cache, and the label of the progress bar that long work shows.
         sources: Paths, `InMemoryMedia` or `Segment`s; one that occurs twice is computed once.
         compute: Turns a source into an array, or something else that can be pickled.
         version: Anything that tells apart what `compute` made under the same kind.
-        progress: Label of the progress bar that long work shows; None shows none.
 
     Returns:
         One result a source, in their order.
@@ -181,7 +174,7 @@ def cached_features(
     """
     require_files(map(_file, sources))
     keys = {source: _key(version, source) for source in dict.fromkeys(sources)}
-    found = {source: array for source in keys if (array := _read(_entry(kind, keys[source]))) is not None}
+    found: dict[Any, Any] = {}
     failed: dict[Any, Exception] = {}
 
     def collect(source: Any) -> None:
@@ -190,13 +183,9 @@ def cached_features(
         except Exception as error:  # whatever went wrong with this file, the others are worth keeping
             failed[_file(source)] = error
 
-    if missing := [source for source in keys if source not in found]:
-        # one thread a file: matrix products with threads of their own would compete with them
-        with threadpool_limits(1):
-            jobs = joblib.Parallel(min(joblib.cpu_count(), len(missing)), prefer="threads", return_as="generator")
-            done = jobs(joblib.delayed(collect)(source) for source in missing)
-            for _ in progress_bar(done, progress or kind, total=len(missing), show=progress is not None):
-                pass
+    with threadpool_limits(1):  # one thread a file: matrix products with threads of their own would compete with them
+        jobs = joblib.Parallel(joblib.cpu_count(), prefer="threads", return_as="generator")
+        list(progress(jobs(joblib.delayed(collect)(source) for source in keys), kind, total=len(keys)))
     if failed:
         first = next(iter(failed.values()))
         why = f"{kind} failed for {len(failed)} of {len(keys)} files: {some(failed)}. The first: {first} Expected files"

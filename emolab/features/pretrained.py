@@ -198,18 +198,6 @@ def contextualise(encoder: Any, frames: Tensor, n_frames: Tensor) -> Tensor:
     return encoder.encoder(projected, attention_mask=None if bool(mask.all()) else mask).last_hidden_state
 
 
-def text_layers(encoder: Any, vectors: Tensor, lengths: Tensor) -> tuple[Sequence[Tensor], Tensor | None]:
-    """Apply BERT, ALBERT or their kin to the embeddings of subwords, (batch, subwords, dim), padding masked.
-
-    Returns:
-        The hidden states: the input of the first block and the output of each, (batch, subwords, dim) float32 each;
-        the output of the encoder's own pooler, (batch, dim), None where it has none.
-    """
-    mask = padding_mask(lengths, vectors.shape[1]).long()
-    output = encoder(inputs_embeds=vectors, attention_mask=mask, output_hidden_states=True)
-    return output.hidden_states, getattr(output, "pooler_output", None)
-
-
 def masked_means(layers: Sequence[Tensor], lengths: Tensor) -> Tensor:
     """Average each layer (batch, steps, dim) over its real steps: (batch, n_layers, dim)."""
     import torch
@@ -341,9 +329,8 @@ class AudioHiddenStates(Waveforms):
 
     def transform(self, corpus: Corpus) -> Any:
         """Return (n_layers + 1, dim) float16 for each utterance, from the cache where they are there."""
-        name = Path(self.weights).name
         compute, key = partial(self._hidden_states, self.encoder), self._key(self.processor, self.max_s)
-        return cached_features(f"frozen-{name}", corpus.audio_paths(), compute, version=key, progress=name)
+        return cached_features(f"frozen-{Path(self.weights).name}", corpus.audio_paths(), compute, version=key)
 
     def _hidden_states(self, encoder: Any, path: Path) -> NDArray[np.float16]:
         import torch
@@ -412,7 +399,8 @@ class TextHiddenStates(Subwords):
             lengths = torch.tensor([len(own) for own in batch], device=encoder.device)
             padded = pad_sequence(batch, batch_first=True).to(encoder.device)
             with torch.inference_mode():
-                layers = text_layers(encoder, encoder.get_input_embeddings()(padded), lengths)[0]
+                mask = padding_mask(lengths, padded.shape[1]).long()
+                layers = encoder(padded, attention_mask=mask, output_hidden_states=True).hidden_states
                 means.append(masked_means(layers, lengths).half().cpu().numpy())
         return np.concatenate(means)[np.argsort(order)]
 

@@ -122,7 +122,7 @@ def faces(corpus: Corpus, *, size: int = SIZE, fps: float = FPS) -> list[Faces]:
         FileNotFoundError: If films are missing; they are named.
     """
     compute, version = partial(_face_of, size=size, fps=fps), _version(size, fps)
-    return cached_features("faces", clips_of(corpus), compute, version=version, progress="faces")
+    return cached_features("faces", clips_of(corpus), compute, version=version)
 
 
 def _version(size: int, fps: float) -> str:
