@@ -180,8 +180,7 @@ class Corpus:
         if not self.emotions:
             why = f"corpus {self.name!r} has no labels; expected an emotion for each utterance. Predict with it, or"
             raise ValueError(f"{why} load labelled utterances: load_corpus(…).")
-        place = {emotion: number for number, emotion in enumerate(self.emotions)}
-        return self.table["emotion"].map(place).to_numpy(np.int64)
+        return pd.Categorical(self.table["emotion"], categories=[*self.emotions]).codes.astype(np.int64)
 
     def texts(self) -> list[str]:
         """Return the words of each utterance; ValueError names the utterances that have none."""

@@ -101,10 +101,9 @@ def table_rows(
     """
     text = read_text(path)
     delimiter = max(delimiters, key=text.partition("\n")[0].count)
+    reader = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter)
     try:
-        cells = [
-            [cell.strip() for cell in row] for row in csv.reader(io.StringIO(text, newline=""), delimiter=delimiter)
-        ]
+        cells = [[cell.strip() for cell in row] for row in reader]
     except csv.Error as error:
         why = f"cannot read {path} as a table: {error}. Expected a CSV file, its first row the names of the columns."
         raise ValueError(f"{why} Save it as CSV (UTF-8) from a spreadsheet.") from error

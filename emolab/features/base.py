@@ -113,7 +113,9 @@ class Published(FeatureExtractor):
         small: Sizes of the tiny one.
     """
 
-    def __init__(self, weights: str | None, stand_in: bool, small: Mapping[str, Any] | None) -> None:
+    def __init__(
+        self, weights: str | None = None, stand_in: bool = False, small: Mapping[str, Any] | None = None
+    ) -> None:
         self.weights, self.stand_in, self.small = weights, stand_in, dict(small or {})
 
     @property
@@ -189,7 +191,7 @@ def cached_features(
     if failed:
         first = next(iter(failed.values()))
         why = f"{kind} failed for {len(failed)} of {len(keys)} files: {some(failed)}. The first: {first} Expected files"
-        raise ValueError(f"{why} that can be decoded. Mend them or leave them out; the others are cached.") from first
+        raise ValueError(f"{why} that can be decoded. Mend them or leave them out by id; others are cached.") from first
     return [found[source] for source in sources]
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from functools import lru_cache, partial
 from itertools import product
 from pathlib import Path
@@ -210,23 +210,13 @@ class FaceFrames(Published):
     Args:
         size: Width and height of a face, pixels.
         fps: Pictures a second.
-        weights: File of published weights that the network starts from, see `emolab.models.pretrained.load_published`.
-        stand_in: Whether a tiny random network takes the place of the published one.
-        small: Sizes of the tiny one.
+        published: weights, stand_in and small of `Published`, where the network has published weights.
     """
 
     modality = "video"
 
-    def __init__(
-        self,
-        size: int = SIZE,
-        fps: float = FPS,
-        *,
-        weights: str | None = None,
-        stand_in: bool = False,
-        small: Mapping[str, Any] | None = None,
-    ) -> None:
-        super().__init__(weights, stand_in, small)
+    def __init__(self, size: int = SIZE, fps: float = FPS, **published: Any) -> None:
+        super().__init__(**published)
         self.options: dict[str, Any] = {"size": size, "fps": fps}
         self.hop_s = 1 / fps  # seconds from picture to picture
 
