@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from emolab.corpora.corpus import LABELS, Corpus, raise_problems, some
 from emolab.corpora.tables import WHERE_FROM, found_in, lines_of, nearby
@@ -67,7 +66,7 @@ def read_iemocap(root: Path, *, skip_missing: bool = False) -> Corpus:
     """
     folders = session_folders(root)
     root = folders[0].parent
-    found = _Findings()
+    found = _Findings([], [], [], [])
     for folder in folders:
         for path in sorted((folder / EVALUATED).glob("[!.]*.txt")):
             _read_dialogue(path, folder, found)
@@ -84,14 +83,13 @@ def read_iemocap(root: Path, *, skip_missing: bool = False) -> Corpus:
     return Corpus.from_rows("iemocap", rows, root=root, dropped=found.dropped + silent, **facts)
 
 
-@dataclass
-class _Findings:
+class _Findings(NamedTuple):
     """What the files hold so far, the bad along with the good."""
 
-    rows: list[dict[str, Any]] = field(default_factory=list)
-    problems: list[str] = field(default_factory=list)  # what makes the files unreadable
-    missing: list[str] = field(default_factory=list)  # files, relative to the root
-    dropped: list[tuple[str, str]] = field(default_factory=list)  # name and reason
+    rows: list[dict[str, Any]]
+    problems: list[str]  # what makes the files unreadable
+    missing: list[str]  # files, relative to the root
+    dropped: list[tuple[str, str]]  # name and reason
 
 
 def _read_dialogue(path: Path, folder: Path, found: _Findings) -> None:
@@ -99,7 +97,7 @@ def _read_dialogue(path: Path, folder: Path, found: _Findings) -> None:
     rows = sorted(_evaluated(path, folder, found), key=lambda row: row["start"])
     texts = _transcript(folder / TRANSCRIBED / path.name, found)
     unlabelled = texts.keys() - {row["utterance_id"] for row in rows}
-    found.dropped += [(name, "transcribed, but not evaluated") for name in texts if name in unlabelled]
+    found.dropped.extend((name, "transcribed, but not evaluated") for name in texts if name in unlabelled)
     sounds = f"{folder.name}/sentences/wav/{path.stem}"
     there = {file.name for file in (folder.parent / sounds).glob("*")}
     film = f"{folder.name}/{FILMED}/{path.stem}.avi"
@@ -107,12 +105,12 @@ def _read_dialogue(path: Path, folder: Path, found: _Findings) -> None:
     for turn, row in enumerate(rows):
         name = f"{row['utterance_id']}.wav"
         audio_path = f"{sounds}/{name}" if name in there else None
-        found.missing += [] if audio_path else [f"{sounds}/{name}"]
+        found.missing.extend([] if audio_path else [f"{sounds}/{name}"])
         row |= {"turn": turn, "text": texts.get(row["utterance_id"]) or None, "audio_path": audio_path}
         if filmed:
             side = "left" if row["speaker"][-1] == path.stem[MARKED] else "right"
             row |= {"video_path": film, "video_start": row["start"], "video_end": row["end"], "video_side": side}
-    found.rows += rows
+    found.rows.extend(rows)
 
 
 def _evaluated(path: Path, folder: Path, found: _Findings) -> list[dict[str, Any]]:
