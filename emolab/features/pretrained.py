@@ -71,7 +71,7 @@ def checkpoint(name: str) -> Path:
     except Exception as error:  # of several libraries below, and none of their fifty lines would help
         problem = f"the hub did not give them ({type(error).__name__}: {str(error).strip().splitlines()[0][:120]})"
     why = f"no weights of {name!r}: neither in {weights_root() / name} nor in the hub's cache, and {problem}. Expected"
-    raise OSError(f"{why} {CONFIG}, model.safetensors and, for text, a tokenizer. Go online once, or give weights=.")
+    raise OSError(f"{why} {CONFIG}, weights, for text a tokenizer. Go online once, put them there, or give weights=.")
 
 
 def _is_whole(folder: Path, *weights: str) -> bool:

@@ -13,7 +13,6 @@ import time
 from pathlib import Path
 from typing import Any, NoReturn
 
-import huggingface_hub
 import numpy as np
 import pytest
 import soundfile
@@ -386,7 +385,7 @@ def test_a_checkpoint_is_found_in_a_folder_and_under_the_weights_root(
 
 def hub_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """Make an empty cache of the hub, and return the folder in which it would keep org/tiny."""
-    monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_CACHE", str(tmp_path / "hub"))
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(tmp_path / "hub"))
     repository = tmp_path / "hub" / "models--org--tiny"
     (repository / "refs").mkdir(parents=True)
     (repository / "refs" / "main").write_text("abc123")
@@ -415,7 +414,7 @@ def test_offline_and_not_there_is_one_clear_sentence(tmp_path: Path, monkeypatch
 def test_no_network_is_told_at_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     hub_cache(tmp_path, monkeypatch)
     monkeypatch.delenv("HF_HUB_OFFLINE")
-    monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_OFFLINE", False)
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", False)
 
     def unreachable(*_: object, **__: object) -> NoReturn:
         raise OSError(101, "Network is unreachable")
