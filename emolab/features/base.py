@@ -186,7 +186,8 @@ def cached_features(
             failed[_file(source)] = error
 
     with threadpool_limits(1):  # one thread a file: matrix products with threads of their own would compete with them
-        jobs = joblib.Parallel(joblib.cpu_count(), prefer="threads", return_as="generator")
+        n_threads = min(joblib.cpu_count(), max(len(keys), 1))  # one file is computed in this thread, where it is counted
+        jobs = joblib.Parallel(n_threads, prefer="threads", return_as="generator")
         list(progress(jobs(joblib.delayed(collect)(source) for source in keys), kind, total=len(keys)))
     if failed:
         first = next(iter(failed.values()))
