@@ -186,7 +186,7 @@ def cached_features(
             failed[_file(source)] = error
 
     with threadpool_limits(1):  # one thread a file: matrix products with threads of their own would compete with them
-        n_threads = min(joblib.cpu_count(), max(len(keys), 1))  # one file is computed in this thread, where it is counted
+        n_threads = min(joblib.cpu_count(), max(len(keys), 1))  # one file: in this thread, which counts it
         jobs = joblib.Parallel(n_threads, prefer="threads", return_as="generator")
         list(progress(jobs(joblib.delayed(collect)(source) for source in keys), kind, total=len(keys)))
     if failed:
