@@ -79,12 +79,7 @@ def read_audio(path: str | Path | InMemoryMedia, *, sample_rate: int = SAMPLE_RA
 
 
 def read_frames(
-    path: str | Path,
-    *,
-    start: float | None = None,
-    end: float | None = None,
-    fps: float | None = None,
-    size: tuple[int, int] | None = None,
+    path: str | Path, *, start: float | None = None, end: float | None = None, fps: float | None = None
 ) -> NDArray[np.uint8]:
     """Read the pictures of a film, or of the part of it from `start` to `end`.
 
@@ -93,7 +88,6 @@ def read_frames(
         start: First moment wanted, seconds into the film; None is the beginning.
         end: Moment to stop before, seconds; None, or later than the film, is its end.
         fps: Pictures a second, each the one on screen at its moment; None takes every picture once.
-        size: Height and width to scale to, pixels; None leaves them as they are.
 
     Returns:
         (frames, height, width, 3) uint8, red, green and blue from 0 to 255.
@@ -104,19 +98,16 @@ def read_frames(
         OSError: If the system cannot read the file.
     """
     first, last = start or 0.0, float("inf") if end is None else end
-    if not 0 <= first < last or not (fps is None or fps > 0) or (size is not None and min(size) < 1):
-        raise ValueError(
-            f"start={start}, end={end}, fps={fps}, size={size}; expected 0 <= start < end in seconds, fps and size "
-            "above 0. Leave out what you do not need."
-        )
+    if not 0 <= first < last or not (fps is None or fps > 0):
+        why = f"start={start}, end={end}, fps={fps}; expected 0 <= start < end in seconds, and fps above 0."
+        raise ValueError(f"{why} Leave out what you do not need.")
     with _readable(path, "pictures") as path, _opened(path, "video") as (container, stream):
         _checked_head(path)
         shown = _timed_frames(container, stream, first, last)
         if fps is not None:
             shown = _on_grid(shown, first, min(last, _promised_seconds(container, stream)), fps)
-        height, width = size or (None, None)
         pictures = (picture for time, picture in shown if time >= first - SAME_TIME_S)
-        arrays = [picture.to_ndarray(format="rgb24", height=height, width=width) for picture in pictures]
+        arrays = [picture.to_ndarray(format="rgb24") for picture in pictures]
         if not arrays:
             raise DecodingError(f"it shows no picture between {first:g} and {last:g} s")
         return np.stack(arrays)
@@ -145,20 +136,16 @@ def _readable(path: str | Path, wanted: str) -> Iterator[Path]:
     """
     path = Path(path)
     if not path.is_file():
-        state = "is a folder" if path.is_dir() else "does not exist"
-        raise FileNotFoundError(
-            f"{path} {state}; expected a sound or film file. Check the name and the corpus's root folder."
-        )
+        why = f"{path} {'is a folder' if path.is_dir() else 'does not exist'}; expected a sound or film file."
+        raise FileNotFoundError(f"{why} Check the name and the corpus's root folder.")
     if path.stat().st_size == 0:
         raise ValueError(f"{path} is empty, 0 bytes; expected {wanted}. Copy the file again or leave it out by its id.")
     try:
         yield path
     except (DecodingError, FFmpegError, soundfile.SoundFileError, UnicodeDecodeError, MemoryError) as error:
         reason = str(error).rstrip(".") or type(error).__name__
-        raise ValueError(
-            f"{path} cannot be read: {reason}. Expected whole, uncorrupted {wanted}. "
-            "Copy the file again, play it to see what it is, convert it, or leave it out by its id."
-        ) from error
+        why = f"{path} cannot be read: {reason}. Expected whole, uncorrupted {wanted}."
+        raise ValueError(f"{why} Copy the file again, convert it, or leave it out by its id.") from error
 
 
 def _checked_head(path: Path) -> bytes:

@@ -57,23 +57,17 @@ class Fold:
     def __post_init__(self) -> None:
         sets = {"train": self.train, "valid": self.valid, "test": self.test}
         if empty := [name for name, corpus in sets.items() if len(corpus) == 0]:
-            raise ValueError(
-                f"fold {self.name!r} has no utterance in {', '.join(empty)}; expected some in train, valid and test. "
-                "Take fewer folds, or a corpus with more speakers."
-            )
+            why = f"fold {self.name!r} has no utterance in {', '.join(empty)}; expected some in train, valid and test."
+            raise ValueError(f"{why} Take fewer folds, or a corpus with more speakers.")
         if len({corpus.emotions for corpus in sets.values()}) > 1:
-            raise ValueError(
-                f"fold {self.name!r} mixes emotions: { {name: corpus.emotions for name, corpus in sets.items()} }; "
-                "expected the same in each. Take the view before the split: folds_of(corpus.view(…))."
-            )
+            why = f"fold {self.name!r} mixes emotions: { {name: corpus.emotions for name, corpus in sets.items()} };"
+            raise ValueError(f"{why} expected the same in each. Take the view before: folds_of(corpus.view(…)).")
         leaks = find_leaks(self.train, self.valid, self.test)
         allowed = LEAK_KINDS if self.leaky is True else self.leaky or ()
         if len(bad := leaks[~leaks["kind"].isin(allowed)]):
             found = "; ".join(f"{leak.kind} {some(leak.values)} in {leak.between}" for leak in bad.itertuples())
-            raise LeakError(
-                f"fold {self.name!r} leaks: {found}. Expected sets that share no speaker, recording, row or sound. "
-                f"Take folds_of(corpus), or study the leak with leaky={tuple(bad['kind'].unique())}."
-            )
+            why = f"fold {self.name!r} leaks: {found}. Expected sets that share no speaker, recording, row or sound."
+            raise LeakError(f"{why} Take folds_of(corpus), or study the leak with leaky={tuple(bad['kind'].unique())}.")
         object.__setattr__(self, "leaks", leaks)
 
     @property
@@ -112,10 +106,8 @@ def find_leaks(train: Corpus, valid: Corpus, test: Corpus) -> pd.DataFrame:
 def folds_of(corpus: Corpus) -> list[Fold]:
     """Split a corpus the way its figures are measured here: by its `protocol`, one of `PROTOCOLS`."""
     if corpus.protocol not in PROTOCOLS:
-        raise ValueError(
-            f"corpus {corpus.name!r} has the protocol {corpus.protocol!r}; expected one of {', '.join(PROTOCOLS)}. "
-            "Name one of them in its reader: Corpus.from_rows(…, protocol=…)."
-        )
+        why = f"corpus {corpus.name!r} has the protocol {corpus.protocol!r}; expected one of {', '.join(PROTOCOLS)}."
+        raise ValueError(f"{why} Name one of them in its reader: Corpus.from_rows(…, protocol=…).")
     return PROTOCOLS[corpus.protocol](corpus)
 
 
@@ -129,10 +121,9 @@ def session_folds(corpus: Corpus) -> list[Fold]:
     """
     groups, _ = pd.factorize(corpus.table["session"].str.zfill(20), sort=True)  # 10 comes after 9; -1 is none
     if (groups < 0).any():
-        raise ValueError(
-            f"{(groups < 0).sum()} utterances of corpus {corpus.name!r} have no session: "
-            f"{some(corpus.table.loc[groups < 0, 'utterance_id'])}. Expected one for each; take speaker_folds."
-        )
+        lost = corpus.table.loc[groups < 0, "utterance_id"]
+        why = f"{len(lost)} utterances of corpus {corpus.name!r} have no session: {some(lost)}"
+        raise ValueError(f"{why}. Expected one for each; take speaker_folds.")
     return _rotation(corpus, groups, "sessions")
 
 
@@ -154,10 +145,8 @@ def speaker_folds(corpus: Corpus, k: int | None = None, *, seed: int = 0) -> lis
     n_circles = int(circles.max(initial=-1)) + 1
     k = max(MIN_GROUPS, min(MAX_GROUPS, n_circles)) if k is None else k
     if not MIN_GROUPS <= k <= n_circles:
-        raise ValueError(
-            f"k is {k}; expected at least {MIN_GROUPS} and at most {n_circles}, the number of groups of speakers in "
-            f"corpus {corpus.name!r} that share no recording. Choose such a k, or a corpus with more speakers."
-        )
+        why = f"k is {k}; expected at least {MIN_GROUPS} and at most {n_circles}, the groups of speakers in corpus"
+        raise ValueError(f"{why} {corpus.name!r} that share no recording. Choose such a k, or a larger corpus.")
     facts = pd.get_dummies(corpus.table[["emotion", "gender"]]).assign(size=1).groupby(circles).sum()
     return _rotation(corpus, _balanced((facts / facts.sum()).to_numpy(float), k, seed=seed)[circles], "speakers")
 
@@ -173,10 +162,8 @@ def actor_folds(corpus: Corpus) -> list[Fold]:
     """
     speaker, actors = corpus.table["speaker"], {actor for fold in RAVDESS_FOLDS for actor in fold}
     if {*speaker} != actors:
-        raise ValueError(
-            f"corpus {corpus.name!r} is not all of RAVDESS: missing actors {some(sorted(actors - {*speaker}))}; "
-            f"unknown {some(sorted({*speaker} - actors))}. Expected actors 01 to 24; take speaker_folds instead."
-        )
+        why = f"corpus {corpus.name!r} is not all of RAVDESS: missing actors {some(sorted(actors - {*speaker}))};"
+        raise ValueError(f"{why} unknown {some(sorted({*speaker} - actors))}. Expected 01 to 24; take speaker_folds.")
     folds = []
     for number, test in enumerate(RAVDESS_FOLDS):
         following = [actor for fold in RAVDESS_FOLDS[number + 1 :] + RAVDESS_FOLDS[:number] for actor in fold]
@@ -197,10 +184,8 @@ def published_parts(corpus: Corpus) -> list[Fold]:
     """
     part = corpus.table.get("part", pd.Series(dtype="string"))
     if {*part} != {*SHIPPED}:
-        raise ValueError(
-            f"corpus {corpus.name!r} has the parts {sorted(map(str, {*part}))}; expected a column part with "
-            f"{', '.join(SHIPPED)}. Read all of them, or take speaker_folds or session_folds."
-        )
+        why = f"corpus {corpus.name!r} has the parts {sorted(map(str, {*part}))}; expected a column part with"
+        raise ValueError(f"{why} {', '.join(SHIPPED)}. Read all of them, or take speaker_folds or session_folds.")
     return [_fold(corpus, "as-shipped/test", part == "dev", part == "test", leaky=("speaker",))]
 
 
@@ -222,10 +207,8 @@ def _rotation(corpus: Corpus, groups: NDArray[np.int64], word: str) -> list[Fold
     """Test each group once and validate on the group before it, (n_utterances,) numbers from 0."""
     n_groups = int(groups.max(initial=-1)) + 1
     if n_groups < MIN_GROUPS:
-        raise ValueError(
-            f"corpus {corpus.name!r} has {n_groups} {word}; expected at least {MIN_GROUPS}, to train, validate and "
-            "test on. Take a corpus with more, or build a Fold by hand."
-        )
+        why = f"corpus {corpus.name!r} has {n_groups} {word}; expected at least {MIN_GROUPS}, to train, validate and"
+        raise ValueError(f"{why} test on. Take a corpus with more, or build a Fold by hand.")
     names = [f"{word}-{n_groups}-folds/{number + 1}" for number in range(n_groups)]
     return [_fold(corpus, name, groups == (i - 1) % n_groups, groups == i) for i, name in enumerate(names)]
 

@@ -99,11 +99,9 @@ def atomic_write(target: Path) -> Iterator[Path]:
     except OSError as error:
         if error.errno != errno.ENOSPC:
             raise
-        raise OSError(
-            errno.ENOSPC,
-            f"no space left while writing {target}; nothing was kept of it. Free some disk space (the cache, "
-            f"{cache_root()}, may be deleted at any time) or set EMOLAB_CACHE to a larger disk",
-        ) from error
+        why = f"no space left while writing {target}; nothing was kept of it. Free some disk space (the cache,"
+        remedy = f"{cache_root()}, may be deleted at any time) or set EMOLAB_CACHE to a larger disk"
+        raise OSError(errno.ENOSPC, f"{why} {remedy}") from error
     finally:
         if part.is_dir():
             shutil.rmtree(part, ignore_errors=True)

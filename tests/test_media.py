@@ -222,17 +222,13 @@ def test_read_frames_takes_the_picture_on_screen(
     assert brightness(read_frames(path, fps=fps, start=start, end=end)) == expected
 
 
-def test_read_frames_scales(tmp_path: Path) -> None:
-    assert read_frames(write_film(tmp_path / "a.mp4"), size=(10, 30)).shape == (N_FRAMES, 10, 30, 3)
-
-
 def test_read_frames_says_when_nothing_is_shown_or_asked_for(tmp_path: Path) -> None:
     path = write_film(tmp_path / "a.mp4")
     with pytest.raises(ValueError, match=r"shows no picture between 5 and 6 s.*Expected"):
         read_frames(path, start=5, end=6)
     with pytest.raises(ValueError, match=r"start=2, end=1.*expected 0 <= start < end.*Leave out"):
         read_frames(path, start=2, end=1)
-    with pytest.raises(ValueError, match=r"fps=0, .*expected"):
+    with pytest.raises(ValueError, match=r"fps=0; expected"):
         read_frames(path, fps=0)
 
 

@@ -173,7 +173,7 @@ def test_actor_folds_choose_on_one_woman_and_one_man() -> None:
 
 def test_actor_folds_say_which_actors_are_missing() -> None:
     with pytest.raises(
-        ValueError, match=r"missing actors 23, 24; unknown \. Expected actors 01 to 24; take speaker_folds"
+        ValueError, match=r"missing actors 23, 24; unknown \. Expected 01 to 24; take speaker_folds"
     ):
         actor_folds(ravdess_like(range(1, 23)))
 
@@ -288,7 +288,7 @@ def test_fold_refuses_what_is_no_fold() -> None:
     other = Corpus.from_rows(
         "own", [{"utterance_id": "x", "speaker": "x", "emotion": "sad"}], emotions=["sad"], root=Path()
     )
-    with pytest.raises(ValueError, match=r"mixes emotions: .*Take the view before the split"):
+    with pytest.raises(ValueError, match=r"mixes emotions: .*Take the view before: folds_of"):
         Fold("f/1", train, valid, other)
 
 

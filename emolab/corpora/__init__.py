@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -10,11 +9,11 @@ from typing import Any
 
 import pandas as pd
 
-from emolab.corpora.corpus import MODALITIES, TRUTH, VIEWS, Corpus, complete_table, raise_problems, some
+from emolab.corpora.corpus import MODALITIES, TRUTH, VIEWS, Corpus, complete_table, raise_problems, require_files, some
 from emolab.corpora.iemocap import read_iemocap
 from emolab.corpora.meld import read_meld
 from emolab.corpora.ravdess import read_action_units, read_ravdess
-from emolab.corpora.tables import read_own, table_rows
+from emolab.corpora.tables import WHERE_FROM, read_own, table_rows
 from emolab.storage import corpus_places
 
 __all__ = ["READERS", "VIEWS", "Corpus", "load_corpus", "unlabelled"]
@@ -45,10 +44,8 @@ def load_corpus(name: str | Path = "sample", root: Path | None = None) -> Corpus
     path = Path(root or "", name).expanduser()
     if isinstance(name, Path) or path.is_file() or path.suffix.lower() in (".csv", ".tsv", ".txt"):
         return read_own(path)
-    raise ValueError(
-        f"no corpus {name!r}. Expected one of {', '.join([*SAMPLES, *READERS])}, or the path of a CSV file. "
-        "Correct the name."
-    )
+    why = f"no corpus {name!r}. Expected one of {', '.join([*SAMPLES, *READERS])}, or the path of a CSV file."
+    raise ValueError(f"{why} Correct the name.")
 
 
 def unlabelled(items: Sequence[str | Path], modality: str) -> Corpus:
@@ -68,17 +65,12 @@ def unlabelled(items: Sequence[str | Path], modality: str) -> Corpus:
         FileNotFoundError: If files are missing; the message lists them.
     """
     if modality not in MODALITIES or isinstance(items, str | Path) or not len(items):
-        raise ValueError(
-            f"modality {modality!r}, items {str(items)[:60]!r}; expected one of {', '.join(MODALITIES)}, and a list of "
-            "texts or of paths, at least one. Put brackets around a single one."
-        )
+        why = f"modality {modality!r}, items {str(items)[:60]!r}; expected one of {', '.join(MODALITIES)}, and a list"
+        raise ValueError(f"{why} of texts or of paths, at least one. Put brackets around a single one.")
     column = MODALITIES[modality]
     contents = [str(item).strip() if modality == "text" else str(Path(item).expanduser().resolve()) for item in items]
-    if modality != "text" and (missing := [path for path in contents if not os.path.isfile(path)]):
-        raise FileNotFoundError(
-            f"{len(missing)} of {len(contents)} files are missing: {some(missing)}. Expected the path of a file for "
-            "each utterance. Check the names."
-        )
+    if modality != "text":
+        require_files(contents)
     rows: dict[str, dict[str, str | None]] = {}
     for number, content in enumerate(contents):
         stem = f"text-{number}" if modality == "text" else Path(content).stem
@@ -94,11 +86,8 @@ def _place(name: str) -> Path:
     for place in places:
         if place.is_dir() and any(place.iterdir()):
             return place
-    raise FileNotFoundError(
-        f"no corpus {name!r} found; looked in {', '.join(map(str, places))}. Expected its files in one of these, or "
-        f'the folder given: load_corpus("{name}", root=...). data/README.md says how to get it; load_corpus("sample") '
-        "needs nothing."
-    )
+    why = f"no corpus {name!r} found; looked in {', '.join(map(str, places))}. Expected its files in one of these, or"
+    raise FileNotFoundError(f'{why} load_corpus("{name}", root=...). {WHERE_FROM}')
 
 
 def _load_sample(name: str, root: Path | None) -> Corpus:

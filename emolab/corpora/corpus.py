@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import tomllib
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -14,12 +15,11 @@ from numpy.typing import ArrayLike, NDArray
 
 from emolab.media import InMemoryMedia
 
-_DATA = tomllib.loads(Path(__file__).with_name("schema.toml").read_text(encoding="utf-8"))
+DATA = tomllib.loads(Path(__file__).with_name("schema.toml").read_text(encoding="utf-8"))
 SCHEMA, TRUTH = (  # column: (pandas dtype, meaning); TRUTH are the columns that only the synthetic sample can have
-    {column: (dtype, meaning) for column, (dtype, meaning, *_) in _DATA[kind].items()} for kind in ("columns", "truth")
+    {column: (dtype, meaning) for column, (dtype, meaning, *_) in DATA[kind].items()} for kind in ("columns", "truth")
 )
-ALIASES: Mapping[str, tuple[str, ...]] = {column: tuple(facts[2:]) for column, facts in _DATA["columns"].items()}
-LABELS: Mapping[str, Mapping[str, str]] = _DATA["labels"]  # corpus: {its code: emotion}
+LABELS: Mapping[str, Mapping[str, str]] = DATA["labels"]  # corpus: {its code: emotion}
 EMOTIONS = (*dict.fromkeys([*LABELS["iemocap"].values(), *LABELS["ravdess"].values()]),)
 REQUIRED = ("utterance_id", "speaker", "emotion")
 GENDERS = ("female", "male")
@@ -42,7 +42,7 @@ class View:
 
 
 VIEWS: Mapping[str, View] = {
-    name: View(tuple(facts["emotions"]), facts["merged"], facts["source"]) for name, facts in _DATA["views"].items()
+    name: View(tuple(facts["emotions"]), facts["merged"], facts["source"]) for name, facts in DATA["views"].items()
 }
 
 
@@ -138,11 +138,9 @@ class Corpus:
             audio: (samples,) float32, mono, 16 kHz, full scale 1, by utterance_id.
             video: (frames, size, size, 3) uint8 by utterance_id: cropped faces, at the frame rate of the model's.
         """
-        new = dict(self.in_memory)
-        for modality, media in {"audio": audio, "video": video}.items():
-            if media is not None:
-                new[modality] = {key: InMemoryMedia(content) for key, content in media.items()}
-        return replace(self, in_memory=new)
+        given = {modality: media for modality, media in {"audio": audio, "video": video}.items() if media is not None}
+        held = {modality: {key: InMemoryMedia(own) for key, own in media.items()} for modality, media in given.items()}
+        return replace(self, in_memory={**self.in_memory, **held})
 
     def select(self, rows: ArrayLike) -> Corpus:
         """Keep the rows for which the (n_utterances,) mask `rows` is true, in their order."""
@@ -161,17 +159,13 @@ class Corpus:
         if name not in VIEWS:
             raise KeyError(f"no view {name!r}; expected one of {sorted(VIEWS)}, or no name for the corpus's own view.")
         if self.view_name in VIEWS and VIEWS[self.view_name].merged:
-            raise ValueError(
-                f"corpus {self.name!r} is in view {self.view_name!r}, which has merged emotions; expected the whole "
-                f"corpus, where view {name!r} can still tell them apart. Take it from load_corpus({self.name!r})."
-            )
+            why = f"corpus {self.name!r} is in view {self.view_name!r}, which has merged emotions; expected the whole"
+            raise ValueError(f"{why} corpus, where {name!r} tells them apart. Take it from load_corpus({self.name!r}).")
         emotion = self.table["emotion"].map(VIEWS[name].emotion_of, na_action="ignore").astype("string")
         kept = emotion.notna().to_numpy()
         if not kept.any():
-            raise ValueError(
-                f"corpus {self.name!r} has none of the emotions of view {name!r}, {VIEWS[name].emotions}; it has "
-                f"{sorted(self.table['emotion'].dropna().unique())}. Take another view of {sorted(VIEWS)}."
-            )
+            why = f"corpus {self.name!r} has none of the emotions of view {name!r}, {VIEWS[name].emotions}; it has"
+            raise ValueError(f"{why} {sorted(self.table['emotion'].dropna().unique())}. Take another view: {[*VIEWS]}.")
         gone = self.table[~kept].assign(reason=f"not in view {name}: " + self.table["emotion"])[[*self.dropped]]
         dropped = pd.concat([part for part in (self.dropped, gone) if len(part)] or [gone], ignore_index=True)
         table = self.table.assign(emotion=emotion)[kept].reset_index(drop=True)
@@ -184,12 +178,9 @@ class Corpus:
             ValueError: If the utterances have no labels.
         """
         if not self.emotions:
-            raise ValueError(
-                f"corpus {self.name!r} has no labels; expected an emotion for each utterance. Predict with it, or "
-                "load labelled utterances: load_corpus(…)."
-            )
-        place = {emotion: number for number, emotion in enumerate(self.emotions)}
-        return self.table["emotion"].map(place).to_numpy(np.int64)
+            why = f"corpus {self.name!r} has no labels; expected an emotion for each utterance. Predict with it, or"
+            raise ValueError(f"{why} load labelled utterances: load_corpus(…).")
+        return pd.Categorical(self.table["emotion"], categories=[*self.emotions]).codes.astype(np.int64)
 
     def texts(self) -> list[str]:
         """Return the words of each utterance; ValueError names the utterances that have none."""
@@ -210,11 +201,9 @@ class Corpus:
     def _whole_column(self, modality: str) -> pd.Series:
         column, missing = MODALITIES[modality], self.table.loc[~self.has(modality), "utterance_id"]
         if len(missing):
-            raise ValueError(
-                f"{len(missing)} of {len(self)} utterances of corpus {self.name!r} have no {column}: "
-                f"{some(missing)}. Expected one for each; leave those out with "
-                f'corpus.select(corpus.has("{modality}")), or take a recipe that needs no {column}.'
-            )
+            why = f"{len(missing)} of {len(self)} utterances of corpus {self.name!r} have no {column}: {some(missing)}"
+            remedy = f'leave those out with corpus.select(corpus.has("{modality}")), or take a recipe that needs none'
+            raise ValueError(f"{why}. Expected one for each; {remedy}.")
         return self.table[column]
 
 
@@ -265,6 +254,14 @@ def raise_problems(problems: Sequence[str], *, where: Path | str, remedy: str) -
     if problems:
         lines = some(problems, limit=N_PROBLEMS, joint="\n  ")
         raise ValueError(f"{len(problems)} problem{'s' * (len(problems) > 1)} in {where}:\n  {lines}\n{remedy}")
+
+
+def require_files(files: Iterable[Any]) -> None:
+    """Raise a FileNotFoundError that names the paths at which there is no file, if there are any."""
+    paths = {str(file) for file in files if not isinstance(file, InMemoryMedia)}
+    if missing := sorted(path for path in paths if not os.path.isfile(path)):
+        why = f"{len(missing)} of {len(paths)} files are missing: {some(missing)}. Expected every file that the corpus"
+        raise FileNotFoundError(f"{why} lists. Check its root folder and the names, or leave those out by id.")
 
 
 def some(items: Iterable[Any], *, limit: int = N_NAMED, joint: str = ", ") -> str:

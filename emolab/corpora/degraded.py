@@ -7,8 +7,8 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections import Counter
-from collections.abc import Mapping, Sequence
+from bisect import bisect_left
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from functools import partial
@@ -19,7 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from emolab import media
-from emolab.corpora.corpus import MODALITIES, Corpus, some
+from emolab.corpora.corpus import MODALITIES, Corpus, require_files
 from emolab.storage import atomic_write, cache_root, progress
 
 SNR_RANGE = (-30.0, 100.0)  # dB; noise that is louder would leave the range of a sound, less is lost in rounding
@@ -80,17 +80,11 @@ def add_noise(corpus: Corpus, snr_db: float, *, seed: int = 0) -> Corpus:
         raise ValueError(f"snr_db={snr_db}; expected {SNR_RANGE[0]:g} to {SNR_RANGE[1]:g} dB. Correct the number.")
     _check_has(corpus, "audio")
     if corpus.in_memory.get("audio"):
-        raise ValueError(
-            f"corpus {corpus.name!r} holds sound in memory, and noise is added to files; expected files alone. Give "
-            "waves that have their noise: corpus.with_media(audio={name: with_noise(wave, snr_db, rng)})."
-        )
+        why = f"corpus {corpus.name!r} holds sound in memory, and noise is added to files; expected files alone. Take"
+        raise ValueError(f"{why} noisy waves: corpus.with_media(audio={{name: with_noise(wave, snr_db, rng)}}).")
     heard = corpus.select(corpus.table["audio_path"].notna())
     sounds = heard.audio_paths()
-    if missing := [path for path in sounds if not path.is_file()]:
-        raise FileNotFoundError(
-            f"{len(missing)} of {len(sounds)} sounds are missing: {some(missing)}. Expected every file that the corpus "
-            "lists. Check its root folder, or leave those utterances out by their ids."
-        )
+    require_files(sounds)
     made = partial(_noisy_file, snr_db=float(snr_db), seed=seed)
     with ThreadPoolExecutor(joblib.cpu_count()) as threads:
         files = progress(threads.map(made, heard.table["utterance_id"], sounds), "noise", total=len(heard))
@@ -103,8 +97,7 @@ def _noisy_file(utterance_id: str, path: Path, *, snr_db: float, seed: int) -> P
     """Return the file that holds a sound with noise; it is written if it is not there."""
     facts = path.stat()
     key = [NOISE_VERSION, utterance_id, str(path.resolve()), facts.st_size, facts.st_mtime_ns, snr_db, seed]
-    digest = hashlib.sha256("\0".join(map(str, key)).encode(errors="surrogateescape")).hexdigest()[:32]
-    target = cache_root() / "noisy" / f"{digest}.wav"
+    target = cache_root() / "noisy" / f"{joblib.hash(key)}.wav"
     if not target.is_file():
         import soundfile
 
@@ -151,13 +144,11 @@ def mishear(corpus: Corpus, share: float, *, seed: int = 0) -> Corpus:
     _check_has(corpus, "text")
     before, rng = corpus.table["text"], np.random.default_rng(seed)
     spoken = {row: [_SIGNS.findall(word)[0] for word in text.split()] for row, text in before.dropna().items()}
-    counts = Counter(word.lower() for text in spoken.values() for _, word, _ in text if word)
-    if len(counts) < 2:
-        raise ValueError(
-            f"the texts have {len(counts)} different words; expected two, so that one can be taken for another. "
-            "Give more texts."
-        )
-    heard = {row: _misheard(text, share, counts, rng.uniform(size=(3, len(text)))) for row, text in spoken.items()}
+    words = sorted(word.lower() for text in spoken.values() for _, word, _ in text if word)  # frequent ones often
+    if (n := len({*words})) < 2:
+        why = f"the texts have {n} different words; expected two, so that one can be taken for another."
+        raise ValueError(f"{why} Give more texts.")
+    heard = {row: _misheard(text, share, words, rng.uniform(size=(3, len(text)))) for row, text in spoken.items()}
     after = before.index.to_series().map(heard).astype("string") if share else before
     columns = {"text": after}
     for truth in {"cue_words", "word_starts"} & {*corpus.table}:  # positions in the text, which are no longer those
@@ -166,7 +157,7 @@ def mishear(corpus: Corpus, share: float, *, seed: int = 0) -> Corpus:
 
 
 def _misheard(
-    text: Sequence[tuple[str, str, str]], share: float, counts: Mapping[str, int], draws: NDArray[np.float64]
+    text: Sequence[tuple[str, str, str]], share: float, words: Sequence[str], draws: NDArray[np.float64]
 ) -> str:
     """Return what is heard of a text of (signs, word, signs); `draws` (3, words) are from 0 to 1."""
     kinds = np.searchsorted(np.cumsum(ERROR_SHARES[:-1]), draws[1], side="right")
@@ -174,11 +165,10 @@ def _misheard(
     kinds[(draws[0] >= share) | ~is_word] = RIGHT
     if is_word.any() and (kinds[is_word] == MISSED).all():
         kinds[is_word.argmax()] = TAKEN_FOR_ANOTHER  # where nothing at all is heard there is no text
-    vocabulary, ends = sorted(counts), np.cumsum([counts[word] for word in sorted(counts)])
     heard = []
     for (before, word, after), kind, drawn in zip(text, kinds, draws[2], strict=True):
-        place = int(np.searchsorted(ends, drawn * ends[-1], side="right"))
-        other = vocabulary[place - (vocabulary[place] == word.lower())]  # the word itself gives way to its neighbour
+        other = words[int(drawn * len(words))]
+        other = words[bisect_left(words, other) - 1] if other == word.lower() else other  # the neighbour of itself
         if kind != MISSED:
             heard.append(before + (other if kind == TAKEN_FOR_ANOTHER else word) + after)
         if kind == INVENTED:
@@ -193,7 +183,5 @@ def _check_share(share: float) -> None:
 
 def _check_has(corpus: Corpus, modality: str) -> None:
     if modality not in corpus.modalities:
-        raise ValueError(
-            f"no utterance of corpus {corpus.name!r} has {modality}; expected some that do. It has "
-            f"{', '.join(corpus.modalities) or 'none of them'}: degrade that, or take another corpus."
-        )
+        why = f"no utterance of corpus {corpus.name!r} has {modality}; expected some that do. It has"
+        raise ValueError(f"{why} {', '.join(corpus.modalities) or 'nothing'}: degrade that, or take another corpus.")

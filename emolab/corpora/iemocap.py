@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from emolab.corpora.corpus import LABELS, Corpus, raise_problems, some
-from emolab.corpora.tables import found_in, lines_of, nearby
+from emolab.corpora.tables import WHERE_FROM, found_in, lines_of, nearby
 
 EMOTIONS, VOTES = LABELS["iemocap"], LABELS["iemocap_votes"]
 N_SESSIONS = 5
@@ -34,11 +33,9 @@ def session_folders(root: Path) -> list[Path]:
     best, missing = min(places, key=lambda place: len(place[1]))
     if not missing:
         return [best.resolve() / session for session in sessions]
-    raise FileNotFoundError(
-        f"no IEMOCAP in {best.resolve()}: dialog/EmoEvaluation is missing in {', '.join(missing)}; "
-        f"found there: {found_in(best)}. Expected the unpacked release, Session1 to Session{N_SESSIONS}. Licensed, "
-        'never downloaded: data/README.md says whom to ask and where to put it; load_corpus("sample") needs nothing.'
-    )
+    why = f"no IEMOCAP in {best.resolve()}: dialog/EmoEvaluation is missing in {', '.join(missing)};"
+    remedy = f"Expected the unpacked release, Session1 to Session{N_SESSIONS}. Licensed, never downloaded: {WHERE_FROM}"
+    raise FileNotFoundError(f"{why} found there: {found_in(best)}. {remedy}")
 
 
 def read_iemocap(root: Path, *, skip_missing: bool = False) -> Corpus:
@@ -69,7 +66,7 @@ def read_iemocap(root: Path, *, skip_missing: bool = False) -> Corpus:
     """
     folders = session_folders(root)
     root = folders[0].parent
-    found = _Findings()
+    found = _Findings([], [], [], [])
     for folder in folders:
         for path in sorted((folder / EVALUATED).glob("[!.]*.txt")):
             _read_dialogue(path, folder, found)
@@ -78,24 +75,21 @@ def read_iemocap(root: Path, *, skip_missing: bool = False) -> Corpus:
     raise_problems(found.problems, where=root, remedy="Expected the files as distributed; unpack them again.")
     rows = [row for row in found.rows if row["audio_path"]]
     if found.missing and not (skip_missing and rows):
-        raise FileNotFoundError(
-            f"{len(found.missing)} files of IEMOCAP are missing in {root}: {some(found.missing)}. Expected a sound "
-            "file for each evaluated utterance and a transcript for each dialogue. Unpack the archive again, or leave "
-            "out the utterances without sound by skip_missing=True, if there are some with sound."
-        )
+        why = f"{len(found.missing)} files of IEMOCAP are missing in {root}: {some(found.missing)}. Expected sound"
+        remedy = "Unpack the archive again, or leave utterances out by skip_missing=True, if there are some with sound."
+        raise FileNotFoundError(f"{why} for each evaluated utterance and a transcript for each dialogue. {remedy}")
     silent = [(row["utterance_id"], "no sound file") for row in found.rows if not row["audio_path"]]
     facts = {"emotions": EMOTIONS.values(), "default_view": "iemocap6", "protocol": "sessions"}
     return Corpus.from_rows("iemocap", rows, root=root, dropped=found.dropped + silent, **facts)
 
 
-@dataclass
-class _Findings:
+class _Findings(NamedTuple):
     """What the files hold so far, the bad along with the good."""
 
-    rows: list[dict[str, Any]] = field(default_factory=list)
-    problems: list[str] = field(default_factory=list)  # what makes the files unreadable
-    missing: list[str] = field(default_factory=list)  # files, relative to the root
-    dropped: list[tuple[str, str]] = field(default_factory=list)  # name and reason
+    rows: list[dict[str, Any]]
+    problems: list[str]  # what makes the files unreadable
+    missing: list[str]  # files, relative to the root
+    dropped: list[tuple[str, str]]  # name and reason
 
 
 def _read_dialogue(path: Path, folder: Path, found: _Findings) -> None:
@@ -103,7 +97,7 @@ def _read_dialogue(path: Path, folder: Path, found: _Findings) -> None:
     rows = sorted(_evaluated(path, folder, found), key=lambda row: row["start"])
     texts = _transcript(folder / TRANSCRIBED / path.name, found)
     unlabelled = texts.keys() - {row["utterance_id"] for row in rows}
-    found.dropped += [(name, "transcribed, but not evaluated") for name in texts if name in unlabelled]
+    found.dropped.extend((name, "transcribed, but not evaluated") for name in texts if name in unlabelled)
     sounds = f"{folder.name}/sentences/wav/{path.stem}"
     there = {file.name for file in (folder.parent / sounds).glob("*")}
     film = f"{folder.name}/{FILMED}/{path.stem}.avi"
@@ -111,12 +105,12 @@ def _read_dialogue(path: Path, folder: Path, found: _Findings) -> None:
     for turn, row in enumerate(rows):
         name = f"{row['utterance_id']}.wav"
         audio_path = f"{sounds}/{name}" if name in there else None
-        found.missing += [] if audio_path else [f"{sounds}/{name}"]
+        found.missing.extend([] if audio_path else [f"{sounds}/{name}"])
         row |= {"turn": turn, "text": texts.get(row["utterance_id"]) or None, "audio_path": audio_path}
         if filmed:
             side = "left" if row["speaker"][-1] == path.stem[MARKED] else "right"
             row |= {"video_path": film, "video_start": row["start"], "video_end": row["end"], "video_side": side}
-    found.rows += rows
+    found.rows.extend(rows)
 
 
 def _evaluated(path: Path, folder: Path, found: _Findings) -> list[dict[str, Any]]:

@@ -15,25 +15,21 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from emolab.corpora.corpus import ALIASES, EMOTIONS, MODALITIES, REQUIRED, SCHEMA, TRUTH, Corpus, raise_problems, some
+from emolab.corpora.corpus import DATA, EMOTIONS, MODALITIES, REQUIRED, SCHEMA, TRUTH, Corpus, raise_problems, some
 
 WINDOWS_CONTROLS = re.compile("[\x80-\x9f]")  # letters of Windows-1252 that were read as Latin-1
 LINE_END = re.compile(r"\r\n|\n|\r")  # str.splitlines would also break at control characters inside a line
 RESERVED = ("votes", *TRUTH)  # columns that a user's own file cannot fill
+ALIASES: Mapping[str, tuple[str, ...]] = {column: tuple(facts[2:]) for column, facts in DATA["columns"].items()}
+CHOICES: Mapping[str, Mapping[str, Any]] = DATA["choices"]  # column: {what a file says: what is meant}
 MEANING = {alias: column for column, others in ALIASES.items() for alias in (column, *others)}
 COUNT, DECIMAL_COMMA = r"[0-9]{1,9}", r"^([^,]*),([^,]*)$"
 WANTED = {"turn": "a whole number", "gender": "female or male", "scripted": "yes or no", "video_side": "left or right"}
-CHOICES: Mapping[str, Mapping[str, Any]] = {
-    "gender": dict.fromkeys(["female", "f", "woman"], "female") | dict.fromkeys(["male", "m", "man"], "male"),
-    "scripted": dict.fromkeys(["true", "yes", "1"], True) | dict.fromkeys(["false", "no", "0"], False),
-    "video_side": {"left": "left", "right": "right"},
-}
 N_ROWS, N_LETTERS = 20, 30  # a problem names so many rows, and so many letters of each cell
 Fault = tuple[str, list[Any]]  # what is wrong, and the rows where it is
-REMEDY = (
-    "Expected a first row with the columns utterance_id, speaker, emotion and at least one of text, audio_path, "
-    "video_path, and each utterance in a row below. Correct these rows and load the file again."
-)
+REMEDY = "Expected a first row with the columns utterance_id, speaker, emotion and one of text, audio_path, video_path"
+REMEDY += ", and each utterance in a row below. Correct these rows and load the file again."
+WHERE_FROM = 'data/README.md says how to get it and where to put it; load_corpus("sample") needs nothing.'
 
 
 def nearby(root: Path) -> list[Path]:
@@ -58,10 +54,7 @@ def find_root(root: Path, looks_right: Callable[[Path], bool], *, expected: str)
 
 def nothing_in(root: Path, *, expected: str) -> str:
     """Say that a folder does not hold what was expected, what it holds, and what to do."""
-    return (
-        f"nothing to read in {root.resolve()}; found there: {found_in(root)}. Expected {expected}. "
-        'data/README.md says how to get it and where to put it; load_corpus("sample") needs nothing.'
-    )
+    return f"nothing to read in {root.resolve()}; found there: {found_in(root)}. Expected {expected}. {WHERE_FROM}"
 
 
 def found_in(folder: Path) -> list[str] | str:
@@ -108,15 +101,12 @@ def table_rows(
     """
     text = read_text(path)
     delimiter = max(delimiters, key=text.partition("\n")[0].count)
+    reader = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter)
     try:
-        cells = [
-            [cell.strip() for cell in row] for row in csv.reader(io.StringIO(text, newline=""), delimiter=delimiter)
-        ]
+        cells = [[cell.strip() for cell in row] for row in reader]
     except csv.Error as error:
-        raise ValueError(
-            f"cannot read {path} as a table: {error}. Expected a CSV file, its first row the names of the columns. "
-            "Save it as CSV (UTF-8) from a spreadsheet."
-        ) from error
+        why = f"cannot read {path} as a table: {error}. Expected a CSV file, its first row the names of the columns."
+        raise ValueError(f"{why} Save it as CSV (UTF-8) from a spreadsheet.") from error
     header = cells[0] if cells else []
     if missing := [column for column in columns if column not in header]:
         return header, {}, [f"no column {some(missing)}; found: {', '.join(header)[:200] or 'nothing'}"]
@@ -151,10 +141,8 @@ def read_own(csv_path: Path) -> Corpus:
     """
     csv_path = Path(csv_path).resolve()
     if not csv_path.is_file():
-        raise FileNotFoundError(
-            f"no file {csv_path}. Expected a CSV file with a row for each utterance. Check the path; "
-            'the names of corpora that need none are "sample", "iemocap", "ravdess" and "meld".'
-        )
+        why = f"no file {csv_path}. Expected a CSV file with a row for each utterance. Check the path;"
+        raise FileNotFoundError(f'{why} names that need no file are "sample", "iemocap", "ravdess" and "meld".')
     header, rows, malformed = table_rows(csv_path, delimiters=",;\t")
     columns = {name: MEANING.get(name.lower(), name) for name in header}
     cells = pd.DataFrame.from_dict(rows, orient="index", columns=[*columns], dtype="string").replace("", pd.NA)

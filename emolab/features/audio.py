@@ -8,10 +8,11 @@ ends, so that one sample is enough for one frame. Silence gives finite numbers.
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import lru_cache
 from importlib.metadata import version
 from itertools import pairwise
+from types import SimpleNamespace
 from typing import Any, ClassVar
 
 import librosa  # loads what it consists of only when that is used
@@ -22,7 +23,7 @@ from scipy.ndimage import median_filter
 
 from emolab import media
 from emolab.corpora.corpus import Corpus
-from emolab.features.base import Scaled, cached_features, source_digest
+from emolab.features.base import SETTINGS, Scaled, cached_features, source_digest
 from emolab.media import SAMPLE_RATE
 
 Floats = NDArray[np.float32]
@@ -30,50 +31,23 @@ Floats = NDArray[np.float32]
 WINDOW_LENGTH = SAMPLE_RATE * 25 // 1000  # 400 samples, 25 ms
 HOP_S = 0.010  # seconds between two frames
 N_FFT = 512  # points; a window is padded to it: bins 31 Hz apart
-N_MELS = 64
-MAX_MELS = 192  # with more, the narrowest band would hold no bin
-N_MFCC = 20
+N_MELS, N_MFCC = 64, 20
 SILENCE = 1e-10  # power; anything below counts as silence, -100 dB
+SET = SimpleNamespace(**SETTINGS["audio"])  # all other numbers, and names
 
-LONGEST_PERIOD, SHORTEST_PERIOD = 256, 26  # samples; voices from 62.5 to 615 Hz
-SURE_VOICE = 0.15  # aperiodicity: the first period below it is that of the voice, the usual threshold of YIN
-MAX_APERIODICITY = 0.35  # above it, a frame counts as unvoiced
-STEADY_S = 0.25  # seconds of voice; an f0 that is a multiple of their median, or a fraction of it, is an octave error
-VOICE_RANGE_DB = 40.0  # frames that far below the loudest are unvoiced
-SPEECH_RANGE_DB = 30.0  # functionals are taken over the frames that are at most so far below the loudest
-PITCH_REFERENCE = 100.0  # Hz; pitch in semitones above it
-CONTRAST_SHARE = 0.2  # of the bins of a range are its peaks, and as many its valleys
-ROLLOFF_SHARE = 0.85  # of the power lies below the rolloff frequency
-COEFFICIENTS = (2, 3, 4, 5)  # of the DCT of a contour, half waves over the utterance; the first is much like the trend
-MODULATIONS = (0, 1, 2, 4, 8, 16, 32)  # Hz, edges of the ranges of modulation frequency
-N_MODULATION_FFT = 512  # frames, at least; 5 s
-SMALLEST_MODULATION = 1e-6  # of a contour's power; what varies less is constant
-SMALLEST_APERIODICITY = 1e-3  # a harmonics-to-noise ratio ends at 30 dB
-N_CHROMA_FFT = 2048  # points: bins 8 Hz apart
-CLIP_SHARE, SILENCE_SHARE = 0.45, 0.4  # of the mean amplitude, of the mean level; classical8
-N_MEDIAN, MEDIAN_HOP_S = 11, 0.030  # frames or bins, seconds; the medians that tell harmonics from clicks
-
-BROAD_MELS = (0, 177, 355, 532, 710, 887, 1069, 1284, 1541, 1851, 2222, 2669, 3204, 3848, 4620, 5548, 6662, 8000)
-CONTRASTS = (0, 200, 400, 800, 1600, 3200, 8000)  # Hz, ranges of librosa's contrast; above, 16 broad mel bands' edges
+STATISTICS, VOICING, QUALITY, TIMING = SET.statistics, SET.voicing, SET.quality, SET.timing
+CLASSICAL_NAMES = SET.classical
 DESCRIPTORS = (
     *(f"mfcc {number}" for number in range(N_MFCC)),
-    *(f"mel {low}-{high} Hz" for low, high in zip(BROAD_MELS, BROAD_MELS[2:], strict=False)),
-    *(f"contrast {low}-{high} Hz" for low, high in pairwise(CONTRASTS)),
-    *("level", "centroid", "rolloff", "flux", "zero crossings", "aperiodicity", "pitch"),
+    *(f"mel {low}-{high} Hz" for low, high in zip(SET.broad_mels, SET.broad_mels[2:], strict=False)),
+    *(f"contrast {low}-{high} Hz" for low, high in pairwise(SET.contrasts)),
+    *SET.others,
 )
-STATISTICS = ("mean", "std", "low", "high", "trend", "change")
-TIMING = ("seconds of speech", "share of pauses", "share of voice", "voiced stretches a second")
-MOVEMENTS = (*(f"dct {n}" for n in COEFFICIENTS), *(f"modulation {a}-{b} Hz" for a, b in pairwise(MODULATIONS)))
-QUALITY = ("harmonics to noise: mean", "harmonics to noise: std", "jitter", "shimmer")
-VOICING = ("voiced mean", "voiced std", "unvoiced mean", "unvoiced std")
+MOVEMENTS = [f"dct {n}" for n in SET.coefficients] + [f"modulation {a}-{b} Hz" for a, b in pairwise(SET.modulations)]
 FUNCTIONAL_NAMES = (
     *(f"{name}: {functional}" for own in (STATISTICS, MOVEMENTS) for name in DESCRIPTORS for functional in own),
     *(f"{name}: {functional}" for functional in VOICING for name in DESCRIPTORS[:-1]),  # pitch is always voiced
     *(*QUALITY, *TIMING),
-)
-CLASSICAL_NAMES = (
-    *("amplitude mean", "amplitude std", "level mean", "level std", "share of silence"),
-    *("share of harmonics", "autocorrelation max", "autocorrelation std"),
 )
 
 
@@ -91,8 +65,8 @@ def log_mel(wave: Floats, *, n_mels: int = N_MELS, hop_s: float = HOP_S) -> Floa
     Raises:
         ValueError: If the wave is not mono or empty, or there are more bands.
     """
-    if n_mels > MAX_MELS:
-        raise ValueError(f"n_mels={n_mels} leaves bands without a bin; expected at most {MAX_MELS}. Take fewer bands.")
+    if n_mels > SET.max_mels:
+        raise ValueError(f"n_mels={n_mels} leaves bands without a bin; expected at most {SET.max_mels}. Take fewer.")
     return _decibels(librosa.feature.melspectrogram(S=_power(wave, hop_s), sr=SAMPLE_RATE, n_mels=n_mels)).T
 
 
@@ -116,7 +90,7 @@ def chroma(wave: Floats, *, hop_s: float = HOP_S) -> Floats:
     Returns:
         (frames, 12) float32, power relative to the strongest class of the frame; silence is 0.
     """
-    power = _power(wave, hop_s, N_CHROMA_FFT, N_CHROMA_FFT)
+    power = _power(wave, hop_s, SET.n_chroma_fft, SET.n_chroma_fft)
     return librosa.feature.chroma_stft(S=power, sr=SAMPLE_RATE, tuning=0.0).T.astype(np.float32)
 
 
@@ -138,26 +112,26 @@ def yin(wave: Floats, *, hop_s: float = HOP_S) -> tuple[Floats, Floats]:
     """Find the period after which each frame resembles itself most (YIN, de Cheveigné and Kawahara 2002).
 
     The difference between a frame and itself some samples later is set in relation to its mean over all shorter
-    lags. The period is at the first dip below `SURE_VOICE`, or the deepest dip where none is that deep. `librosa.yin`
+    lags. The period is at the first dip below `sure_voice`, or the deepest dip where none is that deep. `librosa.yin`
     keeps the depth, by which voicing is told, to itself; `librosa.pyin` tells voicing and takes 150 times as long.
 
     Returns:
         f0, (frames,) float32, Hz, and aperiodicity, (frames,) float32: 0 is perfectly periodic, 1 is noise.
     """
-    n = LONGEST_PERIOD
+    n, shortest = SET.longest_period, SET.shortest_period
     frames = librosa.util.frame(np.pad(_mono(wave), n), frame_length=2 * n, hop_length=_hop(hop_s), axis=0)
     product = fft.irfft(fft.rfft(frames) * fft.rfft(frames[:, :n], 2 * n).conj())[:, : n + 1]  # of frame and lagged
     energy = np.pad(np.cumsum(np.square(frames, dtype=np.float64), axis=1), ((0, 0), (1, 0)))
     difference = energy[:, n : n + 1] + energy[:, n:] - energy[:, : n + 1] - 2 * product  # (frames, lags)
     difference = np.maximum(difference[:, 1:], SILENCE)
     relative = difference * np.arange(1, n + 1) / np.cumsum(difference, axis=1)  # column k: a lag of k + 1 samples
-    before, here, after = (relative[:, SHORTEST_PERIOD - 2 + k : n - 2 + k] for k in range(3))
-    dips = (here < SURE_VOICE) & (here <= before) & (here < after)
+    before, here, after = (relative[:, shortest - 2 + k : n - 2 + k] for k in range(3))
+    dips = (here < SET.sure_voice) & (here <= before) & (here < after)
     lag = np.where(dips.any(axis=1), dips.argmax(axis=1), here.argmin(axis=1))[:, None]
     left, depth, right = (np.take_along_axis(each, lag, axis=1)[:, 0] for each in (before, here, after))
     curvature = left + right - 2 * depth  # of a parabola between whole lags
     shift = np.divide(left - right, 2 * curvature, out=np.zeros_like(depth), where=curvature > 0)
-    period = lag[:, 0] + SHORTEST_PERIOD + np.clip(shift, -1, 1)
+    period = lag[:, 0] + shortest + np.clip(shift, -1, 1)
     return (SAMPLE_RATE / period).astype(np.float32), depth.astype(np.float32)
 
 
@@ -176,15 +150,15 @@ def descriptors(wave: Floats) -> Floats:
     level, (pitch, aperiodicity) = rms_level(wave), yin(wave)
     rows = [
         spectral.mfcc(S=mels, n_mfcc=N_MFCC),
-        _decibels(spectral.melspectrogram(S=power, sr=sr, n_mels=len(BROAD_MELS) - 2)),
-        spectral.spectral_contrast(S=power, sr=sr, n_bands=len(CONTRASTS) - 2, quantile=CONTRAST_SHARE),
+        _decibels(spectral.melspectrogram(S=power, sr=sr, n_mels=len(SET.broad_mels) - 2)),
+        spectral.spectral_contrast(S=power, sr=sr, n_bands=len(SET.contrasts) - 2, quantile=SET.contrast_share),
         level,
         spectral.spectral_centroid(S=power, sr=sr),
-        spectral.spectral_rolloff(S=power, sr=sr, roll_percent=ROLLOFF_SHARE),
+        spectral.spectral_rolloff(S=power, sr=sr, roll_percent=SET.rolloff_share),
         np.abs(np.diff(mels, prepend=mels[:, :1])).mean(axis=0),
         spectral.zero_crossing_rate(wave, frame_length=WINDOW_LENGTH, hop_length=_hop(HOP_S)),
         aperiodicity,
-        12 * np.log2(_voiced_f0(pitch, aperiodicity, level, HOP_S) / PITCH_REFERENCE),
+        12 * np.log2(_voiced_f0(pitch, aperiodicity, level, HOP_S) / SET.pitch_reference),
     ]
     return np.vstack(rows).T.astype(np.float32)
 
@@ -209,7 +183,7 @@ def functionals(wave: Floats) -> Floats:
     """
     frames = descriptors(wave)
     level, pitch = frames[:, DESCRIPTORS.index("level")], frames[:, -1]
-    speech = level > level.max() - SPEECH_RANGE_DB
+    speech = level > level.max() - SET.speech_range_db
     voiced = speech & ~np.isnan(pitch)
     places = np.flatnonzero(voiced) if voiced.any() else np.zeros(1, np.intp)
     semitones = pitch[voiced] if voiced.any() else np.zeros(1, np.float32)
@@ -238,12 +212,12 @@ def classical8(wave: Floats) -> Floats:
     """
     level = np.float32(10) ** (rms_level(wave) / 20)
     size = np.abs(wave).mean()
-    clipped = np.sign(wave) * np.maximum(np.abs(wave) - CLIP_SHARE * size, 0)
+    clipped = np.sign(wave) * np.maximum(np.abs(wave) - SET.clip_share * size, 0)
     correlation = 1000 * librosa.autocorrelate(clipped) / len(wave)
-    power = librosa.feature.melspectrogram(S=_power(wave, MEDIAN_HOP_S), sr=SAMPLE_RATE, n_mels=N_MELS)
-    mask = librosa.decompose.hpss(power, kernel_size=N_MEDIAN, power=np.inf, mask=True)[0]
+    power = librosa.feature.melspectrogram(S=_power(wave, SET.median_hop_s), sr=SAMPLE_RATE, n_mels=N_MELS)
+    mask = librosa.decompose.hpss(power, kernel_size=SET.n_median, power=np.inf, mask=True)[0]
     harmonics = (power * mask).sum() / (power.sum() + SILENCE)
-    silence = (level < SILENCE_SHARE * level.mean()).mean()
+    silence = (level < SET.silence_share * level.mean()).mean()
     levels = (level.mean(), level.std(), silence)
     return np.array([size, wave.std(), *levels, harmonics, correlation.max(), correlation.std()], np.float32)
 
@@ -262,8 +236,8 @@ def egemaps(wave: Floats) -> Floats:
 
 
 def audio_features(
-    function: Callable[..., Floats], paths: Sequence[Any], *, speed: float = 1.0, key: str = "", **options: float
-) -> list[Floats]:
+    function: Callable[..., Any], paths: Sequence[Any], *, speed: float = 1.0, key: str = "", **options: float
+) -> list[Any]:
     """Return `function(wave, **options)` of each sound file, computed once and then taken from the cache.
 
     Args:
@@ -277,13 +251,12 @@ def audio_features(
         ValueError: If files cannot be read; all of them are named.
         FileNotFoundError: If files are missing; they are named.
     """
-    name = function.__name__
     facts = [source_digest(__file__, media.__file__), key, speed, sorted(options.items())]
 
     def compute(path: Any) -> Floats:
         return function(media.read_audio(path, sample_rate=round(SAMPLE_RATE / speed)), **options)
 
-    return cached_features(name, paths, compute, version=str(facts), progress=name)
+    return cached_features(function.__name__, paths, compute, version=str(facts))
 
 
 class _Audio(Scaled):
@@ -291,9 +264,7 @@ class _Audio(Scaled):
 
     modality = "audio"
     function: ClassVar[Callable[..., Floats]]
-
-    def __init__(self, **options: Any) -> None:
-        self.options = options
+    options: Mapping[str, Any] = {}
 
     def raw(self, corpus: Corpus, speed: float = 1.0) -> list[Floats]:
         """Return the features of each utterance before scaling, from the cache where they are there."""
@@ -306,8 +277,7 @@ class LogMel(_Audio):
     function = staticmethod(log_mel)
 
     def __init__(self, n_mels: int = N_MELS, hop_s: float = HOP_S) -> None:
-        super().__init__(n_mels=n_mels, hop_s=hop_s)
-        self.hop_s = hop_s
+        self.hop_s, self.options = hop_s, {"n_mels": n_mels, "hop_s": hop_s}
 
 
 class Mfcc(_Audio):
@@ -316,8 +286,7 @@ class Mfcc(_Audio):
     function = staticmethod(mfcc)
 
     def __init__(self, n_mfcc: int = N_MFCC, hop_s: float = HOP_S) -> None:
-        super().__init__(n_mfcc=n_mfcc, hop_s=hop_s)
-        self.hop_s = hop_s
+        self.hop_s, self.options = hop_s, {"n_mfcc": n_mfcc, "hop_s": hop_s}
 
 
 class Chroma(_Audio):
@@ -326,8 +295,7 @@ class Chroma(_Audio):
     function = staticmethod(chroma)
 
     def __init__(self, hop_s: float = HOP_S) -> None:
-        super().__init__(hop_s=hop_s)
-        self.hop_s = hop_s
+        self.hop_s, self.options = hop_s, {"hop_s": hop_s}
 
 
 class Functionals(_Audio):
@@ -339,19 +307,15 @@ class Functionals(_Audio):
     """
 
     function = staticmethod(functionals)
+    is_matrix = True
     feature_names: Sequence[str] = list(FUNCTIONAL_NAMES)
 
     def __init__(self, speeds: Sequence[float] = ()) -> None:
-        super().__init__()
         self.speeds = tuple(speeds)
 
     def fit(self, corpus: Corpus) -> None:
         """Learn mean and deviation of each feature, over all speeds."""
         self.fit_scale([array for speed in (1.0, *self.speeds) for array in self.raw(corpus, speed)])
-
-    def transform(self, corpus: Corpus) -> Floats:
-        """Return (n_utterances, n_features) float32, scaled."""
-        return self.scale(np.stack(self.raw(corpus)))
 
     def training_copies(self, corpus: Corpus) -> list[Floats]:
         """Return (n_utterances, n_features) float32, scaled, for each speed, the ordinary one first."""
@@ -362,7 +326,7 @@ class Classical8(Functionals):
     """Eight classical features of an utterance, (n_utterances, 8) float32, scaled; see `classical8`."""
 
     function = staticmethod(classical8)
-    feature_names: Sequence[str] = list(CLASSICAL_NAMES)
+    feature_names: Sequence[str] = CLASSICAL_NAMES
 
 
 class Egemaps(Functionals):
@@ -393,12 +357,9 @@ def _smile() -> Any:
     try:
         import opensmile
     except ModuleNotFoundError as error:
-        raise ModuleNotFoundError(
-            "opensmile is not installed; where your purpose is non-commercial, as its licence demands, get it with "
-            'pip install "emolab[egemaps]", or take audio/svm, which needs nothing.'
-        ) from error
-    levels = opensmile.FeatureLevel.Functionals
-    return opensmile.Smile(feature_set=opensmile.FeatureSet.eGeMAPSv02, feature_level=levels)
+        why = "opensmile is not installed; where your purpose is non-commercial, as its licence demands, get it with"
+        raise ModuleNotFoundError(f'{why} pip install "emolab[egemaps]", or take audio/svm.') from error
+    return opensmile.Smile(opensmile.FeatureSet.eGeMAPSv02, opensmile.FeatureLevel.Functionals)
 
 
 def _mono(wave: Floats) -> Floats:
@@ -424,14 +385,14 @@ def _decibels(power: Floats) -> Floats:
 
 def _voiced_f0(pitch: Floats, aperiodicity: Floats, level: Floats, hop_s: float) -> Floats:
     """Put NaN in place of the f0 of frames that are aperiodic or far below the loudest, and correct the others."""
-    voiced = (aperiodicity < MAX_APERIODICITY) & (level > level.max() - VOICE_RANGE_DB)
+    voiced = (aperiodicity < SET.max_aperiodicity) & (level > level.max() - SET.voice_range_db)
     return _without_octave_errors(np.where(voiced, pitch, np.float32(np.nan)), hop_s)
 
 
 def _without_octave_errors(pitch: Floats, hop_s: float) -> Floats:
     """Divide the f0 of voiced frames by 2, 3, …, or multiply, to bring it near that of the frames around."""
     steady, voiced = pitch.copy(), np.flatnonzero(~np.isnan(pitch))
-    around = median_filter(pitch[voiced], 2 * round(STEADY_S / hop_s / 2) + 1, mode="nearest")
+    around = median_filter(pitch[voiced], 2 * round(SET.steady_s / hop_s / 2) + 1, mode="nearest")
     times = pitch[voiced] / around
     steady[voiced] /= np.where(times > 1, np.round(times), 1 / np.maximum(np.round(1 / times), 1))
     return steady
@@ -449,19 +410,20 @@ def _statistics(values: Floats) -> Floats:
 def _movements(contours: Floats) -> Floats:
     """Turn (frames, n) into (n * len(MOVEMENTS),), the movements of a column next to each other."""
     n = len(contours)
-    coefficients = 2 / n * np.cos(np.pi * np.outer(COEFFICIENTS, np.arange(n) + 0.5) / n) @ contours
-    n_fft = fft.next_fast_len(max(n, N_MODULATION_FFT), real=True)
+    coefficients = 2 / n * np.cos(np.pi * np.outer(SET.coefficients, np.arange(n) + 0.5) / n) @ contours
+    n_fft = fft.next_fast_len(max(n, SET.n_modulation_fft), real=True)
     power = np.abs(fft.rfft(contours - contours.mean(axis=0), n_fft, axis=0)) ** 2 / n
-    edges = np.searchsorted(fft.rfftfreq(n_fft, HOP_S), MODULATIONS)
+    edges = np.searchsorted(fft.rfftfreq(n_fft, HOP_S), SET.modulations)
     energy = np.add.reduceat(power[: edges[-1]], edges[:-1]) / np.diff(edges)[:, None]
-    return np.vstack([coefficients, 10 * np.log10(energy + SMALLEST_MODULATION)]).T.ravel()
+    return np.vstack([coefficients, 10 * np.log10(energy + SET.smallest_modulation)]).T.ravel()
 
 
 def _quality(frames: Floats, voiced: NDArray[np.bool_]) -> Floats:
     """Return the numbers that `QUALITY` names, 0 where there is too little voice."""
     if not voiced.any():
         return np.zeros(len(QUALITY), np.float32)
-    noise = frames[voiced, DESCRIPTORS.index("aperiodicity")].clip(SMALLEST_APERIODICITY, 1 - SMALLEST_APERIODICITY)
+    least = SET.smallest_aperiodicity
+    noise = frames[voiced, DESCRIPTORS.index("aperiodicity")].clip(least, 1 - least)
     harmonics = 10 * np.log10((1 - noise) / noise)
     jitter = 100 * np.log(2) / 12 * _unsteadiness(frames[:, -1], voiced)  # semitones to per cent of the period
     shimmer = _unsteadiness(frames[:, DESCRIPTORS.index("level")], voiced)

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import hashlib
 import threading
+import tomllib
 import warnings
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import lru_cache, partial
 from pathlib import Path
 from typing import Any, ClassVar, NamedTuple
@@ -16,13 +17,14 @@ import numpy as np
 from numpy.typing import NDArray
 from threadpoolctl import threadpool_limits
 
-from emolab.corpora.corpus import Corpus, some
+from emolab.corpora.corpus import Corpus, require_files, some
 from emolab.media import InMemoryMedia
-from emolab.storage import atomic_write, cache_root
-from emolab.storage import progress as progress_bar
+from emolab.storage import atomic_write, cache_root, progress
 
 Array = NDArray[Any]
 
+_SETTINGS_FILE = Path(__file__).with_name("settings.toml")
+SETTINGS = tomllib.loads(_SETTINGS_FILE.read_text(encoding="utf-8"))  # numbers and names of all extractors
 SMALLEST_DEVIATION = 1e-5  # a feature that hardly varies is centred, but not scaled up
 
 
@@ -70,6 +72,7 @@ class FeatureExtractor(ABC):
 class Scaled(FeatureExtractor):
     """Features brought to mean 0 and deviation 1 over the training set, one by one."""
 
+    is_matrix: ClassVar[bool] = False  # one row an utterance instead of one array
     mean: NDArray[np.float64] = np.zeros(1)
     deviation: NDArray[np.float64] = np.ones(1)
 
@@ -92,12 +95,42 @@ class Scaled(FeatureExtractor):
         return ((array - self.mean) / self.deviation).astype(np.float32)
 
     def transform(self, corpus: Corpus) -> Any:
-        """Return (…, n_features) float32 for each utterance, scaled."""
-        return [self.scale(array) for array in self.raw(corpus)]
+        """Return (…, n_features) float32 for each utterance, scaled; one matrix where there is one row an utterance."""
+        arrays = [self.scale(array) for array in self.raw(corpus)]
+        return np.stack(arrays) if self.is_matrix else arrays
 
     def sizes(self) -> dict[str, Any]:
         """Return the number of features, n_features."""
         return {"n_features": len(self.mean)}
+
+
+class Published(FeatureExtractor):
+    """Inputs of a network that starts from published weights, or of a tiny random one in its place.
+
+    Args:
+        weights: File of the state dict, see `emolab.models.pretrained.load_published`; None: the network has none.
+        stand_in: Whether the tiny network takes the place of the published one.
+        small: Sizes of the tiny one.
+    """
+
+    def __init__(
+        self, weights: str | None = None, stand_in: bool = False, small: Mapping[str, Any] | None = None
+    ) -> None:
+        self.weights, self.stand_in, self.small = weights, stand_in, dict(small or {})
+
+    @property
+    def pretrained(self) -> str | None:  # type: ignore[override]
+        """The name of the published weights."""
+        return Path(self.weights).stem if self.weights and not self.stand_in else None
+
+    def sizes(self) -> dict[str, Any]:
+        """Return the sizes of the tiny network; those of the published one are the defaults of its class."""
+        return self.small if self.stand_in else {}
+
+    def initialise(self, network: Any) -> None:
+        """Give an untrained network the published weights."""
+        if self.pretrained:
+            network.load_weights(self.weights)
 
 
 def of_each(extractor: FeatureExtractor, corpus: Corpus, *, copies: bool = False) -> list[list[Array]]:
@@ -120,12 +153,7 @@ class Segment(NamedTuple):
 
 
 def cached_features(
-    kind: str,
-    sources: Sequence[Any],
-    compute: Callable[[Any], Any],
-    *,
-    version: str = "1",
-    progress: str | None = None,
+    kind: str, sources: Sequence[Any], compute: Callable[[Any], Any], *, version: str = "1"
 ) -> list[Any]:
     """Return `compute(source)` for every file or segment, from disk where it is there already.
 
@@ -134,11 +162,10 @@ def cached_features(
     and Fourier transforms release the interpreter.
 
     Args:
-        kind: What is computed; a folder of the cache.
+        kind: What is computed; a folder of the cache, and the label of the progress bar that long work shows.
         sources: Paths, `InMemoryMedia` or `Segment`s; one that occurs twice is computed once.
         compute: Turns a source into an array, or something else that can be pickled.
         version: Anything that tells apart what `compute` made under the same kind.
-        progress: Label of the progress bar that long work shows; None shows none.
 
     Returns:
         One result a source, in their order.
@@ -147,8 +174,9 @@ def cached_features(
         FileNotFoundError: If files are missing; they are named.
         ValueError: If `compute` fails on files; they are named, and the features of the others are cached.
     """
-    keys = {source: _key(version, source) for source in _all_there(sources)}
-    found = {source: array for source in keys if (array := _read(_entry(kind, keys[source]))) is not None}
+    require_files(map(_file, sources))
+    keys = {source: _key(version, source) for source in dict.fromkeys(sources)}
+    found: dict[Any, Any] = {}
     failed: dict[Any, Exception] = {}
 
     def collect(source: Any) -> None:
@@ -157,20 +185,14 @@ def cached_features(
         except Exception as error:  # whatever went wrong with this file, the others are worth keeping
             failed[_file(source)] = error
 
-    if missing := [source for source in keys if source not in found]:
-        # one thread a file: matrix products with threads of their own would compete with them
-        with threadpool_limits(1):
-            jobs = joblib.Parallel(min(joblib.cpu_count(), len(missing)), prefer="threads", return_as="generator")
-            done = jobs(joblib.delayed(collect)(source) for source in missing)
-            for _ in progress_bar(done, progress or kind, total=len(missing), show=progress is not None):
-                pass
+    with threadpool_limits(1):  # one thread a file: matrix products with threads of their own would compete with them
+        n_threads = min(joblib.cpu_count(), max(len(keys), 1))  # one file: in this thread, which counts it
+        jobs = joblib.Parallel(n_threads, prefer="threads", return_as="generator")
+        list(progress(jobs(joblib.delayed(collect)(source) for source in keys), kind, total=len(keys)))
     if failed:
         first = next(iter(failed.values()))
-        raise ValueError(
-            f"{kind} failed for {len(failed)} of {len(keys)} files: {some(failed)}. The first: {first} Expected sound "
-            "or pictures that can be decoded. Mend those files or leave their utterances out by id; the others are "
-            "cached."
-        ) from first
+        why = f"{kind} failed for {len(failed)} of {len(keys)} files: {some(failed)}. The first: {first} Expected files"
+        raise ValueError(f"{why} that can be decoded. Mend them or leave them out by id; others are cached.") from first
     return [found[source] for source in sources]
 
 
@@ -191,24 +213,13 @@ def cached_array(kind: str, key: str, compute: Callable[[], Any]) -> Any:
 
 @lru_cache
 def source_digest(*files: str) -> str:
-    """Return a digest of source files, taken once a process: a version that changes whenever the code does."""
-    return hashlib.sha256(b"".join(Path(file).read_bytes() for file in files)).hexdigest()[:16]
+    """Return a digest of source files and settings, taken once a process: a version that changes as the code does."""
+    sources = b"".join(Path(file).read_bytes() for file in (*files, str(_SETTINGS_FILE)))
+    return hashlib.sha256(sources).hexdigest()[:16]
 
 
 def _file(source: Any) -> Any:
     return source.path if isinstance(source, Segment) else source
-
-
-def _all_there(sources: Sequence[Any]) -> list[Any]:
-    """Return the sources without repetitions, or raise and name the files that are missing."""
-    unique = list(dict.fromkeys(sources))
-    files = dict.fromkeys(map(_file, unique))
-    if missing := [file for file in files if not isinstance(file, InMemoryMedia) and not file.is_file()]:
-        raise FileNotFoundError(
-            f"{len(missing)} of {len(files)} files are missing: {some(missing)}. Expected every file that the corpus "
-            "lists. Check its root folder, or leave those utterances out by their ids."
-        )
-    return unique
 
 
 def _key(version: str, source: Any) -> str:

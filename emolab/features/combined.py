@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy import sparse
 
 from emolab.corpora.corpus import Corpus
 from emolab.features.base import SMALLEST_DEVIATION, FeatureExtractor, Scaled, of_each
@@ -75,7 +76,8 @@ class Concatenated(Combined):
         self.widths = [block.shape[1] for block in blocks]
         if self.scaled:
             size = sum(self.widths) / len(blocks) if self.dense else 1.0
-            squares = [_sum_of_squares(block) / block.shape[0] for block in blocks]
+            rows = [sparse.csr_matrix(block, dtype=np.float64) for block in blocks]
+            squares = [row.multiply(row).sum() / row.shape[0] for row in rows]
             self.scales = [float(np.sqrt(size / square)) if square else 1.0 for square in squares]  # 0: all zeros
 
     def transform(self, corpus: Corpus) -> Any:
@@ -99,25 +101,15 @@ class Concatenated(Combined):
 
     def _blocks(self, place: int, corpus: Corpus, *, copies: bool = False) -> list[Any]:
         """Return one block, or its training copies, with rows of zeros where its modality is missing."""
-        from scipy import sparse
-
-        extractor, scale = self.features[place], self.scales[place]
-        there = extractor.has(corpus)
+        extractor, there = self.features[place], self.features[place].has(corpus)
         if not there.any():
             return [np.zeros((len(corpus), self.widths[place]), dtype=np.float32)]
         some = corpus.select(there)
-        blocks = [
-            block * scale for block in (extractor.training_copies(some) if copies else [extractor.transform(some)])
-        ]
-        if there.all():
-            return blocks
-        n, rows = int(there.sum()), np.flatnonzero(there)
-        put = sparse.csr_matrix((np.ones(n), (rows, np.arange(n))), shape=(len(corpus), n))
-        return [put @ block for block in blocks]
+        blocks = extractor.training_copies(some) if copies else [extractor.transform(some)]
+        put = sparse.identity(len(corpus), format="csr")[:, there]  # puts rows where the modality is there
+        return [block * self.scales[place] if there.all() else put @ block * self.scales[place] for block in blocks]
 
     def _concatenated(self, blocks: Sequence[Any]) -> Any:
-        from scipy import sparse
-
         if not any(sparse.issparse(block) for block in blocks):
             return np.hstack(blocks)
         joined = sparse.hstack(blocks, format="csr")
@@ -203,10 +195,9 @@ class DialogueContext(Combined, Scaled):
 
     def __init__(self, features: Sequence[FeatureExtractor], *, before: int = 8, after: int = 0) -> None:
         super().__init__(features)
-        if len(self.features) != 1:
-            raise ValueError(f"{len(self.features)} extractors; expected one. Combine several by Concatenated.")
-        if min(before, after) < 0:
-            raise ValueError(f"before={before}, after={after}; expected 0 or more turns. Correct the numbers.")
+        if len(self.features) != 1 or min(before, after) < 0:
+            why = f"{len(self.features)} extractors, before={before}, after={after}; expected one extractor and 0 or"
+            raise ValueError(f"{why} more turns. Combine several extractors by Concatenated, or correct the numbers.")
         self.before, self.after, self.n_features = before, after, 0
 
     def fit(self, corpus: Corpus) -> None:
@@ -240,8 +231,8 @@ class DialogueContext(Combined, Scaled):
     def _vectors(self, corpus: Corpus) -> tuple[NDArray[np.float32], bool]:
         """Return (n_utterances, n_features), and whether they are averages of layers."""
         rows = self.features[0].transform(corpus)
-        array = rows.toarray() if hasattr(rows, "toarray") else np.stack(list(rows))  # TF-IDF is sparse
-        array = np.asarray(array, dtype=np.float32)
+        array = rows.toarray() if sparse.issparse(rows) else np.stack(list(rows))  # TF-IDF is sparse
+        array = array.astype(np.float32)
         if array.ndim < 3:
             return array, False
         array = array - array.mean(axis=2, keepdims=True)
@@ -256,16 +247,8 @@ def dialogue_rows(corpus: Corpus) -> list[NDArray[np.int64]]:
     """
     table = corpus.table
     if lost := table.loc[table["dialogue_id"].isna() | table["turn"].isna(), "utterance_id"].tolist():
-        raise ValueError(
-            f"{len(lost)} of {len(table)} utterances of corpus {corpus.name!r} have no dialogue_id or no turn, first "
-            f"{lost[0]}; expected both for each. Take a corpus of conversations, such as sample, iemocap or meld."
-        )
+        why = f"{len(lost)} of {len(table)} utterances of corpus {corpus.name!r} have no dialogue_id or no turn, first"
+        raise ValueError(f"{why} {lost[0]}; expected both. Take a corpus of conversations, such as sample or iemocap.")
     turns = table["turn"].to_numpy(np.int64)
     rows = table.groupby("dialogue_id", sort=False).indices.values()
     return [own[np.argsort(turns[own], kind="stable")] for own in rows]
-
-
-def _sum_of_squares(block: Any) -> float:
-    return float(
-        block.multiply(block).sum() if hasattr(block, "multiply") else np.square(block, dtype=np.float64).sum()
-    )

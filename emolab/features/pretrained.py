@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import copyreg
 import math
-from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import partial
@@ -22,13 +21,15 @@ from numpy.typing import NDArray
 
 from emolab import media
 from emolab.corpora.corpus import Corpus
-from emolab.features.base import FeatureExtractor, cached_array, cached_features, source_digest
+from emolab.features.audio import audio_features
+from emolab.features.base import SETTINGS, FeatureExtractor, Published, cached_array, cached_features, source_digest
 from emolab.media import SAMPLE_RATE
 from emolab.storage import atomic_write, cache_root, weights_root
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
 
+Config = dict[str, Any]
 CONFIG, TOKENIZER = "config.json", "tokenizer.json"
 WEIGHTS = ("model*.safetensors*", "pytorch_model*.bin*")  # first choice first
 OTHERS = ("*.json", "vocab.txt", "merges.txt", "spiece.model", "sentencepiece.bpe.model")  # sizes, tokenizers
@@ -36,16 +37,7 @@ TIMEOUT_S = 5.0  # for an answer of the hub
 SHORTEST_WAVE = 400  # samples, 25 ms: the first frame of wav2vec 2.0 and its kin needs so many
 MAX_SUBWORDS = 128  # in a text; the rest is cut off
 N_TEXTS = 64  # in a batch
-
-KINDS = ("wav2vec2", "hubert", "wavlm", "albert", "bert")  # classes that have a tiny random model
-TINY: dict[str, Any] = {"hidden_size": 64, "num_hidden_layers": 3, "num_attention_heads": 4, "intermediate_size": 128}
-TINY_AUDIO = {  # in so narrow layers 0.02, the usual range of weights, would leave the blocks idle
-    **{"conv_dim": (8, 16, 16, 32, 32, 32, 32), "initializer_range": 0.1},
-    **{"num_conv_pos_embeddings": 16, "num_conv_pos_embedding_groups": 4},
-}
-TINY_TEXT = {"embedding_size": 32, "max_position_embeddings": 160, "hidden_dropout_prob": 0.0}
-SPECIAL = ("[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]")
-N_WORDS, N_FRAGMENTS, FRAGMENTS = 1_200, 200, (2, 3)  # whole words; fragments of so many letters inside words
+TINY: Config = SETTINGS["tiny"]  # random models that take the place of published ones
 
 VGGISH = "vggish-10086976.pth"
 VGGISH_ADDRESS = f"https://github.com/harritaylor/torchvggish/releases/download/v0.1/{VGGISH}"
@@ -53,9 +45,6 @@ VGGISH_WINDOW, VGGISH_HOP, VGGISH_N_FFT = 400, 240, 512  # samples: 25 ms as in 
 # 192 frames in an example of 3 s (exactly 2.89): 16 times 12, so that four poolings leave a whole number. 128 bands,
 # AudioSet has 64; below 725 Hz such narrow bands would hold no bin. Silence is log 0.01 = -4.6.
 VGGISH_FRAMES, VGGISH_BANDS, VGGISH_RANGE, VGGISH_OFFSET = 192, 128, (725.0, 7_500.0), 0.01
-VGGISH_TINY = (8, 16, 32, 32, 64, 64)  # channels
-
-Config = dict[str, Any]
 
 
 def checkpoint(name: str) -> Path:
@@ -75,18 +64,14 @@ def checkpoint(name: str) -> Path:
             return folder
     problem = f"the hub's {name} has no {' or '.join(WEIGHTS)}"
     try:
-        for weights in WEIGHTS:
-            files = [*OTHERS, weights]
-            folder = Path(hub.snapshot_download(name, allow_patterns=files, etag_timeout=TIMEOUT_S))
-            if _is_whole(folder, weights):
+        for own in WEIGHTS:
+            folder = Path(hub.snapshot_download(name, allow_patterns=[*OTHERS, own], etag_timeout=TIMEOUT_S))
+            if _is_whole(folder, own):
                 return folder
     except Exception as error:  # of several libraries below, and none of their fifty lines would help
         problem = f"the hub did not give them ({type(error).__name__}: {str(error).strip().splitlines()[0][:120]})"
-    raise OSError(
-        f"no weights of {name!r}: they are neither in {weights_root() / name} nor in the hub's cache, and {problem}. "
-        f"Expected {CONFIG}, model.safetensors and, for text, the tokenizer's files. Go online once, put them into "
-        "that folder, or give another with weights=."
-    )
+    why = f"no weights of {name!r}: neither in {weights_root() / name} nor in the hub's cache, and {problem}. Expected"
+    raise OSError(f"{why} {CONFIG}, weights, for text a tokenizer. Go online once, put them there, or give weights=.")
 
 
 def _is_whole(folder: Path, *weights: str) -> bool:
@@ -210,20 +195,7 @@ def contextualise(encoder: Any, frames: Tensor, n_frames: Tensor) -> Tensor:
     projected = encoder.feature_projection(frames)
     projected = projected[0] if isinstance(projected, tuple) else projected  # (batch, frames, dim)
     mask = padding_mask(n_frames, frames.shape[1])
-    attention = {} if bool(mask.all()) else {"attention_mask": mask}
-    return encoder.encoder(projected, **attention).last_hidden_state
-
-
-def text_layers(encoder: Any, vectors: Tensor, lengths: Tensor) -> tuple[Sequence[Tensor], Tensor | None]:
-    """Apply BERT, ALBERT or their kin to the embeddings of subwords, (batch, subwords, dim), padding masked.
-
-    Returns:
-        The hidden states: the input of the first block and the output of each, (batch, subwords, dim) float32 each;
-        the output of the encoder's own pooler, (batch, dim), None where it has none.
-    """
-    mask = padding_mask(lengths, vectors.shape[1]).long()
-    output = encoder(inputs_embeds=vectors, attention_mask=mask, output_hidden_states=True)
-    return output.hidden_states, getattr(output, "pooler_output", None)
+    return encoder.encoder(projected, attention_mask=None if bool(mask.all()) else mask).last_hidden_state
 
 
 def masked_means(layers: Sequence[Tensor], lengths: Tensor) -> Tensor:
@@ -357,17 +329,14 @@ class AudioHiddenStates(Waveforms):
 
     def transform(self, corpus: Corpus) -> Any:
         """Return (n_layers + 1, dim) float16 for each utterance, from the cache where they are there."""
-        name = Path(self.weights).name
         compute, key = partial(self._hidden_states, self.encoder), self._key(self.processor, self.max_s)
-        return cached_features(f"frozen-{name}", corpus.audio_paths(), compute, version=key, progress=name)
+        return cached_features(f"frozen-{Path(self.weights).name}", corpus.audio_paths(), compute, version=key)
 
     def _hidden_states(self, encoder: Any, path: Path) -> NDArray[np.float16]:
         import torch
 
         inputs = self.inputs(path).to(encoder.device)
-        real = (
-            inputs.pop("attention_mask", torch.ones(1)).float().mean()
-        )  # below 1 where the processor pads, as Whisper's
+        real = inputs.pop("attention_mask", torch.ones(1)).float().mean()  # below 1 where Whisper's processor pads
         with torch.inference_mode():
             layers = encoder(**inputs, output_hidden_states=True).hidden_states
             n_frames = (real.reshape(1) * layers[0].shape[1]).ceil().clip(min=1)
@@ -430,7 +399,8 @@ class TextHiddenStates(Subwords):
             lengths = torch.tensor([len(own) for own in batch], device=encoder.device)
             padded = pad_sequence(batch, batch_first=True).to(encoder.device)
             with torch.inference_mode():
-                layers = text_layers(encoder, encoder.get_input_embeddings()(padded), lengths)[0]
+                mask = padding_mask(lengths, padded.shape[1]).long()
+                layers = encoder(padded, attention_mask=mask, output_hidden_states=True).hidden_states
                 means.append(masked_means(layers, lengths).half().cpu().numpy())
         return np.concatenate(means)[np.argsort(order)]
 
@@ -439,7 +409,8 @@ def stand_in(name: str, texts: Sequence[str] = (), *, seed: int = 7) -> Path:
     """Return the folder of a tiny random encoder in the hub's own format, made in the cache where it is not there yet.
 
     Args:
-        name: The published one; its class is that of `KINDS` which the name holds, BERT's if there is none.
+        name: The published one; its class is that of wav2vec2, hubert, wavlm, albert, bert which the name holds, else
+            BERT's.
         texts: Training texts that a text encoder takes its subwords from.
         seed: Of its weights.
     """
@@ -447,43 +418,27 @@ def stand_in(name: str, texts: Sequence[str] = (), *, seed: int = 7) -> Path:
     if not (folder / CONFIG).is_file():
         with atomic_write(folder) as part, quiet():
             part.mkdir()
-            _write_tiny(part, next((kind for kind in KINDS if kind in name), KINDS[-1]), texts, seed)
+            _write_tiny(part, next((kind for kind in TINY["kinds"] if kind in name), "bert"), texts, seed)
     return folder
 
 
 def _write_tiny(folder: Path, kind: str, texts: Sequence[str], seed: int) -> None:
     import torch
+    from tokenizers import BertWordPieceTokenizer
     from transformers import AutoConfig, AutoModel, Wav2Vec2FeatureExtractor
 
-    sizes = {**TINY, **TINY_AUDIO}
-    if "bert" in kind and kind != "hubert":
-        tokenizer = _tiny_tokenizer(texts)
+    sizes = TINY["all"] | TINY["audio"]
+    if kind in ("albert", "bert"):
+        learned = BertWordPieceTokenizer()  # letters, and what occurs at least twice, up to whole words
+        learned.train_from_iterator(texts, TINY["n_subwords"], show_progress=False)
+        tokenizer = BertWordPieceTokenizer(learned.get_vocab())  # as before, and with [CLS] and [SEP]
         tokenizer.save(str(folder / TOKENIZER))
-        sizes = {**TINY, **TINY_TEXT, "vocab_size": tokenizer.get_vocab_size()}
+        sizes = TINY["all"] | TINY["text"] | {"vocab_size": tokenizer.get_vocab_size()}
     else:
         Wav2Vec2FeatureExtractor().save_pretrained(folder)
     with torch.random.fork_rng():
         torch.manual_seed(seed)
         AutoModel.from_config(AutoConfig.for_model(kind, **sizes)).save_pretrained(folder)
-
-
-def _tiny_tokenizer(texts: Sequence[str]) -> Any:
-    """Take each letter, frequent fragments and frequent words as subwords: the same on every machine."""
-    from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, processors
-
-    normalizer, cutter = normalizers.BertNormalizer(), pre_tokenizers.BertPreTokenizer()
-    words = Counter(word for text in texts for word, _ in cutter.pre_tokenize_str(normalizer.normalize_str(text)))
-    inside = [f"##{word[at : at + n]}" for word in words for n in FRAGMENTS for at in range(1, len(word) - n + 1)]
-    letters = sorted({letter for word in words for letter in word})
-    subwords = [*SPECIAL, *letters, *(f"##{letter}" for letter in letters)]
-    repeated = Counter({word: n for word, n in words.items() if len(word) > 1 < n})
-    for counts, n in ((Counter(inside), N_FRAGMENTS), (repeated, N_WORDS)):
-        subwords += [own for own, _ in sorted(counts.items(), key=lambda item: (-item[1], item[0]))[:n]]
-    tokenizer = Tokenizer(models.WordPiece({own: n for n, own in enumerate(subwords)}, unk_token="[UNK]"))
-    tokenizer.normalizer, tokenizer.pre_tokenizer = normalizer, cutter
-    ends = [(special, SPECIAL.index(special)) for special in ("[CLS]", "[SEP]")]
-    tokenizer.post_processor = processors.TemplateProcessing(single="[CLS] $A [SEP]", special_tokens=ends)
-    return tokenizer
 
 
 def vggish_examples(wave: NDArray[np.float32]) -> NDArray[np.float16]:
@@ -503,13 +458,12 @@ def vggish_examples(wave: NDArray[np.float32]) -> NDArray[np.float16]:
     filled = np.pad(wave[:length], (around, around + max(0, length - len(wave))))
     size, (low, high) = VGGISH_N_FFT, VGGISH_RANGE
     spectrum = librosa.stft(filled, n_fft=size, hop_length=VGGISH_HOP, win_length=VGGISH_WINDOW, center=False)
-    mel = librosa.filters.mel(
-        sr=SAMPLE_RATE, n_fft=size, n_mels=VGGISH_BANDS, fmin=low, fmax=high, htk=True, norm=None
-    ) @ np.abs(spectrum)
+    bands: Any = {"n_mels": VGGISH_BANDS, "fmin": low, "fmax": high, "htk": True, "norm": None}
+    mel = librosa.filters.mel(sr=SAMPLE_RATE, n_fft=size, **bands) @ np.abs(spectrum)
     return np.log(mel.T + VGGISH_OFFSET).reshape(-1, VGGISH_FRAMES, VGGISH_BANDS).astype(np.float16)
 
 
-class VggishExamples(FeatureExtractor):
+class VggishExamples(Published):
     """Log-mels of 3 s each, (n_examples, 192, 128) float16 an utterance, and the published weights for them.
 
     Args:
@@ -522,27 +476,8 @@ class VggishExamples(FeatureExtractor):
     hop_s = VGGISH_HOP / SAMPLE_RATE  # seconds from frame to frame inside the examples
 
     def __init__(self, weights: str = VGGISH, *, stand_in: bool = False, seed: int = 7) -> None:
-        self.weights, self.stand_in = weights, stand_in
-
-    @property
-    def pretrained(self) -> str | None:  # type: ignore[override]
-        """The name of the published weights."""
-        return None if self.stand_in else Path(self.weights).name
+        super().__init__(weights, stand_in, {"channels": tuple(TINY["vggish"])})
 
     def transform(self, corpus: Corpus) -> Any:
         """Return (n_examples, 192, 128) float16 for each utterance, from the cache where they are there."""
-        version = source_digest(__file__, media.__file__)
-        return cached_features("vggish", corpus.audio_paths(), _vggish_of_file, version=version, progress="VGGish")
-
-    def sizes(self) -> dict[str, Any]:
-        """Return the widths of a tiny network; the others are the published ones."""
-        return {"channels": VGGISH_TINY} if self.stand_in else {}
-
-    def initialise(self, network: Any) -> None:
-        """Give the network the published weights."""
-        if not self.stand_in:
-            network.load_weights(self.weights)
-
-
-def _vggish_of_file(path: Path) -> NDArray[np.float16]:
-    return vggish_examples(media.read_audio(path))
+        return audio_features(vggish_examples, corpus.audio_paths(), key=source_digest(__file__))

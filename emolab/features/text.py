@@ -7,8 +7,6 @@ import re
 import zlib
 from collections import Counter
 from collections.abc import Collection, Iterable, Iterator, Sequence
-from dataclasses import dataclass, field
-from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -39,18 +37,12 @@ def words(text: str) -> list[str]:
     return _TOKEN.findall(plain)
 
 
-@dataclass(frozen=True)
 class Vocabulary:
     """Numbers for words: 0 is padding, 1 any unknown word, then the words of training, the most frequent first."""
 
-    terms: tuple[str, ...]
-    _number: dict[str, int] = field(init=False, repr=False, compare=False, default_factory=dict)
-
-    def __post_init__(self) -> None:
-        self._number.update((term, number) for number, term in enumerate(self.terms, start=UNKNOWN + 1))
-        if len(self._number) < len(self.terms):
-            twice = [term for term, n in Counter(self.terms).items() if n > 1]
-            raise ValueError(f"terms occur twice: {twice[:5]}; expected each once. Build it with Vocabulary.fit.")
+    def __init__(self, terms: Iterable[str]) -> None:
+        self.terms = tuple(dict.fromkeys(terms))
+        self._number = {term: number for number, term in enumerate(self.terms, start=UNKNOWN + 1)}
 
     @classmethod
     def fit(cls, texts: Iterable[str], *, min_count: int = 1) -> Vocabulary:
@@ -64,7 +56,7 @@ class Vocabulary:
         if not kept:
             few = f"none of {len(counts)} different words occurs {min_count} times; expected at least one."
             raise ValueError(f"{few} Give more training texts, or lower min_count.")
-        return cls(tuple(kept))
+        return cls(kept)
 
     def __len__(self) -> int:
         """Count the numbers in use, padding and unknown included: the rows that an embedding needs."""
@@ -93,14 +85,11 @@ def read_vectors(path: Path | str, terms: Collection[str]) -> dict[str, NDArray[
         FileNotFoundError: If there is no such file.
         ValueError: If a line is broken or of another width, the file is cut off, or it has none of the words.
     """
-    path, wanted = Path(path), set(terms)
+    path, wanted, n_words = Path(path), set(terms), 0
     if not path.is_file():
-        raise FileNotFoundError(
-            f"no file of word vectors {path}; expected GloVe's or word2vec's text format: a line for each word, with "
-            "its numbers. Fetch one, or leave the vectors out: the network then learns its own."
-        )
+        why = f"no file of word vectors {path}; expected GloVe's or word2vec's text format."
+        raise FileNotFoundError(f"{why} Fetch one, or leave the vectors out: the network then learns its own.")
     found: dict[str, NDArray[np.float32]] = {}
-    n_words = 0
     for number, word, numbers in _vector_lines(path):
         n_words += 1
         key = word if word in wanted else word.lower()
@@ -109,30 +98,27 @@ def read_vectors(path: Path | str, terms: Collection[str]) -> dict[str, NDArray[
                 raise _broken(path, number, f"holds {some(numbers, limit=3)!r} for {word!r}", "finite numbers")
             found[key] = vector
     if not found:
-        raise ValueError(
-            f"{path} has vectors of {n_words} words, but none of the {len(wanted)} words of training; expected some, "
-            f"such as {some(sorted(wanted))}. Take vectors of the corpus's language."
-        )
+        why = f"{path} has vectors of {n_words} words, but none of the {len(wanted)} words of training; expected some,"
+        raise ValueError(f"{why} such as {some(sorted(wanted))}. Take vectors of the corpus's language.")
     return found
 
 
 def _vector_lines(path: Path) -> Iterator[tuple[int, str, list[str]]]:
     """Yield number, word and numbers of each line; ValueError names a line of another width than the first."""
-    lines = _lines(path)
-    if (first := next(lines, None)) is None:
-        return
-    fields = first[1].split(" ")
-    headed = bool(HEADER.fullmatch(first[1]))
-    width, n_words = int(fields[1]) if headed else len(fields) - 1, 0
-    for number, line in lines if headed else chain([first], lines):
+    width, n_promised, n_words = None, None, 0
+    for number, line in _lines(path):
+        if width is None and HEADER.fullmatch(line):
+            n_promised, width = map(int, line.split())
+            continue
+        width = line.count(" ") if width is None else width
         word, *numbers = line.rsplit(" ", width)  # from the right: a few of GloVe's words hold blanks
         if not width or len(numbers) < width or (" " in word and _numbers(word.rsplit(" ", 1)[1]) is not None):
             wrong = f"has {line.count(' ')} numbers after {line.split(' ')[0][:N_QUOTED]!r}"
             raise _broken(path, number, wrong, str(width or "one or more"))
         n_words += 1
         yield number, word, numbers
-    if headed and n_words != int(fields[0]):
-        raise ValueError(f"{path} promises {fields[0]} words and has {n_words}; expected all. Fetch it again.")
+    if n_promised not in (None, n_words):
+        raise ValueError(f"{path} promises {n_promised} words and has {n_words}; expected all. Fetch it again.")
 
 
 def _lines(path: Path) -> Iterator[tuple[int, str]]:

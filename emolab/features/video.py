@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import os
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
 from functools import lru_cache, partial
 from itertools import product
 from pathlib import Path
 from threading import Lock
-from typing import Any, Literal
+from types import SimpleNamespace
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,36 +18,19 @@ from numpy.typing import NDArray
 from emolab import media
 from emolab.corpora.corpus import Corpus, some
 from emolab.corpora.ravdess import read_action_units
-from emolab.features.base import FeatureExtractor, Scaled, Segment, cached_features, source_digest
+from emolab.features.base import SETTINGS, Published, Scaled, Segment, cached_features, source_digest
 from emolab.storage import weights_root
 
 Pictures = NDArray[np.uint8]  # (frames, height, width, 3), red, green and blue from 0 to 255
-FoundBy = Literal["detector", "cascade", "centre", "given"]
-Spot = tuple[float, float, float]  # a face: x and y of its centre, width, pixels
+Spot = tuple[float, ...]  # a face: x and y of its centre, width, pixels
 
 FPS = 5.0  # pictures a second that are kept: a look lasts longer than a fifth of one
 SIZE = 112  # pixels, width and height of a kept face
-TRIES = (0.5, 0.25, 0.75)  # where in a clip a face is looked for
-N_AGREEING = 2  # tries that must see it in the same place: once is easily an error
-SAME_PLACE, SAME_WIDTH = 0.25, 0.75  # shares of a face's width
-PASSES = ((120, 1 / 3, 1.0), (240, 1 / 10, 1 / 3))  # height searched at, least and largest face as shares of it
-STEP, N_NEIGHBOURS, N_WINDOW = 1.1, 2, 24  # of the cascade: from size to size, hits that make a face, pixels
-MARGIN = 1.25  # a found box ends at brows and chin; the crop is wider by this factor
 DETECTOR, DETECTOR_FILES = "EMOLAB_FACE_DETECTOR", "face_detection_yunet*.onnx"
-# Rows of equal height of a face cut out. Names are about right: high in its square, a face has its brows a row above.
-REGIONS = ("forehead", "brows", "eyes", "nose", "mouth", "chin")
-ZONES = ("outer", "middle", "inner")  # columns of equal width, from a cheek to the middle; both halves are averaged
-SLANTS = ("upright", "steeply rising", "rising", "level", "falling", "steeply falling")  # edges, towards the middle
-FACE_TOP, FACE_BOTTOM, FACE_SIDE = 0.25, 0.875, 0.1875  # shares of a picture; less is hair, neck and wall
-CALM = 0.12  # share of a clip at its beginning, and at its end, in which a face is taken to be calm
-CHANGES = ("mean", "most", "least")  # of a clip's frames; most and least are quantiles
-FEW = 0.1  # share of the frames that may lie above the most and below the least
-SMALLEST_FACE = 24  # pixels
-FAINT = 1e-3  # grey levels a pixel; a picture with fainter edges is as good as blank
+SET = SimpleNamespace(**SETTINGS["video"])  # how faces are found, and what their edges are called
 
 
-@dataclass(frozen=True)
-class Faces:
+class Faces(NamedTuple):
     """The face of one utterance.
 
     Attributes:
@@ -63,7 +46,7 @@ class Faces:
     left: int
     top: int
     width: int
-    found_by: FoundBy
+    found_by: str
 
 
 def clips_of(corpus: Corpus) -> list[Segment]:
@@ -85,20 +68,20 @@ def read_clip(clip: Segment, *, fps: float | None = FPS) -> Pictures:
     return {"left": frames[:, :, :half], "right": frames[:, :, half:]}.get(clip.side or "", frames)
 
 
-def find_face(frames: Pictures) -> tuple[int, int, int, FoundBy]:
+def find_face(frames: Pictures) -> tuple[int, int, int, str]:
     """Return left, top and width of the square around the face, and how it was found; one square for all frames.
 
     A face moves little within an utterance, and a square that stays shows how. It is looked for in three frames, and
     taken where two of them agree; if there is no such place, it is the largest square in the middle.
     """
     height, width = frames.shape[1:3]
-    tried = frames[sorted({int(share * (len(frames) - 1)) for share in TRIES})]
-    searches: list[tuple[FoundBy, Callable[[Pictures], list[Spot]]]] = [("detector", _by_detector)]
-    passes = PASSES if height > PASSES[0][0] else PASSES[:1]  # a small picture shows no more when looked at again
+    tried = frames[sorted({int(share * (len(frames) - 1)) for share in SET.tries})]
+    searches: list[tuple[str, Callable[[Pictures], list[Spot]]]] = [("detector", _by_detector)]
+    passes = SET.passes if height > SET.passes[0][0] else SET.passes[:1]  # nothing more is seen in a small picture
     searches += [("cascade", partial(_by_cascade, sizes=sizes)) for sizes in passes]
     for way, search in searches:
         if (spot := _agreed([spot for frame in tried for spot in search(frame)], len(tried))) is not None:
-            side = min(round(MARGIN * spot[2]), height, width)
+            side = min(round(SET.margin * spot[2]), height, width)
             left, top = (round(min(max(c - side / 2, 0), n - side)) for c, n in ((spot[0], width), (spot[1], height)))
             return left, top, side, way
     side = min(height, width)
@@ -109,16 +92,13 @@ def _agreed(spots: Sequence[Spot], n_tried: int) -> Spot | None:
     """Return the middle of the spots that agree with each other, the largest such group; None if it is too small."""
     groups = [[other for other in spots if _same(spot, other)] for spot in spots]
     group = max(groups, key=len, default=[])
-    if len(group) < min(N_AGREEING, n_tried):
-        return None
-    x, y, width = np.median(group, axis=0).tolist()
-    return x, y, width
+    return None if len(group) < min(SET.n_agreeing, n_tried) else tuple(np.median(group, axis=0).tolist())
 
 
 def _same(one: Spot, other: Spot) -> bool:
     smaller, larger = sorted((one[2], other[2]))
     apart = max(abs(one[0] - other[0]), abs(one[1] - other[1]))
-    return apart < SAME_PLACE * larger and smaller > SAME_WIDTH * larger
+    return apart < SET.same_place * larger and smaller > SET.same_width * larger
 
 
 def cut_out(frames: Pictures, left: int, top: int, width: int, *, size: int) -> Pictures:
@@ -142,7 +122,7 @@ def faces(corpus: Corpus, *, size: int = SIZE, fps: float = FPS) -> list[Faces]:
         FileNotFoundError: If films are missing; they are named.
     """
     compute, version = partial(_face_of, size=size, fps=fps), _version(size, fps)
-    return cached_features("faces", clips_of(corpus), compute, version=version, progress="faces")
+    return cached_features("faces", clips_of(corpus), compute, version=version)
 
 
 def _version(size: int, fps: float) -> str:
@@ -153,7 +133,7 @@ def _version(size: int, fps: float) -> str:
 def _face_of(clip: Segment, *, size: int, fps: float) -> Faces:
     given = isinstance(clip.path, media.InMemoryMedia)
     frames = clip.path.content if given else read_clip(clip, fps=fps)
-    place: tuple[int, int, int, FoundBy] = (0, 0, frames.shape[2], "given") if given else find_face(frames)
+    place: tuple[int, int, int, str] = (0, 0, frames.shape[2], "given") if given else find_face(frames)
     return Faces(cut_out(frames, *place[:3], size=size), *place)
 
 
@@ -165,12 +145,12 @@ def _by_cascade(frame: Pictures, sizes: tuple[int, float, float]) -> list[Spot]:
     scale = min(1.0, searched / len(frame))
     n_rows, n_columns = (max(1, round(scale * n)) for n in frame.shape[:2])
     smallest, largest = (min(round(share * n_rows), n_columns) for share in shares)
-    if largest < N_WINDOW:
+    if largest < SET.n_window:
         return []
     picture = np.asarray(Image.fromarray(frame).resize((n_columns, n_rows), Image.Resampling.BILINEAR))
-    ends = {"min_size": (max(smallest, N_WINDOW),) * 2, "max_size": (largest,) * 2}
+    ends = {"min_size": (max(smallest, SET.n_window),) * 2, "max_size": (largest,) * 2}
     found = _cascade().detect_multi_scale(
-        picture, scale_factor=STEP, step_ratio=1, min_neighbor_number=N_NEIGHBOURS, **ends
+        picture, scale_factor=SET.step, step_ratio=1, min_neighbor_number=SET.n_neighbours, **ends
     )
     boxes = [(box["c"] + box["width"] / 2, box["r"] + box["height"] / 2, box["width"]) for box in found]
     return [(x / scale, y / scale, width / scale) for x, y, width in boxes]
@@ -224,36 +204,21 @@ def _detector(file: Path) -> Any:
     return cv2.FaceDetectorYN.create(str(file), "", (SIZE, SIZE))
 
 
-class FaceFrames(FeatureExtractor):
+class FaceFrames(Published):
     """The faces of an utterance, (frames, size, size, 3) uint8; they become floats only in the network.
 
     Args:
         size: Width and height of a face, pixels.
         fps: Pictures a second.
-        weights: File of published weights that the network starts from, see `emolab.models.pretrained.load_published`.
-        stand_in: Whether a tiny random network takes the place of the published one.
-        small: Sizes of the tiny one.
+        published: weights, stand_in and small of `Published`, where the network has published weights.
     """
 
     modality = "video"
 
-    def __init__(
-        self,
-        size: int = SIZE,
-        fps: float = FPS,
-        *,
-        weights: str | None = None,
-        stand_in: bool = False,
-        small: Mapping[str, Any] | None = None,
-    ) -> None:
+    def __init__(self, size: int = SIZE, fps: float = FPS, **published: Any) -> None:
+        super().__init__(**published)
         self.options: dict[str, Any] = {"size": size, "fps": fps}
         self.hop_s = 1 / fps  # seconds from picture to picture
-        self.weights, self.stand_in, self.small = weights, stand_in, dict(small or {})
-
-    @property
-    def pretrained(self) -> str | None:  # type: ignore[override]
-        """The name of the published weights."""
-        return Path(self.weights).stem if self.weights and not self.stand_in else None
 
     def transform(self, corpus: Corpus) -> Any:
         """Return (frames, size, size, 3) uint8 for each utterance."""
@@ -265,13 +230,8 @@ class FaceFrames(FeatureExtractor):
 
     def sizes(self) -> dict[str, Any]:
         """Return the width of a face, size, whether there are published weights, and the tiny network's other sizes."""
-        known = {"pretrained": not self.stand_in, **(self.small if self.stand_in else {})} if self.weights else {}
-        return {"size": self.options["size"], **known}
-
-    def initialise(self, network: Any) -> None:
-        """Give an untrained network the published weights."""
-        if self.pretrained:
-            network.load_weights(self.weights)
+        known = {"pretrained": not self.stand_in} if self.weights else {}
+        return {"size": self.options["size"], **known, **super().sizes()}
 
 
 class FaceEdges(Scaled, FaceFrames):
@@ -285,7 +245,7 @@ class FaceEdges(Scaled, FaceFrames):
     clip begins and ends, as in acted films; a clip cut out of a conversation often begins in the middle of a look.
     """
 
-    feature_names: Sequence[str] = [" ".join(place) for place in product(REGIONS, ZONES, SLANTS)]
+    feature_names: Sequence[str] = [" ".join(place) for place in product(SET.regions, SET.zones, SET.slants)]
 
     def __init__(self, size: int = 48, fps: float = FPS) -> None:
         super().__init__(size, fps)
@@ -304,16 +264,13 @@ class FaceEdges(Scaled, FaceFrames):
 class FaceFunctionals(FaceEdges):
     """The mean, most and least of `FaceEdges` over an utterance, (n_utterances, 324) float32, scaled."""
 
-    feature_names: Sequence[str] = [f"{own}, {how}" for how, own in product(CHANGES, FaceEdges.feature_names)]
+    is_matrix = True
+    feature_names: Sequence[str] = [f"{own}, {how}" for how, own in product(SET.changes, FaceEdges.feature_names)]
 
     def raw(self, corpus: Corpus) -> list[NDArray[np.float32]]:
         """Return a row an utterance, before scaling."""
-        levels = [1 - FEW, FEW]
+        levels = [1 - SET.few, SET.few]
         return [np.concatenate([rows.mean(0), *np.quantile(rows, levels, axis=0)]) for rows in super().raw(corpus)]
-
-    def transform(self, corpus: Corpus) -> Any:
-        """Return (n_utterances, 324) float32, scaled."""
-        return np.stack(super().transform(corpus))
 
 
 def face_edges(pictures: Pictures) -> NDArray[np.float32]:
@@ -329,14 +286,14 @@ def face_edges(pictures: Pictures) -> NDArray[np.float32]:
     Raises:
         ValueError: If the pictures are smaller.
     """
-    n_rows, n_columns, n_slants = len(REGIONS), len(ZONES), len(SLANTS)
+    n_rows, n_columns, n_slants = len(SET.regions), len(SET.zones), len(SET.slants)
     size = pictures.shape[1]
-    if size < SMALLEST_FACE:
-        raise ValueError(f"faces are {size} pixels wide; expected at least {SMALLEST_FACE}. Take a larger size.")
+    if size < SET.smallest_face:
+        raise ValueError(f"faces are {size} pixels wide; expected at least {SET.smallest_face}. Take a larger size.")
     down, right = np.gradient(pictures.mean(axis=3, dtype=np.float32), axis=(1, 2))
     strength, angle = np.hypot(down, right), np.arctan2(down, right) % np.pi * (n_slants / np.pi)
-    tops = np.linspace(FACE_TOP * size, FACE_BOTTOM * size, n_rows + 1).round().astype(int)
-    sides = np.linspace(FACE_SIDE * size, size / 2, n_columns + 1).round().astype(int)
+    tops = np.linspace(SET.face_top * size, SET.face_bottom * size, n_rows + 1).round().astype(int)
+    sides = np.linspace(SET.face_side * size, size / 2, n_columns + 1).round().astype(int)
     areas = 2 * np.outer(np.diff(tops), np.diff(sides))  # pixels, of both halves
     cells = np.zeros((len(pictures), n_rows, n_columns, n_slants), np.float32)
     for slant in range(n_slants):
@@ -348,12 +305,12 @@ def face_edges(pictures: Pictures) -> NDArray[np.float32]:
             sums = np.add.reduceat(face, tops[:-1] - tops[0], axis=1)
             cells[..., place] += np.add.reduceat(sums, sides[:-1] - sides[0], axis=2) / areas
     flat = cells.reshape(len(pictures), -1)
-    return np.sqrt(flat / (np.linalg.norm(flat, axis=1, keepdims=True) + FAINT))
+    return np.sqrt(flat / (np.linalg.norm(flat, axis=1, keepdims=True) + SET.faint))
 
 
 def change_from_calm(rows: NDArray[np.float32]) -> NDArray[np.float32]:
     """Subtract from (frames, n_features) the mean of a clip's beginning and end."""
-    n_calm = max(1, round(CALM * len(rows)))
+    n_calm = max(1, round(SET.calm * len(rows)))
     return rows - np.concatenate([rows[:n_calm], rows[-n_calm:]]).mean(axis=0)
 
 
@@ -363,9 +320,9 @@ class ActionUnits(Scaled):
     Most films show little of most units, and a few show much: the square root spreads the small values out.
     """
 
-    maskable = False
-
     modality = "video"
+    maskable = False
+    is_matrix = True
 
     def has(self, corpus: Corpus) -> NDArray[np.bool_]:
         """Mask (n_utterances,): true unless video is hidden; no films are needed, and `table` says what has no row."""
@@ -380,11 +337,8 @@ class ActionUnits(Scaled):
         """
         table, names = read_action_units(corpus.root), corpus.table["utterance_id"]
         if missing := [name for name in names if name not in table.index]:
-            raise ValueError(
-                f"{len(missing)} of {len(names)} utterances of corpus {corpus.name!r} have no row in its "
-                f"action_units.csv: {some(missing)}. Expected one for each. Measure their films as well, or leave "
-                "them out by id."
-            )
+            why = f"{len(missing)} of {len(names)} utterances of corpus {corpus.name!r} have no row in its table:"
+            raise ValueError(f"{why} {some(missing)}. Expected one for each. Measure those films, or leave them out.")
         return table.loc[names]
 
     def raw(self, corpus: Corpus) -> Any:
@@ -395,7 +349,3 @@ class ActionUnits(Scaled):
         """Learn names, mean and deviation of the units."""
         self.feature_names = list(self.table(corpus).columns)  # AU12_r: intensity, AU12_c: share of frames
         super().fit(corpus)
-
-    def transform(self, corpus: Corpus) -> NDArray[np.float32]:
-        """Return (n_utterances, 35) float32, scaled."""
-        return self.scale(self.raw(corpus))

@@ -10,7 +10,6 @@ from filelock import FileLock
 
 from emolab.storage import atomic_write, sample_root
 
-VERSION = 1
 SOURCES = ("README.txt", "cast.toml", "design.toml", "sentences.toml", "script.py", "voice.py", "face.py", "build.py")
 
 
@@ -46,8 +45,7 @@ def is_current(root: Path) -> bool:
         return False
 
 
-def stamp() -> dict[str, str | int]:
-    """Say which generator this is: its version, and a hash of its sources, which hold all parameters."""
-    folder = Path(__file__).parent
-    sources = b"".join((folder / name).read_bytes() for name in SOURCES)
-    return {"version": VERSION, "sources": hashlib.sha256(sources).hexdigest()}
+def stamp() -> dict[str, str]:
+    """Say which generator this is: a hash of its sources, which hold all parameters."""
+    sources = b"".join(Path(__file__).with_name(name).read_bytes() for name in SOURCES)
+    return {"sources": hashlib.sha256(sources).hexdigest()}

@@ -33,8 +33,6 @@ from emolab.storage import CHECKOUT, progress
 
 N_PARTS = 4
 DESIGN = SimpleNamespace(**read_source("design.toml")["build"])
-ROOM_NOISE = 10 ** (DESIGN.room_noise_db / 20)  # of full scale
-N_SAID = 600  # last letters of what a process said that an error repeats
 VOTES = {emotion: word.capitalize() for word, emotion in LABELS["iemocap_votes"].items()}  # as IEMOCAP spells them
 
 
@@ -72,7 +70,7 @@ def run_part(target: Path, part: int) -> list[dict[str, Any]]:
     if done.returncode:
         raise RuntimeError(
             f"writing part {part} of the sample corpora to {target} ended with code {done.returncode}. Expected a "
-            f"machine that can load espeak-ng and 200 MB of free disk. The process said: {done.stderr[-N_SAID:]}"
+            f"machine that can load espeak-ng and 200 MB of free disk. The process said: {done.stderr[-600:]}"
         )
     return json.loads(done.stdout)
 
@@ -90,16 +88,15 @@ def write_part(target: Path, part: int) -> list[dict[str, Any]]:
 
 def write_dialogue(root: Path, name: str, synthesiser: voice.Synthesiser) -> Iterator[dict[str, Any]]:
     """Write one dialogue as IEMOCAP has it: evaluation, transcript, sound of each utterance, film; yield the truth."""
-    session = int(name[3:5])
-    folder = root / f"Session{session}"
+    folder = root / f"Session{int(name[3:5])}"
     rng = np.random.default_rng([script.SEED, 1, script.dialogue_names().index(name)])
     turns = speak_dialogue(name, synthesiser, rng)
     for kind, lines in (("EmoEvaluation", evaluation(turns, rng)), ("transcriptions", transcript(turns, rng))):
         path = _placed(folder / "dialog" / kind / f"{name}.txt")
         path.write_text("".join(lines), encoding="utf-8", newline="\n")
     for turn in turns:
-        write_wav(folder / "sentences" / "wav" / name / f"{turn.line.key}.wav", turn.speech.wave)
         line = turn.line
+        write_wav(folder / "sentences" / "wav" / name / f"{line.key}.wav", turn.speech.wave)
         yield truth(line.key, line.label, line.shown, line.cue_words, turn.speech, turn.performance)
     if name.endswith("F_impro01"):  # what a Mac leaves behind
         for stray in (f"dialog/EmoEvaluation/._{name}.txt", f"sentences/wav/{name}/._{name}.wav"):
@@ -109,7 +106,7 @@ def write_dialogue(root: Path, name: str, synthesiser: voice.Synthesiser) -> Ite
         begin = round(turn.start * voice.SAMPLE_RATE)
         wave[begin : begin + len(turn.speech.wave)] = turn.speech.wave
     film = folder / "dialog" / "avi" / "DivX" / f"{name}.avi"
-    write_film(film, dialogue_frames(turns, wave, session, left_is_woman=name[5] == "F"), wave, DESIGN.avi)
+    write_film(film, dialogue_frames(turns, wave, name), wave, DESIGN.avi)
 
 
 def speak_dialogue(name: str, synthesiser: voice.Synthesiser, rng: np.random.Generator) -> list[Turn]:
@@ -117,9 +114,9 @@ def speak_dialogue(name: str, synthesiser: voice.Synthesiser, rng: np.random.Gen
     session, time, turns = int(name[3:5]), 0.8, []
     level = voice.decibels(DESIGN.microphone_db * rng.standard_normal())
     for line in script.write_dialogue(name):
-        who = (voice.WOMEN if line.woman else voice.MEN)[session - 1]
+        who = (voice.WOMEN if line.speaker == "F" else voice.MEN)[session - 1]
         speech = voice.say(synthesiser, line.text, who, line.shown["audio"], rng=rng)
-        noise = ROOM_NOISE * rng.standard_normal(len(speech.wave))
+        noise = 10 ** (DESIGN.room_noise_db / 20) * rng.standard_normal(len(speech.wave))
         wave = voice.limit((level * speech.wave + noise).astype(np.float32))
         seconds = len(wave) / voice.SAMPLE_RATE
         performance = face.draw_performance(rng, line.shown["video"], seconds)
@@ -129,21 +126,19 @@ def speak_dialogue(name: str, synthesiser: voice.Synthesiser, rng: np.random.Gen
     return turns
 
 
-def dialogue_frames(
-    turns: Sequence[Turn], wave: NDArray[np.float32], session: int, *, left_is_woman: bool
-) -> Iterator[NDArray[np.uint8]]:
+def dialogue_frames(turns: Sequence[Turn], wave: NDArray[np.float32], name: str) -> Iterator[NDArray[np.uint8]]:
     """Draw a dialogue, (SIZE, 2 * SIZE, 3) uint8 a frame: left who gives the dialogue its letter, right the other."""
+    session = int(name[3:5])
     opened = face.lips(wave, sample_rate=voice.SAMPLE_RATE, fps=DESIGN.avi["fps"])
     for number, lips in enumerate(opened):
         time = (number + 0.5) / DESIGN.avi["fps"]
-        turn = next((turn for turn in turns if turn.start <= time < turn.end + face.DESIGN.offset_s), None)
+        turn: Any = next((turn for turn in turns if turn.start <= time < turn.end + face.DESIGN.offset_s), None)
         sides = []
-        for woman in (left_is_woman, not left_is_woman):
-            draw = partial(face.frame, (face.WOMEN if woman else face.MEN)[session - 1], phase=session + 1.7 * woman)
-            if turn and turn.line.woman == woman:
-                sides.append(draw(turn.performance, time - turn.start, lips=lips))
-            else:
-                sides.append(draw(None, time, lips=0.0))
+        for who in "FM" if name[5] == "F" else "MF":
+            person, phase = (face.WOMEN[session - 1], 1.7) if who == "F" else (face.MEN[session - 1], 0.0)
+            speaks = turn and turn.line.speaker == who
+            shown, since, open_ = (turn.performance, time - turn.start, lips) if speaks else (None, time, 0.0)
+            sides.append(face.frame(person, shown, since, open_, session + phase))
         yield np.concatenate(sides, axis=1)
 
 
@@ -170,8 +165,7 @@ def transcript(turns: Iterable[Turn], rng: np.random.Generator) -> Iterator[str]
     for turn in turns:
         yield f"{turn.line.key} [{turn.start:08.4f}-{turn.end:08.4f}]: {turn.line.text}\n"
         if rng.random() < DESIGN.p_stray_line:
-            other = "M" if turn.line.woman else "F"
-            yield f"{other}: Mmhm.\n"
+            yield f"{'M' if turn.line.speaker == 'F' else 'F'}: Mmhm.\n"
     yield f"{turn.line.key[:-4]}{turn.line.speaker}XX0 [{turn.end:08.4f}-{turn.end + 0.1:08.4f}]: Mmhm.\n"
 
 

@@ -15,20 +15,15 @@ from PIL import Image, ImageDraw
 
 from emolab.sample.script import read_source
 
-SIZE = 96  # pixels, width and height of a face's picture
-DRAWN = 116  # pixels of the whole picture, of which the middle is shown
-SMOOTH = 3  # drawn larger by this factor, then shrunk: smooth edges
-N_LEVELS = 8  # steps of an expression, so that a picture drawn once serves often
-N_LIPS = 4  # steps of the open mouth
-RESTING = 0.12  # of an expression, before and after
-
-Colour = tuple[int, int, int]
+Colour = tuple[int, ...]
 
 
 # What one person looks like, and how far the parts of a face move (0 at rest, 1 as far as a face goes): see cast.toml
 Face = namedtuple("Face", "skin hair shirt wall style width height eye_gap brow mouth glasses beard")
 Expression = namedtuple("Expression", "brow_up brow_tilt eyes mouth_curve mouth_open mouth_wide")
 CAST, DESIGN = read_source("cast.toml"), SimpleNamespace(**read_source("design.toml")["face"])
+SIZE, SMOOTH = DESIGN.size, DESIGN.smooth
+SIDE = DESIGN.drawn * SMOOTH  # pixels
 
 
 def _face(looks: Mapping[str, Any]) -> Face:
@@ -52,9 +47,9 @@ class Performance:
     end: float
 
     def level(self, time: float) -> float:
-        """Return how far the expression has come at a time, from `RESTING` to 1."""
+        """Return how far the expression has come at a time, from `resting` to 1."""
         rise, fall = (time - self.start) / DESIGN.onset_s + 1, (self.end - time) / DESIGN.offset_s + 1
-        return self.strength * float(np.clip(min(rise, fall), RESTING, 1))
+        return self.strength * float(np.clip(min(rise, fall), DESIGN.resting, 1))
 
 
 def draw_performance(rng: np.random.Generator, emotion: str, seconds: float, *, intensity: float = 1.0) -> Performance:
@@ -68,14 +63,12 @@ def draw_performance(rng: np.random.Generator, emotion: str, seconds: float, *, 
 def lips(wave: NDArray[np.float32], *, sample_rate: int, fps: int) -> NDArray[np.float64]:
     """Measure how far the lips open in each film frame: (frames,) float64, 0 shut to 1, from the sound's energy."""
     hop = sample_rate // fps
-    n_frames = -(-len(wave) // hop)
-    padded = np.zeros(n_frames * hop)
-    padded[: len(wave)] = wave
-    level = np.sqrt(np.square(padded.reshape(n_frames, hop)).mean(axis=1))
+    padded = np.pad(wave.astype(np.float64), (0, -len(wave) % hop))
+    level = np.sqrt(np.square(padded.reshape(-1, hop)).mean(axis=1))
     return np.sqrt(np.clip(level / max(np.quantile(level, 0.95), 1e-4), 0, 1))
 
 
-def frame(face: Face, performance: Performance | None, time: float, *, lips: float, phase: float) -> NDArray[np.uint8]:
+def frame(face: Face, performance: Performance | None, time: float, lips: float, phase: float) -> NDArray[np.uint8]:
     """Draw one frame of a film: (SIZE, SIZE, 3) uint8.
 
     Args:
@@ -86,98 +79,80 @@ def frame(face: Face, performance: Performance | None, time: float, *, lips: flo
         phase: Seconds that set this person's blinks and sway apart from others'.
     """
     emotion = performance.emotion if performance else "neutral"
-    level = round(performance.level(time) * N_LEVELS) if performance else 0
+    level = round(performance.level(time) * DESIGN.n_levels) if performance else 0
     shut = (time + phase) % DESIGN.blink_every_s < DESIGN.blink_s
-    picture = draw(face, emotion, level, round(lips * N_LIPS), shut)
-    left = (DRAWN - SIZE) // 2 + round(1.4 * np.sin(0.6 * (time + phase) + 1))
-    top = (DRAWN - SIZE) // 2 - 3 + round(1.4 * np.sin(0.9 * (time + phase)))
+    picture = draw(face, emotion, level, round(lips * DESIGN.n_lips), shut)
+    margin = (DESIGN.drawn - SIZE) // 2
+    left = margin + round(1.4 * np.sin(0.6 * (time + phase) + 1))
+    top = margin - 3 + round(1.4 * np.sin(0.9 * (time + phase)))
     return picture[top : top + SIZE, left : left + SIZE]
 
 
 @lru_cache(maxsize=20_000)
 def draw(face: Face, emotion: str, level: int, lips: int, shut: bool) -> NDArray[np.uint8]:
-    """Draw a face and more around it than a frame shows, so that the head can sway: (DRAWN, DRAWN, 3) uint8."""
-    image = Image.new("RGB", (DRAWN * SMOOTH, DRAWN * SMOOTH), face.wall)
-    pen = _Pen(ImageDraw.Draw(image))
-    shown, scale = EXPRESSIONS[emotion], level / N_LEVELS
+    """Draw a face and more around it than a frame shows, so that the head can sway: (drawn, drawn, 3) uint8."""
+    image = Image.new("RGB", (SIDE, SIDE), face.wall)
+    pen = ImageDraw.Draw(image)
+    shown, scale = EXPRESSIONS[emotion], level / DESIGN.n_levels
     _draw_head(pen, face)
     for right in (-1, 1):
         _draw_eye(pen, face, right, scale * shown.eyes, shut)
         _draw_brow(pen, face, right, scale * shown.brow_up, scale * shown.brow_tilt)
-    opened = max(scale * shown.mouth_open, 0.0) + 0.55 * lips / N_LIPS
+    opened = max(scale * shown.mouth_open, 0.0) + 0.55 * lips / DESIGN.n_lips
     _draw_mouth(pen, face, scale * shown.mouth_curve, opened, scale * shown.mouth_wide)
     return np.asarray(image.reduce(SMOOTH))
 
 
-class _Pen:
-    """Draws in shares of the picture's width: (x, y) is (0, 0) at the top left and (1, 1) at the bottom right."""
-
-    side = DRAWN * SMOOTH
-
-    def __init__(self, image: ImageDraw.ImageDraw) -> None:
-        self.image = image
-
-    def box(self, x: float, y: float, width: float, height: float) -> list[float]:
-        """Return left, top, right and bottom of a box around (x, y), in pixels."""
-        return [self.side * value for value in (x - width / 2, y - height / 2, x + width / 2, y + height / 2)]
-
-    def oval(self, x: float, y: float, width: float, height: float, fill: Colour) -> None:
-        """Fill an oval around (x, y)."""
-        self.image.ellipse(self.box(x, y, width, height), fill=fill)
-
-    def arc(self, x: float, y: float, width: float, height: float, degrees: tuple[int, int], fill: Colour) -> None:
-        """Fill the part of an oval between two angles."""
-        self.image.chord(self.box(x, y, width, height), *degrees, fill=fill)
-
-    def area(self, points: Iterable[Sequence[float]], fill: Colour) -> None:
-        """Fill the area that points surround."""
-        self.image.polygon([(self.side * x, self.side * y) for x, y in points], fill=fill)
-
-    def line(self, points: Iterable[Sequence[float]], fill: Colour, width: int) -> None:
-        """Draw a line through points, so many pixels wide."""
-        self.image.line([(self.side * x, self.side * y) for x, y in points], fill=fill, width=width, joint="curve")
+def _box(x: float, y: float, width: float, height: float) -> list[float]:
+    """Return left, top, right and bottom, in pixels, of a box around (x, y), all in shares of the picture's width."""
+    return [SIDE * value for value in (x - width / 2, y - height / 2, x + width / 2, y + height / 2)]
 
 
-def _draw_head(pen: _Pen, face: Face) -> None:
+def _pixels(points: Iterable[Sequence[float]]) -> list[tuple[float, ...]]:
+    """Turn points in shares of the picture's width into pixels."""
+    return [tuple(SIDE * value for value in point) for point in points]
+
+
+def _draw_head(pen: ImageDraw.ImageDraw, face: Face) -> None:
     """Draw shoulders, neck, hair, head, beard and nose."""
     shade = _darker(face.skin, 0.82)
     back = {"bald": 0.0, "short": 0.04, "bob": 0.13, "long": 0.16}[face.style]
     bottom = {"bob": 0.80, "long": 0.98}.get(face.style)
     if bottom:
         box = [0.5 - face.width / 2 - back / 2, 0.30, 0.5 + face.width / 2 + back / 2, bottom]
-        pen.image.rounded_rectangle([pen.side * value for value in box], radius=0.12 * pen.side, fill=face.hair)
-    pen.oval(0.5, 1.08, 0.95, 0.42, face.shirt)
-    pen.oval(0.5, 0.86, 0.24, 0.22, shade)
+        pen.rounded_rectangle([SIDE * value for value in box], radius=0.12 * SIDE, fill=face.hair)
+    pen.ellipse(_box(0.5, 1.08, 0.95, 0.42), fill=face.shirt)
+    pen.ellipse(_box(0.5, 0.86, 0.24, 0.22), fill=shade)
     if face.style != "bald":
-        pen.oval(0.5, 0.42, face.width + back, face.height + 0.06, face.hair)
-    pen.oval(0.5, 0.53, face.width, face.height, face.skin)
+        pen.ellipse(_box(0.5, 0.42, face.width + back, face.height + 0.06), fill=face.hair)
+    pen.ellipse(_box(0.5, 0.53, face.width, face.height), fill=face.skin)
     if face.beard:
-        pen.arc(0.5, 0.60, face.width * 0.93, face.height * 0.80, (15, 165), face.hair)
+        pen.chord(_box(0.5, 0.60, face.width * 0.93, face.height * 0.80), 15, 165, fill=face.hair)
     if face.style != "bald":  # the fringe
-        pen.arc(0.5, 0.50, face.width + 0.02, face.height + 0.05, (208, 332), face.hair)
-    pen.area([(0.5, 0.50), (0.475, 0.60), (0.525, 0.60)], shade)
+        pen.chord(_box(0.5, 0.50, face.width + 0.02, face.height + 0.05), 208, 332, fill=face.hair)
+    pen.polygon(_pixels([(0.5, 0.50), (0.475, 0.60), (0.525, 0.60)]), fill=shade)
 
 
-def _draw_eye(pen: _Pen, face: Face, right: int, wide: float, shut: bool) -> None:
+def _draw_eye(pen: ImageDraw.ImageDraw, face: Face, right: int, wide: float, shut: bool) -> None:
     x, y, frame = 0.5 + right * face.eye_gap / 2, 0.49, (50, 50, 60)
     height = 0.008 if shut else 0.055 * (1 + 0.62 * wide)
-    pen.oval(x, y, 0.095, height, _darker(face.skin, 0.55) if shut else (250, 250, 250))
+    pen.ellipse(_box(x, y, 0.095, height), fill=_darker(face.skin, 0.55) if shut else (250, 250, 250))
     if not shut:
-        pen.oval(x, y, 0.042, min(0.042, height), (40, 34, 40))
+        pen.ellipse(_box(x, y, 0.042, min(0.042, height)), fill=(40, 34, 40))
     if face.glasses:
-        pen.image.ellipse(pen.box(x, y, 0.155, 0.13), outline=frame, width=SMOOTH)
-        pen.line([(0.48, y), (0.52, y)], frame, SMOOTH)
+        pen.ellipse(_box(x, y, 0.155, 0.13), outline=frame, width=SMOOTH)
+        pen.line(_pixels([(0.48, y), (0.52, y)]), fill=frame, width=SMOOTH, joint="curve")
 
 
-def _draw_brow(pen: _Pen, face: Face, right: int, up: float, tilt: float) -> None:
+def _draw_brow(pen: ImageDraw.ImageDraw, face: Face, right: int, up: float, tilt: float) -> None:
     x, y = 0.5 + right * face.eye_gap / 2, 0.425 - 0.035 * up
     inner, outer = (x - right * 0.058, y - 0.030 * tilt), (x + right * 0.062, y + 0.014 * tilt + 0.006)
     middle = ((inner[0] + outer[0]) / 2, (inner[1] + outer[1]) / 2 - 0.010)
     hair = _darker(face.hair, 0.8) if face.style != "bald" else (40, 30, 28)
-    pen.line([inner, middle, outer], hair, round(face.brow * pen.side))
+    pen.line(_pixels([inner, middle, outer]), fill=hair, width=round(face.brow * SIDE), joint="curve")
 
 
-def _draw_mouth(pen: _Pen, face: Face, curve: float, opened: float, wide: float) -> None:
+def _draw_mouth(pen: ImageDraw.ImageDraw, face: Face, curve: float, opened: float, wide: float) -> None:
     """Draw the lips as two arcs through the corners; they part as the mouth opens."""
     half = face.mouth * (1 + 0.35 * wide) / 2
     x = np.linspace(-1, 1, 17)
@@ -188,9 +163,8 @@ def _draw_mouth(pen: _Pen, face: Face, curve: float, opened: float, wide: float)
         if thickness or opened > 0.12:  # else the lips touch
             outline = [*zip(x, middle - 0.35 * gap - thickness, strict=True)]
             outline += zip(x[::-1], (middle + gap + thickness)[::-1], strict=True)
-            pen.area([(0.5 + half_width * px, py) for px, py in outline], fill)
+            pen.polygon(_pixels((0.5 + half_width * px, py) for px, py in outline), fill=fill)
 
 
 def _darker(colour: Colour, factor: float) -> Colour:
-    red, green, blue = (round(factor * part) for part in colour)
-    return red, green, blue
+    return tuple(round(factor * part) for part in colour)

@@ -12,10 +12,7 @@ from typing import Any
 
 import numpy as np
 
-SEED = 20_249
-UNDECIDED = "undecided"
-N_SESSIONS = 5
-EMOTIONS = ("neutral", "happy", "excited", "angry", "frustrated", "sad")
+SEED, UNDECIDED = 20_249, "undecided"
 
 
 def read_source(name: str) -> dict[str, Any]:
@@ -24,6 +21,7 @@ def read_source(name: str) -> dict[str, Any]:
 
 
 DESIGN = SimpleNamespace(**read_source("design.toml")["script"])
+EMOTIONS = tuple(DESIGN.prior)
 EMOTION_FACTS = read_source("cast.toml")["emotions"]  # among them neighbours and ratings: valence, arousal, dominance
 WORDS: Mapping[str, Mapping[str, str]] = read_source("sentences.toml")["words"]  # by emotion and place in the sentence
 SITUATIONS: Sequence[Sequence[str]] = [*read_source("sentences.toml")["situations"].values()]  # whatever the emotion
@@ -35,7 +33,7 @@ class Line:
 
     Attributes:
         key: Utterance id, as IEMOCAP writes it.
-        woman: Whether the woman speaks, not the man.
+        speaker: F for the woman, M for the man.
         label: What most annotators heard, or "undecided".
         meant: What the speaker means; written down as self-evaluation.
         shown: Emotion that each modality shows.
@@ -45,7 +43,7 @@ class Line:
     """
 
     key: str
-    woman: bool
+    speaker: str
     text: str
     label: str
     meant: str
@@ -54,15 +52,10 @@ class Line:
     votes: tuple[str, ...]
     ratings: tuple[tuple[int, int, int], ...]
 
-    @property
-    def speaker(self) -> str:
-        """F for the woman, M for the man."""
-        return "F" if self.woman else "M"
-
 
 def dialogue_names() -> list[str]:
     """Name the dialogues of all sessions as IEMOCAP does: Ses01F_impro01 and so on."""
-    return [f"Ses{session:02d}{scene}" for session in range(1, N_SESSIONS + 1) for scene in DESIGN.scenes]
+    return [f"Ses{session:02d}{scene}" for session in range(1, DESIGN.n_sessions + 1) for scene in DESIGN.scenes]
 
 
 def write_dialogue(name: str) -> list[Line]:
@@ -70,20 +63,22 @@ def write_dialogue(name: str) -> list[Line]:
     rng = np.random.default_rng([SEED, dialogue_names().index(name)])
     cores = [core for place in rng.choice(len(SITUATIONS), 2, replace=False) for core in SITUATIONS[place]]
     cores = [cores[place] for place in rng.permutation(len(cores))]
-    last: dict[bool, str] = {}  # by speaker
-    counts: Counter[bool] = Counter()
-    woman, lines = bool(rng.random() < 0.5), []
+    last: dict[str, str] = {}  # by speaker
+    counts: Counter[str] = Counter()
+    speaker, lines = "F" if rng.random() < 0.5 else "M", []
     for turn in range(DESIGN.n_turns):
-        meant = draw_emotion(rng, own=last.get(woman), other=last.get(not woman))
-        key = f"{name}_{'F' if woman else 'M'}{counts[woman]:03d}"
-        lines.append(write_line(rng, key, woman, meant, cores[turn % len(cores)]))
-        last[woman] = meant
-        counts[woman] += 1
-        woman = woman if rng.random() < 0.1 else not woman  # now and then somebody goes on
+        other = "M" if speaker == "F" else "F"
+        meant = draw_emotion(rng, own=last.get(speaker), other=last.get(other))
+        lines.append(
+            write_line(rng, f"{name}_{speaker}{counts[speaker]:03d}", speaker, meant, cores[turn % len(cores)])
+        )
+        last[speaker] = meant
+        counts[speaker] += 1
+        speaker = speaker if rng.random() < 0.1 else other  # now and then somebody goes on
     return lines
 
 
-def write_line(rng: np.random.Generator, key: str, woman: bool, meant: str, core: str) -> Line:
+def write_line(rng: np.random.Generator, key: str, speaker: str, meant: str, core: str) -> Line:
     """Write one utterance: what is shown where, the words, and what the annotators say."""
     shown = draw_shown(rng, meant)
     text, cue_words = write_text(rng, shown["text"], core, improvised="impro" in key)
@@ -95,7 +90,7 @@ def write_line(rng: np.random.Generator, key: str, woman: bool, meant: str, core
     centre = np.mean([EMOTION_FACTS[vote]["ratings"] for vote in votes], axis=0)
     noise = DESIGN.rating_noise * rng.standard_normal((DESIGN.n_annotators, 3))
     ratings = np.clip(np.rint(centre + noise), 1, 5).astype(int)
-    return Line(key, woman, text, label, meant, shown, cue_words, votes, tuple(tuple(r) for r in ratings.tolist()))
+    return Line(key, speaker, text, label, meant, shown, cue_words, votes, tuple(tuple(r) for r in ratings.tolist()))
 
 
 def draw_emotion(rng: np.random.Generator, *, own: str | None, other: str | None) -> str:
@@ -138,12 +133,12 @@ def write_text(rng: np.random.Generator, emotion: str, core: str, *, improvised:
     filled = rng.random() < DESIGN.p_filler and improvised and "opener" not in shape
     filler = str(rng.choice(DESIGN.fillers)).split() if filled else []
     adjective = draw_word(rng, emotion, "adjective") if "adjective" in shape else ""
-    sentences = [[*filler, *fill(choose(rng, core), adjective, dropped)]]
+    sentences = [[*filler, *fill(choose(rng, core), "" if dropped else adjective)]]
     if "opener" in shape and not dropped:
         sentences[0][:0] = [f"*{draw_word(rng, emotion, 'opener')},"]
     if "feeling" in shape:
         feeling = choose(rng, str(rng.choice(DESIGN.feelings)))
-        sentences.append(fill(feeling, draw_word(rng, emotion, "feeling"), dropped=False))
+        sentences.append(fill(feeling, draw_word(rng, emotion, "feeling")))
     words = [word for sentence in sentences for word in finish(sentence)]
     cue_words = tuple(place for place, word in enumerate(words) if word.startswith("*"))
     return " ".join(word.removeprefix("*") for word in words), cue_words
@@ -161,9 +156,8 @@ def draw_word(rng: np.random.Generator, emotion: str, place: str) -> str:
     return str(rng.choice(words, p=weights / weights.sum()))
 
 
-def fill(words: Sequence[str], filling: str, dropped: bool) -> list[str]:
+def fill(words: Sequence[str], filling: str) -> list[str]:
     """Put a word, marked by a star, in the place of the lone star, or nothing."""
-    filling = "" if dropped else filling
     return [f"*{filling}" if word == "*" else word for word in words if word != "*" or filling]
 
 

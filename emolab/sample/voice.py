@@ -19,9 +19,6 @@ SAMPLE_RATE = 16_000  # Hz, of everything that is written
 SYNCHRONOUS, UTF8, SSML, BY_CHARACTER, WORD_EVENT = 2, 1, 0x10, 1, 1  # names of espeak's speak_lib.h
 RATE, VOLUME, PITCH, RANGE = 1, 2, 3, 4  # espeak's parameters
 TOP = {RATE: 450, VOLUME: 200, PITCH: 99, RANGE: 99}  # their highest values
-PEAK = 0.95
-TAIL_S = 0.12  # of silence kept after the last word
-
 
 # One speaker's voice, and how it changes over a whole utterance or the stretch of a cue; units are in cast.toml
 Voice = namedtuple("Voice", "variant pitch pitch_range rate level_db")
@@ -100,8 +97,7 @@ def say(
     """Speak a text so that the voice shows an emotion: all through, and most on one or two words that are drawn."""
     words = text.split()
     first, n_words = draw_cue_words(rng, words)
-    whole = draw_prosody(rng, emotion, intensity)
-    cue = PROSODIES[emotion][1]
+    whole, cue = draw_prosody(rng, emotion, intensity), PROSODIES[emotion][1]
     strength = intensity * rng.uniform(0.8, 1.2)
     ssml, begins = mark_up(words, first, n_words, cue, strength)
     wave, times = synthesiser.speak(ssml, voice, whole)
@@ -111,12 +107,11 @@ def say(
     wave *= decibels(DESIGN.level_db - voice.level_db + whole.level_db)
     wave = brighten(wave, whole.brightness)
     loud = np.flatnonzero(np.abs(wave) > DESIGN.silence)
-    wave = wave[: int(loud[-1] + TAIL_S * SAMPLE_RATE)]
-    start = starts[first]
-    ends = (time for time in known[first + n_words :] if time is not None)
-    end = next(ends, int(loud[-1]) / SAMPLE_RATE)
+    wave = wave[: int(loud[-1] + DESIGN.tail_s * SAMPLE_RATE)]
     if emotion == "neutral":
         return Speech(limit(wave), np.nan, np.nan, starts)
+    ends = (time for time in known[first + n_words :] if time is not None)
+    start, end = starts[first], next(ends, int(loud[-1]) / SAMPLE_RATE)
     wave = stress(wave, start, end, cue, strength)
     return Speech(limit(wave), round(start, 3), round(end, 3), starts)
 
@@ -182,4 +177,4 @@ def decibels(level: float) -> np.float32:
 
 def limit(wave: NDArray[np.float32]) -> NDArray[np.float32]:
     """Turn a wave down as a whole where its peak would clip."""
-    return wave * np.float32(min(1.0, PEAK / max(float(np.abs(wave).max()), 1e-9)))
+    return wave * np.float32(min(1.0, DESIGN.peak / max(float(np.abs(wave).max()), 1e-9)))

@@ -61,5 +61,8 @@ def test_unlabelled_says_what_it_expects(items: object, modality: str) -> None:
 
 def test_unlabelled_lists_missing_files(tmp_path: Path) -> None:
     (here,) = files(tmp_path, "here.wav")
-    with pytest.raises(FileNotFoundError, match=r"1 of 2 files are missing: .*gone\.wav\. Expected.*Check the names"):
+    with pytest.raises(
+        FileNotFoundError,
+        match=r"1 of 2 files are missing: .*gone\.wav\. Expected.*Check its root folder and the names",
+    ):
         unlabelled([here, tmp_path / "gone.wav"], "audio")

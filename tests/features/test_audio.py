@@ -64,9 +64,9 @@ def test_log_mel_and_mfcc_agree_with_librosa() -> None:
 
 
 def test_the_names_of_mel_bands_and_contrasts_are_those_of_librosa() -> None:
-    np.testing.assert_array_equal(np.round(librosa.mel_frequencies(n_mels=18, fmin=0, fmax=8000)), audio.BROAD_MELS)
+    np.testing.assert_array_equal(np.round(librosa.mel_frequencies(n_mels=18, fmin=0, fmax=8000)), audio.SET.broad_mels)
     octaves = 200 * 2.0 ** np.arange(5)  # librosa's contrast: octaves from 200 Hz, the last up to the highest bin
-    assert (0, *octaves, 8000) == audio.CONTRASTS
+    assert [0, *octaves, 8000] == audio.SET.contrasts
 
 
 @pytest.mark.parametrize(("n_mels", "whole"), [(192, True), (193, False)])
@@ -342,7 +342,7 @@ def test_functionals_at_other_speeds_are_training_copies_alone(tmp_path: Path) -
     assert (slow[:, seconds] > plain[:, seconds]).all()
     assert (fast[:, seconds] < plain[:, seconds]).all()
     assert not hasattr(extractor, "hop_s")  # a row an utterance has no time
-    assert Classical8().feature_names == list(CLASSICAL_NAMES)
+    assert Classical8().feature_names == CLASSICAL_NAMES
 
 
 @pytest.fixture

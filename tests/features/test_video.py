@@ -113,7 +113,7 @@ def test_faces_are_decoded_once_for_each_size_rate_and_place(tmp_path: Path, mon
     for one, other, from_disk in zip(first, again, faces(corpus, size=16), strict=True):
         np.testing.assert_array_equal(one.pictures, other.pictures)
         np.testing.assert_array_equal(one.pictures, from_disk.pictures)
-        assert (one.left, one.top, one.width, one.found_by) == tuple(vars(from_disk).values())[1:]
+        assert (one.left, one.top, one.width, one.found_by) == from_disk[1:]
     assert len(read) == 2
     faces(corpus, size=20)
     faces(corpus, size=16, fps=2)
