@@ -63,9 +63,10 @@ if "google.colab" in sys.modules:
         said = [line.strip() for line in done.stderr.splitlines()]
         why = next((line for line in said if line.lower().startswith(("error", "fatal"))), "pip failed")
         raise SetUpFailed(f"emolab cannot be installed from {{source}} ({{why}}): check the network, run this again.")
-    import emolab
 
-    print("Python", sys.version.split()[0], "· emolab", emolab.__version__)"""
+import emolab
+
+print("Python", sys.version.split()[0], "· emolab", emolab.__version__)"""
 
 
 def repository() -> str:

@@ -53,6 +53,7 @@ HEAT = LinearSegmentedColormap.from_list("heat", [AGAINST, "white", FOR], 257)  
 WINGS = (0, AGAINST, 0.65), (0.5, AGAINST, 0), (0.5, FOR, 0), (1, FOR, 0.65)  # place, colour, opacity
 OVER = [(place, (*to_rgb(colour), opacity)) for place, colour, opacity in WINGS]
 HEAT_OVER = LinearSegmentedColormap.from_list("heat over", OVER, 257)  # the same, to be laid over a picture
+INTERVAL = " with 95 % interval"
 STYLE = {"axes.edgecolor": GREY, "axes.spines.right": False, "axes.spines.top": False, "legend.frameon": False}
 CHANCE: Look = {"color": GREY, "linestyle": (0, (4, 2)), "linewidth": 1.3, "label": "chance"}
 ASIDE: Look = {"loc": "upper left", "bbox_to_anchor": (1.0, 1.0), "frameon": False}  # a legend beside the axes
@@ -283,7 +284,8 @@ def per_emotion(reports: Report | Mapping[str, Report], *, ax: Axes | None = Non
     rows, chance = np.arange(len(support)), 2 * support / (len(support) * support + support.sum())
     ax.vlines(chance, rows - 0.42, rows + 0.42, **CHANCE)
     text_rows(ax, _counted(support))
-    ax.set(xlim=(0, 1.05), xlabel="F1 with 95 % interval")
+    known = any(report.per_emotion["f1_low"].notna().any() for report in named.values())
+    ax.set(xlim=(0, 1.05), xlabel="F1" + INTERVAL * known)
     facts = *_tested(named.values()), "dashed: guessing every emotion evenly"
     return titled(ax, "How well each emotion is recognised", *facts)
 
@@ -310,7 +312,10 @@ def compare_reports(reports: Mapping[str, Reported], *, metric: str = "ua", ax: 
         chance = [max(guess[metric] for guess in ones[0].chance.values()) for ones in seeds]
         ax.vlines(chance, rows - 0.5, rows + 0.5, **CHANCE)
     limit = min(1.02, 1.1 * np.nanmax(list(scores.values())))
-    ax.set(xlim=(0, limit), xlabel=f"{METRICS[metric]} with 95 % interval")
+    ax.set(
+        xlim=(0, limit),
+        xlabel=METRICS[metric] + INTERVAL * bool(np.isfinite([score.low for score in scores.values()]).any()),
+    )
     facts = "dashed: chance" * (metric != "ece"), "small dots: single seeds" * (max(map(len, seeds)) > 1)
     best = (min if metric == "ece" else max)(score.value for score in scores.values())
     names = " and ".join(name for name, score in scores.items() if np.isclose(score.value, best))
@@ -356,7 +361,7 @@ def pareto_front(
     front = _draw_front(ax, known, quality)
     ax.margins(x=0.08)
     ax.axhline(max(known[f"chance.{guess}.{quality}"].iloc[0] for guess in ("majority", "uniform")), **CHANCE)
-    ax.set(xscale="log", xlabel=f"{COSTS[cost]}, logarithmic", ylabel=f"{METRICS[quality]} with 95 % interval")
+    ax.set(xscale="log", xlabel=f"{COSTS[cost]}, logarithmic", ylabel=METRICS[quality] + INTERVAL)
     ax.xaxis.set(major_formatter=EngFormatter(sep=""), minor_formatter=LogFormatter())
     ax.legend(loc="upper center", bbox_to_anchor=(0.5, -0.13), ncols=6, handletextpad=0.4, frameon=False)
     n_without, first = len(entries) - len(known), known.iloc[0]
@@ -458,6 +463,7 @@ def _mel_image(ax: Axes, values: NDArray[Any], n_samples: int, **look: Any) -> A
     place: Look = {"x_coords": seconds, "x_axis": "time", "y_axis": "mel"}
     mesh = librosa.display.specshow(values.T, sr=SAMPLE_RATE, ax=ax, **place, **look)
     ax.set(xlim=(0, n_samples / SAMPLE_RATE), xlabel="seconds", ylabel="Hz, spaced as mel")
+    ax.xaxis.set_major_formatter("{x:g}")  # librosa's own rounds even ticks unevenly
     return mesh
 
 
@@ -755,4 +761,4 @@ def modality_attributions(
     ax.axvline(0, color=GREY, linewidth=1)
     ax.set_xlabel("adds to the logit: below 0 against the emotion, above 0 for it")
     said = dict.fromkeys([*map(facts, explanations.values()), *(f"n = {len(one):,}" for one in explanations.values())])
-    return titled(ax, "What each modality adds", *said, "faint: utterances, large: mean with 95 % interval")
+    return titled(ax, "What each modality adds", *said, "faint: utterances, large: mean" + INTERVAL)

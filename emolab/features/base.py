@@ -25,6 +25,7 @@ Array = NDArray[Any]
 
 _SETTINGS_FILE = Path(__file__).with_name("settings.toml")
 SETTINGS = tomllib.loads(_SETTINGS_FILE.read_text(encoding="utf-8"))  # numbers and names of all extractors
+LARGE, N_VECTORS = 16_384, 16_384  # bytes of a result that is not kept in memory; how many are kept, at most
 SMALLEST_DEVIATION = 1e-5  # a feature that hardly varies is centred, but not scaled up
 
 
@@ -199,15 +200,19 @@ def cached_features(
 def cached_array(kind: str, key: str, compute: Callable[[], Any]) -> Any:
     """Return `compute()`, from disk where it is there under `key`, which says all that it depends on; "" caches not."""
     entry = _entry(kind, key)
-    if (array := _read(entry)) is not None:
-        return array
-    array = compute()
-    try:
-        if key:
-            with atomic_write(entry) as part:
-                joblib.dump((joblib.hash(array), array), part)
-    except OSError as error:
-        _warn_uncached(str(error))
+    if entry in _VECTORS:
+        return _VECTORS[entry]
+    if (array := _read(entry)) is None:
+        array = compute()
+        try:
+            if key:
+                with atomic_write(entry) as part:
+                    joblib.dump((joblib.hash(array), array), part)
+        except OSError as error:
+            _warn_uncached(str(error))
+    if key and getattr(array, "nbytes", LARGE) < LARGE and len(_VECTORS) < N_VECTORS:
+        array.flags.writeable = False  # later calls return it again
+        _VECTORS[entry] = array
     return array
 
 
@@ -243,6 +248,7 @@ def _read(entry: Path) -> Any:
         return None
 
 
+_VECTORS: dict[Path, Array] = {}  # small results, in memory: each fit of a light model asks for them several times
 _warned = threading.Event()
 
 
