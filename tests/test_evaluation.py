@@ -520,5 +520,5 @@ def test_cross_validate_builds_a_fresh_recognizer_for_each_fit() -> None:
     + [([SimpleNamespace(protocol="a")], seeds) for seeds in ([], [7, 7])],
 )
 def test_cross_validate_needs_one_protocol_and_different_seeds(folds: list[Fold], seeds: list[int]) -> None:
-    with pytest.raises(ValueError, match="expected one protocol, different seeds. Take folds_of"):
+    with pytest.raises(ValueError, match=r"expected one protocol, different seeds\. Take folds_of"):
         cross_validate(Guesser, folds, seeds=seeds)
