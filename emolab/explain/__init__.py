@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from emolab.explain.explanation import Attribution, Explanation, Options, import_shap, sonify
+from emolab.explain.explanation import Attribution, Explanation, Options, import_shap, is_of_shap, sonify
 
 if TYPE_CHECKING:
     from emolab.corpora.corpus import Corpus
@@ -43,32 +43,41 @@ def engines() -> Mapping[Any, Any]:
 
     Most are classes of Captum and SHAP, which are imported here, since both take seconds.
     """
+    shap = import_shap()
+    named = {
+        "shap-partition": shap.PartitionExplainer,
+        "shapley": shap.ExactExplainer,
+        "shap-linear": shap.LinearExplainer,
+        "shap-tree": shap.TreeExplainer,
+    }
+    from captum.attr import ShapleyValues
+
+    known = engines_without_shap()
+    return {**known, **named, ShapleyValues: shap.ExactExplainer, shap.GradientExplainer: known["shap-gradient"]}
+
+
+@cache
+def engines_without_shap() -> Mapping[Any, Any]:
+    """Return those of `engines` that need no SHAP, whose import takes half a second and 80 MB."""
     from captum import attr
 
     from emolab.explain import gradients, perturbation
 
-    shap = import_shap()
     return {
         "ablation": attr.FeatureAblation,
         "occlusion": attr.Occlusion,
         "kernel-shap": attr.KernelShap,
-        "shap-partition": shap.PartitionExplainer,
-        "shapley": shap.ExactExplainer,
         "integrated-gradients": attr.IntegratedGradients,
         "deep-lift": attr.DeepLift,
         "shap-gradient": gradients.expected_gradients,
         "gradient-x-input": attr.InputXGradient,
         "saliency": attr.Saliency,
         "grad-cam": gradients.grad_cam,
-        "shap-linear": shap.LinearExplainer,
-        "shap-tree": shap.TreeExplainer,
         "attention": gradients.attention,
         "random": perturbation.at_random,
-        attr.ShapleyValues: shap.ExactExplainer,
         attr.LayerIntegratedGradients: attr.IntegratedGradients,
         attr.LayerGradCam: gradients.grad_cam,
         attr.GradientShap: gradients.expected_gradients,
-        shap.GradientExplainer: gradients.expected_gradients,
     }
 
 
@@ -137,7 +146,10 @@ def _engine(method: Any) -> Any:
     """Return the class or function that computes a method."""
     from emolab.explain import gradients, perturbation
 
-    found = engines().get(method, None if isinstance(method, str) else method)
+    known = engines_without_shap()
+    if method not in known:
+        known = engines()
+    found = known.get(method, None if isinstance(method, str) else method)
     if isinstance(method, str) and found is None:
         raise ValueError(f"no method {method!r}; expected one of {', '.join(METHODS)}. Correct the name.")
     if not (_is_light(found) or gradients.fits(found) or perturbation.fits(found)):
@@ -150,7 +162,7 @@ def _engine(method: Any) -> Any:
 
 
 def _is_light(engine: Any) -> bool:
-    return engine in (engines()["shap-linear"], engines()["shap-tree"])
+    return is_of_shap(engine) and engine in (engines()["shap-linear"], engines()["shap-tree"])
 
 
 def _attributions(

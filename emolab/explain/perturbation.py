@@ -12,7 +12,7 @@ import torch
 from captum.attr import FeaturePermutation, KernelShap, PerturbationAttribution, ShapleyValueSampling
 from numpy.typing import NDArray
 
-from emolab.explain.explanation import Attribution, Floats, Options, import_shap
+from emolab.explain.explanation import Attribution, Floats, Options, import_shap, is_of_shap
 from emolab.explain.maskers import Masker
 
 WINDOW = 3  # units that occlusion hides at once
@@ -134,15 +134,17 @@ def fits(engine: Any) -> bool:
     """Whether an engine works on unit masks: see `attribute`."""
     if not isinstance(engine, type):
         return callable(engine)
+    if not is_of_shap(engine):
+        return issubclass(engine, PerturbationAttribution) and not issubclass(engine, FeaturePermutation)
     shap = import_shap()
     agnostic = (shap.PartitionExplainer, shap.PermutationExplainer, shap.ExactExplainer, shap.KernelExplainer)
-    return issubclass(engine, (PerturbationAttribution, *agnostic)) and not issubclass(engine, FeaturePermutation)
+    return issubclass(engine, agnostic)
 
 
 def is_complete(engine: Any) -> bool:
     """Whether the values add up to the logit of the whole utterance less that of nothing: Shapley values do."""
-    shapley = (KernelShap, ShapleyValueSampling, import_shap().Explainer)
-    return isinstance(engine, type) and issubclass(engine, shapley)
+    captums = isinstance(engine, type) and issubclass(engine, (KernelShap, ShapleyValueSampling))
+    return captums or (is_of_shap(engine) and issubclass(engine, import_shap().Explainer))
 
 
 def at_random(value: Value, n_units: int) -> Floats:
