@@ -172,9 +172,7 @@ def test_actor_folds_choose_on_one_woman_and_one_man() -> None:
 
 
 def test_actor_folds_say_which_actors_are_missing() -> None:
-    with pytest.raises(
-        ValueError, match=r"missing actors 23, 24; unknown \. Expected 01 to 24; take speaker_folds"
-    ):
+    with pytest.raises(ValueError, match=r"missing actors 23, 24; unknown \. Expected 01 to 24; take speaker_folds"):
         actor_folds(ravdess_like(range(1, 23)))
 
 

@@ -176,7 +176,7 @@ def cached_features(
         ValueError: If `compute` fails on files; they are named, and the features of the others are cached.
     """
     require_files(map(_file, sources))
-    keys = {source: _key(version, source) for source in dict.fromkeys(sources)}
+    keys = {source: cache_key(version, source) for source in dict.fromkeys(sources)}
     found: dict[Any, Any] = {}
     failed: dict[Any, Exception] = {}
 
@@ -227,7 +227,7 @@ def _file(source: Any) -> Any:
     return source.path if isinstance(source, Segment) else source
 
 
-def _key(version: str, source: Any) -> str:
+def cache_key(version: str, source: Any) -> str:
     """Return all that a result depends on; nothing for media in memory."""
     if isinstance(file := _file(source), InMemoryMedia):
         return ""

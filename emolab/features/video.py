@@ -18,7 +18,16 @@ from numpy.typing import NDArray
 from emolab import media
 from emolab.corpora.corpus import Corpus, some
 from emolab.corpora.ravdess import read_action_units
-from emolab.features.base import SETTINGS, Published, Scaled, Segment, cached_features, source_digest
+from emolab.features.base import (
+    SETTINGS,
+    Published,
+    Scaled,
+    Segment,
+    cache_key,
+    cached_array,
+    cached_features,
+    source_digest,
+)
 from emolab.storage import weights_root
 
 Pictures = NDArray[np.uint8]  # (frames, height, width, 3), red, green and blue from 0 to 255
@@ -252,13 +261,13 @@ class FaceEdges(Scaled, FaceFrames):
 
     def raw(self, corpus: Corpus) -> list[NDArray[np.float32]]:
         """Return the numbers before scaling, from the cache where they are there."""
-        clips = clips_of(corpus)
-        found = dict(zip(clips, faces(corpus, **self.options), strict=True))
+        version = _version(**self.options)
 
         def compute(clip: Segment) -> NDArray[np.float32]:
-            return change_from_calm(face_edges(found[clip].pictures))
+            face = cached_array("faces", cache_key(version, clip), partial(_face_of, clip, **self.options))
+            return change_from_calm(face_edges(face.pictures))
 
-        return cached_features("face-edges", clips, compute, version=_version(**self.options))
+        return cached_features("face-edges", clips_of(corpus), compute, version=version)
 
 
 class FaceFunctionals(FaceEdges):
