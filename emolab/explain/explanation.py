@@ -144,11 +144,6 @@ def few_of(corpus: Corpus, n: int) -> Corpus:
     return corpus.select(np.isin(np.arange(len(corpus)), kept))
 
 
-def is_of_shap(engine: Any) -> bool:
-    """Whether a class is one of SHAP's, or derived from one, found without importing SHAP."""
-    return isinstance(engine, type) and any(kind.__module__.split(".")[0] == "shap" for kind in engine.__mro__)
-
-
 def sound_spans(seconds: float) -> Floats:
     """Return (n_units, 2) seconds from and to: stretches of 100 ms, the last one as long as there is sound."""
     n_units = max(1, math.ceil(round(seconds / UNIT_S, 6)))
