@@ -38,7 +38,7 @@ BASELINES = {
 }
 PAD_TOKENS = ("[PAD]", "<pad>")
 N_ROWS = 32  # of a batch that the network sees at once, at most; more take memory and no less time
-N_NUMBERS = 4_000_000  # of such a batch; hidden states take a multiple of that
+N_NUMBERS = 1_000_000  # of such a batch; hidden states take a multiple of that
 N_UTTERANCES = 16  # explained together
 SAMPLES_A_GRADIENT = 4  # a drawn gradient costs as much as so many coalitions
 N_BACKGROUND = 16  # utterances that expected gradients start from
