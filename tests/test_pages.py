@@ -30,14 +30,14 @@ def fork(root: Path, monkeypatch: pytest.MonkeyPatch, address: str = "https://gi
     monkeypatch.setattr(pages, "results_root", lambda: root / "results")
 
 
-def test_setup_cell_does_nothing_outside_colab(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_setup_cell_only_imports_emolab_outside_colab(monkeypatch: pytest.MonkeyPatch) -> None:
     def refuse(*_: object, **__: object) -> None:
         raise AssertionError("a process was started outside Colab")
 
     monkeypatch.setattr("subprocess.run", refuse)
     names: dict[str, object] = {}
     exec(pages.setup_cell(), names)
-    assert set(names) - {"__builtins__"} == {"sys"}
+    assert set(names) - {"__builtins__"} == {"sys", "emolab"}
 
 
 def write_wheel(folder: Path, name: str, version: str, *requires: str) -> Path:

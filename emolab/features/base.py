@@ -191,8 +191,9 @@ def cached_features(
         jobs = joblib.Parallel(n_threads, prefer="threads", return_as="generator")
         list(progress(jobs(joblib.delayed(collect)(source) for source in keys), kind, total=len(keys)))
     if failed:
-        first = next(iter(failed.values()))
-        why = f"{kind} failed for {len(failed)} of {len(keys)} files: {some(failed)}. The first: {first} Expected files"
+        names = [file for file in dict.fromkeys(map(_file, keys)) if file in failed]
+        first = failed[names[0]]
+        why = f"{kind} failed for {len(failed)} of {len(keys)} files: {some(names)}. The first: {first} Expected files"
         raise ValueError(f"{why} that can be decoded. Mend them or leave them out by id; others are cached.") from first
     return [found[source] for source in sources]
 

@@ -63,8 +63,11 @@ def test_cached_features_computes_each_file_once(files: list[Path]) -> None:
 
 def test_cached_features_come_back_from_disk_and_nobody_can_change_them(files: list[Path]) -> None:
     for array in cached_features("bytes", files, Counted()):
-        array[:] = 99
+        with pytest.raises(ValueError, match="read-only"):
+            array[:] = 99
     compute = Counted()
+    assert_right(cached_features("bytes", files, compute), files)
+    base._VECTORS.clear()  # now from disk
     assert_right(cached_features("bytes", files, compute), files)
     assert compute.files == []
 
@@ -94,6 +97,7 @@ def test_cached_features_replaces_broken_entries(files: list[Path], damage: str)
         "foreign": b"\x93NUMPY" + whole,
     }[damage]
     entry.write_bytes(broken)
+    base._VECTORS.clear()
     compute = Counted()
     assert_right(cached_features("bytes", files[:1], compute), files[:1])
     assert compute.files == ["0.bin"]
