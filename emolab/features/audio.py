@@ -135,6 +135,18 @@ def yin(wave: Floats, *, hop_s: float = HOP_S) -> tuple[Floats, Floats]:
     return (SAMPLE_RATE / period).astype(np.float32), depth.astype(np.float32)
 
 
+def zero_crossing_rate(wave: Floats, *, hop_s: float = HOP_S) -> Floats:
+    """Return how often the wave changes its sign: (frames,) float32, changes a sample, from 0 to 1.
+
+    librosa.feature.zero_crossing_rate gives the same, but compiles at its first call, which crashes if two threads
+    make it at once (librosa 0.11, numba 0.68).
+    """
+    padded = np.pad(_mono(wave), WINDOW_LENGTH // 2, mode="edge")
+    frames = librosa.util.frame(padded, frame_length=WINDOW_LENGTH, hop_length=_hop(hop_s), axis=0)
+    negative = np.signbit(np.where(np.abs(frames) <= SILENCE, 0, frames))
+    return (np.diff(negative, axis=1).sum(axis=1) / WINDOW_LENGTH).astype(np.float32)
+
+
 def descriptors(wave: Floats) -> Floats:
     """Compute the low-level descriptors of each frame, those that `DESCRIPTORS` names.
 
@@ -156,7 +168,7 @@ def descriptors(wave: Floats) -> Floats:
         spectral.spectral_centroid(S=power, sr=sr),
         spectral.spectral_rolloff(S=power, sr=sr, roll_percent=SET.rolloff_share),
         np.abs(np.diff(mels, prepend=mels[:, :1])).mean(axis=0),
-        spectral.zero_crossing_rate(wave, frame_length=WINDOW_LENGTH, hop_length=_hop(HOP_S)),
+        zero_crossing_rate(wave),
         aperiodicity,
         12 * np.log2(_voiced_f0(pitch, aperiodicity, level, HOP_S) / SET.pitch_reference),
     ]

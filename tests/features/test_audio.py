@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import pickle
+import subprocess
 import sys
 import warnings
 from collections.abc import Iterator
@@ -19,6 +20,7 @@ from emolab.features.audio import (
     CLASSICAL_NAMES,
     DESCRIPTORS,
     FUNCTIONAL_NAMES,
+    WINDOW_LENGTH,
     Chroma,
     Classical8,
     Egemaps,
@@ -34,6 +36,7 @@ from emolab.features.audio import (
     log_mel,
     mfcc,
     rms_level,
+    zero_crossing_rate,
 )
 from emolab.media import SAMPLE_RATE
 
@@ -379,3 +382,32 @@ def test_egemaps_names_utterances_that_are_too_short(tmp_path: Path) -> None:
     pytest.importorskip("opensmile")
     with pytest.raises(ValueError, match=r"egemaps failed for 8 of 8 files.*lasts 0\.010 s, too short for openSMILE"):
         Egemaps().raw(corpus(tmp_path, seconds=0.01))
+
+
+@pytest.mark.parametrize("seconds", [0.01, 0.5, 1.3])
+def test_zero_crossing_rate_is_librosas(seconds: float) -> None:
+    wave = np.random.default_rng(0).normal(0, 0.1, int(16_000 * seconds)).astype(np.float32)
+    wave[: len(wave) // 3] = 0
+    expected = librosa.feature.zero_crossing_rate(wave, frame_length=WINDOW_LENGTH, hop_length=160)[0]
+    np.testing.assert_allclose(zero_crossing_rate(wave), expected, rtol=1e-6)
+
+
+def test_no_feature_compiles_when_it_is_first_asked_for() -> None:
+    """Two threads that make numba compile one function at once crash Python; so no feature may wait for that."""
+    code = """
+import numpy as np
+from numba.core.dispatcher import Dispatcher
+from numba.np.ufunc.gufunc import GUFunc
+from emolab.features import audio
+
+made = []
+compile_, call = Dispatcher.compile, GUFunc.__call__
+Dispatcher.compile = lambda self, sig: made.append(str(self)) or compile_(self, sig)
+GUFunc.__call__ = lambda self, *args, **how: made.append(str(self)) or call(self, *args, **how)
+wave = np.random.default_rng(0).normal(0, 0.1, 8_000).astype(np.float32)
+for feature in (audio.log_mel, audio.mfcc, audio.chroma, audio.f0, audio.functionals, audio.classical8):
+    feature(wave)
+print(made)
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout == "[]\n"
