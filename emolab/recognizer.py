@@ -124,6 +124,8 @@ class Recognizer(ABC):
         """Return the utterances as a corpus that this recognizer can predict."""
         if not self.emotions:
             raise ValueError(f"{self.name} is not fitted; expected fit(train, valid) or Recognizer.load(folder) first.")
+        if isinstance(utterances, str | Path):
+            raise ValueError(f"{str(utterances)[:60]!r} is no list; expected files or texts. Put brackets around it.")
         if not isinstance(utterances, Corpus):
             items, (first, *_) = list(utterances), self.modalities
             texts = "text" in self.modalities and not any(isinstance(each, Path) or _is_file(each) for each in items)

@@ -54,7 +54,7 @@ def value_of(masker: Masker, row: int, target: int) -> Value:
 
     def value(masks: Any) -> Floats:
         asked = [np.zeros((0, len(names)), bool) for names in masker.names]
-        asked[row] = np.asarray(masks) > 0
+        asked[row] = np.atleast_2d(masks) > 0  # one mask alone too
         return masker.logits(asked)[row][:, target]
 
     return value
