@@ -90,13 +90,11 @@ def _answers(measured: CrossValidation) -> dict[str, Any]:
     ids, order = np.unique(first.utterances, return_index=True)
     said = {str(seed): aligned(first, one).probabilities.argmax(axis=1) for seed, one in measured.reports.items()}
     _, speaker = np.unique(first.clusters, return_inverse=True)  # numbers, since the names are nobody's business
-    return {
-        "emotions": list(first.emotions),
-        "utterances": hashlib.sha256("\n".join(ids).encode()).hexdigest(),
-        "clusters": " ".join(map(str, speaker[order])),
-        "truth": " ".join(str(first.emotions.index(first.truth[place])) for place in order),
-        "said": {seed: " ".join(map(str, numbers[order])) for seed, numbers in said.items()},
-    }
+    truth = np.array([first.emotions.index(emotion) for emotion in first.truth])
+    numbers = {"clusters": speaker, "truth": truth, **said}
+    written = {name: " ".join(map(str, each[order])) for name, each in numbers.items()}
+    about = {"emotions": list(first.emotions), "utterances": hashlib.sha256("\n".join(ids).encode()).hexdigest()}
+    return about | {"clusters": written.pop("clusters"), "truth": written.pop("truth"), "said": written}
 
 
 def answers_of(entry: Entry) -> CrossValidation:
