@@ -432,16 +432,13 @@ class CrossValidation:
         return "\n".join([f"{about}; mean over the seeds", *lines])
 
 
-def cross_validate(
-    build: Callable[..., Recognizer], folds: Sequence[Fold], *, seeds: Sequence[int], show_progress: bool = True
-) -> CrossValidation:
+def cross_validate(build: Callable[..., Recognizer], folds: Sequence[Fold], *, seeds: Sequence[int]) -> CrossValidation:
     """Fit a fresh recognizer on each fold with each seed, and test each once: see `CrossValidation`.
 
     Args:
         build: Makes an unfitted recognizer; called with `seed=…`.
         folds: All folds of one protocol.
         seeds: One or more, all different.
-        show_progress: Whether to show a progress bar where it takes long.
 
     Raises:
         ValueError: If there is no fold or no seed, a seed comes twice, or the folds are of several protocols.
@@ -452,7 +449,7 @@ def cross_validate(
         raise ValueError(f"{given}; expected one protocol, different seeds. Take folds_of(corpus), seeds=[7, 8, 9].")
     said: dict[int, list[Report]] = {seed: [] for seed in seeds}
     train_s: list[float] = []
-    for seed, fold in progress([(s, f) for s in seeds for f in folds], "fits", show=show_progress):
+    for seed, fold in progress([(s, f) for s in seeds for f in folds], "fits"):
         recognizer = build(seed=seed)
         train_s.append(timeit(partial(recognizer.fit, fold.train, fold.valid), number=1))
         said[seed].append(evaluate(recognizer, fold.test))
