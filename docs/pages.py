@@ -19,9 +19,10 @@ from typing import Any
 
 import nbformat
 from PIL import Image
+from page_tables import MAKERS
 
 from emolab.course.chapters import BUILD, ChapterRun, find_chapters, run_chapters, runs_table
-from emolab.results import MAKERS, device, versions
+from emolab.results import device, versions
 from emolab.storage import CHECKOUT, atomic_write, results_root
 
 BRANCH = "main"
@@ -155,7 +156,7 @@ def refresh(root: Path = CHECKOUT) -> list[Path]:
 def refreshed_page(text: str, root: Path = CHECKOUT) -> str:
     """Write address and tables into a page; these stand between `<!-- chapters -->` or the like and `<!-- end -->`.
 
-    The like are the tables of `emolab.results.MAKERS`, each with what it is about: `<!-- results ravdess -->`.
+    The like are the tables of `page_tables.MAKERS`, each with what it is about: `<!-- results ravdess -->`.
     """
     text = ADDRESS.sub(lambda match: match[1] + repository(), text)
     text = COLAB_PAGE.sub(lambda _: _colab_root(), text)

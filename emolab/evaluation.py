@@ -51,9 +51,7 @@ class Interval(NamedTuple):
         return f"{self.value:.3f}" + ("" if np.isnan(self.low) else f" [{self.low:.3f}, {self.high:.3f}]")
 
 
-def interval_of(
-    replicates: ArrayLike, sizes: ArrayLike, *, within: tuple[float, float] = (-np.inf, np.inf)
-) -> Interval:
+def interval_of(replicates: ArrayLike, sizes: ArrayLike, *, within: Sequence[float] = (-np.inf, np.inf)) -> Interval:
     """Compute a 95 % interval from jackknife replicates that leave out one speaker each.
 
     The cluster jackknife (CV3) of MacKinnon, Nielsen and Webb (2023, "Cluster-robust inference: a guide to empirical
@@ -74,7 +72,7 @@ def interval_of(
         return Interval(float(value), np.nan, np.nan)
     freedom = size.sum() ** 2 / (size**2).sum() - 1
     margin = np.sqrt((n - 1) * np.var(others)) * stdtrit(max(freedom, MIN_FREEDOM), (1 + CONFIDENCE) / 2)
-    low, high = np.clip([value - margin, value + margin], *within)
+    low, high = np.clip([value - margin, value + margin], within[0], within[1])
     return Interval(float(value), float(low), float(high))
 
 
@@ -434,16 +432,13 @@ class CrossValidation:
         return "\n".join([f"{about}; mean over the seeds", *lines])
 
 
-def cross_validate(
-    build: Callable[..., Recognizer], folds: Sequence[Fold], *, seeds: Sequence[int], show_progress: bool = True
-) -> CrossValidation:
+def cross_validate(build: Callable[..., Recognizer], folds: Sequence[Fold], *, seeds: Sequence[int]) -> CrossValidation:
     """Fit a fresh recognizer on each fold with each seed, and test each once: see `CrossValidation`.
 
     Args:
         build: Makes an unfitted recognizer; called with `seed=…`.
         folds: All folds of one protocol.
         seeds: One or more, all different.
-        show_progress: Whether to show a progress bar where it takes long.
 
     Raises:
         ValueError: If there is no fold or no seed, a seed comes twice, or the folds are of several protocols.
@@ -454,7 +449,7 @@ def cross_validate(
         raise ValueError(f"{given}; expected one protocol, different seeds. Take folds_of(corpus), seeds=[7, 8, 9].")
     said: dict[int, list[Report]] = {seed: [] for seed in seeds}
     train_s: list[float] = []
-    for seed, fold in progress([(s, f) for s in seeds for f in folds], "fits", show=show_progress):
+    for seed, fold in progress([(s, f) for s in seeds for f in folds], "fits"):
         recognizer = build(seed=seed)
         train_s.append(timeit(partial(recognizer.fit, fold.train, fold.valid), number=1))
         said[seed].append(evaluate(recognizer, fold.test))
@@ -520,7 +515,5 @@ def _check_probabilities(probabilities: NDArray[np.float64], shape: tuple[int, i
         raise ValueError(f"{given}, one for each utterance and emotion. Take them from recognizer.predict_proba.")
     off = np.abs(probabilities.sum(axis=1) - 1) > ROW_SUM_TOLERANCE
     if (bad := off | ~(np.isfinite(probabilities) & (probabilities >= 0)).all(axis=1)).any():
-        given = f"probabilities of {bad.sum()} rows, the first {np.flatnonzero(bad)[:N_NAMED].tolist()}"
-        raise ValueError(
-            f"{given}, do not sum to one or are negative; expected a distribution. Put a softmax behind the logits."
-        )
+        given = f"probabilities of {bad.sum()} rows, the first {np.flatnonzero(bad)[:N_NAMED].tolist()}, do not sum to"
+        raise ValueError(f"{given} one or are negative; expected a distribution. Put a softmax behind the logits.")

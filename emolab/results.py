@@ -28,7 +28,6 @@ Entry = Mapping[str, Any]
 _TABLES: dict[str, Any] = tomllib.loads(Path(__file__).with_suffix(".toml").read_text(encoding="utf-8"))
 FIELDS: Mapping[type, Sequence[str]] = {kind: _TABLES["fields"][kind.__name__] for kind in (str, dict, list, bool, int)}
 COSTS, SCORES, SIZES, NOTES = (_TABLES[name] for name in ("costs", "scores", "sizes", "notes"))
-SHOWN: Sequence[str] = _TABLES["shown"]  # measures in the tables of scorecards
 INTERVALS = "cluster jackknife, Student t"  # the mark of entries since 0.2; earlier intervals do not cover
 NOT_RECORDED = "not recorded before 0.2"
 SAFE = {"corpus": r"\w[\w.+-]*", "recipe": r"\w[\w.+-]*(/\w[\w.+-]*)*"}
@@ -91,13 +90,11 @@ def _answers(measured: CrossValidation) -> dict[str, Any]:
     ids, order = np.unique(first.utterances, return_index=True)
     said = {str(seed): aligned(first, one).probabilities.argmax(axis=1) for seed, one in measured.reports.items()}
     _, speaker = np.unique(first.clusters, return_inverse=True)  # numbers, since the names are nobody's business
-    return {
-        "emotions": list(first.emotions),
-        "utterances": hashlib.sha256("\n".join(ids).encode()).hexdigest(),
-        "clusters": " ".join(map(str, speaker[order])),
-        "truth": " ".join(str(first.emotions.index(first.truth[place])) for place in order),
-        "said": {seed: " ".join(map(str, numbers[order])) for seed, numbers in said.items()},
-    }
+    truth = np.array([first.emotions.index(emotion) for emotion in first.truth])
+    numbers = {"clusters": speaker, "truth": truth, **said}
+    written = {name: " ".join(map(str, each[order])) for name, each in numbers.items()}
+    about = {"emotions": list(first.emotions), "utterances": hashlib.sha256("\n".join(ids).encode()).hexdigest()}
+    return about | {"clusters": written.pop("clusters"), "truth": written.pop("truth"), "said": written}
 
 
 def answers_of(entry: Entry) -> CrossValidation:
@@ -298,7 +295,7 @@ def uses_future_context(recipe: str) -> bool:
 
 def costs(entries: pd.DataFrame) -> pd.DataFrame:
     """Lay out what recognizers cost: rows of `read_ledger`, by modalities and parameters, as text; "–" is unknown."""
-    return _layout(entries, COSTS)
+    return layout(entries, COSTS)
 
 
 def qualities(entries: pd.DataFrame, *, by: str = "parameters") -> pd.DataFrame:
@@ -311,7 +308,7 @@ def qualities(entries: pd.DataFrame, *, by: str = "parameters") -> pd.DataFrame:
     Returns:
         By recipe (stand-ins are marked) UA, WA, weighted F1, calibration error, F1 of emotions; chance comes last.
     """
-    table = _layout(entries, {name: heading for name, heading in SCORES.items() if name in entries}, by=by)
+    table = layout(entries, {name: heading for name, heading in SCORES.items() if name in entries}, by=by)
     for _, entry in entries.drop_duplicates(["view", "protocol", "n_test"]).iterrows():
         guessed = {SCORES[name]: f"{entry[f'chance.majority.{name}']:.3f}" for name in ("ua", "wa", "weighted_f1")}
         chance = pd.DataFrame([guessed | {"measured": _setting(entry)}], index=["*always the most frequent emotion*"])
@@ -319,7 +316,7 @@ def qualities(entries: pd.DataFrame, *, by: str = "parameters") -> pd.DataFrame:
     return table
 
 
-def _layout(entries: pd.DataFrame, columns: Mapping[str, str], *, by: str | None = "parameters") -> pd.DataFrame:
+def layout(entries: pd.DataFrame, columns: Mapping[str, str], *, by: str | None = "parameters") -> pd.DataFrame:
     """Write columns of rows of `read_ledger` beside modalities, size, training data and setting; sorted if `by`."""
     entries = entries.assign(n=entries["modalities"].map(len), modalities=entries["modalities"].map(" + ".join))
     if by:
@@ -455,17 +452,6 @@ def _scores(entry: Entry) -> pd.DataFrame:
     return scores.replace({"measure": _TABLES["old_measures"]}).assign(low=math.nan, high=math.nan)
 
 
-def scores_table(corpus: str) -> str:
-    """Write the scorecards of a corpus as a Markdown table, a row an explainer, a column a measure; else nothing."""
-    scores = read_scores(corpus)
-    if scores.empty:
-        return ""
-    scores["cell"] = [str(Interval(*each)) for each in scores[["value", "low", "high"]].itertuples(index=False)]
-    scores["recognizer"] += np.where(scores["stand_in"].astype(bool), " (stand-in)", "")
-    table = scores.pivot_table("cell", ["recognizer", "method"], "measure", aggfunc="first", sort=False).fillna("")
-    return markdown(table.reindex(columns=[name for name in SHOWN if name in table]).reset_index("method"))
-
-
 def results_table(corpus: str) -> str:
     """Write the scores in the ledger of a corpus in Markdown, by modalities, the best UA first, chance at the end.
 
@@ -476,42 +462,6 @@ def results_table(corpus: str) -> str:
     tables = {"": entries[~later], f"{NOTES['later']}\n\n": entries[later]}
     written = [text + markdown(qualities(rows, by="ua")) for text, rows in tables.items() if len(rows)]
     return "\n\n".join([*written, notes(entries)]) if written else f"No results on {corpus} yet."
-
-
-def sizes_table(corpus: str) -> str:
-    """Write the costs in the ledger of a corpus in Markdown."""
-    entries = read_ledger(corpus)
-    about = NOTES["sizes"].format(sizes="; ".join(f"{name}: {rule}" for name, rule in SIZES.items()))
-    written = f"{markdown(costs(entries))}\n\n{' '.join([about, *disclosed(entries)])}"
-    return f"No results on {corpus} yet." if entries.empty else written
-
-
-def pairwise_comparisons_table(corpus: str) -> str:
-    """Write `pairwise_comparisons` of a corpus's ledger in Markdown."""
-    table = pairwise_comparisons(read_entries(corpus))
-    bare = table.attrs["left_out"]
-    left_out = [NOTES["left_out"].format(names=", ".join(bare))] * bool(bare)
-    if table.empty:
-        return " ".join([f"No two comparable recognizers on {corpus} have answers in the ledger yet.", *left_out])
-    about = NOTES["comparisons"].format(n=len(table), n_shown=(table["shown"] != "no difference").sum())
-    p_values = {name: table[name].map("{:.2g}".format) for name in ("p (McNemar)", "p (Holm)")}
-    return f"{markdown(table.assign(**p_values).set_index('modalities'))}\n\n{' '.join([about, *left_out])}"
-
-
-def pairs_table(corpus: str) -> str:
-    """Write the F1 of each emotion for the pairs of models of the founding projects, and what measures the others."""
-    entries, wanted = read_ledger(corpus), [f"fusion/concat/{pair}" for pair in _TABLES["pairs"]]
-    measured = entries[entries["recipe"].isin(wanted)]
-    missing = "; ".join(f"`{command(name, corpus)}`" for name in wanted if name not in [*measured["recipe"]])
-    written = [] if measured.empty else [markdown(qualities(measured)), notes(measured)]
-    return "\n\n".join(written + [f"Not measured yet: {missing}."] * bool(missing))
-
-
-def headlines_table(chosen: str) -> str:
-    """Write some rows of the ledger in Markdown, each named as CORPUS:RECIPE, in that order."""
-    found = pd.concat([read_ledger(*name.split(":")) for name in chosen.split()])
-    columns = {name: {**SCORES, **COSTS}[name] for name in ("ua", "weighted_f1", "parameters")}
-    return f"{markdown(_layout(found, columns, by=None))}\n\n{notes(found)}"
 
 
 def notes(entries: pd.DataFrame) -> str:
@@ -531,9 +481,3 @@ def markdown(table: pd.DataFrame) -> str:
     ruler = ["---" if name in TEXTS or place == 0 else "---:" for place, name in enumerate(names)]
     rows = [[str(index), *map(str, row)] for index, row in zip(table.index, table.to_numpy(object), strict=True)]
     return "\n".join(f"| {' | '.join(cells)} |" for cells in [names, ruler, *rows])
-
-
-MAKERS: Mapping[str, Callable[[str], str]] = {  # what stands between <!-- NAME ARGUMENT --> and <!-- end --> in pages
-    **{"results": results_table, "sizes": sizes_table, "comparisons": pairwise_comparisons_table},
-    **{"pairs": pairs_table, "explanations": scores_table, "headlines": headlines_table},
-}

@@ -190,10 +190,7 @@ def published_parts(corpus: Corpus) -> list[Fold]:
 
 
 PROTOCOLS: dict[str, Callable[[Corpus], list[Fold]]] = {  # what a reader may name as the protocol of its corpus
-    "sessions": session_folds,
-    "speakers": speaker_folds,
-    "actors": actor_folds,
-    "as-shipped": published_parts,
+    **{"sessions": session_folds, "speakers": speaker_folds, "actors": actor_folds, "as-shipped": published_parts},
 }
 
 

@@ -475,7 +475,7 @@ def test_compare_refuses_different_utterances() -> None:
 
 @pytest.fixture(scope="module")
 def measured() -> CrossValidation:
-    return cross_validate(Guesser, speaker_folds(speech(), 5), seeds=[7, 8, 9], show_progress=False)
+    return cross_validate(Guesser, speaker_folds(speech(), 5), seeds=[7, 8, 9])
 
 
 def test_cross_validate_keeps_a_pooled_report_for_each_seed(measured: CrossValidation) -> None:
@@ -499,7 +499,7 @@ def test_cross_validate_averages_over_seeds_and_keeps_the_spread(measured: Cross
 
 
 def test_cross_validate_with_one_seed_gives_the_interval_of_its_report() -> None:
-    one = cross_validate(Guesser, speaker_folds(speech(), 5), seeds=[7], show_progress=False)
+    one = cross_validate(Guesser, speaker_folds(speech(), 5), seeds=[7])
     assert one.metrics == one.reports[7].metrics
 
 
@@ -510,7 +510,7 @@ def test_cross_validate_builds_a_fresh_recognizer_for_each_fit() -> None:
         built.append(Guesser(seed))
         return built[-1]
 
-    cross_validate(build, speaker_folds(speech(), 3), seeds=[1, 2], show_progress=False)
+    cross_validate(build, speaker_folds(speech(), 3), seeds=[1, 2])
     assert [recognizer.n_fitted for recognizer in built] == [1] * 6
 
 

@@ -11,12 +11,12 @@ from typing import Any
 import numpy as np
 import pytest
 from scipy.stats import binomtest
+from page_tables import MAKERS, headlines_table, pairs_table, pairwise_comparisons_table, scores_table, sizes_table
 
 from emolab.evaluation import CrossValidation, Report, compare, report
 from emolab.results import (
     FIELDS,
     INTERVALS,
-    MAKERS,
     NOT_RECORDED,
     answers_of,
     command,
@@ -25,12 +25,9 @@ from emolab.results import (
     device,
     entry_of,
     frame_of,
-    headlines_table,
     holm,
     markdown,
-    pairs_table,
     pairwise_comparisons,
-    pairwise_comparisons_table,
     place_of,
     qualities,
     read_entries,
@@ -39,9 +36,7 @@ from emolab.results import (
     record,
     record_scores,
     results_table,
-    scores_table,
     size_class,
-    sizes_table,
     versions,
 )
 from emolab.storage import results_root

@@ -121,9 +121,6 @@ def join_truth(corpus: Corpus, path: Path) -> Corpus:
 
 def _truth(row: dict[str, str]) -> dict[str, Any]:
     """Turn the cells of one row of truth.csv into values."""
-    lists = {
-        "cue_words": tuple(map(int, row["cue_words"].split())),
-        "word_starts": tuple(map(float, row["word_starts"].split())) or None,
-        "cue_modalities": tuple(row["cue_modalities"].split()),
-    }
+    words, starts = tuple(map(int, row["cue_words"].split())), tuple(map(float, row["word_starts"].split()))
+    lists = {"cue_words": words, "word_starts": starts or None, "cue_modalities": tuple(row["cue_modalities"].split())}
     return {column: row[column] or None for column in TRUTH} | lists

@@ -16,13 +16,15 @@ from numpy.typing import ArrayLike, NDArray
 from emolab.media import InMemoryMedia
 
 DATA = tomllib.loads(Path(__file__).with_name("schema.toml").read_text(encoding="utf-8"))
-SCHEMA, TRUTH = (  # column: (pandas dtype, meaning); TRUTH are the columns that only the synthetic sample can have
-    {column: (dtype, meaning) for column, (dtype, meaning, *_) in DATA[kind].items()} for kind in ("columns", "truth")
-)
+# Column: (pandas dtype, meaning); TRUTH are the columns that only the synthetic sample can have
+SCHEMA, TRUTH = ({name: (facts[0], facts[1]) for name, facts in DATA[kind].items()} for kind in ("columns", "truth"))
 LABELS: Mapping[str, Mapping[str, str]] = DATA["labels"]  # corpus: {its code: emotion}
 EMOTIONS = (*dict.fromkeys([*LABELS["iemocap"].values(), *LABELS["ravdess"].values()]),)
 REQUIRED = ("utterance_id", "speaker", "emotion")
 GENDERS = ("female", "male")
+Rows = Iterable[Mapping[str, Any]]
+Reasons = Iterable[tuple[str, str]]  # utterance_id, and why it is left out
+Arrays = Mapping[str, NDArray[Any]]  # by utterance_id
 MODALITIES = {"audio": "audio_path", "text": "text", "video": "video_path"}  # and their columns
 N_PROBLEMS, N_NAMED = 12, 5  # an error lists so many problems, and so many offenders of each, then counts the rest
 
@@ -41,9 +43,7 @@ class View:
         return emotion if emotion in self.emotions else None
 
 
-VIEWS: Mapping[str, View] = {
-    name: View(tuple(facts["emotions"]), facts["merged"], facts["source"]) for name, facts in DATA["views"].items()
-}
+VIEWS = {name: View(tuple(own["emotions"]), own["merged"], own["source"]) for name, own in DATA["views"].items()}
 
 
 @dataclass(frozen=True)
@@ -87,14 +87,7 @@ class Corpus:
 
     @classmethod
     def from_rows(
-        cls,
-        name: str,
-        rows: Iterable[Mapping[str, Any]],
-        *,
-        emotions: Iterable[str],
-        root: Path,
-        dropped: Iterable[tuple[str, str]] = (),
-        **fields: Any,
+        cls, name: str, rows: Rows, *, emotions: Iterable[str], root: Path, dropped: Reasons = (), **fields: Any
     ) -> Corpus:
         """Build a corpus from one mapping an utterance; columns that are not given are NA."""
         gone = pd.DataFrame(list(dropped), columns=["utterance_id", "reason"])
@@ -129,9 +122,7 @@ class Corpus:
             raise KeyError(f"no modality {', '.join(map(repr, unknown))}; expected some of {', '.join(MODALITIES)}.")
         return replace(self, hidden=self.hidden | {*modalities})
 
-    def with_media(
-        self, *, audio: Mapping[str, NDArray[Any]] | None = None, video: Mapping[str, NDArray[Any]] | None = None
-    ) -> Corpus:
+    def with_media(self, *, audio: Arrays | None = None, video: Arrays | None = None) -> Corpus:
         """Take the audio or the faces of some utterances from memory; files of the same utterances are not read.
 
         Args:
@@ -230,9 +221,7 @@ def schema_problems(table: pd.DataFrame, emotions: Sequence[str]) -> list[str]:
     if problems := [f"no column {column}" for column in SCHEMA if column not in table]:
         return problems
     types = {column: (str(table[column].dtype), dtype) for column, dtype in known_columns(table).items()}
-    problems = [
-        f"column {name} has type {found}, not {dtype}" for name, (found, dtype) in types.items() if found != dtype
-    ]
+    problems = [f"column {name} has type {own}, not {dtype}" for name, (own, dtype) in types.items() if own != dtype]
     for column in REQUIRED if emotions else REQUIRED[:2]:
         if (empty := table[column].isna() | (table[column].astype("string") == "")).any():
             problems.append(f"{column} is empty in rows {some(table.index[empty])}")
@@ -242,10 +231,8 @@ def schema_problems(table: pd.DataFrame, emotions: Sequence[str]) -> list[str]:
     if len(unknown := labels[~labels.isin(list(emotions))]):
         rows = some(unknown.index)
         problems.append(f"unknown emotion {some(unknown.unique())} in rows {rows}; known: {list(emotions)}")
-    faults = {
-        "gender is not female or male": ~table["gender"].isin(GENDERS) & table["gender"].notna(),
-        "end lies before start": table["end"] < table["start"],
-    }
+    odd_gender = ~table["gender"].isin(GENDERS) & table["gender"].notna()
+    faults = {"gender is not female or male": odd_gender, "end lies before start": table["end"] < table["start"]}
     return problems + [f"{fault} in rows {some(table.index[rows])}" for fault, rows in faults.items() if rows.any()]
 
 

@@ -1,4 +1,4 @@
-"""A corpus made worse on purpose: a modality that is missing, noise in the sound, words heard wrongly.
+"""A corpus made worse on purpose: a modality that is missing, noise in the sound.
 
 How a recognizer fares as one of these grows is its degradation curve. The corpus that is given stays as it is.
 """
@@ -6,9 +6,6 @@ How a recognizer fares as one of these grows is its degradation curve. The corpu
 from __future__ import annotations
 
 import hashlib
-import re
-from bisect import bisect_left
-from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from functools import partial
@@ -25,11 +22,6 @@ from emolab.storage import atomic_write, cache_root, progress
 SNR_RANGE = (-30.0, 100.0)  # dB; noise that is louder would leave the range of a sound, less is lost in rounding
 LOWEST_HZ = 20.0  # of the noise; below nothing is heard
 NOISE_VERSION = "1"  # a new one when the noise is made in another way, so that the files are written again
-# Of the words heard wrongly: taken for another, not heard, heard where there is none. A convention: in counts of errors
-# of speech recognizers substitutions lead, and more is lost than invented.
-ERROR_SHARES = (0.65, 0.20, 0.15)
-TAKEN_FOR_ANOTHER, MISSED, INVENTED, RIGHT = range(4)
-_SIGNS = re.compile(r"^([\W_]*)(.*?)([\W_]*)$")  # a word between its signs: ("(", "well", "),")
 
 
 def drop(corpus: Corpus, modality: str, share: float, *, seed: int = 0) -> Corpus:
@@ -49,7 +41,8 @@ def drop(corpus: Corpus, modality: str, share: float, *, seed: int = 0) -> Corpu
     """
     if modality not in MODALITIES:
         raise ValueError(f"no modality {modality!r}; expected one of {', '.join(MODALITIES)}. Correct the name.")
-    _check_share(share)
+    if not 0 <= share <= 1:
+        raise ValueError(f"share={share}; expected 0, nothing, to 1, everything. Divide percents by 100.")
     order = np.random.default_rng([seed, list(MODALITIES).index(modality)]).permutation(len(corpus))
     gone = np.isin(np.arange(len(corpus)), order[: round(share * len(corpus))])
     column = MODALITIES[modality]
@@ -78,7 +71,9 @@ def add_noise(corpus: Corpus, snr_db: float, *, seed: int = 0) -> Corpus:
     """
     if not SNR_RANGE[0] <= snr_db <= SNR_RANGE[1]:
         raise ValueError(f"snr_db={snr_db}; expected {SNR_RANGE[0]:g} to {SNR_RANGE[1]:g} dB. Correct the number.")
-    _check_has(corpus, "audio")
+    if "audio" not in corpus.modalities:
+        why = f"no utterance of corpus {corpus.name!r} has audio; expected some that do. It has"
+        raise ValueError(f"{why} {', '.join(corpus.modalities) or 'nothing'}: take another corpus.")
     if corpus.in_memory.get("audio"):
         why = f"corpus {corpus.name!r} holds sound in memory, and noise is added to files; expected files alone. Take"
         raise ValueError(f"{why} noisy waves: corpus.with_media(audio={{name: with_noise(wave, snr_db, rng)}}).")
@@ -121,67 +116,3 @@ def pink_noise(n_samples: int, rng: np.random.Generator) -> NDArray[np.float64]:
     spectrum = np.fft.rfft(rng.standard_normal(n_samples))
     shaped = np.where(hertz < LOWEST_HZ, 0, spectrum / np.sqrt(np.maximum(hertz, LOWEST_HZ)))
     return np.fft.irfft(shaped, n_samples)
-
-
-def mishear(corpus: Corpus, share: float, *, seed: int = 0) -> Corpus:
-    """Let a share of the words be heard wrongly, as by a speech recognizer: about this word error rate.
-
-    Of the errors, 65 % take a word for another of the corpus's own (frequent ones the more often), 20 % miss a word,
-    and 15 % hear one more; see `ERROR_SHARES`. Signs such as ! and ? stay with the word that takes a place, and a text
-    keeps a word at least; `drop` takes whole texts. With one seed the draws are nested: the words heard wrongly at a
-    share of 0.2 are heard wrongly at 0.4 as well. Where a text has changed, the sample's cue_words and word_starts
-    become NA.
-
-    Args:
-        corpus: Utterances without text stay without.
-        share: Errors over words, from 0 to 1.
-        seed: Of the draws.
-
-    Raises:
-        ValueError: If the share is not from 0 to 1, no utterance has text, or there are no two different words.
-    """
-    _check_share(share)
-    _check_has(corpus, "text")
-    before, rng = corpus.table["text"], np.random.default_rng(seed)
-    spoken = {row: [_SIGNS.findall(word)[0] for word in text.split()] for row, text in before.dropna().items()}
-    words = sorted(word.lower() for text in spoken.values() for _, word, _ in text if word)  # frequent ones often
-    if (n := len({*words})) < 2:
-        why = f"the texts have {n} different words; expected two, so that one can be taken for another."
-        raise ValueError(f"{why} Give more texts.")
-    heard = {row: _misheard(text, share, words, rng.uniform(size=(3, len(text)))) for row, text in spoken.items()}
-    after = before.index.to_series().map(heard).astype("string") if share else before
-    columns = {"text": after}
-    for truth in {"cue_words", "word_starts"} & {*corpus.table}:  # positions in the text, which are no longer those
-        columns[truth] = corpus.table[truth].where((after == before).fillna(True).astype(bool), None)
-    return replace(corpus, table=corpus.table.assign(**columns))
-
-
-def _misheard(
-    text: Sequence[tuple[str, str, str]], share: float, words: Sequence[str], draws: NDArray[np.float64]
-) -> str:
-    """Return what is heard of a text of (signs, word, signs); `draws` (3, words) are from 0 to 1."""
-    kinds = np.searchsorted(np.cumsum(ERROR_SHARES[:-1]), draws[1], side="right")
-    is_word = np.array([bool(word) for _, word, _ in text], bool)
-    kinds[(draws[0] >= share) | ~is_word] = RIGHT
-    if is_word.any() and (kinds[is_word] == MISSED).all():
-        kinds[is_word.argmax()] = TAKEN_FOR_ANOTHER  # where nothing at all is heard there is no text
-    heard = []
-    for (before, word, after), kind, drawn in zip(text, kinds, draws[2], strict=True):
-        other = words[int(drawn * len(words))]
-        other = words[bisect_left(words, other) - 1] if other == word.lower() else other  # the neighbour of itself
-        if kind != MISSED:
-            heard.append(before + (other if kind == TAKEN_FOR_ANOTHER else word) + after)
-        if kind == INVENTED:
-            heard.append(other)
-    return " ".join(heard)
-
-
-def _check_share(share: float) -> None:
-    if not 0 <= share <= 1:
-        raise ValueError(f"share={share}; expected 0, nothing, to 1, everything. Divide percents by 100.")
-
-
-def _check_has(corpus: Corpus, modality: str) -> None:
-    if modality not in corpus.modalities:
-        why = f"no utterance of corpus {corpus.name!r} has {modality}; expected some that do. It has"
-        raise ValueError(f"{why} {', '.join(corpus.modalities) or 'nothing'}: degrade that, or take another corpus.")

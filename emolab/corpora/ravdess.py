@@ -93,11 +93,8 @@ def read_action_units(root: Path) -> pd.DataFrame:
     units = table.drop(columns=key, errors="ignore").apply(pd.to_numeric, errors="coerce").astype("float64")
     if cells and units.shape[1] != N_ACTION_UNITS:
         problems.append(f"{units.shape[1]} columns besides {key}, not {N_ACTION_UNITS}")
-    faults = {
-        "no number": ~np.isfinite(units).all(axis=1),
-        "not the name of a film": ~names.str.fullmatch(film),
-        "a film a second time": names.duplicated(),
-    }
+    faults = {"no number": ~np.isfinite(units).all(axis=1), "not the name of a film": ~names.str.fullmatch(film)}
+    faults["a film a second time"] = names.duplicated()
     problems += [f"{fault} in row {some(table.index[where])}" for fault, where in faults.items() if where.any()]
     remedy = f"Expected {expected}. Take the file anew from where data/README.md says."
     raise_problems(problems, where=path, remedy=remedy)

@@ -26,6 +26,7 @@ MEANING = {alias: column for column, others in ALIASES.items() for alias in (col
 COUNT, DECIMAL_COMMA = r"[0-9]{1,9}", r"^([^,]*),([^,]*)$"
 WANTED = {"turn": "a whole number", "gender": "female or male", "scripted": "yes or no", "video_side": "left or right"}
 N_ROWS, N_LETTERS = 20, 30  # a problem names so many rows, and so many letters of each cell
+Cells = tuple[list[str], dict[int, dict[str, str]], list[str]]  # header, rows, problems
 Fault = tuple[str, list[Any]]  # what is wrong, and the rows where it is
 REMEDY = "Expected a first row with the columns utterance_id, speaker, emotion and one of text, audio_path, video_path"
 REMEDY += ", and each utterance in a row below. Correct these rows and load the file again."
@@ -82,9 +83,7 @@ def lines_of(path: Path) -> Iterator[tuple[int, str]]:
     yield from ((number, line) for number, line in lines if line)
 
 
-def table_rows(
-    path: Path, *, columns: Iterable[str] = (), delimiters: str = ","
-) -> tuple[list[str], dict[int, dict[str, str]], list[str]]:
+def table_rows(path: Path, *, columns: Iterable[str] = (), delimiters: str = ",") -> Cells:
     """Read a CSV file cell by cell, as text without blanks at either end.
 
     Args:

@@ -7,7 +7,7 @@ import threading
 import tomllib
 import warnings
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from functools import lru_cache, partial
 from pathlib import Path
 from typing import Any, ClassVar, NamedTuple
@@ -114,10 +114,8 @@ class Published(FeatureExtractor):
         small: Sizes of the tiny one.
     """
 
-    def __init__(
-        self, weights: str | None = None, stand_in: bool = False, small: Mapping[str, Any] | None = None
-    ) -> None:
-        self.weights, self.stand_in, self.small = weights, stand_in, dict(small or {})
+    def __init__(self, weights: str | None = None, stand_in: bool = False, small: Any = ()) -> None:
+        self.weights, self.stand_in, self.small = weights, stand_in, dict(small)
 
     @property
     def pretrained(self) -> str | None:  # type: ignore[override]
@@ -153,9 +151,7 @@ class Segment(NamedTuple):
     side: str | None = None  # left or right: half of the picture
 
 
-def cached_features(
-    kind: str, sources: Sequence[Any], compute: Callable[[Any], Any], *, version: str = "1"
-) -> list[Any]:
+def cached_features(kind: str, sources: Sequence[Any], compute: Callable[..., Any], *, version: str = "1") -> list[Any]:
     """Return `compute(source)` for every file or segment, from disk where it is there already.
 
     An entry belongs to a kind, a version, a segment and a file of a certain size and time of change; one that is

@@ -18,16 +18,7 @@ from numpy.typing import NDArray
 from emolab import media
 from emolab.corpora.corpus import Corpus, some
 from emolab.corpora.ravdess import read_action_units
-from emolab.features.base import (
-    SETTINGS,
-    Published,
-    Scaled,
-    Segment,
-    cache_key,
-    cached_array,
-    cached_features,
-    source_digest,
-)
+from emolab.features import base
 from emolab.storage import weights_root
 
 Pictures = NDArray[np.uint8]  # (frames, height, width, 3), red, green and blue from 0 to 255
@@ -36,7 +27,7 @@ Spot = tuple[float, ...]  # a face: x and y of its centre, width, pixels
 FPS = 5.0  # pictures a second that are kept: a look lasts longer than a fifth of one
 SIZE = 112  # pixels, width and height of a kept face
 DETECTOR, DETECTOR_FILES = "EMOLAB_FACE_DETECTOR", "face_detection_yunet*.onnx"
-SET = SimpleNamespace(**SETTINGS["video"])  # how faces are found, and what their edges are called
+SET = SimpleNamespace(**base.SETTINGS["video"])  # how faces are found, and what their edges are called
 
 
 class Faces(NamedTuple):
@@ -58,14 +49,14 @@ class Faces(NamedTuple):
     found_by: str
 
 
-def clips_of(corpus: Corpus) -> list[Segment]:
+def clips_of(corpus: Corpus) -> list[base.Segment]:
     """Return where each utterance is to be seen; ValueError names the utterances without a film."""
     columns = corpus.table[["video_start", "video_end", "video_side"]].astype(object)
     places = columns.where(columns.notna(), None).itertuples(index=False, name=None)
-    return [Segment(path, *place) for path, place in zip(corpus.video_paths(), places, strict=True)]
+    return [base.Segment(path, *place) for path, place in zip(corpus.video_paths(), places, strict=True)]
 
 
-def read_clip(clip: Segment, *, fps: float | None = FPS) -> Pictures:
+def read_clip(clip: base.Segment, *, fps: float | None = FPS) -> Pictures:
     """Decode the pictures of an utterance: the whole picture, or the half of it that shows the speaker.
 
     Raises:
@@ -131,15 +122,15 @@ def faces(corpus: Corpus, *, size: int = SIZE, fps: float = FPS) -> list[Faces]:
         FileNotFoundError: If films are missing; they are named.
     """
     compute, version = partial(_face_of, size=size, fps=fps), _version(size, fps)
-    return cached_features("faces", clips_of(corpus), compute, version=version)
+    return base.cached_features("faces", clips_of(corpus), compute, version=version)
 
 
 def _version(size: int, fps: float) -> str:
     """Tell apart faces that were found, cut out or measured in another way."""
-    return f"{source_digest(__file__, media.__file__)} {size=} {fps=} {_detector_file()}"
+    return f"{base.source_digest(__file__, media.__file__)} {size=} {fps=} {_detector_file()}"
 
 
-def _face_of(clip: Segment, *, size: int, fps: float) -> Faces:
+def _face_of(clip: base.Segment, *, size: int, fps: float) -> Faces:
     given = isinstance(clip.path, media.InMemoryMedia)
     frames = clip.path.content if given else read_clip(clip, fps=fps)
     place: tuple[int, int, int, str] = (0, 0, frames.shape[2], "given") if given else find_face(frames)
@@ -158,9 +149,8 @@ def _by_cascade(frame: Pictures, sizes: tuple[int, float, float]) -> list[Spot]:
         return []
     picture = np.asarray(Image.fromarray(frame).resize((n_columns, n_rows), Image.Resampling.BILINEAR))
     ends = {"min_size": (max(smallest, SET.n_window),) * 2, "max_size": (largest,) * 2}
-    found = _cascade().detect_multi_scale(
-        picture, scale_factor=SET.step, step_ratio=1, min_neighbor_number=SET.n_neighbours, **ends
-    )
+    how = {"scale_factor": SET.step, "step_ratio": 1, "min_neighbor_number": SET.n_neighbours}
+    found = _cascade().detect_multi_scale(picture, **how, **ends)
     boxes = [(box["c"] + box["width"] / 2, box["r"] + box["height"] / 2, box["width"]) for box in found]
     return [(x / scale, y / scale, width / scale) for x, y, width in boxes]
 
@@ -213,7 +203,7 @@ def _detector(file: Path) -> Any:
     return cv2.FaceDetectorYN.create(str(file), "", (SIZE, SIZE))
 
 
-class FaceFrames(Published):
+class FaceFrames(base.Published):
     """The faces of an utterance, (frames, size, size, 3) uint8; they become floats only in the network.
 
     Args:
@@ -243,7 +233,7 @@ class FaceFrames(Published):
         return {"size": self.options["size"], **known, **super().sizes()}
 
 
-class FaceEdges(Scaled, FaceFrames):
+class FaceEdges(base.Scaled, FaceFrames):
     """How each picture of a face differs from the calm face, (frames, 108) float32 an utterance, scaled.
 
     The numbers are shares of the face's edges: 6 orientations in 18 places, averaged over both halves. A raised brow
@@ -263,11 +253,11 @@ class FaceEdges(Scaled, FaceFrames):
         """Return the numbers before scaling, from the cache where they are there."""
         version = _version(**self.options)
 
-        def compute(clip: Segment) -> NDArray[np.float32]:
-            face = cached_array("faces", cache_key(version, clip), partial(_face_of, clip, **self.options))
+        def compute(clip: base.Segment) -> NDArray[np.float32]:
+            face = base.cached_array("faces", base.cache_key(version, clip), partial(_face_of, clip, **self.options))
             return change_from_calm(face_edges(face.pictures))
 
-        return cached_features("face-edges", clips_of(corpus), compute, version=version)
+        return base.cached_features("face-edges", clips_of(corpus), compute, version=version)
 
 
 class FaceFunctionals(FaceEdges):
@@ -323,7 +313,7 @@ def change_from_calm(rows: NDArray[np.float32]) -> NDArray[np.float32]:
     return rows - np.concatenate([rows[:n_calm], rows[-n_calm:]]).mean(axis=0)
 
 
-class ActionUnits(Scaled):
+class ActionUnits(base.Scaled):
     """Facial action units of each film, from the corpus's action_units.csv: (n_utterances, 35) float32, scaled.
 
     Most films show little of most units, and a few show much: the square root spreads the small values out.
