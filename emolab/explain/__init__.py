@@ -15,39 +15,37 @@ from numpy.typing import NDArray
 
 from emolab.corpora.corpus import Corpus
 from emolab.explain import gradients, light, perturbation
-from emolab.explain.explanation import Attribution, Explanation, Options, shap, sonify
+from emolab.explain.explanation import Attribution, Explanation, Options, load_shap, of_shap
 from emolab.explain.maskers import masker_for
 from emolab.recognizer import Recognizer
 
-__all__ = ["METHODS", "Attribution", "Explanation", "explain", "sonify"]
+__all__ = ["METHODS", "Attribution", "Explanation", "explain"]
 
 METHODS: Mapping[str, str] = tomllib.loads(Path(__file__).with_name("methods.toml").read_text(encoding="utf-8"))
+# what computes each of them, without those of SHAP, and each class that stands for another one
+ENGINES: Mapping[Any, Any] = {
+    "ablation": attr.FeatureAblation,
+    "occlusion": attr.Occlusion,
+    "kernel-shap": attr.KernelShap,
+    "integrated-gradients": attr.IntegratedGradients,
+    "deep-lift": attr.DeepLift,
+    "shap-gradient": attr.GradientShap,
+    "gradient-x-input": attr.InputXGradient,
+    "saliency": attr.Saliency,
+    "grad-cam": gradients.grad_cam,
+    "attention": gradients.attention,
+    "random": perturbation.at_random,
+    attr.LayerIntegratedGradients: attr.IntegratedGradients,
+    attr.LayerGradCam: gradients.grad_cam,
+}
 
 
 @cache
-def engines() -> Mapping[Any, Any]:
-    """Return what computes each of `METHODS`, and each class that stands for another one."""
-    return {
-        "ablation": attr.FeatureAblation,
-        "occlusion": attr.Occlusion,
-        "kernel-shap": attr.KernelShap,
-        "shap-partition": shap.PartitionExplainer,
-        "shapley": shap.ExactExplainer,
-        "integrated-gradients": attr.IntegratedGradients,
-        "deep-lift": attr.DeepLift,
-        "shap-gradient": attr.GradientShap,
-        "gradient-x-input": attr.InputXGradient,
-        "saliency": attr.Saliency,
-        "grad-cam": gradients.grad_cam,
-        "shap-linear": shap.LinearExplainer,
-        "shap-tree": shap.TreeExplainer,
-        "attention": gradients.attention,
-        "random": perturbation.at_random,
-        attr.ShapleyValues: shap.ExactExplainer,
-        attr.LayerIntegratedGradients: attr.IntegratedGradients,
-        attr.LayerGradCam: gradients.grad_cam,
-        shap.GradientExplainer: attr.GradientShap,
-    }
+def _engines_of_shap() -> Mapping[Any, Any]:
+    shap = load_shap()
+    engines = {"shap-partition": shap.PartitionExplainer, "shapley": shap.ExactExplainer}
+    engines |= {"shap-linear": shap.LinearExplainer, "shap-tree": shap.TreeExplainer}
+    return engines | {attr.ShapleyValues: shap.ExactExplainer, shap.GradientExplainer: attr.GradientShap}
 
 
 def explain(
@@ -94,14 +92,14 @@ def explain(
 
         explain(recognizer, fold.test, leave_one_out)
     """
-    began, targets, engine = time.perf_counter(), targets_of(recognizer, utterances, target), _engine(method)
+    began, targets, engine = time.perf_counter(), targets_of(recognizer, utterances, target), engine_of(method)
     options = Options(
         method_name(method), modality or _modality(recognizer, engine), baseline, n_steps, n_samples, background, seed
     )
     items, taken = list[Attribution](), baseline or "none"
     if not len(utterances):
         pass
-    elif engine in light.ENGINES:
+    elif light.fits(engine):
         items, taken = light.attribute(recognizer, utterances, engine, targets, options)
     elif gradients.fits(engine):
         items, taken = gradients.attribute(recognizer, utterances, engine, targets, options)
@@ -117,12 +115,15 @@ def method_name(method: str | Callable[..., Any]) -> str:
     return method if isinstance(method, str) else getattr(method, "__name__", type(method).__name__)
 
 
-def _engine(method: Any) -> Any:
-    """Return the class or function that computes a method."""
+def engine_of(method: str | Callable[..., Any]) -> Any:
+    """Return the class or function that computes a method; ValueError if it cannot explain utterances."""
     if isinstance(method, str) and method not in METHODS:
         raise ValueError(f"no method {method!r}; expected one of {', '.join(METHODS)}. Correct the name.")
-    found = engines().get(method, method)
-    if not (found in light.ENGINES or gradients.fits(found) or perturbation.fits(found)):
+    found = ENGINES.get(method)
+    if found is None and (isinstance(method, str) or of_shap(method) or method is attr.ShapleyValues):
+        found = _engines_of_shap().get(method)
+    found = found or method
+    if not (light.fits(found) or gradients.fits(found) or perturbation.fits(found)):
         raise ValueError(
             f"{method_name(method)} cannot explain utterances; expected a key of METHODS, a class of captum.attr that "
             "attributes to the input (by gradients or perturbation), an explainer class of shap for functions, linear "
@@ -152,7 +153,7 @@ def targets_of(recognizer: Recognizer, utterances: Corpus, target: str | Sequenc
 
 def _modality(recognizer: Recognizer, engine: Any) -> str:
     """Return whose units are explained where none is named."""
-    if engine in light.ENGINES:
+    if light.fits(engine):
         return "text" if light.reads_words(recognizer) else "features"
     if gradients.fits(engine) and {*map(gradients.input_of, recognizer.features)} == {"features"}:
         return "features"

@@ -129,9 +129,8 @@ def by_captum(engine: Any, batch: Batch) -> Tensor:
         difference = batch.logits(batch.entered) - batch.logits(batch.baseline)
         delta = (values.detach().flatten(1).sum(dim=1) - difference).abs().sum() / difference.abs().sum()
         if delta > MAX_DELTA:
-            problem = f"has logits that the rules of {batch.options.method} miss by {delta:.0%}"
             suits = "dense layers and nn.ReLU modules, without recurrence or attention, such as audio/mlp"
-            raise _unfit(batch, problem, suits)
+            raise _unfit(batch, f"has logits that the rules of {batch.options.method} miss by {delta:.0%}", suits)
     return values
 
 

@@ -8,19 +8,20 @@ from __future__ import annotations
 
 import tomllib
 from collections.abc import Sequence
-from functools import cache
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from scipy.stats import kendalltau, rankdata
+from scipy.stats import kendalltau, spearmanr
 
 from emolab.features.text import words
 
 SHARES = tuple(step / 10 for step in range(1, 11))  # of the units that are removed, or kept
 SMALL_SHARE = 0.5  # `mean_fall` looks at shares up to this
 ROUNDING = 1e-9  # 0.7 * 10 is a little more than 7
+LISTS = tomllib.loads(Path(__file__).with_name("emotion_words.toml").read_text(encoding="utf-8"))
+EMOTION_WORDS = {emotion: frozenset(listed.split()) for emotion, listed in LISTS.items()}  # in lower case
 
 Floats = NDArray[np.float64]
 Mask = NDArray[np.bool_]
@@ -165,30 +166,11 @@ def spearman(a: ArrayLike, b: ArrayLike) -> float:
         ValueError: If the two do not pair up, or a value is not finite.
     """
     first, second = _checked(a, b)
-    if not (_varies(first) and _varies(second)):
-        return np.nan
-    return float(np.corrcoef(rankdata(first), rankdata(second))[0, 1])
+    return float(spearmanr(first, second).statistic) if _varies(first) and _varies(second) else np.nan
 
 
-class RankedMasks(NamedTuple):
-    """Which units stay when the most important ones are removed, and when only these are kept.
-
-    Attributes:
-        removed: (n_shares, n_units) bool, all but the most important.
-        kept: (n_shares, n_units) bool, the most important only.
-    """
-
-    removed: Mask
-    kept: Mask
-
-    @property
-    def shares(self) -> Floats:
-        """(n_shares,) the share of the units that was really removed or kept: of 3 units, 10 % are a third."""
-        return self.kept.mean(axis=1)
-
-
-def ranked_masks(values: ArrayLike, shares: Sequence[float] = SHARES) -> RankedMasks:
-    """Say which units stay for tests of faithfulness: without and with only the ceil(share * n_units) that add most.
+def ranked_masks(values: ArrayLike, shares: Sequence[float] = SHARES) -> Mask:
+    """Mark the ceil(share * n_units) units that add most: tests of faithfulness remove them, or keep only them.
 
     Units are ranked by what they add, not by its size; of equals, the earlier first.
 
@@ -196,15 +178,16 @@ def ranked_masks(values: ArrayLike, shares: Sequence[float] = SHARES) -> RankedM
         values: (n_units,) what each unit adds.
         shares: From 0 to 1.
 
+    Returns:
+        (n_shares, n_units) bool. The mean of a row is the share that is really marked: of 3 units, 10 % are a third.
+
     Raises:
         ValueError: If there is no value, or one is not finite.
     """
     added = _checked(values)
     rank = np.empty(len(added), dtype=np.int64)
     rank[np.argsort(-added, kind="stable")] = np.arange(len(added))
-    n_taken = np.ceil(np.asarray(shares) * len(added) - ROUNDING)
-    kept = rank < n_taken[:, None]
-    return RankedMasks(~kept, kept)
+    return rank < np.ceil(np.asarray(shares) * len(added) - ROUNDING)[:, None]
 
 
 def mean_fall(full: float, logits: ArrayLike) -> float:
@@ -214,8 +197,8 @@ def mean_fall(full: float, logits: ArrayLike) -> float:
 
     Args:
         full: The emotion's logit when all units stay.
-        logits: (n_shares,) the same for `ranked_masks(values).removed`: comprehensiveness, how far it falls without the
-            units that add most; or for `kept`: sufficiency, how far it falls with only these.
+        logits: (n_shares,) the same for `~ranked_masks(values)`: comprehensiveness, how far it falls without the units
+            that add most; or for the masks themselves: sufficiency, how far it falls with only these.
 
     Returns:
         In logits. More comprehensiveness is better; less sufficiency is: 0 where the few suffice, below 0 where the
@@ -237,9 +220,9 @@ def deletion_area(full: float, without: ArrayLike, reference: float, shares: Arr
 
     Args:
         full: The emotion's logit when all units stay.
-        without: (n_shares,) the same for `ranked_masks(values).removed`.
+        without: (n_shares,) the same for `~ranked_masks(values)`.
         reference: The same when none stays.
-        shares: (n_shares,) `ranked_masks(values).shares`, ascending; with few units they are not those asked for.
+        shares: (n_shares,) what the masks really mark, ascending; with few units they are not those asked for.
 
     Returns:
         In logits; less is better. Over utterances it is the ratio of its mean to that of `full` - `reference`
@@ -250,7 +233,7 @@ def deletion_area(full: float, without: ArrayLike, reference: float, shares: Arr
     """
     found, steps = _checked(without, shares)
     if (np.diff(steps) < 0).any() or steps[0] < 0 or steps[-1] > 1:
-        raise ValueError(f"shares are {steps}; expected them to ascend, from 0 to 1. Take ranked_masks(values).shares.")
+        raise ValueError(f"shares are {steps}; expected them to ascend, from 0 to 1. Take those of ranked_masks.")
     return float(np.trapezoid([full, *found, reference], [0, *steps, 1])) - reference
 
 
@@ -277,10 +260,8 @@ def infidelity(values: ArrayLike, masks: ArrayLike, full: float, without: ArrayL
     """
     added, stays, after = _checked(values), np.asarray(masks, dtype=bool), _checked(without)
     if stays.shape != (len(after), len(added)):
-        raise ValueError(
-            f"masks have shape {stays.shape} for {len(after)} logits and {len(added)} values; expected "
-            f"({len(after)}, {len(added)}), a row for each logit. Give the masks that the logits were asked with."
-        )
+        problem = f"masks have shape {stays.shape} for {len(after)} logits and {len(added)} values"
+        raise ValueError(f"{problem}; expected a row for each logit. Give the masks that the logits were asked with.")
     foretold, fall = ~stays @ added, full - after
     if not fall.any():
         return np.nan
@@ -294,10 +275,8 @@ def _checked(*arrays: ArrayLike) -> Any:
     found = [np.asarray(array) if np.asarray(array).dtype == bool else np.asarray(array, float) for array in arrays]
     shapes = {array.shape for array in found}
     if len(shapes) > 1 or found[0].ndim != 1 or not found[0].size or not all(np.isfinite(own).all() for own in found):
-        raise ValueError(
-            f"values have shapes {[array.shape for array in found]}, or are not finite; expected (n,) finite numbers, "
-            "at least one. Give those of one utterance in one order, and leave out utterances without units."
-        )
+        problem = f"values have shapes {[array.shape for array in found]}, or are not finite"
+        raise ValueError(f"{problem}; expected (n,) finite numbers, n > 0. Give those of one utterance, in one order.")
     return found if len(found) > 1 else found[0]
 
 
@@ -315,13 +294,6 @@ def _share(sizes: Floats) -> Floats | None:
     return (sizes / largest) / (sizes / largest).sum() if largest else None
 
 
-@cache
-def emotion_words() -> dict[str, frozenset[str]]:
-    """Return the words of each emotion that has a list, in lower case; emotion_words.toml says what they are worth."""
-    lists = tomllib.loads((Path(__file__).parent / "emotion_words.toml").read_text(encoding="utf-8"))
-    return {emotion: frozenset(listed.split()) for emotion, listed in lists.items()}
-
-
 def emotion_word_mask(text: str, emotion: str | None = None) -> Mask:
     """Mark the emotion words of a text, (n_words,) bool over `text.split()`; case and punctuation do not count.
 
@@ -334,6 +306,5 @@ def emotion_word_mask(text: str, emotion: str | None = None) -> Mask:
         >>> emotion_word_mask("Angry! He is so angry, I am scared.", "angry").tolist()
         [True, False, False, False, True, False, False, False]
     """
-    lists = emotion_words()
-    listed = frozenset().union(*lists.values()) if emotion is None else lists.get(emotion, frozenset())
+    listed = frozenset().union(*EMOTION_WORDS.values()) if emotion is None else EMOTION_WORDS.get(emotion, frozenset())
     return np.array([any(token in listed for token in words(word)) for word in text.split()], dtype=bool)
