@@ -93,9 +93,8 @@ def explain(
         explain(recognizer, fold.test, leave_one_out)
     """
     began, targets, engine = time.perf_counter(), targets_of(recognizer, utterances, target), engine_of(method)
-    options = Options(
-        method_name(method), modality or _modality(recognizer, engine), baseline, n_steps, n_samples, background, seed
-    )
+    parts = modality or _modality(recognizer, engine)
+    options = Options(method_name(method), parts, baseline, n_steps, n_samples, background, seed)
     items, taken = list[Attribution](), baseline or "none"
     if not len(utterances):
         pass
@@ -119,16 +118,14 @@ def engine_of(method: str | Callable[..., Any]) -> Any:
     """Return the class or function that computes a method; ValueError if it cannot explain utterances."""
     if isinstance(method, str) and method not in METHODS:
         raise ValueError(f"no method {method!r}; expected one of {', '.join(METHODS)}. Correct the name.")
-    found = ENGINES.get(method)
-    if found is None and (isinstance(method, str) or of_shap(method) or method is attr.ShapleyValues):
-        found = _engines_of_shap().get(method)
-    found = found or method
+    found = ENGINES.get(method, method)
+    if isinstance(found, str) or of_shap(found) or found is attr.ShapleyValues:
+        found = _engines_of_shap().get(found, found)
     if not (light.fits(found) or gradients.fits(found) or perturbation.fits(found)):
-        raise ValueError(
-            f"{method_name(method)} cannot explain utterances; expected a key of METHODS, a class of captum.attr that "
-            "attributes to the input (by gradients or perturbation), an explainer class of shap for functions, linear "
-            "models or trees, or a function (value, n_units) -> (n_units,). Wrap it in such a function."
-        )
+        expected = "a key of METHODS, a class of captum.attr that attributes to the input, or of shap for functions, "
+        expected += "linear models or trees, or a function (value, n_units) -> (n_units,)"
+        problem = f"{method_name(method)} cannot explain utterances; expected {expected}"
+        raise ValueError(f"{problem}. Wrap it in such a function.")
     return found
 
 
@@ -144,10 +141,9 @@ def targets_of(recognizer: Recognizer, utterances: Corpus, target: str | Sequenc
     names = [names] * len(utterances) if isinstance(names, str) else list(names)
     unknown = sorted({*names} - {*recognizer.emotions})
     if unknown or len(names) != len(utterances):
-        raise ValueError(
-            f"target {', '.join(unknown) or len(names)} for {len(utterances)} utterances; expected predicted, true, "
-            f"or of each one of {', '.join(recognizer.emotions)}. Correct the target, or take the recognizer's view."
-        )
+        given = f"target {', '.join(unknown) or len(names)} for {len(utterances)} utterances"
+        expected = f"expected predicted, true, or of each one of {', '.join(recognizer.emotions)}"
+        raise ValueError(f"{given}; {expected}. Correct the target, or take the recognizer's view.")
     return np.array([recognizer.emotions.index(name) for name in names], dtype=np.int64)
 
 

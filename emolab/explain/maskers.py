@@ -95,10 +95,8 @@ class Masker:
         old = self.corpus.table["utterance_id"].iloc[list(rows)].tolist()
         new = [f"{name}#{number}" for number, name in enumerate(old)]
         table = self.corpus.table.iloc[list(rows)].reset_index(drop=True).assign(utterance_id=new)
-        in_memory = {
-            kind: {name: own[key] for name, key in zip(new, old, strict=True) if key in own}
-            for kind, own in self.corpus.in_memory.items()
-        }
+        pairs, held = list(zip(new, old, strict=True)), self.corpus.in_memory.items()
+        in_memory = {kind: {name: own[key] for name, key in pairs if key in own} for kind, own in held}
         return replace(self.corpus, table=table.astype({"utterance_id": "string"}), in_memory=in_memory)
 
 

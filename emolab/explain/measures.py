@@ -153,7 +153,7 @@ def kendall(a: ArrayLike, b: ArrayLike) -> float:
         ValueError: If the two do not pair up, or a value is not finite.
     """
     first, second = _checked(a, b)
-    return float(kendalltau(first, second).statistic) if _varies(first) and _varies(second) else np.nan
+    return float(kendalltau(first, second).statistic) if np.ptp(first) and np.ptp(second) else np.nan
 
 
 def spearman(a: ArrayLike, b: ArrayLike) -> float:
@@ -166,7 +166,7 @@ def spearman(a: ArrayLike, b: ArrayLike) -> float:
         ValueError: If the two do not pair up, or a value is not finite.
     """
     first, second = _checked(a, b)
-    return float(spearmanr(first, second).statistic) if _varies(first) and _varies(second) else np.nan
+    return float(spearmanr(first, second).statistic) if np.ptp(first) and np.ptp(second) else np.nan
 
 
 def ranked_masks(values: ArrayLike, shares: Sequence[float] = SHARES) -> Mask:
@@ -282,10 +282,6 @@ def _checked(*arrays: ArrayLike) -> Any:
 
 def _says_something(marked: Mask) -> bool:
     return bool(marked.any() and not marked.all())
-
-
-def _varies(values: Floats) -> bool:
-    return bool((values != values[0]).any())
 
 
 def _share(sizes: Floats) -> Floats | None:

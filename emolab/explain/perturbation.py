@@ -160,9 +160,8 @@ def running(options: Options, row: int = 0) -> Iterator[None]:
         try:
             yield
         except (TypeError, AttributeError, AssertionError, NotImplementedError, RuntimeError) as error:
-            raise ValueError(
-                f"{options.method} fails here: {error}. Expected a class of Captum or SHAP that needs a function or "
-                "network alone, and layers that it knows, or a function (value, n_units) -> (n_units,). Wrap it in one."
-            ) from error
+            expected = "a class of Captum or SHAP that needs a function or network alone, and layers that it knows"
+            remedy = "Wrap it in a function (value, n_units) -> (n_units,)"
+            raise ValueError(f"{options.method} fails here: {error}. Expected {expected}. {remedy}.") from error
         finally:
             np.random.set_state(before)  # noqa: NPY002

@@ -7,7 +7,6 @@ import tomllib
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
-from itertools import chain
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -242,7 +241,7 @@ def slightly_changed(
         noisy = [(own + rng.integers(-2, 3, own.shape)).clip(0, 255).astype(np.uint8) for own in shown]
         return corpus.with_media(video=dict(zip(names, noisy, strict=True))), same
     texts = [text.split() for text in corpus.texts()]
-    others = list(chain(*texts))
+    others = [word for text in texts for word in text]
     for number, words in enumerate(texts):
         place = int(rng.integers(len(words)))
         words[place] = others[int(rng.integers(len(others)))]
