@@ -53,9 +53,8 @@ class Masker:
     _units: Callable[[], Units]
 
     def __init__(self, recognizer: Recognizer, corpus: Corpus, baseline: str | None = None) -> None:
-        self.recognizer, self.corpus = recognizer, corpus
+        self.recognizer, self.corpus, self.n_predictions = recognizer, corpus, 0
         self.baseline = checked_baseline(baseline, self.baselines)
-        self.n_predictions = 0
         self.names, self.spans = self._units()
         self._known: dict[Any, Floats] = {}
 

@@ -86,8 +86,7 @@ def average_precision(values: ArrayLike, truth: ArrayLike) -> float:
 def average_precision_chance(truth: ArrayLike) -> float:
     """Return the expected `average_precision` of random values, exactly; with few units far above the share marked."""
     marked = np.asarray(truth, dtype=bool)
-    equals = np.zeros(len(marked))  # the mean over all orders
-    return average_precision(equals, marked) if _says_something(marked) else np.nan
+    return average_precision(np.zeros(len(marked)), marked) if marked.any() else np.nan  # the mean over all orders
 
 
 def relevance_mass_accuracy(values: ArrayLike, truth: ArrayLike) -> float:
@@ -276,7 +275,8 @@ def _checked(*arrays: ArrayLike) -> Any:
     shapes = {array.shape for array in found}
     if len(shapes) > 1 or found[0].ndim != 1 or not found[0].size or not all(np.isfinite(own).all() for own in found):
         problem = f"values have shapes {[array.shape for array in found]}, or are not finite"
-        raise ValueError(f"{problem}; expected (n,) finite numbers, n > 0. Give those of one utterance, in one order.")
+        remedy = "Give those of one utterance in one order, and leave out utterances without units"
+        raise ValueError(f"{problem}; expected (n,) finite numbers, at least one. {remedy}.")
     return found if len(found) > 1 else found[0]
 
 
