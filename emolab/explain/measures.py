@@ -260,7 +260,8 @@ def infidelity(values: ArrayLike, masks: ArrayLike, full: float, without: ArrayL
     added, stays, after = _checked(values), np.asarray(masks, dtype=bool), _checked(without)
     if stays.shape != (len(after), len(added)):
         problem = f"masks have shape {stays.shape} for {len(after)} logits and {len(added)} values"
-        raise ValueError(f"{problem}; expected a row for each logit. Give the masks that the logits were asked with.")
+        expected = f"expected ({len(after)}, {len(added)}), a row for each logit"
+        raise ValueError(f"{problem}; {expected}. Give the masks that the logits were asked with.")
     foretold, fall = ~stays @ added, full - after
     if not fall.any():
         return np.nan
