@@ -77,7 +77,7 @@ def estimate(engine: Any, value: Value, n_units: int, options: Options, row: int
     values = np.atleast_1d(np.asarray(found, np.float64))
     if values.shape != (n_units,) or not np.isfinite(values).all():
         problem = f"{options.method} returned {values.shape} for {n_units} units, or numbers that are not finite"
-        raise ValueError(f"{problem}; expected a finite one a unit. Return a number for each column of the masks.")
+        raise ValueError(f"{problem}; expected (n_units,) finite values. Return a number for each column of the masks.")
     return values
 
 
