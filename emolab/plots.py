@@ -20,7 +20,6 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.colors import LinearSegmentedColormap, to_rgb
 from matplotlib.patheffects import withStroke
-from matplotlib.ticker import EngFormatter, LogFormatter
 from numpy.typing import ArrayLike, NDArray
 from scipy.ndimage import gaussian_filter
 
@@ -45,8 +44,7 @@ EMOTION_COLORS |= {"disgusted": "#389250", "calm": "#77d0e6", "other": "#b3afaf"
 EMOTION_MARKERS: Mapping[str, str] = dict(zip(EMOTION_COLORS, "os^vDPXp*<hd", strict=True))
 SERIES_COLORS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#222222")  # Okabe and Ito
 SERIES_MARKERS = "osD^vP*"
-SIZE_COLORS = {"light": "#009e73", "small": "#0072b2", "large": "#d55e00", "large, stand-in": "#d55e00"}
-SIZE_MARKERS = dict(zip(SIZE_COLORS, "osDX", strict=True))
+SIZE_COLORS = {"light": "#009e73", "small": "#0072b2", "large": "#d55e00"}
 INK, GREY, PALE = "#222222", "#636363", "#d9d9d9"
 FOR, AGAINST = "#2f8fcb", "#e3752b"  # black text can be read on both
 HEAT = LinearSegmentedColormap.from_list("heat", [AGAINST, "white", FOR], 257)  # odd, so that 0 is white
@@ -65,7 +63,6 @@ N_SHOWN = 6  # texts or pictures
 N_STRONGEST = 2  # words of a text whose numbers are written
 TEXT_SIZE, LINE = 10.0, 19.0  # points: of words in a text, and from line to line
 LETTER = 0.602 * TEXT_SIZE  # points, the width of every letter of DejaVu Sans Mono
-SMOOTHING = 0.03  # standard deviation, of the width of a face
 WITHIN = 0.995  # share of the heat of bands or pixels within the scale; a few would make the others pale
 SOFT = f"smoothed, {1 - WITHIN:.1%} beyond the scale"
 
@@ -109,7 +106,7 @@ def intervals(tables: Mapping[str, pd.DataFrame], *, ax: Axes | None = None) -> 
     ax = _axes(ax, 1.5 + (0.19 + 0.17 * n) * len(rows))
     for number, (name, table) in enumerate(tables.items()):
         value, low, high = table.to_numpy(float).T
-        look, y = _look(name, number), _beside(len(rows), number, n)
+        look, y = _look(name, number), np.arange(len(rows)) + (number - (n - 1) / 2) * 0.7 / n
         colours = look.pop("color") if n > 1 else [EMOTION_COLORS.get(str(row), SERIES_COLORS[0]) for row in rows]
         ax.hlines(y, low, high, colors=colours, linewidth=2.4, zorder=3)
         ax.scatter(value, y, s=48, color=colours, edgecolor="white", zorder=4, label=name, marker=look["marker"])
@@ -119,11 +116,6 @@ def intervals(tables: Mapping[str, pd.DataFrame], *, ax: Axes | None = None) -> 
     return ax
 
 
-def _beside(n_rows: int, number: int, n: int) -> NDArray[Any]:
-    """Return the places on the y axis of the rows of one of `n` tables."""
-    return np.arange(n_rows) + (number - (n - 1) / 2) * 0.7 / n
-
-
 def facts(explanation: Explanation) -> str:
     """Say in one line where an explanation comes from; a `note` for figures of a single utterance."""
     stand_in, sample = "stand-in" * explanation.stand_in, "synthetic sample" * explanation.synthetic
@@ -131,9 +123,9 @@ def facts(explanation: Explanation) -> str:
     return " · ".join(filter(None, parts))
 
 
-def _axes(ax: Axes | None, height: float, **subplot: Any) -> Axes:
+def _axes(ax: Axes | None, height: float) -> Axes:
     """Return the axes, or those of a new figure as wide as a notebook, `height` inches high."""
-    return ax or plt.figure(figsize=(WIDTH, height), layout="constrained").add_subplot(**subplot)
+    return ax or plt.subplots(figsize=(WIDTH, height), layout="constrained")[1]
 
 
 def _second(ax: Axes, n_rows: int, n_columns: int, **ratios: Any) -> Axes:
@@ -322,70 +314,6 @@ def compare_reports(reports: Mapping[str, Reported], *, metric: str = "ua", ax: 
     return titled(ax, f"{'Lowest' if metric == 'ece' else 'Highest'}: {names}", *_tested(reports.values()), *facts)
 
 
-def pareto_front(
-    entries: pd.DataFrame, *, cost: str = "parameters", quality: str = "weighted_f1", ax: Axes | None = None
-) -> Axes:
-    """Draw quality with its interval against cost, for rows of `read_ledger`; stand-ins are crosses.
-
-    The line is the Pareto front: the best that is to be had for a cost or less. Its recognizers are numbered, from
-    cheap to costly, and named beside the axes. Colour and marker tell the size class.
-
-    Args:
-        entries: Of one corpus, view and protocol.
-        cost: One of `results.COSTS` but throughput; rows that lack it are left out and counted.
-        quality: One of `evaluation.METRICS` but the calibration error.
-        ax: Where to draw.
-
-    Raises:
-        ValueError: If cost or quality are unknown, no row has the cost, or the rows are not of one kind.
-    """
-    import seaborn as sns
-
-    from emolab.evaluation import METRICS
-    from emolab.results import COSTS, cost_of
-
-    if cost not in {*COSTS} - {"throughput"} or quality not in {*METRICS} - {"ece"}:
-        given = f"cost {cost!r}, quality {quality!r}"
-        raise ValueError(f"{given}; expected one of {[*COSTS]} but throughput, of {[*METRICS]} but ece. Name others.")
-    known = entries.assign(cost=cost_of(entries, cost)).query("cost > 0").sort_values(["cost", quality])
-    kinds = known[["corpus", "view", "protocol"]].drop_duplicates()
-    if len(kinds) != 1:
-        given = f"{len(known)} of {len(entries)} rows with {cost}, of {len(kinds)} corpora, views and protocols"
-        raise ValueError(f"{given}; expected some, of one. Take read_ledger(corpus), and of it one protocol.")
-    ax = _axes(ax, 5.4)
-    ax.vlines(known["cost"], known[f"{quality}_low"], known[f"{quality}_high"], colors=PALE, linewidth=2, zorder=1)
-    sizes = known["size"] + np.where(known["stand_in"], ", stand-in", "")
-    order = [size for size in SIZE_COLORS if size in set(sizes)]
-    look: Look = {"hue": sizes, "style": sizes, "palette": SIZE_COLORS, "markers": SIZE_MARKERS, "s": 60, "zorder": 4}
-    sns.scatterplot(known, x="cost", y=quality, hue_order=order, **look, ax=ax)
-    front = _draw_front(ax, known, quality)
-    ax.margins(x=0.08)
-    ax.axhline(max(known[f"chance.{guess}.{quality}"].iloc[0] for guess in ("majority", "uniform")), **CHANCE)
-    ax.set(xscale="log", xlabel=f"{COSTS[cost]}, logarithmic", ylabel=METRICS[quality] + INTERVAL)
-    ax.xaxis.set(major_formatter=EngFormatter(sep=""), minor_formatter=LogFormatter())
-    ax.legend(loc="upper center", bbox_to_anchor=(0.5, -0.13), ncols=6, handletextpad=0.4, frameon=False)
-    n_without, first = len(entries) - len(known), known.iloc[0]
-    facts = [f"{first['corpus']}, view {first['view']}", "synthetic sample" * bool(first["synthetic"])]
-    facts += [f"n = {first['n_test']:,}", f"trained on {' or '.join(known['trained_on'].unique())}"]
-    left_out = f"{n_without} without {COSTS[cost]} left out" * bool(n_without)
-    return titled(ax, f"Best: {front['recipe'].iloc[-1]}", *facts, left_out)
-
-
-def _draw_front(ax: Axes, known: pd.DataFrame, quality: str) -> pd.DataFrame:
-    """Draw the line over the rows, by rising cost, that no cheaper one reaches; number and name them; return them."""
-    best = known.drop_duplicates("cost", keep="last")
-    front = best[best[quality] > best[quality].cummax().shift(fill_value=-np.inf)]
-    x, y = [*front["cost"], known["cost"].max()], [*front[quality], front[quality].iloc[-1]]
-    ax.step(x, y, where="post", color=INK, linewidth=1.3, zorder=2, label="Pareto front")
-    edge = [withStroke(linewidth=2.5, foreground="white")]
-    look: Look = {"ha": "right", "fontsize": 8, "fontweight": "bold", "path_effects": edge, "zorder": 6}
-    for number, place in enumerate(zip(x[:-1], y, strict=False), start=1):
-        ax.annotate(str(number), place, (-4 - 7 * (number % 3), 4), textcoords="offset points", **look)
-    names = ["On the front:", *(f"{number} {name}" for number, name in enumerate(front["recipe"], start=1))]
-    ax.annotate("\n".join(names), (1.02, 1), xycoords="axes fraction", va="top", fontsize=8.5)
-    return front
-
-
 def learning_curves(history: History, *, n_emotions: int | None = None, note: str = "", ax: Axes | None = None) -> Axes:
     """Draw the losses of training and, beside them, the score on the validation set; the best epoch is marked.
 
@@ -477,64 +405,23 @@ def _mark(ax: Axes, f0: Track, cue: Cue, ink: tuple[str, str], frame: str) -> No
         ax.add_patch(plt.Rectangle((cue[0], 0.01), cue[1] - cue[0], 0.98, transform=ax.get_xaxis_transform(), **look))
 
 
-def radar(
-    probabilities: ArrayLike | Mapping[str, ArrayLike], emotions: Sequence[str], *, note: str = "", ax: Any = None
-) -> Axes:
-    """Draw the probabilities (n_emotions,) of one utterance, or those of several models by name, as a closed line."""
-    named = probabilities if isinstance(probabilities, Mapping) else {"": probabilities}
-    lines, n = {name: np.asarray(values, float) for name, values in named.items()}, len(emotions)
-    if wrong := [values.shape for values in lines.values() if values.shape != (n,)]:
-        raise ValueError(f"probabilities have shape {wrong}; expected ({n},). Hand over one row, and its emotions.")
-    ax = _axes(ax, 5.0, projection="polar")
-    if ax.name != "polar":
-        raise ValueError(f'ax is {ax.name}; expected polar. Make it with subplot_kw={{"projection": "polar"}}.')
-    angles = np.linspace(0, 2 * np.pi, n + 1)  # the last closes the line
-    for number, (name, values) in enumerate(lines.items()):
-        look = _look("", number)
-        ax.plot(angles, np.append(values, values[0]), markersize=8, markeredgecolor="white", label=name, **look)
-        ax.fill(angles[:-1], values, color=look["color"], alpha=0.12)
-    ax.plot(np.linspace(0, 2 * np.pi, 100), np.full(100, 1 / n), **CHANCE)
-    clockwise: Look = {"theta_offset": np.pi / 2, "theta_direction": -1, "rlabel_position": 180 / n}
-    ax.set(xticks=angles[:-1], xticklabels=emotions, ylim=(0, 1.05), **clockwise)  # room for a marker at 100 %
-    ax.set_yticks([0.25, 0.5, 0.75, 1], ["25 %", "50 %", "75 %", "100 %"], fontsize=8, color=GREY)
-    ax.tick_params(axis="x", pad=12)
-    ax.grid(color=PALE)
-    ax.spines["polar"].set_visible(False)
-    if len(lines) > 1:
-        ax.legend(loc="center left", bbox_to_anchor=(1.18, 0.5), frameon=False)
-    ax.set_xlabel(f"dashed: chance, {_percent(1 / n)}" + f" · {note}" * bool(note), color=GREY, fontsize=9)
-    said = [f"{name}: " * bool(name) + f"{emotions[int(p.argmax())]}, {_percent(p.max())}" for name, p in lines.items()]
-    return titled(ax, "; ".join(said), loc="center")
-
-
 def faces(frames: ArrayLike, times: ArrayLike | None = None, *, note: str = "", ax: Axes | None = None) -> Axes:
     """Draw six of the frames (n_frames, height, width, 3) uint8 side by side, with their times in seconds."""
     pictures = np.asarray(frames)
     if pictures.ndim != 4 or not len(pictures):
         raise ValueError(f"frames {pictures.shape}; expected (n, height, width, 3), of read_frames, at least one.")
-    shown = _evenly(len(pictures))
+    shown = np.linspace(0, len(pictures) - 1, min(N_SHOWN, len(pictures))).round().astype(int)
     names = [f"frame {k}" if times is None else f"{np.asarray(times)[k]:.2f} s" for k in shown]
-    ax = _strip(ax, pictures[shown], names)
-    return titled(ax, "The face over time", f"{len(shown)} of {len(pictures)} frames", note)
-
-
-def _evenly(n: int) -> NDArray[np.int64]:
-    return np.linspace(0, n - 1, min(N_SHOWN, n)).round().astype(int)
-
-
-def _strip(ax: Axes | None, pictures: NDArray[Any], names: Sequence[str], **look: Any) -> Axes:
-    """Draw pictures (n, height, width, …) side by side, each one unit wide."""
-    n, height, width = pictures.shape[:3]
+    n, (height, width) = len(shown), pictures.shape[1:3]
     if ax is None:
         ax = _axes(None, 1.2 + min(3.5, WIDTH * height / (width * n)))
         cast(Any, ax.figure).set_layout_engine("compressed")  # the title goes with the pictures, whatever their shape
-    ax.imshow(np.hstack([*pictures]), extent=(0, n, height / width, 0), **look)
-    for edge in range(1, n):
-        ax.axvline(edge, color="white", linewidth=6, zorder=3)
+    ax.imshow(np.hstack([*pictures[shown]]), extent=(0, n, height / width, 0))  # each one unit wide
+    ax.vlines(range(1, n), 0, height / width, color="white", linewidth=6)
     ax.set(xticks=np.arange(n) + 0.5, xticklabels=names, yticks=[])
     ax.tick_params(length=0)
     ax.spines[:].set_visible(False)
-    return ax
+    return titled(ax, "The face over time", f"{len(shown)} of {len(pictures)} frames", note)
 
 
 # ---------------------------------------------------------------- explanations
@@ -699,66 +586,3 @@ def _heat_over(ax: Axes, item: Attribution, n_samples: int, n_mels: int) -> tupl
     for span, value in zip(item.spans, item.values, strict=True):
         ax.axvspan(*span, facecolor=HEAT_OVER((value / limit + 1) / 2), edgecolor="none")
     return limit, False
-
-
-def frame_attributions(item: Attribution, pictures: ArrayLike, *, note: str = "", ax: Axes | None = None) -> Axes:
-    """Draw six frames of a face, the strongest among them, what each adds, and what each of its pixels.
-
-    Args:
-        item: One utterance, whose units are the frames; with `native` (frames, height, width) that is shown.
-        pictures: (frames, height, width, 3) uint8, as the model sees them.
-        note: More facts, such as `facts(explanation)`.
-        ax: Where to draw.
-
-    Raises:
-        ValueError: If there is not one picture a unit.
-    """
-    seen, n, values = np.asarray(pictures), len(item), item.values
-    if seen.ndim != 4 or len(seen) != n or not n:
-        given = f"pictures have shape {seen.shape} for {n} units of {item.utterance_id!r}"
-        raise ValueError(f"{given}; expected a picture (height, width, 3) a unit. Take emolab.features.video.faces.")
-    shown, best = _evenly(n), int(np.argmax(np.nan_to_num(values, nan=-np.inf)))
-    shown[np.abs(shown - best).argmin()] = best
-    times = np.where(np.isnan(item.spans[:, 0]), item.names, np.char.mod("%.2f s", item.spans[:, 0]))
-    names = [f"{times[place]}\n{_signed(float(values[place]))}" for place in shown]
-    cited = [*note.split(" · "), item.utterance_id, f"{len(shown)} of {n} frames"]
-    if item.native.ndim == 3 and len(item.native) == n:
-        ax = _strip(ax, seen[shown].mean(axis=-1), names, cmap="gray", vmin=-80, vmax=255)  # no colour of the face
-        pixels = np.nan_to_num(item.native[shown].astype(float))
-        heat = np.hstack([*gaussian_filter(pixels, (0, *2 * [SMOOTHING * pixels.shape[1]]))])
-        limit = _limit([heat], WITHIN)
-        ax.imshow(heat, cmap=HEAT_OVER, vmin=-limit, vmax=limit, extent=ax.images[0].get_extent())
-        _key([ax], limit)
-        cited += [f"colour: pixels, {SOFT}"]
-    else:
-        ax = _strip(ax, seen[shown], names)
-    return titled(ax, _strongest(item), *cited, "numbers: what a frame adds to the logit")
-
-
-def modality_attributions(
-    explanations: Mapping[str, Explanation], means: Mapping[str, pd.DataFrame], *, ax: Axes | None = None
-) -> Axes:
-    """Draw what each modality adds: every utterance as a faint dot, and the mean with its interval.
-
-    Args:
-        explanations: By name; their units are modalities.
-        means: By the same names: value, low and high (columns) of each modality (index).
-        ax: Where to draw.
-
-    Raises:
-        ValueError: If there is nothing to draw.
-    """
-    if not explanations or set(explanations) != set(means):
-        given = f"explanations {[*explanations]}, means {[*means]}"
-        raise ValueError(f"{given}; expected at least one, and the same names. Take method shapley.")
-    ax = intervals({name: means[name][["value", "low", "high"]] for name in explanations}, ax=ax)
-    rng = np.random.default_rng(0)
-    for number, (name, explanation) in enumerate(explanations.items()):
-        frame, n = explanation.to_frame(), len(explanations)
-        y = _beside(len(means[name]), number, n)[means[name].index.get_indexer(frame["unit"])]
-        y += rng.uniform(-0.3, 0.3, len(y)) / n
-        ax.scatter(frame["value"], y, s=7, alpha=0.25, linewidths=0, **_look(name, number))
-    ax.axvline(0, color=GREY, linewidth=1)
-    ax.set_xlabel("adds to the logit: below 0 against the emotion, above 0 for it")
-    said = dict.fromkeys([*map(facts, explanations.values()), *(f"n = {len(one):,}" for one in explanations.values())])
-    return titled(ax, "What each modality adds", *said, "faint: utterances, large: mean" + INTERVAL)

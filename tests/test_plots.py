@@ -276,71 +276,10 @@ def test_compare_reports_has_no_chance_for_the_calibration_error(result: Report)
     assert not line_label(plots.compare_reports({"one": result}, metric="ece"), "chance")
 
 
-def ledger_rows(**changes: list) -> pd.DataFrame:
-    """Four recognizers, one of each kind; the second is beaten by a cheaper one."""
-    rows = {"recipe": ["audio/svm", "audio/lstm", "audio/mlp", "audio/hubert"], "parameters": [10, 500, 1_000, 90_000]}
-    rows |= {"weighted_f1": [0.5, 0.4, 0.65, 0.7], "stand_in": [False, False, False, True], "flops": [None, 4, 8, 16]}
-    frame = pd.DataFrame(rows | changes).assign(corpus="toy", view="v", protocol="p", pretrained=None, n_test=50)
-    frame = frame.assign(synthetic=True, modalities=[["audio"]] * 4, trained_on="training set")
-    frame = frame.assign(size=["light", "small", "small", "large"], disk_mb=np.nan)
-    frame = frame.assign(weighted_f1_low=frame["weighted_f1"] - 0.1, weighted_f1_high=frame["weighted_f1"] + 0.1)
-    return frame.assign(**{"chance.majority.weighted_f1": 0.1, "chance.uniform.weighted_f1": 0.2})
-
-
-def test_pareto_front_draws_what_nothing_beats_that_is_as_cheap_and_names_it() -> None:
-    ax = plots.pareto_front(ledger_rows())
-    (line,) = line_label(ax, "Pareto front")
-    assert line.get_xydata().tolist() == [[10, 0.5], [1_000, 0.65], [90_000, 0.7], [90_000, 0.7]]
-    assert (ax.get_xscale(), ax.get_xlabel()) == ("log", "parameters, logarithmic")
-    assert line_label(ax, "chance")[0].get_ydata()[0] == 0.2
-    assert ax.get_title("left") == "Best: audio/hubert"
-    assert facts(ax) == "toy, view v · synthetic sample · n = 50 · trained on training set"
-    assert [text.get_text() for text in ax.texts if text.get_gid() != "facts"] == [
-        "1",
-        "2",
-        "3",
-        "On the front:\n1 audio/svm\n2 audio/mlp\n3 audio/hubert",
-    ]
-
-
-def test_pareto_front_says_what_the_recognizers_were_trained_on() -> None:
-    rows = ledger_rows().assign(trained_on=["training set", "training + validation sets"] * 2)
-    assert "trained on training set or training + validation sets" in facts(plots.pareto_front(rows))
-
-
-def test_pareto_front_keeps_the_best_of_equal_costs_only() -> None:
-    ax = plots.pareto_front(ledger_rows(parameters=[10, 10, 10, 20]))
-    assert line_label(ax, "Pareto front")[0].get_xydata().tolist() == [[10, 0.65], [20, 0.7], [20, 0.7]]
-
-
-def test_pareto_front_draws_rows_without_intervals() -> None:
-    ax = plots.pareto_front(ledger_rows().assign(weighted_f1_low=np.nan, weighted_f1_high=np.nan))
-    ax.figure.draw_without_rendering()
-    assert ax.get_title("left") == "Best: audio/hubert"
-
-
-def test_pareto_front_tells_size_classes_and_stand_ins_apart() -> None:
-    ax = plots.pareto_front(ledger_rows())
-    assert legend(ax) == ["light", "small", "large, stand-in", "Pareto front", "chance"]
-    (dots,) = [dots for dots in ax.collections if isinstance(dots, PathCollection) and len(dots.get_offsets()) == 4]
-    assert [to_hex(colour) for colour in dots.get_facecolor()] == [
-        plots.SIZE_COLORS[name] for name in ("light", "small", "small", "large, stand-in")
-    ]
-    assert len({path.vertices.tobytes() for path in dots.get_paths()}) == 3  # markers
-    colours = set(plots.SIZE_COLORS.values())
+def test_size_classes_can_be_told_apart() -> None:
     for sight in COLOUR_BLIND:
-        assert min(np.linalg.norm(lab(a, sight) - lab(b, sight)) for a, b in combinations(colours, 2)) > 15
-
-
-def test_pareto_front_counts_what_lacks_the_cost_and_wants_rows_of_one_kind() -> None:
-    assert "1 without million multiply-adds left out" in facts(plots.pareto_front(ledger_rows(), cost="flops"))
-    with pytest.raises(ValueError, match=r"0 of 4 rows with disk_mb.*expected some, of one\. Take read_ledger"):
-        plots.pareto_front(ledger_rows(), cost="disk_mb")
-    with pytest.raises(ValueError, match="4 of 4 rows with parameters, of 2 corpora"):
-        plots.pareto_front(ledger_rows().assign(protocol=["p", "p", "p", "other"]))
-    for cost, quality in (("throughput", "ua"), ("parameters", "ece")):
-        with pytest.raises(ValueError, match=rf"cost '{cost}', quality '{quality}'; expected .* Name others"):
-            plots.pareto_front(ledger_rows(), cost=cost, quality=quality)
+        pairs = combinations(plots.SIZE_COLORS.values(), 2)
+        assert min(np.linalg.norm(lab(a, sight) - lab(b, sight)) for a, b in pairs) > 15
 
 
 def test_learning_curves_mark_the_best_epoch() -> None:
@@ -395,30 +334,6 @@ def test_spectrogram_has_an_axis_of_hertz_where_f0_and_tone_meet() -> None:
     assert ax.get_xlim() == (0, 1)
     assert ax.get_ylim()[1] == pytest.approx(8000, rel=0.03)
     assert facts(ax) == "1.00 s · white line: f0 · blue frame: cue · synthetic sample"
-
-
-def test_radar_closes_the_line_and_draws_chance() -> None:
-    ax = plots.radar([0.7, 0.1, 0.1, 0.1], FOUR)
-    line, chance = ax.lines[0].get_xydata(), line_label(ax, "chance")[0]
-    np.testing.assert_allclose(line[0, 1], line[-1, 1])
-    assert len(line) == len(FOUR) + 1
-    np.testing.assert_allclose(chance.get_ydata(), 0.25)
-    assert ax.get_title() == "neutral, 70\N{NO-BREAK SPACE}%"
-
-
-def test_radars_share_a_scale_that_clips_no_marker() -> None:
-    limits = [plots.radar(row, FOUR).get_ylim() for row in ([1.0, 0, 0, 0], [0.25] * 4)]
-    assert limits[0] == limits[1]
-    assert limits[0][1] > 1.02
-
-
-def test_radar_lays_models_over_each_other_and_checks_its_input() -> None:
-    ax = plots.radar({"voice": [0.7, 0.1, 0.1, 0.1], "words": [0.1, 0.1, 0.1, 0.7]}, FOUR)
-    assert legend(ax) == ["voice", "words", "chance"]
-    with pytest.raises(ValueError, match=r"\(2,\).*expected \(4,\)"):
-        plots.radar([0.5, 0.5], FOUR)
-    with pytest.raises(ValueError, match=r"rectilinear; expected polar"):
-        plots.radar([0.25] * 4, FOUR, ax=plt.subplots()[1])
 
 
 def test_faces_choose_frames_over_the_whole_time() -> None:
@@ -632,66 +547,5 @@ def test_audio_attributions_say_that_nothing_speaks_for_the_emotion(values: list
     assert plots.audio_attributions(of_sound(values), WAVE).get_title("left") == "Nothing speaks for sad"
 
 
-def test_frame_attributions_show_six_frames_and_the_strongest_among_them() -> None:
-    values = np.zeros(20)
-    values[[0, 5]] = -1, 2
-    pictures = np.arange(20, dtype=np.uint8)[:, None, None, None] * np.ones((1, 8, 6, 3), np.uint8)
-    ax = plots.frame_attributions(of_sound(values), pictures, note="video/toy")
-    names = [label.get_text() for label in ax.get_xticklabels()]
-    assert names == ["0.00 s\n−1.00", "0.50 s\n+2.00", "0.80 s\n0", "1.10 s\n0", "1.50 s\n0", "1.90 s\n0"]
-    (image,) = ax.images
-    assert image.get_array()[0, ::6, 0].tolist() == [0, 5, 8, 11, 15, 19]
-    assert "video/toy · u0 · 6 of 20 frames" in facts(ax)
-    assert ax.get_title("left") == "Most for sad: 0.50 to 0.60 s (+2.00)"
-
-
-def test_frame_attributions_go_by_name_where_no_time_is_known() -> None:
-    unknown = of_sound([1, 2], spans=np.full((2, 2), np.nan))
-    ax = plots.frame_attributions(unknown, np.zeros((2, 8, 6, 3), np.uint8))
-    assert [label.get_text() for label in ax.get_xticklabels()] == ["0.0 s\n+1.00", "0.1 s\n+2.00"]
-
-
-def test_frame_attributions_show_pixels_where_there_are_some() -> None:
-    pixels = np.random.default_rng(0).normal(size=(3, 4, 4)).astype(np.float32)
-    ax = plots.frame_attributions(of_sound([1, 2, 3], native=pixels), np.zeros((3, 8, 8, 3), np.uint8))
-    assert [image.get_array().shape for image in ax.images] == [(8, 24), (4, 12)]
-    assert ax.images[0].get_extent() == ax.images[1].get_extent()
-    low, high = ax.images[1].get_clim()
-    assert low == -high
-
-
-def test_frame_attributions_need_a_picture_a_unit() -> None:
-    with pytest.raises(ValueError, match=r"shape \(2, 4, 4, 3\) for 3 units of 'u0'; expected a picture .*\. Take"):
-        plots.frame_attributions(of_sound([1, 2, 3]), np.zeros((2, 4, 4, 3), np.uint8))
-
-
-def of_modalities(*rows: tuple[float, ...]) -> Explanation:
-    names, empty = ("audio", "text", "video"), np.full((3, 2), np.nan)
-    items = [
-        Attribution(f"u{k}", "sad", names[: len(row)], np.array(row), empty[: len(row)]) for k, row in enumerate(rows)
-    ]
-    return Explanation("late/toy", "shapley", "modality", "prior", tuple(items))
-
-
 MEANS = pd.DataFrame({"value": [1.0, 2.0, 0.0], "low": [0.5, 1.5, np.nan], "high": [1.5, 2.5, np.nan]})
 MEANS.index = pd.Index(["audio", "text", "video"])
-
-
-def test_modality_attributions_draw_every_utterance_and_the_means_given() -> None:
-    one = of_modalities((1.0, 3.0, 0.0), (0.0, 1.0, 0.0), (2.0, 2.0))
-    ax = plots.modality_attributions({"late/toy": one}, {"late/toy": MEANS})
-    assert tick_labels(ax) == ["audio", "text", "video"]
-    np.testing.assert_allclose(drawn(ax), MEANS)
-    cloud = [dots for dots in ax.collections if isinstance(dots, PathCollection)][1].get_offsets()
-    assert sorted(cloud[:, 0]) == [0.0, 0.0, 0.0, 1.0, 1.0, 2.0, 2.0, 3.0]
-    assert cloud[:, 1].round().tolist() == [0, 1, 2, 0, 1, 2, 0, 1]
-    assert facts(ax).startswith("late/toy · shapley · baseline prior · n = 3")
-
-
-def test_modality_attributions_compare_explanations_by_name() -> None:
-    two = {"a": of_modalities((1.0, 0.0)), "b": of_modalities((5.0, 0.0))}
-    assert legend(plots.modality_attributions(two, dict.fromkeys(two, MEANS))) == ["a", "b"]
-    with pytest.raises(ValueError, match=r"explanations \['a', 'b'\], means \['a'\]; expected .*Take method shapley"):
-        plots.modality_attributions(two, {"a": MEANS})
-    with pytest.raises(ValueError, match="expected at least one"):
-        plots.modality_attributions({}, {})

@@ -15,39 +15,37 @@ from numpy.typing import NDArray
 
 from emolab.corpora.corpus import Corpus
 from emolab.explain import gradients, light, perturbation
-from emolab.explain.explanation import Attribution, Explanation, Options, shap, sonify
+from emolab.explain.explanation import Attribution, Explanation, Options, load_shap, of_shap
 from emolab.explain.maskers import masker_for
 from emolab.recognizer import Recognizer
 
-__all__ = ["METHODS", "Attribution", "Explanation", "explain", "sonify"]
+__all__ = ["METHODS", "Attribution", "Explanation", "explain"]
 
 METHODS: Mapping[str, str] = tomllib.loads(Path(__file__).with_name("methods.toml").read_text(encoding="utf-8"))
+# what computes each of them, without those of SHAP, and each class that stands for another one
+ENGINES: Mapping[Any, Any] = {
+    "ablation": attr.FeatureAblation,
+    "occlusion": attr.Occlusion,
+    "kernel-shap": attr.KernelShap,
+    "integrated-gradients": attr.IntegratedGradients,
+    "deep-lift": attr.DeepLift,
+    "shap-gradient": attr.GradientShap,
+    "gradient-x-input": attr.InputXGradient,
+    "saliency": attr.Saliency,
+    "grad-cam": gradients.grad_cam,
+    "attention": gradients.attention,
+    "random": perturbation.at_random,
+    attr.LayerIntegratedGradients: attr.IntegratedGradients,
+    attr.LayerGradCam: gradients.grad_cam,
+}
 
 
 @cache
-def engines() -> Mapping[Any, Any]:
-    """Return what computes each of `METHODS`, and each class that stands for another one."""
-    return {
-        "ablation": attr.FeatureAblation,
-        "occlusion": attr.Occlusion,
-        "kernel-shap": attr.KernelShap,
-        "shap-partition": shap.PartitionExplainer,
-        "shapley": shap.ExactExplainer,
-        "integrated-gradients": attr.IntegratedGradients,
-        "deep-lift": attr.DeepLift,
-        "shap-gradient": attr.GradientShap,
-        "gradient-x-input": attr.InputXGradient,
-        "saliency": attr.Saliency,
-        "grad-cam": gradients.grad_cam,
-        "shap-linear": shap.LinearExplainer,
-        "shap-tree": shap.TreeExplainer,
-        "attention": gradients.attention,
-        "random": perturbation.at_random,
-        attr.ShapleyValues: shap.ExactExplainer,
-        attr.LayerIntegratedGradients: attr.IntegratedGradients,
-        attr.LayerGradCam: gradients.grad_cam,
-        shap.GradientExplainer: attr.GradientShap,
-    }
+def _engines_of_shap() -> Mapping[Any, Any]:
+    shap = load_shap()
+    engines = {"shap-partition": shap.PartitionExplainer, "shapley": shap.ExactExplainer}
+    engines |= {"shap-linear": shap.LinearExplainer, "shap-tree": shap.TreeExplainer}
+    return engines | {attr.ShapleyValues: shap.ExactExplainer, shap.GradientExplainer: attr.GradientShap}
 
 
 def explain(
@@ -94,14 +92,13 @@ def explain(
 
         explain(recognizer, fold.test, leave_one_out)
     """
-    began, targets, engine = time.perf_counter(), targets_of(recognizer, utterances, target), _engine(method)
-    options = Options(
-        method_name(method), modality or _modality(recognizer, engine), baseline, n_steps, n_samples, background, seed
-    )
+    began, targets, engine = time.perf_counter(), targets_of(recognizer, utterances, target), engine_of(method)
+    parts = modality or _modality(recognizer, engine)
+    options = Options(method_name(method), parts, baseline, n_steps, n_samples, background, seed)
     items, taken = list[Attribution](), baseline or "none"
     if not len(utterances):
         pass
-    elif engine in light.ENGINES:
+    elif light.fits(engine):
         items, taken = light.attribute(recognizer, utterances, engine, targets, options)
     elif gradients.fits(engine):
         items, taken = gradients.attribute(recognizer, utterances, engine, targets, options)
@@ -117,17 +114,18 @@ def method_name(method: str | Callable[..., Any]) -> str:
     return method if isinstance(method, str) else getattr(method, "__name__", type(method).__name__)
 
 
-def _engine(method: Any) -> Any:
-    """Return the class or function that computes a method."""
+def engine_of(method: str | Callable[..., Any]) -> Any:
+    """Return the class or function that computes a method; ValueError if it cannot explain utterances."""
     if isinstance(method, str) and method not in METHODS:
         raise ValueError(f"no method {method!r}; expected one of {', '.join(METHODS)}. Correct the name.")
-    found = engines().get(method, method)
-    if not (found in light.ENGINES or gradients.fits(found) or perturbation.fits(found)):
-        raise ValueError(
-            f"{method_name(method)} cannot explain utterances; expected a key of METHODS, a class of captum.attr that "
-            "attributes to the input (by gradients or perturbation), an explainer class of shap for functions, linear "
-            "models or trees, or a function (value, n_units) -> (n_units,). Wrap it in such a function."
-        )
+    found = ENGINES.get(method, method)
+    if isinstance(found, str) or of_shap(found) or found is attr.ShapleyValues:
+        found = _engines_of_shap().get(found, found)
+    if not (light.fits(found) or gradients.fits(found) or perturbation.fits(found)):
+        expected = "a key of METHODS, a class of captum.attr that attributes to the input, or of shap for functions, "
+        expected += "linear models or trees, or a function (value, n_units) -> (n_units,)"
+        problem = f"{method_name(method)} cannot explain utterances; expected {expected}"
+        raise ValueError(f"{problem}. Wrap it in such a function.")
     return found
 
 
@@ -143,16 +141,15 @@ def targets_of(recognizer: Recognizer, utterances: Corpus, target: str | Sequenc
     names = [names] * len(utterances) if isinstance(names, str) else list(names)
     unknown = sorted({*names} - {*recognizer.emotions})
     if unknown or len(names) != len(utterances):
-        raise ValueError(
-            f"target {', '.join(unknown) or len(names)} for {len(utterances)} utterances; expected predicted, true, "
-            f"or of each one of {', '.join(recognizer.emotions)}. Correct the target, or take the recognizer's view."
-        )
+        given = f"target {', '.join(unknown) or len(names)} for {len(utterances)} utterances"
+        expected = f"expected predicted, true, or of each one of {', '.join(recognizer.emotions)}"
+        raise ValueError(f"{given}; {expected}. Correct the target, or take the recognizer's view.")
     return np.array([recognizer.emotions.index(name) for name in names], dtype=np.int64)
 
 
 def _modality(recognizer: Recognizer, engine: Any) -> str:
     """Return whose units are explained where none is named."""
-    if engine in light.ENGINES:
+    if light.fits(engine):
         return "text" if light.reads_words(recognizer) else "features"
     if gradients.fits(engine) and {*map(gradients.input_of, recognizer.features)} == {"features"}:
         return "features"

@@ -7,25 +7,18 @@ import re
 import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from functools import cache
 from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
-from numpy.typing import ArrayLike, NDArray
-from scipy.ndimage import uniform_filter1d
+from numpy.typing import NDArray
 
 from emolab.corpora.corpus import Corpus
 from emolab.features.text import words
-from emolab.media import SAMPLE_RATE
-
-with warnings.catch_warnings():  # of widgets that a notebook has not, and of colour maps in the next matplotlib
-    warnings.simplefilter("ignore")
-    import shap  # noqa: F401
-    import tqdm.auto  # noqa: F401
 
 UNIT_S = 0.1  # seconds of sound
 NOBODY = -1  # owner of a step that belongs to no unit, such as a special token
-FADE_S = 0.020  # from one gain to the next, so that nothing clicks
 
 Floats = NDArray[np.float64]
 
@@ -138,6 +131,21 @@ class Explanation(Sequence[Attribution]):
         return pd.DataFrame(rows, columns=["utterance_id", "emotion", "unit", "start", "end", "value"])
 
 
+@cache
+def load_shap() -> Any:
+    """Return SHAP, imported when one of its methods is asked for: it takes half a second and 80 MB."""
+    with warnings.catch_warnings():  # of widgets that a notebook has not, and of colour maps in the next matplotlib
+        warnings.simplefilter("ignore")
+        import shap
+        import tqdm.auto  # noqa: F401
+    return shap
+
+
+def of_shap(engine: Any) -> bool:
+    """Whether an engine is a class of SHAP."""
+    return isinstance(engine, type) and engine.__module__.startswith("shap.")
+
+
 def few_of(corpus: Corpus, n: int) -> Corpus:
     """Return `n` utterances spread evenly over a corpus, always the same; all where there are fewer."""
     kept = np.linspace(0, len(corpus) - 1, min(n, len(corpus))).round().astype(int)
@@ -192,36 +200,3 @@ def summed(native: NDArray[np.floating], owners: NDArray[np.int64], n_units: int
     each = native.reshape(len(native), -1).sum(axis=1, dtype=np.float64)
     owned = owners != NOBODY
     return np.bincount(owners[owned], weights=each[owned], minlength=n_units).astype(np.float64)
-
-
-def sonify(explained: Attribution, wave: ArrayLike, *, floor_db: float = -24.0) -> NDArray[np.float32]:
-    """Turn down the stretches of a recording that add nothing to the emotion explained.
-
-    The unit that adds most stays as loud as it is, those that add nothing or speak against the emotion are turned down
-    by `floor_db`, and the others by their share of the way, in dB. Where no unit adds anything, all is turned down.
-
-    Args:
-        explained: Its units have spans, as those of sound do.
-        wave: (samples,), mono, 16 kHz, full scale 1.
-        floor_db: Gain of what adds nothing, dB, below 0.
-
-    Returns:
-        (samples,) float32.
-
-    Raises:
-        ValueError: If the wave is not mono, `floor_db` is not below 0, or a unit has no span.
-    """
-    sound = np.asarray(wave, np.float32)
-    if sound.ndim != 1 or not floor_db < 0 or np.isnan(explained.spans).any():
-        raise ValueError(
-            f"a wave of shape {sound.shape}, floor_db {floor_db} and units such as {explained.names[0]!r}; expected "
-            "(samples,), a gain below 0 dB, and units with spans in seconds. Read the file with emolab.media, and "
-            "explain the sound: modality audio."
-        )
-    positive = np.maximum(explained.values, 0)
-    share = positive / max(positive.max(initial=0), np.finfo(float).tiny)
-    level = np.full(len(sound), floor_db)
-    for (first, end), part in zip(np.rint(explained.spans * SAMPLE_RATE).astype(int), share, strict=True):
-        level[first:end] = (1 - part) * floor_db
-    gain = uniform_filter1d(10 ** (level / 20), round(FADE_S * SAMPLE_RATE), mode="nearest")
-    return sound * gain.astype(np.float32)

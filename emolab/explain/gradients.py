@@ -29,13 +29,8 @@ from emolab.models.sequence import sequence_mask
 from emolab.recognizer import NetworkRecognizer, Recognizer
 from emolab.training import pad, taken_inputs, threads
 
-# of the inputs of a network; the first one is taken where none is named
-BASELINES = {
-    "audio": ("silence", "mean"),
-    "text": ("padding", "mask"),
-    "video": ("mean", "grey"),
-    "features": ("mean",),
-}
+# of the inputs of a network; the first one is taken where none is named; of features it is the mean
+BASELINES = {"audio": ("silence", "mean"), "text": ("padding", "mask"), "video": ("mean", "grey")}
 PAD_TOKENS = ("[PAD]", "<pad>")
 N_ROWS = 32  # of a batch that the network sees at once, at most; more take memory and no less time
 N_NUMBERS = 1_000_000  # of such a batch; hidden states take a multiple of that
@@ -129,9 +124,8 @@ def by_captum(engine: Any, batch: Batch) -> Tensor:
         difference = batch.logits(batch.entered) - batch.logits(batch.baseline)
         delta = (values.detach().flatten(1).sum(dim=1) - difference).abs().sum() / difference.abs().sum()
         if delta > MAX_DELTA:
-            problem = f"has logits that the rules of {batch.options.method} miss by {delta:.0%}"
             suits = "dense layers and nn.ReLU modules, without recurrence or attention, such as audio/mlp"
-            raise _unfit(batch, problem, suits)
+            raise _unfit(batch, f"has logits that the rules of {batch.options.method} miss by {delta:.0%}", suits)
     return values
 
 
@@ -236,7 +230,7 @@ def attribute(
     """
     network, place = _network_input(recognizer, options)
     extractor, names = network.features[place], corpus.table["utterance_id"]
-    baseline = checked_baseline(options.baseline, BASELINES[options.modality])
+    baseline = checked_baseline(options.baseline, BASELINES.get(options.modality, ("mean",)))
     found: dict[int, Attribution] = {}
     for rows, batch in _batches(network, place, corpus, engine, targets, options._replace(baseline=baseline)):
         with threads(network.network):
@@ -269,10 +263,9 @@ def _network_input(recognizer: Recognizer, options: Options) -> tuple[NetworkRec
                 moved.network = copy.deepcopy(recognizer.network).cpu()
             return moved, inputs.index(options.modality)
         problem = f"takes in {', '.join(inputs)}" if recognizer.segment_s is None else "predicts segments"
-    raise ValueError(
-        f"{recognizer.name} {problem}; {options.method} expects one network for whole utterances that takes in "
-        f"{options.modality} step by step. Take ablation, occlusion or kernel-shap, or for modalities shapley."
-    )
+    expected = f"one network for whole utterances that takes in {options.modality} step by step"
+    remedy = "Take ablation, occlusion or kernel-shap, or for modalities shapley"
+    raise ValueError(f"{recognizer.name} {problem}; {options.method} expects {expected}. {remedy}.")
 
 
 def input_of(extractor: Any) -> str:

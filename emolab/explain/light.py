@@ -10,13 +10,17 @@ from numpy.typing import NDArray
 from sklearn.pipeline import Pipeline
 
 from emolab.corpora.corpus import Corpus
-from emolab.explain.explanation import Attribution, Floats, Options, no_spans, owners_of_words, shap
+from emolab.explain.explanation import Attribution, Floats, Options, load_shap, no_spans, of_shap, owners_of_words
 from emolab.features.text import Tfidf, words
 from emolab.models.light import last_features
 from emolab.recognizer import LightRecognizer, Recognizer
 
-ENGINES = (shap.LinearExplainer, shap.TreeExplainer)
 REMEDY = "Take ablation or kernel-shap, which work for any recognizer."
+
+
+def fits(engine: Any) -> bool:
+    """Whether an engine is one of SHAP's for linear models or trees."""
+    return of_shap(engine) and engine in (load_shap().LinearExplainer, load_shap().TreeExplainer)
 
 
 def attribute(
@@ -38,12 +42,10 @@ def attribute(
     if not isinstance(recognizer, LightRecognizer):
         raise ValueError(f"{recognizer.name} is no light model; {options.method} expects one. {REMEDY}")
     if modality != "features" and not (modality == "text" and reads_words(recognizer)):
-        raise ValueError(
-            f"{options.method} knows the features of {recognizer.name}, not its units of {modality!r}; expected "
-            'modality="features". For units take ablation, occlusion or kernel-shap.'
-        )
+        problem = f"{options.method} knows the features of {recognizer.name}, not its units of {modality!r}"
+        raise ValueError(f'{problem}; expected modality="features". For units take ablation, occlusion or kernel-shap.')
     rows, places = _last_features(recognizer, recognizer.feature_matrix(corpus))
-    explain = _linear if engine is shap.LinearExplainer else _trees
+    explain = _linear if engine is load_shap().LinearExplainer else _trees
     model = recognizer.estimator
     last = model[-1] if isinstance(model, Pipeline) else model
     values, logits, references = explain(recognizer.name, last, rows)
@@ -72,10 +74,8 @@ def _last_features(recognizer: LightRecognizer, x: Any) -> tuple[Floats, NDArray
         places = places[step.get_support()] if hasattr(step, "get_support") else places
     x = last_features(model, x)
     if x.shape[1] != len(places):
-        raise ValueError(
-            f"the pipeline of {recognizer.name} makes {x.shape[1]} new features of {len(places)}; expected steps that "
-            f"scale or select them. {REMEDY}"
-        )
+        problem = f"the pipeline of {recognizer.name} makes {x.shape[1]} new features of {len(places)}"
+        raise ValueError(f"{problem}; expected steps that scale or select them. {REMEDY}")
     return np.asarray(x.toarray() if hasattr(x, "toarray") else x, np.float64), places
 
 
@@ -95,6 +95,7 @@ def _linear(name: str, estimator: Any, rows: Floats) -> tuple[Floats, Floats, Fl
     if len(weights) == 1:
         weights, intercept = np.vstack([-weights, weights]), np.append(-intercept, intercept)
     weights, intercept = scale * (weights - weights.mean(axis=0)), scale * (intercept - intercept.mean())
+    shap = load_shap()
     explainer = shap.LinearExplainer((weights, intercept), shap.maskers.Independent(np.zeros((1, rows.shape[1]))))
     return explainer.shap_values(rows), rows @ weights.T + intercept, np.asarray(explainer.expected_value)
 
@@ -106,13 +107,12 @@ def _trees(name: str, estimator: Any, rows: Floats) -> tuple[Floats, Floats, Flo
     al. 2020.
     """
     try:
-        explainer = shap.TreeExplainer(estimator)
+        explainer = load_shap().TreeExplainer(estimator)
         values = np.asarray(explainer.shap_values(rows.astype(np.float32)))  # trees compare in float32 as well
     except Exception as error:  # shap has kinds of its own: for other models, and for trees so deep that sums overflow
-        raise ValueError(
-            f"{name} is no ensemble of trees that shap can follow ({str(error)[:80]}); shap-tree expects one, such as "
-            f"text/random-forest, of trees of at most some 40 splits above each other. {REMEDY}"
-        ) from error
+        problem = f"{name} is no ensemble of trees that shap can follow ({str(error)[:80]}); shap-tree expects one"
+        expected = "such as text/random-forest, of trees of at most some 40 splits above each other"
+        raise ValueError(f"{problem}, {expected}. {REMEDY}") from error
     references = np.asarray(explainer.expected_value)
     if values.ndim == 2:  # of two emotions one margin
         values, references = np.stack([-values, values], axis=2) / 2, np.append(-references, references) / 2

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from itertools import compress
 from typing import Any, ClassVar
@@ -29,6 +29,7 @@ OUT_OF_VOCABULARY = "zzz"  # a word that no vocabulary has
 
 Mask = NDArray[np.bool_]  # (n_units,) or (n_coalitions, n_units), true where a unit stays
 Logits = Floats  # (n_coalitions, n_emotions), less their mean over the emotions
+Units = tuple[list[tuple[str, ...]], list[Floats]]  # of each utterance the names of its units, and their spans
 
 
 class Masker:
@@ -48,11 +49,12 @@ class Masker:
 
     modality: ClassVar[str]
     baselines: ClassVar[tuple[str, ...]]
+    left: Callable[[int, Mask], Any]  # the sound, pictures or text of an utterance of which only some units stay
+    _units: Callable[[], Units]
 
     def __init__(self, recognizer: Recognizer, corpus: Corpus, baseline: str | None = None) -> None:
-        self.recognizer, self.corpus = recognizer, corpus
+        self.recognizer, self.corpus, self.n_predictions = recognizer, corpus, 0
         self.baseline = checked_baseline(baseline, self.baselines)
-        self.n_predictions = 0
         self.names, self.spans = self._units()
         self._known: dict[Any, Floats] = {}
 
@@ -82,14 +84,6 @@ class Masker:
         both = self.logits([np.repeat([[True], [False]], len(names), axis=1) for names in self.names])
         return np.array([own[0] for own in both]), np.array([own[1] for own in both])
 
-    def left(self, row: int, mask: Mask) -> Any:
-        """Return the sound, pictures or text of an utterance of which only some units stay."""
-        raise NotImplementedError
-
-    def _units(self) -> tuple[list[tuple[str, ...]], list[Floats]]:
-        """Return the names of the units of each utterance, and their spans."""
-        raise NotImplementedError
-
     def _changed(self, copies: Corpus, asked: Sequence[tuple[int, Mask]]) -> Corpus:
         """Return the copies with only the units of a mask left, for pairs of an utterance's row and a mask."""
         left = {name: self.left(*one) for name, one in zip(copies.table["utterance_id"], asked, strict=True)}
@@ -100,10 +94,8 @@ class Masker:
         old = self.corpus.table["utterance_id"].iloc[list(rows)].tolist()
         new = [f"{name}#{number}" for number, name in enumerate(old)]
         table = self.corpus.table.iloc[list(rows)].reset_index(drop=True).assign(utterance_id=new)
-        in_memory = {
-            kind: {name: own[key] for name, key in zip(new, old, strict=True) if key in own}
-            for kind, own in self.corpus.in_memory.items()
-        }
+        pairs, held = list(zip(new, old, strict=True)), self.corpus.in_memory.items()
+        in_memory = {kind: {name: own[key] for name, key in pairs if key in own} for kind, own in held}
         return replace(self.corpus, table=table.astype({"utterance_id": "string"}), in_memory=in_memory)
 
 
@@ -112,7 +104,7 @@ class WordMasker(Masker):
 
     modality, baselines = "text", ("leave out", "mask")
 
-    def _units(self) -> tuple[list[tuple[str, ...]], list[Floats]]:
+    def _units(self) -> Units:
         names = [tuple(text.split()) for text in self.corpus.texts()]
         return names, [no_spans(len(own)) for own in names]
 
@@ -131,7 +123,7 @@ class AudioMasker(Masker):
 
     modality, baselines = "audio", ("silence", "noise")
 
-    def _units(self) -> tuple[list[tuple[str, ...]], list[Floats]]:
+    def _units(self) -> Units:
         self.waves = [media.read_audio(path) for path in self.corpus.audio_paths()]
         spans = [sound_spans(len(wave) / SAMPLE_RATE) for wave in self.waves]
         return [names_in_time(own) for own in spans], spans
@@ -156,7 +148,7 @@ class FrameMasker(Masker):
 
     modality, baselines = "video", ("mean", "grey")
 
-    def _units(self) -> tuple[list[tuple[str, ...]], list[Floats]]:
+    def _units(self) -> Units:
         extractor = face_extractor(self.recognizer)
         self.pictures = [face.pictures for face in faces(self.corpus, **extractor.options)]
         spans = [frame_spans(len(own), extractor.hop_s) for own in self.pictures]
@@ -175,13 +167,12 @@ class ModalityMasker(Masker):
 
     def __init__(self, recognizer: Recognizer, corpus: Corpus, baseline: str | None = None) -> None:
         if not recognizer.partial:
-            raise ValueError(
-                f"{recognizer.name} cannot do without any of {', '.join(recognizer.modalities)}; expected a recognizer "
-                "of several modalities that can, such as fusion/product/ensembles. Explain the units of one modality."
-            )
+            problem = f"{recognizer.name} cannot do without any of {', '.join(recognizer.modalities)}"
+            expected = "expected a recognizer of several modalities that can, such as fusion/product/ensembles"
+            raise ValueError(f"{problem}; {expected}. Explain the units of one modality.")
         super().__init__(recognizer, corpus, baseline)
 
-    def _units(self) -> tuple[list[tuple[str, ...]], list[Floats]]:
+    def _units(self) -> Units:
         names, n = tuple(name for name in MODALITIES if name in self.recognizer.modalities), len(self.corpus)
         return [names] * n, [no_spans(len(names))] * n
 
@@ -230,15 +221,13 @@ def masker_for(recognizer: Recognizer, corpus: Corpus, modality: str, baseline: 
     """
     kinds = {kind.modality: kind for kind in MASKERS if kind.modality in (*recognizer.modalities, "modality")}
     if modality not in kinds:
-        raise ValueError(
-            f"{recognizer.name} has no units of {modality!r}; expected one of {', '.join(kinds)}. Correct the name."
-        )
+        problem = f"{recognizer.name} has no units of {modality!r}"
+        raise ValueError(f"{problem}; expected one of {', '.join(kinds)}. Correct the name.")
     fixed = [type(extractor).__name__ for extractor in recognizer.extractors() if not extractor.maskable]
     if modality != "modality" and fixed:
-        raise ValueError(
-            f"{recognizer.name} reads {', '.join(fixed)}, which looks utterances up by id, so a changed copy has none; "
-            'expected a recognizer without. Take modality="modality", or a recognizer such as conversation/alone/….'
-        )
+        problem = f"{recognizer.name} reads {', '.join(fixed)}, which looks utterances up by id, so a copy has none"
+        remedy = 'Take modality="modality", or a recognizer such as conversation/alone/…'
+        raise ValueError(f"{problem}; expected a recognizer without. {remedy}.")
     return kinds[modality](recognizer, corpus, baseline)
 
 
@@ -250,10 +239,8 @@ def face_extractor(recognizer: Recognizer) -> FaceFrames:
     """
     features = [extractor for extractor in recognizer.extractors() if isinstance(extractor, FaceFrames)]
     if not features:
-        raise ValueError(
-            f"{recognizer.name} reads no frames of faces; expected a recognizer that does, such as video/cnn. "
-            'Explain it by method="shapley" over modalities, or by its features.'
-        )
+        problem = f"{recognizer.name} reads no frames of faces; expected a recognizer that does, such as video/cnn"
+        raise ValueError(f'{problem}. Explain it by method="shapley" over modalities, or by its features.')
     return max(features, key=lambda extractor: extractor.options["size"])
 
 

@@ -8,19 +8,20 @@ from __future__ import annotations
 
 import tomllib
 from collections.abc import Sequence
-from functools import cache
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from scipy.stats import kendalltau, rankdata
+from scipy.stats import kendalltau, spearmanr
 
 from emolab.features.text import words
 
 SHARES = tuple(step / 10 for step in range(1, 11))  # of the units that are removed, or kept
 SMALL_SHARE = 0.5  # `mean_fall` looks at shares up to this
 ROUNDING = 1e-9  # 0.7 * 10 is a little more than 7
+LISTS = tomllib.loads(Path(__file__).with_name("emotion_words.toml").read_text(encoding="utf-8"))
+EMOTION_WORDS = {emotion: frozenset(listed.split()) for emotion, listed in LISTS.items()}  # in lower case
 
 Floats = NDArray[np.float64]
 Mask = NDArray[np.bool_]
@@ -85,8 +86,7 @@ def average_precision(values: ArrayLike, truth: ArrayLike) -> float:
 def average_precision_chance(truth: ArrayLike) -> float:
     """Return the expected `average_precision` of random values, exactly; with few units far above the share marked."""
     marked = np.asarray(truth, dtype=bool)
-    equals = np.zeros(len(marked))  # the mean over all orders
-    return average_precision(equals, marked) if _says_something(marked) else np.nan
+    return average_precision(np.zeros(len(marked)), marked) if marked.any() else np.nan  # the mean over all orders
 
 
 def relevance_mass_accuracy(values: ArrayLike, truth: ArrayLike) -> float:
@@ -152,7 +152,7 @@ def kendall(a: ArrayLike, b: ArrayLike) -> float:
         ValueError: If the two do not pair up, or a value is not finite.
     """
     first, second = _checked(a, b)
-    return float(kendalltau(first, second).statistic) if _varies(first) and _varies(second) else np.nan
+    return float(kendalltau(first, second).statistic) if np.ptp(first) and np.ptp(second) else np.nan
 
 
 def spearman(a: ArrayLike, b: ArrayLike) -> float:
@@ -165,30 +165,11 @@ def spearman(a: ArrayLike, b: ArrayLike) -> float:
         ValueError: If the two do not pair up, or a value is not finite.
     """
     first, second = _checked(a, b)
-    if not (_varies(first) and _varies(second)):
-        return np.nan
-    return float(np.corrcoef(rankdata(first), rankdata(second))[0, 1])
+    return float(spearmanr(first, second).statistic) if np.ptp(first) and np.ptp(second) else np.nan
 
 
-class RankedMasks(NamedTuple):
-    """Which units stay when the most important ones are removed, and when only these are kept.
-
-    Attributes:
-        removed: (n_shares, n_units) bool, all but the most important.
-        kept: (n_shares, n_units) bool, the most important only.
-    """
-
-    removed: Mask
-    kept: Mask
-
-    @property
-    def shares(self) -> Floats:
-        """(n_shares,) the share of the units that was really removed or kept: of 3 units, 10 % are a third."""
-        return self.kept.mean(axis=1)
-
-
-def ranked_masks(values: ArrayLike, shares: Sequence[float] = SHARES) -> RankedMasks:
-    """Say which units stay for tests of faithfulness: without and with only the ceil(share * n_units) that add most.
+def ranked_masks(values: ArrayLike, shares: Sequence[float] = SHARES) -> Mask:
+    """Mark the ceil(share * n_units) units that add most: tests of faithfulness remove them, or keep only them.
 
     Units are ranked by what they add, not by its size; of equals, the earlier first.
 
@@ -196,15 +177,16 @@ def ranked_masks(values: ArrayLike, shares: Sequence[float] = SHARES) -> RankedM
         values: (n_units,) what each unit adds.
         shares: From 0 to 1.
 
+    Returns:
+        (n_shares, n_units) bool. The mean of a row is the share that is really marked: of 3 units, 10 % are a third.
+
     Raises:
         ValueError: If there is no value, or one is not finite.
     """
     added = _checked(values)
     rank = np.empty(len(added), dtype=np.int64)
     rank[np.argsort(-added, kind="stable")] = np.arange(len(added))
-    n_taken = np.ceil(np.asarray(shares) * len(added) - ROUNDING)
-    kept = rank < n_taken[:, None]
-    return RankedMasks(~kept, kept)
+    return rank < np.ceil(np.asarray(shares) * len(added) - ROUNDING)[:, None]
 
 
 def mean_fall(full: float, logits: ArrayLike) -> float:
@@ -214,8 +196,8 @@ def mean_fall(full: float, logits: ArrayLike) -> float:
 
     Args:
         full: The emotion's logit when all units stay.
-        logits: (n_shares,) the same for `ranked_masks(values).removed`: comprehensiveness, how far it falls without the
-            units that add most; or for `kept`: sufficiency, how far it falls with only these.
+        logits: (n_shares,) the same for `~ranked_masks(values)`: comprehensiveness, how far it falls without the units
+            that add most; or for the masks themselves: sufficiency, how far it falls with only these.
 
     Returns:
         In logits. More comprehensiveness is better; less sufficiency is: 0 where the few suffice, below 0 where the
@@ -237,9 +219,9 @@ def deletion_area(full: float, without: ArrayLike, reference: float, shares: Arr
 
     Args:
         full: The emotion's logit when all units stay.
-        without: (n_shares,) the same for `ranked_masks(values).removed`.
+        without: (n_shares,) the same for `~ranked_masks(values)`.
         reference: The same when none stays.
-        shares: (n_shares,) `ranked_masks(values).shares`, ascending; with few units they are not those asked for.
+        shares: (n_shares,) what the masks really mark, ascending; with few units they are not those asked for.
 
     Returns:
         In logits; less is better. Over utterances it is the ratio of its mean to that of `full` - `reference`
@@ -250,7 +232,7 @@ def deletion_area(full: float, without: ArrayLike, reference: float, shares: Arr
     """
     found, steps = _checked(without, shares)
     if (np.diff(steps) < 0).any() or steps[0] < 0 or steps[-1] > 1:
-        raise ValueError(f"shares are {steps}; expected them to ascend, from 0 to 1. Take ranked_masks(values).shares.")
+        raise ValueError(f"shares are {steps}; expected them to ascend, from 0 to 1. Take those of ranked_masks.")
     return float(np.trapezoid([full, *found, reference], [0, *steps, 1])) - reference
 
 
@@ -277,10 +259,9 @@ def infidelity(values: ArrayLike, masks: ArrayLike, full: float, without: ArrayL
     """
     added, stays, after = _checked(values), np.asarray(masks, dtype=bool), _checked(without)
     if stays.shape != (len(after), len(added)):
-        raise ValueError(
-            f"masks have shape {stays.shape} for {len(after)} logits and {len(added)} values; expected "
-            f"({len(after)}, {len(added)}), a row for each logit. Give the masks that the logits were asked with."
-        )
+        problem = f"masks have shape {stays.shape} for {len(after)} logits and {len(added)} values"
+        expected = f"expected ({len(after)}, {len(added)}), a row for each logit"
+        raise ValueError(f"{problem}; {expected}. Give the masks that the logits were asked with.")
     foretold, fall = ~stays @ added, full - after
     if not fall.any():
         return np.nan
@@ -294,10 +275,9 @@ def _checked(*arrays: ArrayLike) -> Any:
     found = [np.asarray(array) if np.asarray(array).dtype == bool else np.asarray(array, float) for array in arrays]
     shapes = {array.shape for array in found}
     if len(shapes) > 1 or found[0].ndim != 1 or not found[0].size or not all(np.isfinite(own).all() for own in found):
-        raise ValueError(
-            f"values have shapes {[array.shape for array in found]}, or are not finite; expected (n,) finite numbers, "
-            "at least one. Give those of one utterance in one order, and leave out utterances without units."
-        )
+        problem = f"values have shapes {[array.shape for array in found]}, or are not finite"
+        remedy = "Give those of one utterance in one order, and leave out utterances without units"
+        raise ValueError(f"{problem}; expected (n,) finite numbers, at least one. {remedy}.")
     return found if len(found) > 1 else found[0]
 
 
@@ -305,21 +285,10 @@ def _says_something(marked: Mask) -> bool:
     return bool(marked.any() and not marked.all())
 
 
-def _varies(values: Floats) -> bool:
-    return bool((values != values[0]).any())
-
-
 def _share(sizes: Floats) -> Floats | None:
     """Return sizes that sum to 1, None where all are 0; scaled first, since tiny ones would sum to 0."""
     largest = sizes.max()
     return (sizes / largest) / (sizes / largest).sum() if largest else None
-
-
-@cache
-def emotion_words() -> dict[str, frozenset[str]]:
-    """Return the words of each emotion that has a list, in lower case; emotion_words.toml says what they are worth."""
-    lists = tomllib.loads((Path(__file__).parent / "emotion_words.toml").read_text(encoding="utf-8"))
-    return {emotion: frozenset(listed.split()) for emotion, listed in lists.items()}
 
 
 def emotion_word_mask(text: str, emotion: str | None = None) -> Mask:
@@ -334,6 +303,5 @@ def emotion_word_mask(text: str, emotion: str | None = None) -> Mask:
         >>> emotion_word_mask("Angry! He is so angry, I am scared.", "angry").tolist()
         [True, False, False, False, True, False, False, False]
     """
-    lists = emotion_words()
-    listed = frozenset().union(*lists.values()) if emotion is None else lists.get(emotion, frozenset())
+    listed = frozenset().union(*EMOTION_WORDS.values()) if emotion is None else EMOTION_WORDS.get(emotion, frozenset())
     return np.array([any(token in listed for token in words(word)) for word in text.split()], dtype=bool)

@@ -13,13 +13,11 @@ from captum.attr import FeaturePermutation, KernelShap, PerturbationAttribution,
 from numpy.typing import NDArray
 from scipy.cluster.hierarchy import linkage
 
-from emolab.explain.explanation import Attribution, Floats, Options, shap
+from emolab.explain.explanation import Attribution, Floats, Options, load_shap, of_shap
 from emolab.explain.maskers import Masker
 
 WINDOW = 3  # units that occlusion hides at once
 MOST_UNITS = 12  # of which all 4,096 coalitions are predicted
-
-AGNOSTIC = (shap.PartitionExplainer, shap.PermutationExplainer, shap.ExactExplainer, shap.KernelExplainer)
 
 Value = Callable[[Any], Floats]  # (n, n_units) bool masks to (n,) logits of the target
 
@@ -78,10 +76,8 @@ def estimate(engine: Any, value: Value, n_units: int, options: Options, row: int
             found = run(engine, value, n_units, options.n_samples)
     values = np.atleast_1d(np.asarray(found, np.float64))
     if values.shape != (n_units,) or not np.isfinite(values).all():
-        raise ValueError(
-            f"{options.method} returned {values.shape} for {n_units} units, or numbers that are not finite; expected "
-            "(n_units,) finite values. Return one number for each column of the masks."
-        )
+        problem = f"{options.method} returned {values.shape} for {n_units} units, or numbers that are not finite"
+        raise ValueError(f"{problem}; expected (n_units,) finite values. Return a number for each column of the masks.")
     return values
 
 
@@ -102,7 +98,7 @@ def _by_captum(engine: Any, value: Value, n_units: int, n_samples: int) -> Any:
 
 def _by_shap(engine: Any, value: Value, n_units: int, n_samples: int) -> Any:
     """Give SHAP one row of ones with a background of zeros; groups of a partition are neighbours, joined in pairs."""
-    none, whole = np.zeros((1, n_units)), np.ones((1, n_units))
+    none, whole, shap = np.zeros((1, n_units)), np.ones((1, n_units)), load_shap()
     if issubclass(engine, shap.KernelExplainer):
         return engine(value, none).shap_values(whole, nsamples=n_samples, silent=True)[0]
     masker: Any = shap.maskers.Independent(none)
@@ -111,10 +107,8 @@ def _by_shap(engine: Any, value: Value, n_units: int, n_samples: int) -> Any:
     most = max(n_samples, 2 * n_units + 1)
     if issubclass(engine, shap.ExactExplainer):
         if n_units > MOST_UNITS:
-            raise ValueError(
-                f"an utterance has {n_units} units; expected at most {MOST_UNITS}, of which all coalitions can be "
-                'predicted. Take method="kernel-shap", or modality="modality".'
-            )
+            problem = f"an utterance has {n_units} units; expected at most {MOST_UNITS}, to predict all coalitions"
+            raise ValueError(f'{problem}. Take method="kernel-shap", or modality="modality".')
         most = 2**n_units
     return engine(value, masker)(whole, max_evals=most, batch_size=n_samples, silent=True).values[0]
 
@@ -133,15 +127,18 @@ def _masks_of(engine: Any, n_units: int, options: Options, row: int) -> NDArray[
 
 def fits(engine: Any) -> bool:
     """Whether an engine works on unit masks: see `attribute`."""
-    if not isinstance(engine, type):
-        return callable(engine)
-    return issubclass(engine, (PerturbationAttribution, *AGNOSTIC)) and not issubclass(engine, FeaturePermutation)
+    if of_shap(engine):
+        shap = load_shap()
+        known = shap.PartitionExplainer, shap.PermutationExplainer, shap.ExactExplainer, shap.KernelExplainer
+        return issubclass(engine, known)
+    if isinstance(engine, type):
+        return issubclass(engine, PerturbationAttribution) and not issubclass(engine, FeaturePermutation)
+    return callable(engine)
 
 
 def is_complete(engine: Any) -> bool:
     """Whether the values add up to the logit of the whole utterance less that of nothing: Shapley values do."""
-    shapley = (KernelShap, ShapleyValueSampling, shap.Explainer)
-    return isinstance(engine, type) and issubclass(engine, shapley)
+    return of_shap(engine) or engine in (KernelShap, ShapleyValueSampling)
 
 
 def at_random(value: Value, n_units: int) -> Floats:
@@ -163,9 +160,8 @@ def running(options: Options, row: int = 0) -> Iterator[None]:
         try:
             yield
         except (TypeError, AttributeError, AssertionError, NotImplementedError, RuntimeError) as error:
-            raise ValueError(
-                f"{options.method} fails here: {error}. Expected a class of Captum or SHAP that needs a function or "
-                "network alone, and layers that it knows, or a function (value, n_units) -> (n_units,). Wrap it in one."
-            ) from error
+            expected = "a class of Captum or SHAP that needs a function or network alone, and layers that it knows"
+            remedy = "Wrap it in a function (value, n_units) -> (n_units,)"
+            raise ValueError(f"{options.method} fails here: {error}. Expected {expected}. {remedy}.") from error
         finally:
             np.random.set_state(before)  # noqa: NPY002

@@ -7,13 +7,12 @@ import tomllib
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
-from itertools import chain
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import NDArray
 
 from emolab import media
 from emolab.corpora.corpus import MODALITIES, Corpus
@@ -35,10 +34,7 @@ N_REMOVALS = 20  # random removals of an utterance, for infidelity
 P_STAYS = 0.7  # of a unit in these
 N_CHANGES = 2  # small ones, for sensitivity
 NOISE_DB = 30.0  # of the noise that a stable explanation ignores, below the voice
-N_WEIGHTINGS = 2_000  # of the degree of explainability, drawn
-CLOSEST = 0.1  # a control that is as good as can be leaves no scale
 CONTROL = "random"
-NO_EXPLANATION = ("attention",)  # is scored beside the others, and never taken for one
 
 Truth = NDArray[np.bool_]  # (n_units,) which units were planted; none where nothing is known
 Method = str | Callable[..., Any]
@@ -52,7 +48,7 @@ class Measure(NamedTuple):
         low: Whether a low value is good.
         about: One line for tables and help texts.
         over: What a ratio of means is divided by, the size of it.
-        worst: What counts as 0 in the degree of explainability: a number, another column, or that of random values.
+        worst: What counts as 0 in chapter 18's degree of explainability: a number, another column, or random values'.
     """
 
     block: str
@@ -64,7 +60,6 @@ class Measure(NamedTuple):
 
 TABLE = tomllib.loads(Path(__file__).with_suffix(".toml").read_text(encoding="utf-8"))
 MEASURES: Mapping[str, Measure] = {name: Measure(**row) for name, row in TABLE.items()}
-DEGREE = tuple(name for name, own in MEASURES.items() if own.worst is not None)  # columns of the degree
 
 
 def scorecard(
@@ -120,7 +115,8 @@ def scorecard(
         if name != CONTROL:
             table["sensitivity"] = _sensitivity(explanation, ask, recognizer, utterances, seed)
             for rival, other in rivals.items():
-                table[rival] = _rank_correlation(explanation, ask(name, other)) if other else np.nan
+                pairs = zip(explanation.values, ask(name, other).values, strict=True) if other else ()
+                table[rival] = [measures.spearman(*pair) for pair in pairs] or np.nan
         rows += list(_rows(table, explanation, utterances.table["speaker"].tolist()))
     return pd.DataFrame(rows)
 
@@ -153,18 +149,19 @@ def _of_each(
     ranked = [measures.ranked_masks(item.values) for item in explanation]
     rng = np.random.default_rng(seed)
     removals = [rng.random((N_REMOVALS, len(item))) < P_STAYS for item in explanation]
-    predicted = masker.logits([np.vstack([*masks, some]) for masks, some in zip(ranked, removals, strict=True)])
+    asked = [np.vstack([~most, most, some]) for most, some in zip(ranked, removals, strict=True)]
+    predicted = masker.logits(asked)
     full, none = masker.ends()
     rows = []
-    for number, (item, truth, masks) in enumerate(zip(explanation, truths, ranked, strict=True)):
-        place, n, values = masker.recognizer.emotions.index(item.emotion), len(masks.removed), item.values
+    for number, (item, truth, most) in enumerate(zip(explanation, truths, ranked, strict=True)):
+        place, n, values = masker.recognizer.emotions.index(item.emotion), len(most), item.values
         without, only, after = np.split(predicted[number][:, place], [n, 2 * n])
         whole, nothing = float(full[number, place]), float(none[number, place])
         row = {
             "drop": whole - nothing,
             "comprehensiveness": measures.mean_fall(whole, without),
             "sufficiency": measures.mean_fall(whole, only),
-            "deletion": measures.deletion_area(whole, without, nothing, masks.shares),
+            "deletion": measures.deletion_area(whole, without, nothing, most.mean(axis=1)),
             "infidelity": measures.infidelity(values, removals[number], whole, after),
             "size": abs(item.logit - item.reference),
             "convergence delta": abs(item.convergence_delta),
@@ -210,10 +207,6 @@ def _agreement(name: str, found: Mapping[str, Explanation]) -> list[float]:
     return pd.DataFrame(taus, columns=range(len(found[name])), dtype=float).mean().tolist()
 
 
-def _rank_correlation(one: Explanation, other: Explanation) -> list[float]:
-    return [measures.spearman(*pair) for pair in zip(one.values, other.values, strict=True)]
-
-
 def _sensitivity(explanation: Explanation, ask: Any, recognizer: Recognizer, corpus: Corpus, seed: int) -> list[float]:
     """Return the largest change of the values, as one vector, over small changes of each utterance.
 
@@ -248,7 +241,7 @@ def slightly_changed(
         noisy = [(own + rng.integers(-2, 3, own.shape)).clip(0, 255).astype(np.uint8) for own in shown]
         return corpus.with_media(video=dict(zip(names, noisy, strict=True))), same
     texts = [text.split() for text in corpus.texts()]
-    others = list(chain(*texts))
+    others = [word for text in texts for word in text]
     for number, words in enumerate(texts):
         place = int(rng.integers(len(words)))
         words[place] = others[int(rng.integers(len(others)))]
@@ -305,49 +298,6 @@ def wide(scores: pd.DataFrame, measures_shown: Sequence[str] = tuple(MEASURES)) 
     """Return one row a recognizer, modality and method, one column a measure; without the intervals."""
     table = scores.pivot_table("value", ["recognizer", "modality", "method"], "measure", sort=False)
     return table[[name for name in measures_shown if name in table]]
-
-
-def degree(scores: pd.DataFrame, columns: Sequence[str] = DEGREE, weights: ArrayLike | None = None) -> pd.DataFrame:
-    """Derive a degree of explainability for each recognizer and modality from named columns, in the open.
-
-    Of each model the most faithful explainer is taken: comprehensiveness less sufficiency. Each column is brought to
-    0 (as bad as its control, `Measure.worst`) to 1 (as good as can be), and the degree is their weighted mean; columns
-    that are not measured for a model are left out for all.
-
-    Args:
-        scores: From `scorecard`, several put together.
-        columns: Some of `DEGREE`.
-        weights: (n_columns,) of the columns that are measured; None weighs all alike.
-
-    Returns:
-        One row a recognizer and modality, the best first: method, each column from 0 to 1, degree, and low and high,
-        between which 95 % of degrees lie when the weights are drawn (Dirichlet, all mixtures equally likely).
-    """
-    chosen = {}
-    for key, own in wide(scores).groupby(level=["recognizer", "modality"], sort=False):
-        methods = own.droplevel(["recognizer", "modality"])
-        chance, rest = methods.loc[CONTROL], methods.drop(index=[CONTROL, *NO_EXPLANATION], errors="ignore")
-        method = (rest["comprehensiveness"] - rest["sufficiency"]).idxmax()
-        chosen[key] = {"method": method, **{name: _anchored(name, rest.loc[method], chance) for name in columns}}
-    found = pd.DataFrame.from_dict(chosen, orient="index")
-    measured = [name for name in columns if found[name].notna().all()]
-    shares = found[measured].to_numpy(np.float64)
-    mix = np.full(len(measured), 1 / len(measured)) if weights is None else np.asarray(weights) / np.sum(weights)
-    drawn = np.random.default_rng(0).dirichlet(np.ones(len(measured)), N_WEIGHTINGS) @ shares.T
-    low, high = np.percentile(drawn, (2.5, 97.5), axis=0)
-    found = found[["method", *measured]].assign(degree=shares @ mix, low=low, high=high)
-    found.index = pd.MultiIndex.from_tuples(found.index, names=["recognizer", "modality"])
-    return found.sort_values("degree", ascending=False)
-
-
-def _anchored(name: str, own: pd.Series, chance: pd.Series) -> float:
-    """Bring a column of one method from its control to what is as good as can be, 0 to 1."""
-    measure, value = MEASURES[name], own.get(name, np.nan)
-    best, worst = float(not measure.low), measure.worst
-    if isinstance(worst, str):
-        worst = chance.get(name, np.nan) if worst == CONTROL else own.get(worst, np.nan)
-    value = abs(value) if measure.block == "randomisation" else value
-    return float(np.clip((value - worst) * (1 if best else -1) / max(abs(best - worst), CLOSEST), 0, 1))
 
 
 def suitable(recognizer: Recognizer, corpus: Corpus, modality: str) -> list[str]:

@@ -2,19 +2,25 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+from scipy.ndimage import uniform_filter1d
+from scipy.signal import sawtooth
 
 from emolab.corpora import Corpus
-from emolab.explain.planted import planted_pitch, planted_words
+from emolab.corpora.degraded import pink_noise
+from emolab.explain.explanation import UNIT_S
+from emolab.explain.planted import planted_words
 from emolab.features.audio import Classical8, LogMel, Mfcc
 from emolab.features.base import FeatureExtractor
 from emolab.features.text import Tfidf, Tokens
 from emolab.features.video import FaceFrames
 from emolab.late_fusion import LateFusion
+from emolab.media import SAMPLE_RATE
 from emolab.models import light
 from emolab.recipes import NetworkBuilder, fuse
 from emolab.recognizer import LightRecognizer, NetworkRecognizer
@@ -28,6 +34,15 @@ PICTURES = (24, 24, 3)
 WORD_LSTM = {"n_embedding": 16, "n_hidden": 8, "n_layers": 1, "n_dense": 8}
 CNN_BILSTM = {"channels": (16, 16, 24, 24), "strides": (2, 2, 1, 2), "n_hidden": 16, "n_layers": 1, "n_dense": 16}
 SMALL_CNN_BILSTM = {**CNN_BILSTM, "channels": (8, 8), "strides": (2, 2), "n_hidden": 8}
+LONGEST_S = 2.0  # seconds of a hum
+CUE_S = 0.4  # seconds of it that tell the emotion
+HUM_HZ = 150.0  # its pitch
+LEVEL = 0.1  # of full scale
+PAUSE, P_PAUSE = SAMPLE_RATE * 100 // 1000, 0.3  # samples, 100 ms; how many of these are silent
+FADE = SAMPLE_RATE * 5 // 1000  # samples, 5 ms
+STEP = 1.5  # the pitch goes up or down by this factor, a fifth
+WOBBLE_HZ = 8.0  # how often it goes up and down where it wobbles
+N_MOVES = 3  # up, down, and both in turn
 FACE_CNN = {"channels": (4, 6), "n_frame": 8}
 
 
@@ -57,6 +72,50 @@ def tones_and_faces(corpus: Corpus, *, seed: int = 0) -> Corpus:
         pictures[:, :, 8 * emotion : 8 * emotion + 8] += 20 * np.arange(shape[0])[:, None, None, None]
         faces[name] = pictures.astype(np.uint8)
     return corpus.with_media(audio=sounds, video=faces)
+
+
+def planted_pitch(corpus: Corpus, *, seed: int = 0) -> Corpus:
+    """Give every utterance one of three emotions by chance, and a hum in which one stretch of pitch alone tells it.
+
+    The hum is as long as the voice, at most 2 s, and has pauses by chance, so that silence says nothing. For 0.4 s its
+    pitch is a fifth higher for the first emotion, a fifth lower for the second, both in turn for the third. cue_start
+    and cue_end say when: four units of 100 ms.
+
+    Args:
+        corpus: Its sounds give the lengths; its first three emotions that are not neutral are used.
+        seed: Of emotions, pauses and moments.
+    """
+    rng = np.random.default_rng(seed)
+    emotions = tuple(emotion for emotion in corpus.emotions if emotion != "neutral")[:N_MOVES]
+    labels = [str(name) for name in rng.permutation(np.resize(np.array(emotions), len(corpus)))]
+    hums, starts = {}, []
+    for name, path, label in zip(corpus.table["utterance_id"], corpus.audio_paths(), labels, strict=True):
+        seconds = min(max(len(path.content) / SAMPLE_RATE, 2 * CUE_S), LONGEST_S)
+        starts.append(UNIT_S * int(rng.integers(int((seconds - CUE_S) / UNIT_S + 1e-6) + 1)))  # units are told apart
+        hums[name] = hum(round(seconds * SAMPLE_RATE), emotions.index(label), starts[-1], rng)
+    begins = np.round(starts, 3)
+    truth = {"emotion": labels, "cue_start": begins, "cue_end": np.round(begins + CUE_S, 3), "shown_audio": labels}
+    table = corpus.table.assign(**truth).astype({"emotion": "string", "shown_audio": "string"})
+    return replace(corpus, table=table, emotions=emotions).with_media(audio=hums)
+
+
+def hum(n_samples: int, move: int, start: float, rng: np.random.Generator) -> np.ndarray:
+    """Hum with pauses, (n_samples,) float32; from `start` on, in seconds, the pitch makes a move."""
+    seconds = np.arange(n_samples) / SAMPLE_RATE
+    inside = (seconds >= start) & (seconds < start + CUE_S)
+    steps = np.array([1.0, -1.0, 0.0])[move] + (move == 2) * np.sign(np.sin(2 * np.pi * WOBBLE_HZ * (seconds - start)))
+    f0 = HUM_HZ * STEP ** (inside * steps)
+    sounding = np.repeat(rng.random(-(-n_samples // PAUSE)) >= P_PAUSE, PAUSE)[:n_samples] | inside
+    gain = uniform_filter1d(sounding.astype(np.float64), FADE)
+    return (LEVEL * rng.uniform(0.5, 1.5) * gain * sawtooth(2 * np.pi * np.cumsum(f0) / SAMPLE_RATE)).astype(np.float32)
+
+
+def noise_for_sound(corpus: Corpus, *, seed: int = 0) -> Corpus:
+    """Put noise in the place of every voice, as long as before: a modality that tells nothing."""
+    rng = np.random.default_rng(seed)
+    lengths = {name: len(source.content) for name, source in corpus.in_memory["audio"].items()}
+    noises = {name: pink_noise(max(n, 16_000), rng)[:n] for name, n in lengths.items()}
+    return corpus.with_media(audio={name: (0.1 * own / own.std()).astype(np.float32) for name, own in noises.items()})
 
 
 def parted(corpus: Corpus, n_valid: int = 2, n_test: int = 2) -> Fold:

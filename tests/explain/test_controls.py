@@ -10,7 +10,7 @@ import pytest
 from emolab.corpora import Corpus, load_corpus
 from emolab.evaluation import Interval, clustered_interval, clustered_ratio
 from emolab.explain import Explanation, explain, measures
-from emolab.explain.planted import noise_for_sound, planted_words
+from emolab.explain.planted import planted_words
 from emolab.explain.scorecard import randomise_weights
 from emolab.features.audio import Classical8, Mfcc
 from emolab.late_fusion import LateFusion
@@ -24,6 +24,7 @@ from tests.explain.conftest import (
     joined_network,
     light_reader,
     network,
+    noise_for_sound,
     parted,
     talk,
     truths,

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -14,15 +16,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from emolab.corpora import Corpus
-from emolab.explain import METHODS, Attribution, Explanation, engines, explain, sonify
+from emolab.explain import METHODS, Attribution, Explanation, engine_of, explain
 from emolab.explain.explanation import (
-    FADE_S,
     NOBODY,
     UNIT_S,
+    load_shap,
     owners_in_time,
     owners_of_subwords,
     owners_of_words,
-    shap,
     sound_spans,
     summed,
 )
@@ -36,6 +37,7 @@ from emolab.splits import Fold
 from tests.checkpoints import save_checkpoint
 from tests.explain.conftest import fitted
 
+SHAP = load_shap()
 TEXTS = st.text(st.sampled_from("aZé1 '’.,!?…-_\t\n ß😀"), max_size=40)
 
 
@@ -44,8 +46,14 @@ def some(corpus: Corpus, n: int = 4) -> Corpus:
 
 
 def test_every_method_has_a_module_and_says_what_it_asks() -> None:
-    assert {*METHODS} == {name for name in engines() if isinstance(name, str)}
+    assert all(engine_of(name) for name in METHODS)
     assert all(METHODS.values())
+
+
+def test_shap_is_imported_for_its_own_methods_only() -> None:
+    code = "import sys; from emolab.explain import engine_of, explain; engine_of('ablation'); engine_of('saliency'); "
+    run = [sys.executable, "-c", code + "assert 'shap' not in sys.modules; engine_of('shapley'); sys.modules['shap']"]
+    subprocess.run(run, check=True)
 
 
 def test_an_explanation_is_a_sequence_that_says_how_it_was_made(svm: LightRecognizer, words_fold: Fold) -> None:
@@ -167,7 +175,7 @@ def test_a_function_of_your_own_explains_whatever_the_recognizer(
 
 @pytest.mark.parametrize(
     ("method", "named"),
-    [(captum.FeatureAblation, "ablation"), (shap.ExactExplainer, "shapley"), (captum.ShapleyValues, "shapley")],
+    [(captum.FeatureAblation, "ablation"), (SHAP.ExactExplainer, "shapley"), (captum.ShapleyValues, "shapley")],
 )
 def test_classes_of_captum_and_shap_are_taken_as_they_are(
     method: Any, named: str, svm: LightRecognizer, words_fold: Fold
@@ -177,7 +185,7 @@ def test_classes_of_captum_and_shap_are_taken_as_they_are(
     pd.testing.assert_frame_equal(found.to_frame(), known.to_frame())
 
 
-@pytest.mark.parametrize("method", [captum.LayerConductance, captum.FeaturePermutation, shap.DeepExplainer, 3, int])
+@pytest.mark.parametrize("method", [captum.LayerConductance, captum.FeaturePermutation, SHAP.DeepExplainer, 3, int])
 def test_what_cannot_explain_is_told_what_can(method: Any, svm: LightRecognizer, words_fold: Fold) -> None:
     with pytest.raises(ValueError, match=r"cannot explain utterances; expected a key of METHODS, .*Wrap it in such"):
         explain(svm, some(words_fold.test), method)
@@ -294,51 +302,3 @@ def test_a_saved_recognizer_is_explained_as_before(svm: LightRecognizer, words_f
     corpus = some(words_fold.test)
     loaded = explain(Recognizer.load(tmp_path / "kept"), corpus, "shap-linear").to_frame()
     pd.testing.assert_frame_equal(loaded, explain(svm, corpus, "shap-linear").to_frame())
-
-
-RATE = 16_000
-
-
-def stretches(values: list[float], n_samples: int = RATE) -> Attribution:
-    starts = np.arange(len(values)) / 10
-    spans = np.column_stack([starts, np.minimum(starts + 0.1, n_samples / RATE)])
-    return Attribution("u1", "sad", tuple(f"{start:.1f} s" for start in starts), np.array(values), spans)
-
-
-def level(wave: np.ndarray, number: int) -> float:
-    """dB of the middle of a unit."""
-    middle = slice(round((number + 0.3) * RATE / 10), round((number + 0.7) * RATE / 10))
-    return 20 * float(np.log10(np.abs(wave[middle]).max()))
-
-
-def test_sonify_turns_down_what_adds_nothing() -> None:
-    heard = sonify(stretches([0.0, 2.0, -5.0, 1.0]), np.ones(RATE * 4 // 10), floor_db=-20)
-    assert heard.dtype == np.float32
-    assert [round(level(heard, number), 3) for number in range(4)] == [-20.0, 0.0, -20.0, -10.0]
-
-
-def test_sonify_keeps_the_length_and_never_jumps() -> None:
-    n_samples = 5_432  # the last unit is shorter
-    wave = np.ones(n_samples, np.float32)
-    heard = sonify(stretches([0, 1, 0, 1], n_samples), wave)
-    assert len(heard) == n_samples
-    assert np.abs(np.diff(heard)).max() < 1.1 / (FADE_S * RATE)
-    beyond = sonify(stretches([1.0]), wave)  # what no unit covers adds nothing
-    assert level(beyond, 0) == pytest.approx(0, abs=1e-3)
-    assert level(beyond, 2) == pytest.approx(-24, abs=1e-3)
-
-
-def test_sonify_is_soft_throughout_where_nothing_adds() -> None:
-    for values in ([0.0, 0.0], [-1.0, -2.0]):
-        heard = sonify(stretches(values), np.ones(RATE // 5), floor_db=-6)
-        np.testing.assert_allclose(heard, 10 ** (-6 / 20), rtol=1e-4)
-
-
-def test_sonify_needs_spans_and_one_channel() -> None:
-    words = Attribution("u1", "sad", ("oh", "no"), np.ones(2), np.full((2, 2), np.nan))
-    with pytest.raises(ValueError, match=r"units such as 'oh'; expected .*units with spans in seconds.*modality audio"):
-        sonify(words, np.ones(RATE))
-    with pytest.raises(ValueError, match=r"shape \(2, 5\), floor_db -24.0 .*; expected \(samples,\).*emolab\.media"):
-        sonify(stretches([1.0]), np.ones((2, 5)))
-    with pytest.raises(ValueError, match=r"floor_db 3 and .*; expected.* below 0 dB"):
-        sonify(stretches([1.0]), np.ones(5), floor_db=3)

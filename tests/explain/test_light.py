@@ -22,7 +22,7 @@ from sklearn.tree import DecisionTreeClassifier
 
 from emolab.corpora import Corpus
 from emolab.explain import explain
-from emolab.explain.explanation import shap
+from emolab.explain.explanation import load_shap
 from emolab.explain.light import on_words, reads_words, terms_of
 from emolab.features.audio import Classical8
 from emolab.features.text import Tfidf
@@ -214,7 +214,7 @@ ESTIMATORS: dict[str, Any] = {  # that nobody foresaw
 def test_any_linear_estimator_is_explained(name: str, senses_fold: Fold) -> None:
     recognizer = LightRecognizer("audio/any", Classical8(), clone(ESTIMATORS[name]))
     fitted(recognizer, senses_fold)
-    explanation = explain(recognizer, some(senses_fold.test), shap.LinearExplainer, "sad")
+    explanation = explain(recognizer, some(senses_fold.test), load_shap().LinearExplainer, "sad")
     assert explanation.method == "LinearExplainer"
     assert explanation.relative_convergence_delta < 1e-6
     kept = np.arange(8) if name != "selected" else np.flatnonzero(recognizer.estimator[1].get_support())

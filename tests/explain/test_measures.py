@@ -20,12 +20,12 @@ from sklearn.metrics import average_precision_score
 from emolab.corpora.corpus import EMOTIONS
 from emolab.explain import measures
 from emolab.explain.measures import (
+    EMOTION_WORDS,
     SHARES,
     average_precision,
     average_precision_chance,
     deletion_area,
     emotion_word_mask,
-    emotion_words,
     gini,
     infidelity,
     kendall,
@@ -60,7 +60,7 @@ def random_ratio(*, n_units: int) -> float:
     areas, falls = [], []
     for _ in range(600):
         adds, masks = rng.normal(1, 1, n_units), ranked_masks(rng.normal(size=n_units))
-        areas.append(deletion_area(adds.sum() + 3, masks.removed @ adds + 3, 3.0, masks.shares))
+        areas.append(deletion_area(adds.sum() + 3, ~masks @ adds + 3, 3.0, masks.mean(axis=1)))
         falls.append(adds.sum())
     return float(np.mean(areas) / np.mean(falls))
 
@@ -221,33 +221,34 @@ def test_agreement_is_0_in_the_mean_for_random_values_and_nothing_for_constant_o
 
 
 def test_ranked_masks_worked_by_hand() -> None:
-    removed, kept = ranked_masks([0.1, -9, 0.7, 0.7], shares=(0, 0.2, 0.5, 1))
+    kept = ranked_masks([0.1, -9, 0.7, 0.7], shares=(0, 0.2, 0.5, 1))
     expected = [[0, 0, 0, 0], [0, 0, 1, 0], [0, 0, 1, 1], [1, 1, 1, 1]]  # of equals, the earlier first
     np.testing.assert_array_equal(kept, np.array(expected, dtype=bool))
-    np.testing.assert_array_equal(removed, ~kept)
-    assert ranked_masks([3, 1, 2]).shares.tolist() == pytest.approx([n / 3 for n in (1, 1, 1, 2, 2, 2, 3, 3, 3, 3)])
+    assert ranked_masks([3, 1, 2]).mean(axis=1).tolist() == pytest.approx(
+        [n / 3 for n in (1, 1, 1, 2, 2, 2, 3, 3, 3, 3)]
+    )
 
 
 @given(st.integers(1, 60), SEEDS)
 def test_ranked_masks_take_as_many_units_as_asked_and_follow_their_order(n: int, seed: int) -> None:
     rng = np.random.default_rng(seed)
     values, order = rng.normal(size=n), rng.permutation(n)
-    removed, kept = ranked_masks(values)
-    assert kept.shape == removed.shape == (len(SHARES), n)
+    kept = ranked_masks(values)
+    assert kept.shape == (len(SHARES), n)
     assert kept.sum(axis=1).tolist() == [-(-step * n // 10) for step in range(1, 11)]  # integers know no rounding
     assert all(values[k].min() >= values[~k].max() for k in kept if not k.all())
-    np.testing.assert_array_equal(ranked_masks(values[order]).kept, kept[:, order])
-    np.testing.assert_array_equal(ranked_masks(values * 3.7).kept, kept)
+    np.testing.assert_array_equal(ranked_masks(values[order]), kept[:, order])
+    np.testing.assert_array_equal(ranked_masks(values * 3.7), kept)
 
 
 def test_measures_of_faithfulness_worked_by_hand() -> None:
     adds, reference = np.array([4.0, 1.0, -2.0, 1.0]), 0.5
-    full, (removed, kept) = adds.sum() + reference, ranked_masks(adds)
-    without, only = removed @ adds + reference, kept @ adds + reference
+    full, kept = adds.sum() + reference, ranked_masks(adds)
+    without, only = ~kept @ adds + reference, kept @ adds + reference
     # of four units 10 and 20 % are one, 30 to 50 % two: the 4, then a 1 as well
     assert mean_fall(full, without) == pytest.approx((2 * 4 + 3 * 5) / 5)  # comprehensiveness
     assert mean_fall(full, only) == pytest.approx((2 * 0 + 3 * -1) / 5)  # sufficiency
-    removed, _ = ranked_masks(adds, shares := (0.25, 0.5, 0.75, 1))
+    removed = ~ranked_masks(adds, shares := (0.25, 0.5, 0.75, 1))
     # above the reference: 4, 0, -1, -2, 0, a quarter apart
     area = deletion_area(full, removed @ adds + reference, reference, shares)
     assert area == pytest.approx((2 + 0 - 1 - 2 + 0) / 4)
@@ -259,8 +260,8 @@ def test_faithfulness_of_what_truly_adds_beats_its_reverse(n: int, seed: int) ->
     found = []
     for values in (adds, -adds):
         masks = ranked_masks(values)
-        without, only, full = masks.removed @ adds, masks.kept @ adds, adds.sum()
-        area = deletion_area(full, without, 0, masks.shares)
+        without, only, full = ~masks @ adds, masks @ adds, adds.sum()
+        area = deletion_area(full, without, 0, masks.mean(axis=1))
         found.append([mean_fall(full, without), -mean_fall(full, only), -area])
     assert (np.array(found[0]) >= np.array(found[1]) - 1e-9).all()
 
@@ -269,7 +270,7 @@ def test_faithfulness_of_what_truly_adds_beats_its_reverse(n: int, seed: int) ->
 def test_faithfulness_scales_with_the_logits_and_forgets_what_all_share(n: int, seed: int, factor: float) -> None:
     rng = np.random.default_rng(seed)
     full, reference, logits = *rng.normal(size=2), rng.normal(size=len(SHARES))
-    shares = ranked_masks(rng.normal(size=n)).shares
+    shares = ranked_masks(rng.normal(size=n)).mean(axis=1)
     found = np.array([mean_fall(full, logits), deletion_area(full, logits, reference, shares)])
     other = [factor * each + 3 for each in (full, logits, reference)]
     again = [mean_fall(*other[:2]), deletion_area(*other, shares)]
@@ -339,7 +340,7 @@ def test_errors_say_what_was_wrong() -> None:
         infidelity([1, 2], [[True, False]], 1, [0, 1])
     with pytest.raises(ValueError, match=r"shapes \[\(2,\), \(10,\)\].*expected \(n,\) finite numbers"):
         mean_fall(1, [0, 0])
-    with pytest.raises(ValueError, match=r"expected them to ascend, from 0 to 1\. Take ranked_masks"):
+    with pytest.raises(ValueError, match=r"expected them to ascend, from 0 to 1\. Take those of ranked_masks"):
         deletion_area(1, [0, 0], 0, [1, 0.5])
 
 
@@ -347,7 +348,7 @@ LISTED = ("angry", "sad", "happy", "fearful", "surprised", "disgusted", "frustra
 
 
 def test_lists_are_of_the_emotions_that_have_words_and_can_be_found_in_texts() -> None:
-    lists = emotion_words()
+    lists = EMOTION_WORDS
     assert set(lists) == set(LISTED) <= set(EMOTIONS)
     assert all(25 <= len(found) <= 40 for found in lists.values())
     assert [word for found in lists.values() for word in found if words(word) != [word]] == []

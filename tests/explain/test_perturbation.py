@@ -18,8 +18,8 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from emolab.corpora import Corpus
-from emolab.explain import engines, explain
-from emolab.explain.explanation import Options, shap
+from emolab.explain import engine_of, explain
+from emolab.explain.explanation import Options, load_shap
 from emolab.explain.maskers import WordMasker, masker_for
 from emolab.explain.perturbation import attribute, estimate
 from emolab.late_fusion import LateFusion
@@ -38,7 +38,7 @@ def alone(corpus: Corpus, row: int) -> Corpus:
 
 
 PERTURBATIONS = ("ablation", "occlusion", "kernel-shap", "shap-partition", "shapley", "random")
-OTHERS = (captum.ShapleyValueSampling, captum.Lime, shap.PermutationExplainer, shap.KernelExplainer)
+OTHERS = (captum.ShapleyValueSampling, captum.Lime, load_shap().PermutationExplainer, load_shap().KernelExplainer)
 Rule = Callable[[NDArray[np.bool_]], float]
 
 
@@ -46,7 +46,7 @@ def values(method: Any, n_units: int, rule: Rule, n_samples: int = 256) -> NDArr
     """Let a method explain a function of one mask."""
     options = Options(str(method), "text", n_samples=n_samples)
     return estimate(
-        engines().get(method, method),
+        engine_of(method),
         lambda masks: np.array([rule(mask) for mask in np.asarray(masks) > 0]),
         n_units,
         options,
@@ -138,7 +138,7 @@ def test_masks_of_all_utterances_are_predicted_in_one_batch(svm: LightRecognizer
     for method in ("ablation", "occlusion", "shap-partition", "shapley"):
         calls.clear()
         masker = Counting(svm, corpus)
-        attribute(masker, engines()[method], corpus.targets(), Options(method, "text"))
+        attribute(masker, engine_of(method), corpus.targets(), Options(method, "text"))
         assert calls[1] > 0
         if method != "shap-partition":  # which looks further where it finds something
             assert sum(calls[2:]) == 0, "the ends and one batch, and everything is known"

@@ -1,4 +1,4 @@
-"""The scorecard: its rows, known cases, what is changed a little, and the degree that is derived in the open."""
+"""The scorecard: its rows, known cases, and what is changed a little."""
 
 from __future__ import annotations
 
@@ -17,10 +17,8 @@ from emolab.explain.explanation import sound_spans
 from emolab.explain.maskers import masker_for
 from emolab.explain.planted import shuffled_labels
 from emolab.explain.scorecard import (
-    DEGREE,
     MEASURES,
     _mean,
-    degree,
     few_of,
     measure_scorecard,
     randomise_weights,
@@ -277,65 +275,6 @@ def test_randomised_networks_leave_nothing_as_it_was(kind: str, senses_fold: Fol
     after = dict(drawn.network.named_parameters())
     same = [name for name, weights in recognizer.network.named_parameters() if weights.equal(after[name])]
     assert same == []
-
-
-def made_scores(**changes: float) -> pd.DataFrame:
-    """Two models whose better explainer is known; numbers by hand."""
-    rows = []
-    values = {  # model, method: comprehensiveness, sufficiency, infidelity, sensitivity
-        ("small", "random"): (0.2, 0.6, 0.9, np.nan),
-        ("small", "good"): (1.0, 0.0, 0.0, 0.0),
-        ("small", "bad"): (0.3, 0.5, 0.8, 0.9),
-        ("large", "random"): (0.2, 0.6, 0.9, np.nan),
-        ("large", "good"): (0.6, 0.3, 0.5, 0.5),
-    }
-    for (model, method), row in values.items():
-        for measure, value in zip(("comprehensiveness", "sufficiency", "infidelity", "sensitivity"), row, strict=True):
-            value = changes.get(f"{model} {method} {measure}", value)
-            rows.append({"recognizer": model, "modality": "text", "method": method, "measure": measure, "value": value})
-    return pd.DataFrame(rows)
-
-
-def test_degree_takes_the_most_faithful_explainer_and_anchors_by_hand() -> None:
-    table = degree(made_scores())
-    assert table.index.tolist() == [("small", "text"), ("large", "text")]
-    assert table["method"].tolist() == ["good", "good"]
-    measured = ["comprehensiveness", "sufficiency", "infidelity", "sensitivity"]
-    assert list(table) == ["method", *measured, "degree", "low", "high"]
-    np.testing.assert_allclose(table.loc[("small", "text"), measured].astype(float), 1)
-    np.testing.assert_allclose(table.loc[("large", "text"), measured].astype(float), [0.5, 0.5, 0.5, 0.5])
-    assert table["degree"].tolist() == pytest.approx([1.0, 0.5])
-    assert (table["low"] <= table["degree"] + 1e-9).all()
-    assert (table["degree"] <= table["high"] + 1e-9).all()
-
-
-def test_degree_is_a_weighted_mean_of_named_columns() -> None:
-    scores = made_scores(**{"large good infidelity": 0.1, "large good sensitivity": 2.0})
-    four = ["comprehensiveness", "sufficiency", "infidelity", "sensitivity"]
-    one = degree(scores, four, weights=[0, 0, 5, 0])
-    assert one.loc[("large", "text"), "degree"] == pytest.approx(0.9)
-    half = degree(scores, four, weights=[0, 0, 2, 2])  # weights need not sum to 1
-    assert half.loc[("large", "text"), "degree"] == pytest.approx(0.45)
-    assert half.loc[("large", "text"), "sensitivity"] == 0  # worse than its control is as bad as it
-    assert one.loc[("large", "text"), "low"] < 0.5 < one.loc[("large", "text"), "high"]
-    few = degree(scores, ["infidelity"])
-    assert list(few) == ["method", "infidelity", "degree", "low", "high"]
-    assert few["low"].tolist() == pytest.approx(few["high"].tolist())
-
-
-def test_columns_that_a_model_lacks_are_left_out_for_all() -> None:
-    table = degree(made_scores(**{"large good sensitivity": np.nan}))
-    assert "sensitivity" not in table
-    assert "infidelity" in table
-
-
-def test_degree_of_a_real_scorecard(of_words: pd.DataFrame) -> None:
-    table = degree(of_words)
-    (row,) = table.to_dict("records")
-    assert row["method"] in ("shap-linear", "ablation")
-    assert 0 <= row["low"] <= row["degree"] <= row["high"] <= 1
-    assert {*table} - {"method", "degree", "low", "high"} <= {*DEGREE}
-    assert row["pointing game"] == 1
 
 
 @pytest.mark.parametrize("sign", [1, -1])
