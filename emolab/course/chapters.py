@@ -115,9 +115,7 @@ def parameters_of(chapter: Path, given: Mapping[str, Any] | None = None) -> dict
     for name, value in (given or {}).items():
         if type(value) is not type(parameters.get(name, ...)):
             found = f"{chapter.name} has no parameter {name} = {value!r}"
-            raise ValueError(
-                f"{found}; expected some of {parameters}, of its default's type. Correct it: nothing was run."
-            )
+            raise ValueError(f"{found}; expected some of {parameters}, of its default's type. Correct it: nothing ran.")
     return {**parameters, **(given or {})}
 
 
