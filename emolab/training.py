@@ -64,9 +64,7 @@ class Examples:
             broken = [place for place, array in enumerate(arrays) if empty[place] or not np.isfinite(array).all()]
             if broken:
                 what = f"{len(broken)} arrays of inputs[{number}] have no steps, or NaN or infinity, first {broken[:5]}"
-                raise ValueError(
-                    f"{what}; expected at least one step, all finite. Mend the features, or drop these."
-                )
+                raise ValueError(f"{what}; expected at least one step, all finite. Mend the features, or drop these.")
 
     def __len__(self) -> int:
         return len(self.targets)

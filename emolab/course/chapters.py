@@ -215,15 +215,11 @@ class Engine(NBClientEngine):
     ) -> None:
         """Start the kernel, watch it, and execute the notebook in it."""
         run.notebook, over = nb_man.nb, Event()
-        client = PapermillNotebookClient(
-            nb_man,
-            kernel_name=kernel_name,
-            timeout=options["timeout_s"],
-            resources={"metadata": {"path": options["folder"]}},
-            shutdown_kernel="immediate",  # a large process takes a second to end by itself
-            extra_arguments=["--log-level=CRITICAL"],  # the kernel speaks to the terminal otherwise
-            log=SILENT,
-        )
+        how: dict[str, Any] = {"kernel_name": kernel_name, "timeout": options["timeout_s"], "log": SILENT}
+        how["resources"] = {"metadata": {"path": options["folder"]}}
+        how["shutdown_kernel"] = "immediate"  # a large process takes a second to end by itself
+        how["extra_arguments"] = ["--log-level=CRITICAL"]  # the kernel speaks to the terminal otherwise
+        client = PapermillNotebookClient(nb_man, **how)
         client.create_kernel_manager()
         client.start_new_kernel(env=options["variables"])
         watch = Thread(target=_watch, args=(run, client.km.provisioner.pid, over, stop))
@@ -294,7 +290,5 @@ def runs_table(runs: Sequence[ChapterRun]) -> str:
     for run in runs:
         figures = " · ".join(f"{name} {figure_text(value)}" for name, value in run.figures.items())
         lines.append(f"{run.chapter:{width}}  {run.state:9}  {run.seconds:7.0f}  {run.peak_mb:7}  {figures}".rstrip())
-    for run in runs:
-        lines += [f"{run.chapter}, {warning}" for warning in run.warnings]
-        lines += [f"{run.chapter}, {run.error}"] if run.error else []
+    lines += [f"{run.chapter}, {problem}" for run in runs for problem in (*run.warnings, run.error) if problem]
     return "\n".join(lines)
