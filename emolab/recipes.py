@@ -301,10 +301,8 @@ def _fingerprint(corpus: Corpus) -> list[str]:
     paths = dict.fromkeys([*corpus.table["audio_path"].dropna(), *corpus.table["video_path"].dropna(), ACTION_UNITS])
     files = [corpus.root / path for path in paths]
     stats = [path.stat() for path in files if path.is_file()]  # recipes that need the others say what is missing
-    media = [
-        f"{kind} {name} {hashlib.sha256(held[name].content.tobytes()).hexdigest()}"
-        for kind, held in sorted(corpus.in_memory.items())
-        for name in corpus.table["utterance_id"]
-        if name in held
-    ]
-    return [*corpus.emotions, *rows, *(f"{stat.st_size} {stat.st_mtime_ns}" for stat in stats), *media]
+    facts = [*corpus.emotions, *rows, *(f"{stat.st_size} {stat.st_mtime_ns}" for stat in stats)]
+    for kind, held in sorted(corpus.in_memory.items()):
+        there = (name for name in corpus.table["utterance_id"] if name in held)
+        facts += [f"{kind} {name} {hashlib.sha256(held[name].content.tobytes()).hexdigest()}" for name in there]
+    return facts

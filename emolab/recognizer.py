@@ -127,10 +127,9 @@ class Recognizer(ABC):
         if not self.emotions:
             raise ValueError(f"{self.name} is not fitted; expected fit(train, valid) or Recognizer.load(folder) first.")
         if not isinstance(utterances, Corpus):
-            items, (first, *_) = list(utterances), self.modalities
+            items, modality = list(utterances), "video" if self.modalities[:1] == ("video",) else "audio"
             files = any(isinstance(each, Path) or os.path.isfile(each) for each in items)
-            texts = "text" in self.modalities and not files
-            utterances = unlabelled(items, "text" if texts else "video" if first == "video" else "audio")
+            utterances = unlabelled(items, "text" if "text" in self.modalities and not files else modality)
         self._check_modalities(utterances)
         return utterances
 

@@ -399,9 +399,9 @@ def make_accelerator(config: TrainingConfig) -> Accelerator:
 
 def _emotion_counts(train: Examples, valid: Examples) -> NDArray[np.int64]:
     """Count the training examples of each emotion; raise if there is an emotion without any."""
-    n_emotions = len(train.emotions) or int(max(train.targets.max(), valid.targets.max())) + 1
-    counts = np.bincount(train.targets, minlength=n_emotions)
-    names = list(train.emotions) or [str(number) for number in range(n_emotions)]
+    highest = max(train.targets.max(), valid.targets.max())
+    names = list(train.emotions) or [str(number) for number in range(highest + 1)]
+    counts = np.bincount(train.targets, minlength=len(names))
     if missing := [repr(name) for name, count in zip(names, counts, strict=True) if not count]:
         found = f"no training example of emotion {', '.join(missing)}"
         raise ValueError(f"{found}; expected at least one of each of {names}. Take a view without it, or more data.")

@@ -100,11 +100,10 @@ def parameters_of(chapter: Path, given: Mapping[str, Any] | None = None) -> dict
             sets parameters in a cell of its own after this one, so what is computed here would keep the old value. Or
             if the chapter has no parameter of a given name, or one of another type.
     """
-    cells = nbformat.read(chapter, as_version=4).cells
+    cells, parameters, given = nbformat.read(chapter, as_version=4).cells, {}, dict(given or {})
     cells = [cell for cell in cells if "parameters" in cell.metadata.get("tags", [])]
     if len(cells) != 1:
         raise ValueError(f"{chapter.name} has {len(cells)} cells tagged parameters; expected one. Tag one cell so.")
-    parameters = {}
     for statement in ast.parse(cells[0].source).body:
         try:
             (target,) = statement.targets  # type: ignore[attr-defined]
@@ -112,11 +111,11 @@ def parameters_of(chapter: Path, given: Mapping[str, Any] | None = None) -> dict
         except (AttributeError, ValueError) as error:
             found = f"{chapter.name} has {ast.unparse(statement)!r} in its cell tagged parameters"
             raise ValueError(f'{found}; expected only lines such as corpus = "sample". Compute elsewhere.') from error
-    for name, value in (given or {}).items():
+    for name, value in given.items():
         if type(value) is not type(parameters.get(name, ...)):
             found = f"{chapter.name} has no parameter {name} = {value!r}"
             raise ValueError(f"{found}; expected some of {parameters}, of its default's type. Correct it: nothing ran.")
-    return {**parameters, **(given or {})}
+    return parameters | given
 
 
 def run_chapters(

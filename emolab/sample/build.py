@@ -27,12 +27,10 @@ from numpy.typing import NDArray
 from emolab.corpora.corpus import LABELS, TRUTH
 from emolab.corpora.ravdess import STATEMENTS
 from emolab.sample import face, script, voice
-from emolab.sample.face import Performance
-from emolab.sample.script import read_source
 from emolab.storage import CHECKOUT, progress
 
 N_PARTS = 4
-DESIGN = SimpleNamespace(**read_source("design.toml")["build"])
+DESIGN = SimpleNamespace(**script.read_source("design.toml")["build"])
 VOTES = {emotion: word.capitalize() for word, emotion in LABELS["iemocap_votes"].items()}  # as IEMOCAP spells them
 
 
@@ -195,11 +193,11 @@ def draw_acting(rng: np.random.Generator, emotion: str) -> dict[str, str]:
 
 
 def truth(
-    key: str, label: str, shown: Mapping[str, str], cue_words: Sequence[int], heard: voice.Speech, seen: Performance
+    key: str, label: str, shown: Mapping[str, str], cues: Sequence[int], heard: voice.Speech, seen: face.Performance
 ) -> dict[str, str]:
     """Say what was planted in an utterance: a row of truth.csv, where what is left out stays empty."""
     row = {f"shown_{modality}": emotion for modality, emotion in shown.items()}
-    row |= {"utterance_id": key, "cue_words": " ".join(map(str, cue_words))}
+    row |= {"utterance_id": key, "cue_words": " ".join(map(str, cues))}
     row["word_starts"] = " ".join(f"{start:.3f}" for start in heard.word_starts)
     row["cue_modalities"] = " ".join(modality for modality in shown if shown[modality] == label)
     if shown["audio"] != "neutral":
