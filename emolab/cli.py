@@ -9,15 +9,14 @@ import signal
 import sys
 import time
 import tomllib
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 from emolab.storage import atomic_write
 
-FOLDS = {"usual": "folds_of", "sessions": "session_folds", "speakers": "speaker_folds"}
-FOLDS |= {"actors": "actor_folds", "published": "published_parts"}
+TABLE: dict[str, Any] = tomllib.loads(Path(__file__).with_suffix(".toml").read_text(encoding="utf-8"))
 TYPES = {"int": int, "Path": Path}
 
 
@@ -43,12 +42,11 @@ def _parser() -> argparse.ArgumentParser:
     epilog = "EMOLAB_DEBUG=1 shows the whole traceback of an error."
     parser = argparse.ArgumentParser(prog="emolab", description="Multimodal emotion recognition", epilog=epilog)
     subparsers = parser.add_subparsers(required=True, metavar="COMMAND")
-    table: dict[str, Any] = tomllib.loads(Path(__file__).with_suffix(".toml").read_text(encoding="utf-8"))
     commands = (_doctor, _sample, _predict, _run, _fit, _explain)
-    for command, (name, row) in zip(commands, table["commands"].items(), strict=True):
+    for command, (name, row) in zip(commands, TABLE["commands"].items(), strict=True):
         added = subparsers.add_parser(name, help=row["about"], description=row["about"])
         for option in row["takes"]:
-            settings = table["options"][option]
+            settings = TABLE["options"][option]
             types = {"type": TYPES[settings["type"]]} if "type" in settings else {}
             added.add_argument(option, **settings | types)
         added.set_defaults(command=command, **row.get("defaults", {}))
@@ -87,17 +85,14 @@ def _predict(options: argparse.Namespace) -> int:
         except (ValueError, OSError) as error:
             print(f"emolab: {item}: {error}", file=sys.stderr)
     frame = pd.DataFrame(rows, columns=["file" if options.files else "text", "emotion", *recognizer.emotions])
-    writers: dict[str, Callable[[], str]] = {
-        "table": partial(frame.to_string, index=False, float_format="{:.3f}".format),
-        "csv": partial(frame.to_csv, index=False),
-        "json": partial(frame.to_json, orient="records", indent=1),
-    }
-    text = writers[options.format]().rstrip("\n") + "\n"
+    text = frame.to_string(index=False, float_format="{:.3f}".format)
+    if options.format != "table":
+        text = frame.to_csv(index=False) if options.format == "csv" else frame.to_json(orient="records", indent=1)
     if options.output:
         with atomic_write(options.output) as part:
-            part.write_text(text, encoding="utf-8")
+            part.write_text(text.rstrip("\n") + "\n", encoding="utf-8")
     else:
-        print(text, end="")
+        print(text.rstrip("\n"))
     return 0 if len(rows) == len(items) else 1
 
 
@@ -105,10 +100,9 @@ def _run(options: argparse.Namespace) -> int:
     from emolab.course import chapters
 
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # like Ctrl-C: kernels end, what is finished stays
-    given = {name: getattr(options, name) for name in ("corpus", "preset", "seed")}
-    parameters = {name: value for name, value in given.items() if value is not None}
-    wanted = chapters.find_chapters(options.chapters)
-    runs = chapters.run_chapters(wanted, parameters=parameters, jobs=options.jobs, timeout_s=options.timeout)
+    names = [name for name in ("corpus", "preset", "seed") if getattr(options, name) is not None]
+    how = {"parameters": {name: getattr(options, name) for name in names}, "jobs": options.jobs}
+    runs = chapters.run_chapters(chapters.find_chapters(options.chapters), **how, timeout_s=options.timeout)
     print(f"\n{chapters.runs_table(runs)}\n\nThe executed chapters are in {chapters.BUILD}; open them with: make lab")
     return 1 if any(run.error for run in runs) else 0
 
@@ -122,7 +116,7 @@ def _fit(options: argparse.Namespace) -> int:
     builds = {name: partial(recipes.recipe, name, **how) for name in options.recipes}
     starts_from = {name: build().pretrained for name, build in builds.items()}  # misspelt names are told at once
     corpus = load_corpus(options.corpus).view(options.view)
-    folds = getattr(splits, FOLDS[options.folds])(corpus)
+    folds = getattr(splits, TABLE["folds"][options.folds])(corpus)
     if options.record:  # what the ledger would refuse in the end is told before hours of measuring
         same = {"corpus": corpus.name, "view": corpus.view_name, "protocol": folds[0].protocol}
         for name in builds:

@@ -72,10 +72,6 @@ class LateFusion(Recognizer):
         return fitted.get(self.how, 0) + len(self.members) * self.calibrated
 
     @property
-    def pretrained(self) -> str | None:  # noqa: D102
-        return " + ".join(dict.fromkeys(member.pretrained for member in self.members if member.pretrained)) or None
-
-    @property
     def training_data(self) -> str:  # noqa: D102
         return "; ".join(dict.fromkeys(member.training_data for member in self.members))
 
@@ -89,13 +85,7 @@ class LateFusion(Recognizer):
 
     def member_probabilities(self, corpus: Corpus) -> list[Probabilities]:
         """Return the probabilities of each member, (n_utterances, n_emotions), NaN in the rows it cannot predict."""
-        found = []
-        for member in self.members:
-            there = member.covers(corpus)
-            own = np.full((len(corpus), len(self.emotions)), np.nan)
-            own[there] = member.predict_proba(corpus if there.all() else corpus.select(there))
-            found.append(own)
-        return found
+        return [_probabilities(member, corpus) for member in self.members]
 
     def join(self, probabilities: Sequence[Probabilities]) -> Probabilities:
         """Combine the members' probabilities into (n_utterances, n_emotions); rows of NaN are left out.
@@ -108,8 +98,7 @@ class LateFusion(Recognizer):
         if len(given) != len(self.members) or missing.all(axis=0).any():
             raise ValueError(
                 f"{len(given)} arrays for {len(self.members)} members, none of them for {missing.all(axis=0).sum()} "
-                "utterances; expected one array a member, and one prediction at least for each utterance. Give NaN "
-                "only for those that a member cannot predict."
+                "utterances; expected one array a member. Give NaN only for what one, but not all, cannot predict."
             )
         logs = self._logs(given)
         if self.how == "stacked":
@@ -133,7 +122,7 @@ class LateFusion(Recognizer):
         for member in self.members:
             member.fit(*_covered(member, train, valid), train_only=train_only or chooses)
             if chooses:
-                found.append(member.predict_proba(valid.select(member.covers(valid))))
+                found.append(_probabilities(member, valid))
                 if not train_only and trains_on_validation(member):
                     member.fit(*_covered(member, train, valid))
         if chooses:
@@ -146,20 +135,16 @@ class LateFusion(Recognizer):
         """Choose calibration, then weights or the meta-classifier, on utterances that no member was trained on."""
         from emolab.models.light import fit_inverse_temperature
 
-        targets, whole = valid.targets(), []
-        for place, (member, own) in enumerate(zip(self.members, found, strict=True)):
-            there = member.covers(valid)
+        targets, given = valid.targets(), np.array(found)
+        for place, (member, own) in enumerate(zip(self.members, given, strict=True)):
+            there = ~np.isnan(own).any(axis=1)
             if not there.any():
-                raise ValueError(
-                    f"{member.name} predicts none of the {len(valid)} utterances of the validation set; expected some, "
-                    f'to choose by. Give its predictions for them too, or take plain how="mean".'
-                )
+                what = f"{member.name} predicts none of the {len(valid)} utterances of the validation set"
+                raise ValueError(f'{what}; expected some, to choose by. Give it such, or take plain how="mean".')
             if self.calibrated:
-                logs = np.log(np.maximum(own, LEAST))
+                logs = np.log(np.maximum(own[there], LEAST))
                 self.inverse_temperature[place] = fit_inverse_temperature(logs, targets[there])
-            whole.append(np.full((len(valid), own.shape[1]), np.nan))
-            whole[-1][there] = own
-        logs = self._logs(np.array(whole))
+        logs = self._logs(given)
         if self.how == "weighted":
             self.weights = likeliest_weights(np.exp(logs), targets)
         elif self.how == "stacked":
@@ -190,10 +175,10 @@ class Posteriors(Recognizer):
         sums = values.sum(axis=1)
         odd = ~((values >= 0).all(axis=1) & (np.abs(sums - 1) <= SUM_TOLERANCE)) | table.index.duplicated(keep=False)
         if not len(table) or odd.any():
+            found = f"{odd.sum()} of {len(table)} rows of {name} come twice or are no distribution"
             raise ValueError(
-                f"{odd.sum()} of {len(table)} rows of {name} come twice or are no distribution: "
-                f"{some(table.index[odd]) or 'no row at all'}. Expected each utterance once, numbers of at least 0 "
-                "that sum to 1. Turn logits into probabilities first: scipy.special.softmax."
+                f"{found}: {some(table.index[odd]) or 'no row at all'}. Expected each utterance once, its numbers at "
+                "least 0 and sum to 1. Turn logits into probabilities: scipy.special.softmax."
             )
         self.table = table / sums[:, None]
 
@@ -209,10 +194,8 @@ class Posteriors(Recognizer):
             raise ValueError(f"{path} has the columns {list(table)}; expected utterance_id and one column an emotion.")
         numbers = table.set_index("utterance_id").apply(pd.to_numeric, errors="coerce")
         if others := [repr(column) for column in numbers if len(numbers) and numbers[column].isna().all()]:
-            raise ValueError(
-                f"column {', '.join(others)} of {path} holds no number; expected utterance_id and one column an "
-                "emotion, of probabilities. Leave other columns out."
-            )
+            found = f"column {', '.join(others)} of {path} holds no number"
+            raise ValueError(f"{found}; expected probabilities, one column an emotion. Leave other columns out.")
         return cls(Path(path).stem, numbers, modalities)
 
     @property
@@ -229,24 +212,28 @@ class Posteriors(Recognizer):
 
     def _fit(self, train: Corpus, valid: Corpus) -> None:
         if sorted(self.table.columns) != sorted(train.emotions):
-            raise ValueError(
-                f"{self.name} tells {list(self.table.columns)}, the corpus {list(train.emotions)}; expected the same "
-                "emotions. Rename the columns, or take the view that they were made for."
-            )
+            found = f"{self.name} tells {list(self.table.columns)}, the corpus {list(train.emotions)}"
+            raise ValueError(f"{found}; expected the same emotions. Rename the columns, or take their view.")
 
     def _predict_proba(self, corpus: Corpus) -> Probabilities:
         names = corpus.table["utterance_id"]
         if missing := names[~self.covers(corpus)].tolist():
-            raise ValueError(
-                f"{self.name} has no row for {len(missing)} of {len(names)} utterances: {some(missing)}. Expected one "
-                "for each. Leave them out: corpus.select(recognizer.covers(corpus))."
-            )
+            found = f"{self.name} has no row for {len(missing)} of {len(names)} utterances: {some(missing)}"
+            raise ValueError(f"{found}. Expected one each. Leave them out: corpus.select(recognizer.covers(corpus)).")
         return self.table.loc[names, list(self.emotions)].to_numpy()
 
 
 def trains_on_validation(recognizer: Recognizer) -> bool:
     """Tell whether a recognizer, or a member of it, is trained on the validation set."""
     return recognizer.train_on_validation or any(map(trains_on_validation, getattr(recognizer, "members", ())))
+
+
+def _probabilities(member: Recognizer, corpus: Corpus) -> Probabilities:
+    """Return what a member predicts, NaN in the rows it cannot."""
+    there = member.covers(corpus)
+    found = np.full((len(corpus), len(member.emotions)), np.nan)
+    found[there] = member.predict_proba(corpus if there.all() else corpus.select(there))
+    return found
 
 
 def _covered(member: Recognizer, *sets: Corpus) -> Iterator[Corpus]:
@@ -292,10 +279,8 @@ def _fit_stack(rows: NDArray[np.float64], targets: NDArray[np.int64], n_emotions
 
     fewest = np.bincount(targets, minlength=n_emotions).min()
     if fewest < 2:
-        raise ValueError(
-            f"an emotion has {fewest} utterances in the validation set; expected at least 2 to stack recognizers. "
-            'Take folds with more validation speakers, or how="weighted".'
-        )
+        found = f"an emotion has {fewest} utterances in the validation set"
+        raise ValueError(f'{found}; expected at least 2, to stack. Take larger folds, or how="weighted".')
     model = LogisticRegression(class_weight="balanced", max_iter=2_000)
     search = GridSearchCV(model, {"C": STACK_PENALTIES}, scoring="neg_log_loss", cv=int(min(5, fewest)))
     best = search.fit(rows, targets).best_estimator_

@@ -5,11 +5,13 @@ from __future__ import annotations
 import hashlib
 import shutil
 import tomllib
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from difflib import get_close_matches
 from functools import lru_cache
 from importlib.metadata import version
+from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -36,13 +38,9 @@ Options = Mapping[str, Any]
 
 NEXT_SEED = 1000  # apart, so that neighbouring seeds share no member
 SEEDED = (VggishExamples, Waveforms, AudioHiddenStates, Subwords, TextHiddenStates)  # their stand-ins are drawn
-EXTRACTORS: Mapping[str, Callable[..., FeatureExtractor]] = {  # by the kinds in recipes.toml
-    kind.__name__: kind
-    for kind in (
-        *(Functionals, Classical8, Egemaps, LogMel, Mfcc, Chroma, Tfidf, Tokens, *SEEDED),
-        *(FaceFrames, FaceEdges, FaceFunctionals, ActionUnits, Concatenated, AlignedFrames, DialogueContext),
-    )
-}
+SIMPLE = (Functionals, Classical8, Egemaps, LogMel, Mfcc, Chroma, Tfidf, Tokens, FaceFrames, FaceEdges, FaceFunctionals)
+KINDS: Any = (*SIMPLE, *SEEDED, ActionUnits, Concatenated, AlignedFrames, DialogueContext)
+EXTRACTORS: Mapping[str, Any] = {kind.__name__: kind for kind in KINDS}  # as recipes.toml names them
 
 
 def network_class(name: str) -> Any:
@@ -71,29 +69,15 @@ class Recipe:
     members: Sequence[str] = ()
     how: str = ""
     n_seeds: int = 1
+    ways: Sequence[str] = ()
 
 
 TABLE: Options = tomllib.loads(Path(__file__).with_suffix(".toml").read_text(encoding="utf-8"))
-JOINS: Mapping[str, str] = TABLE["joins"]  # ways of hybrid fusion, and what tables say of them
-
-
-def _recipes() -> Mapping[str, Recipe]:
-    """Return every recipe by name: the rows of the table, and the families of fusion in each of their ways."""
-    rows = {name: Recipe(**row) for name, row in TABLE["recipes"].items()}
-    for name, family in TABLE["families"].items():
-        options = {key: value for key, value in family.items() if key not in ("ways", "also_averaged")}
-        if family["ways"] == "joins":
-            rows |= {f"fusion/{join}/{name}": Recipe(about, how=join, **options) for join, about in JOINS.items()}
-        late = TABLE["late"] if family["ways"] == "late" else {"late": TABLE["late"]["late"]}
-        if family["ways"] == "late" or family.get("also_averaged"):
-            members = family["members"]
-            rows |= {
-                f"fusion/{way}/{name}": Recipe(about, members=members, how=how) for way, (how, about) in late.items()
-            }
-    return rows
-
-
-RECIPES = _recipes()
+JOINS = tuple(TABLE["ways"]["joins"])  # ways of hybrid fusion
+RECIPES: dict[str, Recipe] = {name: Recipe(**row) for name, row in TABLE["recipes"].items()}
+for family, row in TABLE["families"].items():
+    for way, (how, about) in chain.from_iterable(TABLE["ways"][group].items() for group in row["ways"]):
+        RECIPES[f"fusion/{way}/{family}"] = Recipe(about, how=how, **row)
 
 
 def recipe(
@@ -115,10 +99,8 @@ def recipe(
         ValueError: If the preset is unknown, or the recipe has no place for weights.
     """
     if name not in RECIPES:
-        close = get_close_matches(name, RECIPES, n=5, cutoff=0.3) or list(RECIPES)[:5]
-        raise KeyError(
-            f"no recipe {name!r}; expected a key of emolab.recipes.RECIPES. Did you mean {', '.join(close)}?"
-        )
+        close = ", ".join(get_close_matches(name, RECIPES, n=5, cutoff=0.3) or list(RECIPES)[:5])
+        raise KeyError(f"no recipe {name!r}; expected a key of emolab.recipes.RECIPES. Did you mean {close}?")
     if preset not in PRESETS:
         raise ValueError(f"no preset {preset!r}; expected one of {', '.join(PRESETS)}.")
     made = _made(name, RECIPES[name], preset, seed)
@@ -161,8 +143,8 @@ def fuse(
     if how not in ("early", *JOINS) or not given or not all(isinstance(member, kind) for member in given):
         kinds = ", ".join(f"{member.name} ({type(member).__name__})" for member in given)
         raise ValueError(
-            f"how={how!r} of {kinds or 'no members'}; expected one of {', '.join([*HOWS, 'early', *JOINS])}: early for "
-            f"light recognizers, {', '.join(JOINS)} for networks. Take another way, or other members."
+            f"how={how!r} of {kinds or 'no members'}; expected {', '.join(HOWS)} of any, early of light recognizers, "
+            f"or {', '.join(JOINS)} of networks. Take another way, or other members."
         )
     extractors = [extractor for member in given for extractor in member.features]
     if how == "early":
@@ -251,13 +233,9 @@ def _take_weights(recognizer: Recognizer, weights: str) -> None:
     takers: list[Any] = [extractor for extractor in recognizer.extractors() if hasattr(extractor, "weights")]
     takers = [extractor for extractor in takers if extractor.weights] or takers  # word vectors are optional
     if len(takers) != 1:
-        raise ValueError(
-            f"{recognizer.name} has {len(takers)} pretrained encoders; expected one that takes weights={weights!r}. "
-            "Take a recipe such as text/bert, or leave the weights out."
-        )
-    takers[0].weights = weights
-    if hasattr(takers[0], "stand_in"):
-        takers[0].stand_in = False
+        found = f"{recognizer.name} has {len(takers)} pretrained encoders"
+        raise ValueError(f"{found}; expected one that takes weights={weights!r}. Take text/bert, say, or none.")
+    takers[0].weights, takers[0].stand_in = weights, False
 
 
 def _train_only(recognizer: Recognizer) -> None:
@@ -284,16 +262,16 @@ def fit_or_load(
     goes on after its last whole epoch.
     """
     folder = kept_in(name, fold, preset=preset, seed=seed, weights=weights, train_only=train_only)
-    try:
+    unfinished = folder.with_name(f"{folder.name}.unfinished")
+    with suppress(FileNotFoundError, ValueError):  # not there, damaged, or of an older version
         return Recognizer.load(folder)
-    except (FileNotFoundError, ValueError):  # not there, damaged, or of an older version
-        recognizer = recipe(name, preset=preset, seed=seed, weights=weights, train_only=train_only)
-        if isinstance(recognizer, NetworkRecognizer):
-            recognizer.folder = folder.with_name(f"{folder.name}.unfinished")
-        recognizer.fit(fold.train, fold.valid)
-        recognizer.save(folder)
-        shutil.rmtree(folder.with_name(f"{folder.name}.unfinished"), ignore_errors=True)
-        return recognizer
+    recognizer = recipe(name, preset=preset, seed=seed, weights=weights, train_only=train_only)
+    if isinstance(recognizer, NetworkRecognizer):
+        recognizer.folder = unfinished
+    recognizer.fit(fold.train, fold.valid)
+    recognizer.save(folder)
+    shutil.rmtree(unfinished, ignore_errors=True)
+    return recognizer
 
 
 def kept_in(
@@ -309,12 +287,10 @@ def kept_in(
 @lru_cache
 def _code_version() -> str:
     """Identify the code that makes and trains recognizers: when it changes, what was kept is not taken."""
-    folder = Path(__file__).parent
-    names = ("training.py", "augmentation.py", "media.py", "late_fusion.py", "recipes.toml")
-    files = [*folder.glob("models/*.py"), *folder.glob("features/*.py"), *folder.glob("rec*.py")]
-    files += [folder / name for name in names]
+    patterns = ("models/*.py", "features/*.py", "rec*.*", "late*.py", "training.py", "augmentation.py", "media.py")
+    files = sorted(str(file) for pattern in patterns for file in Path(__file__).parent.glob(pattern))
     known = ("numpy", "scikit-learn", "torch", "transformers")  # what another version wrote may not be readable
-    return " ".join([source_digest(*map(str, sorted(files))), *map(version, known)])
+    return " ".join([source_digest(*files), *map(version, known)])
 
 
 def _fingerprint(corpus: Corpus) -> list[str]:
@@ -325,10 +301,8 @@ def _fingerprint(corpus: Corpus) -> list[str]:
     paths = dict.fromkeys([*corpus.table["audio_path"].dropna(), *corpus.table["video_path"].dropna(), ACTION_UNITS])
     files = [corpus.root / path for path in paths]
     stats = [path.stat() for path in files if path.is_file()]  # recipes that need the others say what is missing
-    media = [
-        f"{kind} {name} {hashlib.sha256(held[name].content.tobytes()).hexdigest()}"
-        for kind, held in sorted(corpus.in_memory.items())
-        for name in corpus.table["utterance_id"]
-        if name in held
-    ]
-    return [*corpus.emotions, *rows, *(f"{stat.st_size} {stat.st_mtime_ns}" for stat in stats), *media]
+    facts = [*corpus.emotions, *rows, *(f"{stat.st_size} {stat.st_mtime_ns}" for stat in stats)]
+    for kind, held in sorted(corpus.in_memory.items()):
+        there = (name for name in corpus.table["utterance_id"] if name in held)
+        facts += [f"{kind} {name} {hashlib.sha256(held[name].content.tobytes()).hexdigest()}" for name in there]
+    return facts

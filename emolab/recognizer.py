@@ -6,12 +6,14 @@ import copy
 import hashlib
 import json
 import math
+import os
 import pickle
 import platform
 import re
 import time
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import replace
 from itertools import chain
 from pathlib import Path
@@ -89,11 +91,11 @@ class Recognizer(ABC):
         return self.history
 
     def _train(self, train: Corpus, valid: Corpus, train_only: bool) -> None:
-        if train_only or not self.train_on_validation:
-            return self._fit(train, valid)
-        self._fit(replace(train, table=pd.concat([train.table, valid.table], ignore_index=True)), valid)
-        self.history = None  # scores on utterances that were trained on would mislead
-        return None
+        if self.train_on_validation and not train_only:
+            self._fit(replace(train, table=pd.concat([train.table, valid.table], ignore_index=True)), valid)
+            self.history = None  # scores on utterances that were trained on would mislead
+        else:
+            self._fit(train, valid)
 
     def predict_proba(self, utterances: Material) -> NDArray[np.float64]:
         """Return (n_utterances, n_emotions) float64 probabilities; each row sums to one.
@@ -127,9 +129,9 @@ class Recognizer(ABC):
         if isinstance(utterances, str | Path):
             raise ValueError(f"{str(utterances)[:60]!r} is no list; expected files or texts. Put brackets around it.")
         if not isinstance(utterances, Corpus):
-            items, (first, *_) = list(utterances), self.modalities
-            texts = "text" in self.modalities and not any(isinstance(each, Path) or _is_file(each) for each in items)
-            utterances = unlabelled(items, "text" if texts else "video" if first == "video" else "audio")
+            items, modality = list(utterances), "video" if self.modalities[:1] == ("video",) else "audio"
+            files = any(isinstance(each, Path) or os.path.isfile(each) for each in items)
+            utterances = unlabelled(items, "text" if "text" in self.modalities and not files else modality)
         self._check_modalities(utterances)
         return utterances
 
@@ -148,10 +150,8 @@ class Recognizer(ABC):
         if not self.emotions:
             raise ValueError(f"{self.name} is not fitted; expected fit(train, valid) before it is saved.")
         if folder.is_file() or (folder.is_dir() and any(not OWN.fullmatch(file.name) for file in folder.iterdir())):
-            raise FileExistsError(
-                f"{folder} holds something else than a recognizer; expected a new folder, or one that save wrote: all "
-                "that is in it is replaced. Give a folder of its own."
-            )
+            found = f"{folder} holds something else than a recognizer"
+            raise FileExistsError(f"{found}; expected a new folder, or one that save wrote. Give a folder of its own.")
         with atomic_write(folder) as part:
             part.mkdir()
             body = cloudpickle.dumps(self)
@@ -172,10 +172,8 @@ class Recognizer(ABC):
         try:
             return cast(Recognizer, pickle.loads(body))
         except Exception as error:  # a class of another version of a library, or of a module that is not there
-            raise ValueError(
-                f"{folder} cannot be loaded here ({type(error).__name__}: {error}); expected the versions of "
-                f"Python and libraries, and the modules, that it was saved with: see {CARD}. Fit it again."
-            ) from error
+            why = f"{folder} cannot be loaded here ({type(error).__name__}: {error})"
+            raise ValueError(f"{why}; expected the libraries and modules it was saved with. Fit it again.") from error
 
     @property
     @abstractmethod
@@ -190,7 +188,8 @@ class Recognizer(ABC):
     @property
     def pretrained(self) -> str | None:
         """Names of the published weights that it starts from; None without."""
-        return " + ".join(dict.fromkeys(e.pretrained for e in self.features if e.pretrained)) or None
+        names = (each.pretrained for each in self.extractors() if not hasattr(each, "features"))
+        return " + ".join(dict.fromkeys(name for name in names if name)) or None
 
     @property
     def stand_in(self) -> bool:
@@ -221,15 +220,11 @@ class Recognizer(ABC):
         self._check_modalities(train, each=True)
         self._check_modalities(valid)
         if train.emotions != valid.emotions:
-            raise ValueError(
-                f"{self.name} got emotions {list(train.emotions)} to train on but {list(valid.emotions)} to choose "
-                "by; expected one view for both. Take the view before the folds: folds_of(corpus.view())."
-            )
+            found = f"{self.name} got emotions {list(train.emotions)} to train on, {list(valid.emotions)} to choose by"
+            raise ValueError(f"{found}; expected one view for both. Take it before the folds: folds_of(corpus.view()).")
         if empty := [emotion for emotion in train.emotions if emotion not in set(train.table["emotion"])]:
-            raise ValueError(
-                f"the training set of {train.name!r} has no utterance of {', '.join(empty)}; expected at least one "
-                f"of each of {list(train.emotions)}. Take a view without them, or folds with more speakers in training."
-            )
+            found = f"the training set of {train.name!r} has no utterance of {', '.join(empty)}"
+            raise ValueError(f"{found}; expected at least one of each. Take a view without them, or larger folds.")
 
     def covers(self, corpus: Corpus) -> NDArray[np.bool_]:
         """Mask (n_utterances,): true where there is what it needs, at least one modality if it can do with part."""
@@ -239,16 +234,15 @@ class Recognizer(ABC):
     def _check_modalities(self, corpus: Corpus, *, each: bool = False) -> None:
         if self.partial and not (covered := self.covers(corpus)).all():
             without = corpus.table.loc[~covered, "utterance_id"]
+            found = f"{len(without)} of {len(corpus)} utterances of corpus {corpus.name!r} have none of "
             raise ValueError(
-                f"{len(without)} of {len(corpus)} utterances of corpus {corpus.name!r} have none of "
-                f"{', '.join(self.modalities)}: {some(without)}. Expected at least one of them for {self.name}. Leave "
-                "these utterances out: corpus.select(recognizer.covers(corpus))."
+                f"{found}{', '.join(self.modalities)}: {some(without)}. Expected at least one of them for {self.name}. "
+                "Leave these utterances out: corpus.select(recognizer.covers(corpus))."
             )
         if missing := self._lacking(corpus) if len(corpus) and (each or not self.partial) else []:
-            raise ValueError(
-                f"{self.name} needs {' and '.join(missing)}, but corpus {corpus.name!r} has only "
-                f"{', '.join(corpus.modalities) or 'no modality'}. Take a recipe for what is there."
-            )
+            there = ", ".join(corpus.modalities) or "no modality"
+            found = f"{self.name} needs {' and '.join(missing)}, but corpus {corpus.name!r} has only {there}"
+            raise ValueError(f"{found}. Expected a corpus that has it. Take a recipe for what is there.")
 
     def _lacking(self, corpus: Corpus) -> list[str]:
         """Name the modalities that are needed and not there in a single utterance."""
@@ -353,7 +347,8 @@ class NetworkRecognizer(Recognizer):
 
     def __getstate__(self) -> dict[str, Any]:
         """Leave out what a loaded recognizer does not need, and bring the network to the CPU."""
-        network = self.network if self.network is None or _on_cpu(self.network) else copy.deepcopy(self.network).cpu()
+        on_cpu = all(weights.device.type == "cpu" for weights in self._weights())
+        network = self.network if on_cpu else copy.deepcopy(self.network).cpu()
         return {**self.__dict__, "network": network, "folder": None, "build": None}
 
     @property
@@ -402,7 +397,7 @@ class NetworkRecognizer(Recognizer):
         return [[*chain(*cut)]], np.repeat(np.arange(len(cut)), [*map(len, cut)])
 
     def _fit(self, train: Corpus, valid: Corpus) -> None:
-        from emolab.training import fit
+        from emolab.training import Examples, fit
 
         for extractor in self.features:
             extractor.fit(train.select(extractor.has(train)))
@@ -410,10 +405,10 @@ class NetworkRecognizer(Recognizer):
         copies = [of_each(extractor, train, copies=True) for extractor in self.features]
         n_copies = max(map(len, copies))
         everything = [[*chain(*(own[number % len(own)] for number in range(n_copies)))] for own in copies]
-        sets = [
-            self._examples(everything, np.tile(train.targets(), n_copies)),
-            self._examples(self.inputs(valid), valid.targets()),
-        ]
+        sets = []
+        for inputs, part in ((everything, train), (self.inputs(valid), valid)):
+            segments, owners = self._segments(inputs)
+            sets.append(Examples(segments, part.targets()[owners % len(part)], self.emotions))
         self._try_out(sets[0])
         how: dict[str, Any] = {"config": self.config, "seed": self.seed, "augment": self.augment, "folder": self.folder}
         self.history = fit(self.network, *sets, **how)
@@ -447,12 +442,6 @@ class NetworkRecognizer(Recognizer):
                 "for (batch, …) of them and (batch,) lengths. Fit its first layer to the features' sizes()."
             ) from error
 
-    def _examples(self, inputs: Sequence[Sequence[NDArray[Any]]], targets: NDArray[np.int64]) -> Examples:
-        from emolab.training import Examples
-
-        segments, owners = self._segments(inputs)
-        return Examples(segments, targets[owners], self.emotions)
-
     def _predict_proba(self, corpus: Corpus) -> NDArray[np.float64]:
         return np.asarray(softmax(self.logits_of(self.inputs(corpus)).astype(np.float64), axis=1))
 
@@ -463,29 +452,16 @@ def segment_starts(n_steps: int, length: int) -> list[int]:
     return [round(place) for place in np.linspace(0, max(0, n_steps - length), n_segments)]
 
 
-def _is_file(item: str | Path) -> bool:
-    try:
-        return Path(item).is_file()
-    except (OSError, ValueError):  # a text that is too long for a name
-        return False
-
-
-def _on_cpu(network: nn.Module) -> bool:
-    return all(weights.device.type == "cpu" for weights in network.parameters())
-
-
 def _verified_body(folder: Path) -> bytes:
     """Return the pickle of a saved recognizer; raise if it is not what `save` wrote."""
-    remedy = "Fit it again, or take an intact copy."
+    remedy, card, body = "Fit it again, or take an intact copy.", {}, b""
     if not (folder / CARD).is_file():
         raise FileNotFoundError(f"no recognizer in {folder}: {CARD} is missing; expected what save wrote. {remedy}")
-    try:
+    with suppress(ValueError, OSError):  # what is not there or no JSON fits nothing below
         card = json.loads((folder / CARD).read_text(encoding="utf-8"))
-    except ValueError as error:
-        raise ValueError(f"{folder / CARD} is cut off or damaged; expected JSON. {remedy}") from error
-    if not isinstance(card, dict) or card.get("format") != FORMAT:
-        raise ValueError(f"{folder / CARD} has no format {FORMAT}; expected what this version's save wrote. {remedy}")
-    body = (folder / BODY).read_bytes() if (folder / BODY).is_file() else b""
-    if hashlib.sha256(body).hexdigest() != card.get("sha256"):
-        raise ValueError(f"{folder / BODY} is missing, cut off or changed; expected what {CARD} says. {remedy}")
+        body = (folder / BODY).read_bytes()
+    fits = isinstance(card, dict) and card.get("format") == FORMAT
+    if not fits or card["sha256"] != hashlib.sha256(body).hexdigest():
+        found = f"{folder / (BODY if fits else CARD)} is missing, cut off, changed or of another version"
+        raise ValueError(f"{found}; expected what save writes here, in format {FORMAT}. {remedy}")
     return body

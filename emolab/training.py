@@ -7,10 +7,10 @@ import hashlib
 import inspect
 import math
 import time
-import warnings
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field, is_dataclass
+from functools import partial
 from itertools import chain
 from pathlib import Path
 from typing import Any, Literal, cast
@@ -19,6 +19,7 @@ import numpy as np
 import pandas as pd
 import torch
 import torch.nn.functional as F
+from accelerate import Accelerator
 from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn.utils.rnn import pad_sequence
@@ -26,10 +27,6 @@ from torch.utils.data import DataLoader, Sampler
 
 from emolab.storage import atomic_write
 from emolab.storage import progress as progressed
-
-with warnings.catch_warnings():  # in a notebook its progress bars, unused here, would ask for ipywidgets
-    warnings.filterwarnings("ignore", "IProgress not found")
-    from accelerate import Accelerator
 
 CHECKPOINT = "checkpoint"  # a folder of accelerate's files, with one of our own:
 RUN = "run.pt"  # fingerprint, history, and weights of the best epoch
@@ -60,18 +57,14 @@ class Examples:
     def __post_init__(self) -> None:
         counts = [len(arrays) for arrays in self.inputs]
         if not counts or {*counts} != {len(self.targets)} or not counts[0]:
-            raise ValueError(
-                f"inputs hold {counts} arrays a modality for {len(self.targets)} targets; expected one array an "
-                "utterance in each modality, and at least one utterance. Take all from the same corpus."
-            )
+            found = f"inputs hold {counts} arrays a modality for {len(self.targets)} targets"
+            raise ValueError(f"{found}; expected one array an utterance in each, and some. Take all from one corpus.")
         empty = [not any(map(len, arrays)) for arrays in zip(*self.inputs, strict=True)]
         for number, arrays in enumerate(self.inputs):
             broken = [place for place, array in enumerate(arrays) if empty[place] or not np.isfinite(array).all()]
             if broken:
-                raise ValueError(
-                    f"{len(broken)} arrays of inputs[{number}] have no steps, or NaN or infinity, first {broken[:5]}; "
-                    "expected at least one step, all finite. Mend the features, or leave these utterances out by id."
-                )
+                what = f"{len(broken)} arrays of inputs[{number}] have no steps, or NaN or infinity, first {broken[:5]}"
+                raise ValueError(f"{what}; expected at least one step, all finite. Mend the features, or drop these.")
 
     def __len__(self) -> int:
         return len(self.targets)
@@ -280,12 +273,11 @@ class _Run:
     def loss(self, logits: Tensor, targets: Tensor) -> Tensor:
         """Return the cross-entropy of (batch, n_emotions), and of auxiliary heads behind it if there are any."""
         weights = self.counts.sum() / (len(self.counts) * self.counts) if self.config.class_weights else None
-        how: dict[str, Any] = {"weight": weights, "label_smoothing": self.config.label_smoothing}
+        cost = partial(F.cross_entropy, weight=weights, label_smoothing=self.config.label_smoothing)
         if logits.ndim == 2:
-            return F.cross_entropy(logits, targets, **how)
+            return cost(logits, targets)
         alone = targets[:, None].expand(-1, logits.shape[2] - 1)
-        auxiliary = F.cross_entropy(logits[..., 1:], alone, **how)
-        return F.cross_entropy(logits[..., 0], targets, **how) + self.config.auxiliary * auxiliary
+        return cost(logits[..., 0], targets) + self.config.auxiliary * cost(logits[..., 1:], alone)
 
     def validate(self, valid: Examples) -> tuple[float, float]:
         """Return the mean cross-entropy in nats and the unweighted average recall of the validation set."""
@@ -326,10 +318,8 @@ class _Run:
                 return History(**history)
         except Exception as error:  # pickle, zip and torch each have their own
             why = f"cannot be read ({type(error).__name__}): a file is missing, cut short or damaged"
-        raise ValueError(
-            f"{path} {why}; expected all files that emolab.training.fit wrote for this very run. Delete the folder to "
-            "train anew, or give this run a folder of its own."
-        )
+        advice = "Delete the folder to train anew, or give this run a folder of its own"
+        raise ValueError(f"{path} {why}; expected all files that training wrote for this very run. {advice}.")
 
 
 @torch.inference_mode()
@@ -365,10 +355,9 @@ def threads(network: nn.Module) -> Iterator[None]:
 def taken_inputs(model: nn.Module, n_modalities: int) -> slice:
     """Say which inputs of a batch a network's forward takes: values and lengths of each modality, or the values."""
     parameters = inspect.signature(model.forward).parameters.values()
-    if any(parameter.kind == parameter.VAR_POSITIONAL for parameter in parameters):
-        return slice(None)
     asked = [p for p in parameters if p.default is p.empty or "length" in p.name]
-    return slice(None) if len(asked) > n_modalities else slice(None, None, 2)
+    takes_all = len(asked) > n_modalities or any(p.kind == p.VAR_POSITIONAL for p in parameters)
+    return slice(None) if takes_all else slice(None, None, 2)
 
 
 def _logits(model: nn.Module, inputs: Sequence[Tensor], n_emotions: int | None = None) -> Tensor:
@@ -378,10 +367,8 @@ def _logits(model: nn.Module, inputs: Sequence[Tensor], n_emotions: int | None =
     if len(shape) in (2, 2 + model.training) and shape[:2] == (len(inputs[0]), n_emotions or shape[1]):
         return logits.float()
     found = f"shape {shape}" if shape else type(logits).__name__
-    raise ValueError(
-        f"the network returned {found} for {len(inputs[0])} utterances; expected logits before the softmax, (batch, "
-        "n_emotions). Let its forward reduce time, and give its last layer one output an emotion."
-    )
+    found = f"the network returned {found} for {len(inputs[0])} utterances"
+    raise ValueError(f"{found}; expected logits, (batch, n_emotions). Let its forward reduce time, to one an emotion.")
 
 
 def _parameter_groups(model: nn.Module, config: TrainingConfig) -> list[dict[str, Any]]:
@@ -412,14 +399,12 @@ def make_accelerator(config: TrainingConfig) -> Accelerator:
 
 def _emotion_counts(train: Examples, valid: Examples) -> NDArray[np.int64]:
     """Count the training examples of each emotion; raise if there is an emotion without any."""
-    n_emotions = len(train.emotions) or int(max(train.targets.max(), valid.targets.max())) + 1
-    counts = np.bincount(train.targets, minlength=n_emotions)
-    names = list(train.emotions) or [str(number) for number in range(n_emotions)]
+    highest = max(train.targets.max(), valid.targets.max())
+    names = list(train.emotions) or [str(number) for number in range(highest + 1)]
+    counts = np.bincount(train.targets, minlength=len(names))
     if missing := [repr(name) for name, count in zip(names, counts, strict=True) if not count]:
-        raise ValueError(
-            f"no training example of emotion {', '.join(missing)}; expected at least one of each of {names}. "
-            "Take a view without it, other folds, or more data."
-        )
+        found = f"no training example of emotion {', '.join(missing)}"
+        raise ValueError(f"{found}; expected at least one of each of {names}. Take a view without it, or more data.")
     return counts
 
 

@@ -100,11 +100,10 @@ def parameters_of(chapter: Path, given: Mapping[str, Any] | None = None) -> dict
             sets parameters in a cell of its own after this one, so what is computed here would keep the old value. Or
             if the chapter has no parameter of a given name, or one of another type.
     """
-    cells = nbformat.read(chapter, as_version=4).cells
+    cells, parameters, given = nbformat.read(chapter, as_version=4).cells, {}, dict(given or {})
     cells = [cell for cell in cells if "parameters" in cell.metadata.get("tags", [])]
     if len(cells) != 1:
         raise ValueError(f"{chapter.name} has {len(cells)} cells tagged parameters; expected one. Tag one cell so.")
-    parameters = {}
     for statement in ast.parse(cells[0].source).body:
         try:
             (target,) = statement.targets  # type: ignore[attr-defined]
@@ -112,13 +111,11 @@ def parameters_of(chapter: Path, given: Mapping[str, Any] | None = None) -> dict
         except (AttributeError, ValueError) as error:
             found = f"{chapter.name} has {ast.unparse(statement)!r} in its cell tagged parameters"
             raise ValueError(f'{found}; expected only lines such as corpus = "sample". Compute elsewhere.') from error
-    for name, value in (given or {}).items():
+    for name, value in given.items():
         if type(value) is not type(parameters.get(name, ...)):
             found = f"{chapter.name} has no parameter {name} = {value!r}"
-            raise ValueError(
-                f"{found}; expected some of {parameters}, of its default's type. Correct it: nothing was run."
-            )
-    return {**parameters, **(given or {})}
+            raise ValueError(f"{found}; expected some of {parameters}, of its default's type. Correct it: nothing ran.")
+    return parameters | given
 
 
 def run_chapters(
@@ -201,8 +198,8 @@ def run_chapter(
 
 
 def _variables(scratch: str, jobs: int) -> dict[str, str]:
-    """Return a kernel's environment: no progress bars, no user's start-up files, fonts looked for once."""
-    usual = {"MPLCONFIGDIR": str(cache_root() / "matplotlib")}
+    """Return a kernel's environment: no progress bars, no user's start-up files, fonts looked for once, one heap."""
+    usual = {"MPLCONFIGDIR": str(cache_root() / "matplotlib"), "MALLOC_ARENA_MAX": "1"}  # glibc frees more of one heap
     usual |= {"OMP_NUM_THREADS": str(max(cpu_count() // jobs, 1))} if jobs > 1 else {}
     quiet = {"EMOLAB_PROGRESS": "0", "TQDM_DISABLE": "1", "PYDEVD_DISABLE_FILE_VALIDATION": "1"}
     return {**usual, **os.environ, **quiet, "IPYTHONDIR": scratch}
@@ -217,15 +214,11 @@ class Engine(NBClientEngine):
     ) -> None:
         """Start the kernel, watch it, and execute the notebook in it."""
         run.notebook, over = nb_man.nb, Event()
-        client = PapermillNotebookClient(
-            nb_man,
-            kernel_name=kernel_name,
-            timeout=options["timeout_s"],
-            resources={"metadata": {"path": options["folder"]}},
-            shutdown_kernel="immediate",  # a large process takes a second to end by itself
-            extra_arguments=["--log-level=CRITICAL"],  # the kernel speaks to the terminal otherwise
-            log=SILENT,
-        )
+        how: dict[str, Any] = {"kernel_name": kernel_name, "timeout": options["timeout_s"], "log": SILENT}
+        how["resources"] = {"metadata": {"path": options["folder"]}}
+        how["shutdown_kernel"] = "immediate"  # a large process takes a second to end by itself
+        how["extra_arguments"] = ["--log-level=CRITICAL"]  # the kernel speaks to the terminal otherwise
+        client = PapermillNotebookClient(nb_man, **how)
         client.create_kernel_manager()
         client.start_new_kernel(env=options["variables"])
         watch = Thread(target=_watch, args=(run, client.km.provisioner.pid, over, stop))
@@ -296,7 +289,5 @@ def runs_table(runs: Sequence[ChapterRun]) -> str:
     for run in runs:
         figures = " · ".join(f"{name} {figure_text(value)}" for name, value in run.figures.items())
         lines.append(f"{run.chapter:{width}}  {run.state:9}  {run.seconds:7.0f}  {run.peak_mb:7}  {figures}".rstrip())
-    for run in runs:
-        lines += [f"{run.chapter}, {warning}" for warning in run.warnings]
-        lines += [f"{run.chapter}, {run.error}"] if run.error else []
+    lines += [f"{run.chapter}, {problem}" for run in runs for problem in (*run.warnings, run.error) if problem]
     return "\n".join(lines)

@@ -53,8 +53,7 @@ class Diagnosis(tuple[Finding, ...]):
 
 def doctor() -> Diagnosis:
     """Look at Python, packages, GPU, sample, corpora and pretrained weights."""
-    looks = (_python, _packages, _gpu, _corpora, _weights)
-    return Diagnosis(finding for look in looks for finding in look())
+    return Diagnosis([*_python(), *_packages(), *_gpu(), *_corpora(), *_weights()])
 
 
 def _python() -> Iterator[Finding]:

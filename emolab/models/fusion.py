@@ -184,10 +184,8 @@ class Fusion(nn.Module):
         if config.join not in JOINS:
             raise ValueError(f"no join {config.join!r}; expected one of {', '.join(JOINS)}.")
         if foreign := [type(encoder).__name__ for encoder in encoders if not isinstance(encoder, Network)]:
-            raise TypeError(
-                f"encoders {', '.join(foreign)} have logits, but no hidden states to join; expected subclasses of "
-                "emolab.models.sequence.Network. Write their hidden_states and call add_head, or take late fusion."
-            )
+            found = f"encoders {', '.join(foreign)} have logits, but no hidden states to join; expected subclasses of"
+            raise TypeError(f"{found} emolab.models.sequence.Network. Write their hidden_states, or take late fusion.")
         self.config, self.embedding_size = config, config.n_dense
         self.encoders: Any = nn.ModuleList(encoders)
         self.project = nn.ModuleList(nn.Linear(encoder.embedding_size, config.n_joined) for encoder in encoders)
@@ -224,10 +222,8 @@ class Fusion(nn.Module):
     def fusion_inputs(self, *inputs: Tensor) -> FusionInputs:
         """Run each encoder on the utterances that have its modality; return the input of the join."""
         if len(inputs) != 2 * len(self.encoders):
-            raise ValueError(
-                f"{len(inputs)} inputs for {len(self.encoders)} encoders; expected values and lengths for each, "
-                "in the order of the encoders. Pass network(features, their_lengths, tokens, their_lengths)."
-            )
+            found = f"{len(inputs)} inputs for {len(self.encoders)} encoders"
+            raise ValueError(f"{found}; expected values and lengths for each. Pass network(values, lengths, …).")
         pairs = list(zip(inputs[::2], inputs[1::2], strict=True))
         there = self._kept(torch.stack([lengths > 0 for _, lengths in pairs], dim=1))
         read = [self._encode(place, *pair, there[:, place].nonzero()[:, 0]) for place, pair in enumerate(pairs)]

@@ -33,10 +33,9 @@ LEARNED = ("mean_", "scale_", "coef_", "intercept_", "support_vectors_", "dual_c
 Score = Callable[[Any, Any], float]  # (truth, predicted), higher is better
 
 
-def logistic_regression(seed: int, *, c: float = 0.01, balanced: bool = True, scale: bool = True) -> Pipeline:
+def logistic_regression(seed: int, *, c: float = 0.01, scale: bool = True) -> Pipeline:
     """Make a linear model with one weight for each feature and emotion; a small `c` is strong regularisation."""
-    weights = "balanced" if balanced else None
-    model = LogisticRegression(C=c, class_weight=weights, max_iter=MAX_ITERATIONS, random_state=seed)
+    model = LogisticRegression(C=c, class_weight="balanced", max_iter=MAX_ITERATIONS, random_state=seed)
     return make_pipeline(StandardScaler(), model) if scale else make_pipeline(model)
 
 
@@ -49,16 +48,15 @@ def discriminant(seed: int, *, shrinkage: float = 0.3) -> Pipeline:
     return make_pipeline(StandardScaler(), clip, LinearDiscriminantAnalysis(solver="lsqr", shrinkage=shrinkage))
 
 
-def random_forest(seed: int, *, leaf_size: int = 1, balanced: bool = True) -> Pipeline:
+def random_forest(seed: int, *, leaf_size: int = 1) -> Pipeline:
     """Make a random forest; trees need no scaling."""
-    weights = "balanced_subsample" if balanced else None
-    sizes = {"n_estimators": N_TREES, "min_samples_leaf": leaf_size}
-    return make_pipeline(RandomForestClassifier(**sizes, class_weight=weights, n_jobs=-1, random_state=seed))
+    sizes = {"n_estimators": N_TREES, "min_samples_leaf": leaf_size, "class_weight": "balanced_subsample"}
+    return make_pipeline(RandomForestClassifier(**sizes, n_jobs=-1, random_state=seed))
 
 
-def svm(seed: int, *, c: float = 10.0, balanced: bool = True) -> Pipeline:
+def svm(seed: int, *, c: float = 10.0) -> Pipeline:
     """Make a support vector machine with an RBF kernel whose margins are calibrated to probabilities."""
-    machine = SVC(C=c, class_weight="balanced" if balanced else None, random_state=seed)
+    machine = SVC(C=c, class_weight="balanced", random_state=seed)
     return make_pipeline(StandardScaler(), CalibratedClassifierCV(machine, ensemble=False, cv=N_CALIBRATION_FOLDS))
 
 
@@ -68,10 +66,9 @@ def laplacian_svm(seed: int, *, c: float = 3.0, gamma: float = 0.01) -> Pipeline
     return make_pipeline(StandardScaler(), TemperatureScaled(SVC(C=c, kernel=kernel, class_weight="balanced")))
 
 
-def linear_svm(seed: int, *, c: float = 0.1, balanced: bool = True) -> Pipeline:
+def linear_svm(seed: int, *, c: float = 0.1) -> Pipeline:
     """Make a linear support vector machine, one against the rest, as suits many sparse features."""
-    weights = "balanced" if balanced else None
-    machine = LinearSVC(C=c, class_weight=weights, max_iter=MAX_ITERATIONS, random_state=seed)
+    machine = LinearSVC(C=c, class_weight="balanced", max_iter=MAX_ITERATIONS, random_state=seed)
     return make_pipeline(TemperatureScaled(machine))
 
 
@@ -139,10 +136,8 @@ def linear_weights(model: Any) -> NDArray[np.float64]:
     """
     last = _last(model)
     if not hasattr(last, "coef_"):
-        raise ValueError(
-            f"{type(last).__name__} has no weights; expected a fitted linear model, such as text/svm. "
-            "Take its feature importances, or explain it by perturbation."
-        )
+        found = f"{type(last).__name__} has no weights"
+        raise ValueError(f"{found}; expected a fitted linear model, such as text/svm. Explain it by perturbation.")
     return last.coef_ if len(last.coef_) > 1 else np.concatenate([-last.coef_, last.coef_])
 
 
@@ -201,26 +196,21 @@ def select_on_validation(
         ValueError: If there are no candidates, one cannot classify, or training has a single emotion.
     """
     if not candidates or len(np.unique(y_train)) < 2:
-        raise ValueError(
-            f"{len(candidates)} candidates and {len(np.unique(y_train))} emotions in training; expected at least one "
-            "candidate and two emotions. Take the candidates from emolab.models.light.GRIDS and a larger corpus."
-        )
+        found = f"{len(candidates)} candidates and {len(np.unique(y_train))} emotions in training"
+        raise ValueError(f"{found}; expected at least one candidate, such as GRIDS has, and two emotions. Add them.")
     for each in candidates:
         if not hasattr(each, "predict_proba") and not hasattr(each, "decision_function"):
-            raise ValueError(
-                f"{each!r} gives neither probabilities nor margins; expected a classifier with predict_proba or "
-                "decision_function. Take one, such as LogisticRegression or LinearSVC."
-            )
+            found = f"{each!r} gives neither probabilities nor margins"
+            raise ValueError(f"{found}; expected predict_proba or decision_function. Take LinearSVC, say.")
     ready = [each if hasattr(each, "predict_proba") else TemperatureScaled(each) for each in candidates]
     try:
         with threadpool_limits(1):  # small matrices: threads would only wait for each other
             fitted = [candidate.fit(x_train, y_train) for candidate in ready]
     except ValueError as error:
         rarest = np.unique(y_train, return_counts=True)[1].min()
-        raise ValueError(
-            f"training failed with {rarest} utterances of the rarest emotion: {error} Expected finite features, and "
-            f"for an SVM {N_CALIBRATION_FOLDS} utterances of each emotion. Take more data, or a view without that one."
-        ) from error
+        why = f"training failed with {rarest} utterances of the rarest emotion: {error} Expected finite features"
+        needs = f"for an SVM {N_CALIBRATION_FOLDS} utterances of each emotion"
+        raise ValueError(f"{why}, and {needs}. Take more data, or a view without that one.") from error
     return fitted[int(np.argmax([score(y_valid, candidate.predict(x_valid)) for candidate in fitted]))]
 
 

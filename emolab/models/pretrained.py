@@ -210,25 +210,20 @@ def load_published(
     places = (Path(source).expanduser(), weights_root() / source, Path(torch.hub.get_dir(), "checkpoints", source))
     path = next((place for place in places if place.is_file()), None)
     if path is None:
-        raise FileNotFoundError(
-            f"no weights {source!r}: neither {places[1]} nor {places[2]} is there. Expected the published state "
-            f"dict{told}. Put the file there, or give another with weights=; preset quick needs none."
-        )
+        where = f"no weights {source!r}: neither {places[1]} nor {places[2]} is there"
+        raise FileNotFoundError(f"{where}. Expected a state dict{told}. Put the file there; preset quick needs none.")
     try:
         read = load_file(path) if path.suffix == ".safetensors" else torch.load(path, "cpu", weights_only=True)
         tensors = {name.removeprefix("module."): value for name, value in read.items() if isinstance(value, Tensor)}
     except Exception as error:  # pickle, zip, torch and safetensors each have their own
-        raise ValueError(
-            f"{path} cannot be read as weights ({type(error).__name__}); expected a state dict, saved by torch or "
-            f"safetensors. Get the file again{told}."
-        ) from error
+        why = f"{path} cannot be read as weights ({type(error).__name__})"
+        raise ValueError(f"{why}; expected a state dict of torch or safetensors. Get the file again{told}.") from error
     found = {name: value for name, value in tensors.items() if not name.startswith(unused)}
     shapes = {name: value.shape for name, value in network.state_dict().items() if not name.startswith(own)}
     odd = [name for name in shapes.keys() | found.keys() if name not in found or found[name].shape != shapes.get(name)]
     odd = sorted(name for name in odd if not name.endswith("num_batches_tracked"))  # old files do not count them
     if odd:
-        raise ValueError(
-            f"{path} does not fit {type(network).__name__}: {len(odd)} tensors are missing, unknown or of another "
-            f"shape, first {odd[0]}. Expected the published weights of just this network. Take their file{told}."
-        )
+        why = f"{len(odd)} tensors are missing, unknown or of another shape, first {odd[0]}"
+        advice = f"Expected the published weights of just this network. Take their file{told}"
+        raise ValueError(f"{path} does not fit {type(network).__name__}: {why}. {advice}.")
     network.load_state_dict(found, strict=False)

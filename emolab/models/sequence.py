@@ -220,8 +220,7 @@ class CnnBiLstm(Network):
             nn.Conv1d(n_in, n_out, kernel_size=KERNEL, stride=stride, padding=KERNEL // 2)
             for (n_in, n_out), stride in zip(widths, config.strides, strict=True)
         )
-        normalized = config.channels if config.normalization == "batch" else ()
-        self.norms = nn.ModuleList(map(Normalization, normalized))
+        self.norms = nn.ModuleList(map(Normalization, config.channels if config.normalization == "batch" else ()))
         self.add_lstm(config.channels[-1], bidirectional=True)
         self.add_head(2 * config.n_hidden)
 
@@ -260,10 +259,9 @@ class Cnn2d(Network):
 
     def __init__(self, config: Cnn2dConfig) -> None:
         super().__init__(config)
-        strides, widths = (2, *(1 for _ in config.channels[1:])), pairwise((1, *config.channels))
         self.convolutions = nn.ModuleList(
-            nn.Conv2d(n_in, n_out, KERNEL, stride=stride, padding=KERNEL // 2)
-            for (n_in, n_out), stride in zip(widths, strides, strict=True)
+            nn.Conv2d(n_in, n_out, KERNEL, stride=1 if number else 2, padding=KERNEL // 2)
+            for number, (n_in, n_out) in enumerate(pairwise((1, *config.channels)))
         )
         self.norms = nn.ModuleList(map(Normalization, config.channels))
         n_bands = -(-config.n_features // 2 ** len(config.channels))  # halved again and again, rounded up

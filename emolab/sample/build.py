@@ -27,12 +27,10 @@ from numpy.typing import NDArray
 from emolab.corpora.corpus import LABELS, TRUTH
 from emolab.corpora.ravdess import STATEMENTS
 from emolab.sample import face, script, voice
-from emolab.sample.face import Performance
-from emolab.sample.script import read_source
 from emolab.storage import CHECKOUT, progress
 
 N_PARTS = 4
-DESIGN = SimpleNamespace(**read_source("design.toml")["build"])
+DESIGN = SimpleNamespace(**script.read_source("design.toml")["build"])
 VOTES = {emotion: word.capitalize() for word, emotion in LABELS["iemocap_votes"].items()}  # as IEMOCAP spells them
 
 
@@ -68,10 +66,9 @@ def run_part(target: Path, part: int) -> list[dict[str, Any]]:
     environment = {**os.environ, "PYTHONPATH": path, "OMP_NUM_THREADS": "1"}
     done = subprocess.run(command, env=environment, capture_output=True, text=True, encoding="utf-8", check=False)
     if done.returncode:
-        raise RuntimeError(
-            f"writing part {part} of the sample corpora to {target} ended with code {done.returncode}. Expected a "
-            f"machine that can load espeak-ng and 200 MB of free disk. The process said: {done.stderr[-600:]}"
-        )
+        found = f"writing part {part} of the sample corpora to {target} ended with code {done.returncode}"
+        needs = "Expected espeak-ng and 200 MB of free disk"
+        raise RuntimeError(f"{found}. {needs}. The process said: {done.stderr[-600:]}")
     return json.loads(done.stdout)
 
 
@@ -80,20 +77,17 @@ def write_part(target: Path, part: int) -> list[dict[str, Any]]:
     actors = [f"{number:02d}" for number in range(1, len(voice.ACTORS) + 1)]
     units = [*(("iemocap", name) for name in script.dialogue_names()), *(("ravdess", actor) for actor in actors)]
     synthesiser, writers = voice.Synthesiser(), {"iemocap": write_dialogue, "ravdess": write_actor}
-    return [
-        {"corpus": corpus, "truth": [*writers[corpus](target / corpus, name, synthesiser)]}
-        for corpus, name in units[part::N_PARTS]
-    ]
+    mine = units[part::N_PARTS]
+    return [{"corpus": kind, "truth": [*writers[kind](target / kind, name, synthesiser)]} for kind, name in mine]
 
 
 def write_dialogue(root: Path, name: str, synthesiser: voice.Synthesiser) -> Iterator[dict[str, Any]]:
     """Write one dialogue as IEMOCAP has it: evaluation, transcript, sound of each utterance, film; yield the truth."""
-    folder = root / f"Session{int(name[3:5])}"
-    rng = np.random.default_rng([script.SEED, 1, script.dialogue_names().index(name)])
+    folder, number = root / f"Session{int(name[3:5])}", script.dialogue_names().index(name)
+    rng = np.random.default_rng([script.SEED, 1, number])
     turns = speak_dialogue(name, synthesiser, rng)
     for kind, lines in (("EmoEvaluation", evaluation(turns, rng)), ("transcriptions", transcript(turns, rng))):
-        path = _placed(folder / "dialog" / kind / f"{name}.txt")
-        path.write_text("".join(lines), encoding="utf-8", newline="\n")
+        _placed(folder / "dialog" / kind / f"{name}.txt").write_text("".join(lines), encoding="utf-8", newline="\n")
     for turn in turns:
         line = turn.line
         write_wav(folder / "sentences" / "wav" / name / f"{line.key}.wav", turn.speech.wave)
@@ -105,8 +99,7 @@ def write_dialogue(root: Path, name: str, synthesiser: voice.Synthesiser) -> Ite
     for turn in turns:
         begin = round(turn.start * voice.SAMPLE_RATE)
         wave[begin : begin + len(turn.speech.wave)] = turn.speech.wave
-    film = folder / "dialog" / "avi" / "DivX" / f"{name}.avi"
-    write_film(film, dialogue_frames(turns, wave, name), wave, DESIGN.avi)
+    write_film(folder / "dialog/avi/DivX" / f"{name}.avi", dialogue_frames(turns, wave, name), wave, DESIGN.avi)
 
 
 def speak_dialogue(name: str, synthesiser: voice.Synthesiser, rng: np.random.Generator) -> list[Turn]:
@@ -200,11 +193,11 @@ def draw_acting(rng: np.random.Generator, emotion: str) -> dict[str, str]:
 
 
 def truth(
-    key: str, label: str, shown: Mapping[str, str], cue_words: Sequence[int], heard: voice.Speech, seen: Performance
+    key: str, label: str, shown: Mapping[str, str], cues: Sequence[int], heard: voice.Speech, seen: face.Performance
 ) -> dict[str, str]:
     """Say what was planted in an utterance: a row of truth.csv, where what is left out stays empty."""
     row = {f"shown_{modality}": emotion for modality, emotion in shown.items()}
-    row |= {"utterance_id": key, "cue_words": " ".join(map(str, cue_words))}
+    row |= {"utterance_id": key, "cue_words": " ".join(map(str, cues))}
     row["word_starts"] = " ".join(f"{start:.3f}" for start in heard.word_starts)
     row["cue_modalities"] = " ".join(modality for modality in shown if shown[modality] == label)
     if shown["audio"] != "neutral":
@@ -218,12 +211,10 @@ def write_wav(path: Path, wave: NDArray[np.float32]) -> None:
     """Write (samples,) float32, full scale 1, as 16-bit mono wav at 16 kHz."""
     import soundfile
 
-    soundfile.write(_placed(path), _whole_numbers(wave), voice.SAMPLE_RATE, subtype="PCM_16")
+    soundfile.write(_placed(path), np.rint(wave * 32_767).astype(np.int16), voice.SAMPLE_RATE, subtype="PCM_16")
 
 
-def write_film(
-    path: Path, frames: Iterable[NDArray[np.uint8]], wave: NDArray[np.float32], kind: Mapping[str, Any]
-) -> None:
+def write_film(path: Path, frames: Iterable[NDArray[Any]], wave: NDArray[np.float32], kind: Mapping[str, Any]) -> None:
     """Write a film with sound, coded as design.toml says.
 
     One thread and no dates in the file: so it is the same bit for bit each time.
@@ -241,7 +232,7 @@ def write_film(
                 shown.height, shown.width = pixels.shape[:2]
             film.mux(shown.encode(av.VideoFrame.from_ndarray(to_yuv(pixels), format="yuv420p")))
         film.mux(shown.encode())
-        block = av.AudioFrame.from_ndarray(_whole_numbers(wave)[None], format="s16", layout="mono")
+        block = av.AudioFrame.from_ndarray(np.rint(wave * 32_767).astype(np.int16)[None], format="s16", layout="mono")
         block.sample_rate, block.pts = voice.SAMPLE_RATE, 0
         film.mux(heard.encode(block))
         film.mux(heard.encode())
@@ -259,10 +250,6 @@ def to_yuv(pixels: NDArray[np.uint8]) -> NDArray[np.uint8]:
     redness = ((112 * fours[..., 0] - 94 * fours[..., 1] - 18 * fours[..., 2] + 512) >> 10) + 128
     planes = [luma.ravel(), blueness.ravel(), redness.ravel()]
     return np.concatenate(planes).astype(np.uint8).reshape(-1, pixels.shape[1])
-
-
-def _whole_numbers(wave: NDArray[np.float32]) -> NDArray[np.int16]:
-    return np.rint(wave * 32_767).astype(np.int16)
 
 
 def _placed(path: Path) -> Path:

@@ -117,8 +117,7 @@ def _draw_head(pen: ImageDraw.ImageDraw, face: Face) -> None:
     """Draw shoulders, neck, hair, head, beard and nose."""
     shade = _darker(face.skin, 0.82)
     back = {"bald": 0.0, "short": 0.04, "bob": 0.13, "long": 0.16}[face.style]
-    bottom = {"bob": 0.80, "long": 0.98}.get(face.style)
-    if bottom:
+    if bottom := {"bob": 0.80, "long": 0.98}.get(face.style):
         box = [0.5 - face.width / 2 - back / 2, 0.30, 0.5 + face.width / 2 + back / 2, bottom]
         pen.rounded_rectangle([SIDE * value for value in box], radius=0.12 * SIDE, fill=face.hair)
     pen.ellipse(_box(0.5, 1.08, 0.95, 0.42), fill=face.shirt)

@@ -69,9 +69,8 @@ def write_dialogue(name: str) -> list[Line]:
     for turn in range(DESIGN.n_turns):
         other = "M" if speaker == "F" else "F"
         meant = draw_emotion(rng, own=last.get(speaker), other=last.get(other))
-        lines.append(
-            write_line(rng, f"{name}_{speaker}{counts[speaker]:03d}", speaker, meant, cores[turn % len(cores)])
-        )
+        key = f"{name}_{speaker}{counts[speaker]:03d}"
+        lines.append(write_line(rng, key, speaker, meant, cores[turn % len(cores)]))
         last[speaker] = meant
         counts[speaker] += 1
         speaker = speaker if rng.random() < 0.1 else other  # now and then somebody goes on

@@ -17,8 +17,7 @@ from emolab.sample.script import read_source
 
 SAMPLE_RATE = 16_000  # Hz, of everything that is written
 SYNCHRONOUS, UTF8, SSML, BY_CHARACTER, WORD_EVENT = 2, 1, 0x10, 1, 1  # names of espeak's speak_lib.h
-RATE, VOLUME, PITCH, RANGE = 1, 2, 3, 4  # espeak's parameters
-TOP = {RATE: 450, VOLUME: 200, PITCH: 99, RANGE: 99}  # their highest values
+TOP = {1: 450, 2: 200, 3: 99, 4: 99}  # espeak's parameters (rate, volume, pitch, range) and their highest values
 
 # One speaker's voice, and how it changes over a whole utterance or the stretch of a cue; units are in cast.toml
 Voice = namedtuple("Voice", "variant pitch pitch_range rate level_db")
@@ -66,14 +65,10 @@ class Synthesiser:
         """Speak; return (samples,) float32 at `sample_rate` and where each word begins: position in `ssml`, seconds."""
         if self._library.espeak_SetVoiceByName(f"en-us+{voice.variant}".encode()):
             raise OSError(f"espeak-ng has no voice variant {voice.variant!r}; install the wheel espeakng-loader again.")
-        parameters = {
-            RATE: voice.rate * prosody.rate,
-            VOLUME: DESIGN.espeak_volume,
-            PITCH: voice.pitch + prosody.pitch / DESIGN.semitones_a_step,
-            RANGE: voice.pitch_range * prosody.pitch_range,
-        }
-        for parameter, value in parameters.items():
-            self._library.espeak_SetParameter(parameter, int(np.clip(np.rint(value), 0, TOP[parameter])), 0)
+        pitch = voice.pitch + prosody.pitch / DESIGN.semitones_a_step
+        values = (voice.rate * prosody.rate, DESIGN.espeak_volume, pitch, voice.pitch_range * prosody.pitch_range)
+        for (parameter, top), value in zip(TOP.items(), values, strict=True):
+            self._library.espeak_SetParameter(parameter, int(np.clip(np.rint(value), 0, top)), 0)
         self._pieces: list[NDArray[np.int16]] = []
         self._begins: dict[int, float] = {}
         text = ssml.encode() + b"\0"
@@ -104,8 +99,7 @@ def say(
     known = [times.get(begin) for begin in begins]  # espeak joins a few short words; those have no time
     starts = heard_from(known)
     wave = soxr.resample(wave, synthesiser.sample_rate, SAMPLE_RATE)
-    wave *= decibels(DESIGN.level_db - voice.level_db + whole.level_db)
-    wave = brighten(wave, whole.brightness)
+    wave = brighten(wave * decibels(DESIGN.level_db - voice.level_db + whole.level_db), whole.brightness)
     loud = np.flatnonzero(np.abs(wave) > DESIGN.silence)
     wave = wave[: int(loud[-1] + DESIGN.tail_s * SAMPLE_RATE)]
     if emotion == "neutral":
@@ -132,13 +126,9 @@ def draw_prosody(rng: np.random.Generator, emotion: str, intensity: float) -> Pr
     """Draw how a whole utterance is coloured; the distributions of the emotions overlap."""
     strength = intensity * rng.uniform(0.7, 1.3) * (rng.random() >= DESIGN.p_local_only)
     mean, drawn = PROSODIES[emotion][0], DESIGN.noise * rng.standard_normal(5)
-    return Prosody(
-        strength * mean.pitch + drawn[0],
-        float(np.exp(strength * np.log(mean.pitch_range) + drawn[1])),
-        float(np.exp(strength * np.log(mean.rate) + drawn[2])),
-        strength * mean.level_db + drawn[3],
-        strength * mean.brightness + drawn[4],
-    )
+    pitch, level_db, brightness = strength * np.array([mean.pitch, mean.level_db, mean.brightness]) + drawn[[0, 3, 4]]
+    pitch_range, rate = np.exp(strength * np.log([mean.pitch_range, mean.rate]) + drawn[1:3]).tolist()
+    return Prosody(pitch, pitch_range, rate, level_db, brightness)
 
 
 def mark_up(words: Sequence[str], first: int, n_words: int, cue: Prosody, strength: float) -> tuple[str, list[int]]:
