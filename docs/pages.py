@@ -18,8 +18,8 @@ from pathlib import Path
 from typing import Any
 
 import nbformat
-from PIL import Image
 from page_tables import MAKERS
+from PIL import Image
 
 from emolab.course.chapters import BUILD, ChapterRun, find_chapters, run_chapters, runs_table
 from emolab.results import device, versions

@@ -10,8 +10,8 @@ from typing import Any
 
 import numpy as np
 import pytest
-from scipy.stats import binomtest
 from page_tables import MAKERS, headlines_table, pairs_table, pairwise_comparisons_table, scores_table, sizes_table
+from scipy.stats import binomtest
 
 from emolab.evaluation import CrossValidation, Report, compare, report
 from emolab.results import (
