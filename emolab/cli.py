@@ -86,8 +86,9 @@ def _predict(options: argparse.Namespace) -> int:
             print(f"emolab: {item}: {error}", file=sys.stderr)
     frame = pd.DataFrame(rows, columns=["file" if options.files else "text", "emotion", *recognizer.emotions])
     text = frame.to_string(index=False, float_format="{:.3f}".format)
-    if options.format != "table":
-        text = frame.to_csv(index=False) if options.format == "csv" else frame.to_json(orient="records", indent=1)
+    form = options.format or (options.output.suffix.lower()[1:] if options.output else "table")
+    if form in ("csv", "json"):
+        text = frame.to_csv(index=False) if form == "csv" else frame.to_json(orient="records", indent=1)
     if options.output:
         with atomic_write(options.output) as part:
             part.write_text(text.rstrip("\n") + "\n", encoding="utf-8")
@@ -146,10 +147,9 @@ def _explain(options: argparse.Namespace) -> int:
     from emolab.splits import folds_of
 
     fold = folds_of(load_corpus(options.corpus).view())[0]
-    how = {"modality": options.modality, "preset": options.preset, "seed": options.seed}
-    how |= {"methods": options.methods, "alone": options.alone, "n": options.utterances}
+    how = {name: getattr(options, name) for name in ("modality", "preset", "seed", "methods", "alone")}
     for name in options.recipes:
-        entry = measure_scorecard(name, fold, command=shlex.join(_typed(options, name)), **how)
+        entry = measure_scorecard(name, fold, command=shlex.join(_typed(options, name)), n=options.utterances, **how)
         print(f"{name}, {entry['n']} utterances of {entry['corpus']}, {entry['fold']}")
         print(wide(results.frame_of(entry)).T.to_string(float_format="{:.3f}".format, na_rep=""), "\n")
         if options.record:

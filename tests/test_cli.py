@@ -97,12 +97,16 @@ def test_predict_prints_a_table_of_texts(text_model: Path, capsys: pytest.Captur
     assert all(re.fullmatch(r".* 0\.\d{3} 0\.\d{3}", row) for row in rows)
 
 
-@pytest.mark.parametrize("form", ["csv", "json"])
-def test_predict_writes_what_the_recognizer_says(audio_model: Path, tmp_path: Path, form: str) -> None:
+@pytest.mark.parametrize(
+    ("form", "name"),
+    [("csv", "emotions.txt"), ("json", "emotions"), ("csv", "emotions.csv"), ("json", "emotions.JSON")],
+)
+def test_predict_writes_what_the_recognizer_says(audio_model: Path, tmp_path: Path, form: str, name: str) -> None:
     files = [audio_model / "high.wav", audio_model / "low.wav"]
-    target = tmp_path / f"emotions.{form}"
-    typed = ["predict", str(audio_model / "model"), *map(str, files), "--format", form, "--output", str(target)]
-    assert cli.main(typed) == 0
+    target = tmp_path / name
+    typed = ["predict", str(audio_model / "model"), *map(str, files), "--output", str(target)]
+    told = [] if target.suffix.lower() == f".{form}" else ["--format", form]  # a name that says it is enough
+    assert cli.main(typed + told) == 0
     rows = json.loads(target.read_text()) if form == "json" else list(csv.DictReader(target.open()))
     assert [*rows[0]] == ["file", "emotion", *EMOTIONS]
     assert [(row["file"], row["emotion"]) for row in rows] == list(zip(map(str, files), EMOTIONS, strict=True))
