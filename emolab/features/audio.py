@@ -138,8 +138,8 @@ def yin(wave: Floats, *, hop_s: float = HOP_S) -> tuple[Floats, Floats]:
 def zero_crossing_rate(wave: Floats, *, hop_s: float = HOP_S) -> Floats:
     """Return how often the wave changes its sign: (frames,) float32, changes a sample, from 0 to 1.
 
-    librosa.feature.zero_crossing_rate gives the same, but compiles at its first call, which crashes if two threads
-    make it at once (librosa 0.11, numba 0.68).
+    librosa.feature.zero_crossing_rate gives the same, but compiles at its first call, which has crashed Python
+    (librosa 0.11, numba 0.68).
     """
     padded = np.pad(_mono(wave), WINDOW_LENGTH // 2, mode="edge")
     frames = librosa.util.frame(padded, frame_length=WINDOW_LENGTH, hop_length=_hop(hop_s), axis=0)
