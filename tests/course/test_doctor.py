@@ -100,7 +100,8 @@ def test_doctor_does_not_take_an_empty_folder_for_a_corpus(
         write(folder / FILES[name], "")
     finding = by_name(doctor())[name]
     assert finding.state == "note"
-    assert finding.found.startswith(f"nothing of it in {folder}")
+    assert finding.found.startswith("nothing of it in ")
+    assert str(Path(*folder.parts[-3:])) in finding.found  # what is before depends on where the project lies
     assert "data/README.md says how to get it" in finding.remedy
 
 
