@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import io
 import json
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -21,7 +22,10 @@ __all__ = ["RESULT_MIME", "doctor", "followed", "listen", "record", "show"]
 RESULT_MIME = "application/vnd.emolab.result+json"  # what the runner reads back from an executed chapter
 DPI = 110  # sharp at notebook width, about 60 KB a figure
 N_FOLLOWED = 5
-CASES = {"111": "all agree", "100": "words alone", "010": "voice alone", "001": "face alone", "110": "face dissents"}
+CASES: Mapping[tuple[bool, ...], str] = {  # which of text, audio and video show the emotion: how tables call the case
+    **{(True, True, True): "all agree", (True, False, False): "words alone", (False, True, False): "voice alone"},
+    **{(False, False, True): "face alone", (True, True, False): "face dissents"},
+}
 
 
 def record(**figures: Any) -> None:
@@ -111,9 +115,8 @@ def followed(test: Corpus) -> tuple[Corpus, list[str]]:
     """
     table = test.table
     if "shown_text" in table:
-        shows = [table[f"shown_{modality}"] == table["emotion"] for modality in ("text", "audio", "video")]
-        rows = ("".join(str(int(one)) for one in row) for row in zip(*shows, strict=True))  # "100": text alone shows it
-        cases, wanted = [CASES.get(row, "") for row in rows], list(CASES.values())
+        shown = [table[f"shown_{modality}"] == table["emotion"] for modality in ("text", "audio", "video")]
+        cases, wanted = [CASES.get(row, "") for row in zip(*shown, strict=True)], list(CASES.values())
     else:
         cases, wanted = table["emotion"].tolist(), list(test.emotions)
     first = [cases.index(case) for case in wanted if case in cases][:N_FOLLOWED]
