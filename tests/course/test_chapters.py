@@ -34,7 +34,7 @@ def test_run_chapter_records_figures_and_keeps_the_source_untouched(tmp_path: Pa
     chapter = write_chapter(
         tmp_path / "notebooks" / "03_tiny.ipynb",
         "import os, sys\nfrom emolab.course import record",
-        'heap = bytearray(b"1") * 150_000_000',
+        'import time\nheap = bytearray(b"1") * 150_000_000\ntime.sleep(1)',  # memory is looked at from time to time
         "record(ua=seed / 10, corpus=corpus, where=os.path.basename(os.getcwd()))",
         'print("a warning", file=sys.stderr)',
     )
