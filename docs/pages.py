@@ -41,30 +41,27 @@ FIGURE_WIDTH = 900  # pixels, as wide as a README is shown
 FIGURE_COLORS = 128
 SETUP = """\
 # Set-up: nothing happens on your own computer; Colab gets emolab, and keeps the versions of all it brings along.
+import subprocess
 import sys
 
 if "google.colab" in sys.modules:
-    import subprocess
 
     class SetUpFailed(Exception):
         def _render_traceback_(self):  # what IPython shows: the sentence alone
             return [str(self)]
 
-    def pip(*arguments):
-        command = [sys.executable, "-m", "pip", "--disable-pip-version-check", *arguments]
-        return subprocess.run(command, capture_output=True, text=True)
-
-    source, done = "git+{repository}", pip("list", "--format=freeze")
+    source, how = "git+{repository}", {{"capture_output": True, "text": True}}
+    pip = [sys.executable, "-m", "pip", "--disable-pip-version-check"]
+    done = subprocess.run([*pip, "list", "--format=freeze"], **how)
     brought = [line for line in done.stdout.splitlines() if not line.startswith("emolab==")]
     with open("/tmp/constraints.txt", "w") as file:
         file.write("\\n".join(brought))
     if brought:
-        done = pip("install", "--constraint", "/tmp/constraints.txt", "emolab @ " + source)
+        done = subprocess.run([*pip, "install", "-c", "/tmp/constraints.txt", "emolab @ " + source], **how)
     if done.returncode:
-        said = [line.strip() for line in done.stderr.splitlines()]
+        said = map(str.strip, done.stderr.splitlines())
         why = next((line for line in said if line.lower().startswith(("error", "fatal"))), "pip failed")
         raise SetUpFailed(f"emolab cannot be installed from {{source}} ({{why}}): check the network, run this again.")
-
 import emolab
 
 print("Python", sys.version.split()[0], "· emolab", emolab.__version__)"""

@@ -1,4 +1,4 @@
-"""The command line: emolab doctor | sample | predict | run | fit | explain."""
+"""The command line: emolab doctor | sample | predict | run | progress | fit | explain."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ def _parser() -> argparse.ArgumentParser:
     epilog = "EMOLAB_DEBUG=1 shows the whole traceback of an error."
     parser = argparse.ArgumentParser(prog="emolab", description="Multimodal emotion recognition", epilog=epilog)
     subparsers = parser.add_subparsers(required=True, metavar="COMMAND")
-    commands = (_doctor, _sample, _predict, _run, _fit, _explain)
+    commands = (_doctor, _sample, _predict, _run, _progress, _fit, _explain)
     for command, (name, row) in zip(commands, TABLE["commands"].items(), strict=True):
         added = subparsers.add_parser(name, help=row["about"], description=row["about"])
         for option in row["takes"]:
@@ -106,6 +106,13 @@ def _run(options: argparse.Namespace) -> int:
     runs = chapters.run_chapters(chapters.find_chapters(options.chapters), **how, timeout_s=options.timeout)
     print(f"\n{chapters.runs_table(runs)}\n\nThe executed chapters are in {chapters.BUILD}; open them with: make lab")
     return 1 if any(run.error for run in runs) else 0
+
+
+def _progress(_: argparse.Namespace) -> int:
+    from emolab.course.progress import progress_table
+
+    print(progress_table())
+    return 0
 
 
 def _fit(options: argparse.Namespace) -> int:

@@ -181,6 +181,7 @@ class Report:
         corpus: Name of the corpus.
         view: Name of its view.
         synthetic: Whether the corpus is the sample, whose figures say nothing about people.
+        trained_on: What the recognizer was trained on, such as "training + validation sets".
 
     Raises:
         ValueError: If the attributes do not fit together, or the probabilities are none.
@@ -195,6 +196,7 @@ class Report:
     corpus: str = ""
     view: str = ""
     synthetic: bool = False
+    trained_on: str = ""
 
     def __post_init__(self) -> None:
         _check_pairs(self.truth, self.truth, self.emotions)
@@ -295,7 +297,7 @@ def evaluate(recognizer: Recognizer, corpus: Corpus) -> Report:
         raise ValueError(f"{given}; expected the same emotions in the same order. Fit it first, or take its view.")
     truth, clusters, ids = (tuple(corpus.table[name].fillna("")) for name in ("emotion", "speaker", "utterance_id"))
     probabilities = np.asarray(recognizer.predict_proba(corpus), float)
-    about = (recognizer.name, corpus.name, corpus.view_name, corpus.synthetic)
+    about = (recognizer.name, corpus.name, corpus.view_name, corpus.synthetic, recognizer.training_data)
     return Report(corpus.emotions, truth, probabilities, clusters, ids, *about)
 
 
@@ -324,6 +326,7 @@ class Comparison:
         only_b: How many only b predicted correctly.
         p_value: McNemar's exact test of only_a against only_b; it takes utterances as independent, so it is too small.
         difference: a minus b in ua and weighted_f1, with the paired interval over speakers.
+        trained_on: What a and b were trained on.
     """
 
     names: tuple[str, str]
@@ -332,6 +335,7 @@ class Comparison:
     only_b: int
     p_value: float
     difference: dict[str, Interval]
+    trained_on: tuple[str, str] = ("", "")
 
     def __repr__(self) -> str:
         few = any(np.isnan(interval.low) for interval in self.difference.values())
@@ -339,6 +343,8 @@ class Comparison:
         lines = [f"{self.names[0]} minus {self.names[1]}, n = {self.n}, {intervals}"]
         lines += [f"{METRICS[name]}: {interval}" for name, interval in self.difference.items()]
         lines += [f"only the first right {self.only_a}, only the second {self.only_b}; McNemar p = {self.p_value:.3g}"]
+        if self.trained_on[0] != self.trained_on[1]:
+            lines += [f"not trained on the same data: {self.trained_on[0]} against {self.trained_on[1]}"]
         return "\n".join(lines)
 
 
@@ -360,7 +366,8 @@ def compare(a: Report | CrossValidation, b: Report | CrossValidation) -> Compari
     p_value = float(binomtest(only_a, only_a + only_b).pvalue) if only_a + only_b else 1.0
     gains = {name: _mean_replicates(seeds_a, name) - _mean_replicates(seeds_b, name) for name in DIFFERENCES}
     difference = {name: interval_of(gain, first.sizes) for name, gain in gains.items()}
-    return Comparison((first.recognizer or "a", second.recognizer or "b"), first.n, only_a, only_b, p_value, difference)
+    names, learned = (first.recognizer or "a", second.recognizer or "b"), (first.trained_on, second.trained_on)
+    return Comparison(names, first.n, only_a, only_b, p_value, difference, learned)
 
 
 def _mean_replicates(reports: Sequence[Report], metric: str) -> Floats:
@@ -380,7 +387,7 @@ def aligned(a: Report, b: Report) -> Report:
     if different or a.emotions != b.emotions or a.truth != tuple(b.truth[number] for number in order):
         given = f"reports of {a.n} and {b.n} utterances, of which {len(different)} are in one only, or other emotions"
         raise ValueError(f"{given}; expected the same utterances and truth. Evaluate both on the same corpus and view.")
-    return replace(a, probabilities=b.probabilities[order], recognizer=b.recognizer)
+    return replace(a, probabilities=b.probabilities[order], recognizer=b.recognizer, trained_on=b.trained_on)
 
 
 @dataclass(frozen=True, eq=False)

@@ -153,7 +153,7 @@ def fuse(
     def build(*inputs: Options, n_emotions: int) -> nn.Module:
         from emolab.models.fusion import Fusion, FusionConfig
 
-        encoders = [member.build(own, n_emotions=n_emotions) for member, own in zip(given, inputs, strict=True)]
+        encoders = [each.build_network(own, n_emotions=n_emotions) for each, own in zip(given, inputs, strict=True)]
         return Fusion(encoders, FusionConfig(n_emotions=n_emotions, join=how, **{**TABLE["hybrid"], **sizes}))  # type: ignore[arg-type]
 
     first = given[0]

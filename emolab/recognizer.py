@@ -12,7 +12,7 @@ import platform
 import re
 import time
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from itertools import chain
@@ -55,15 +55,15 @@ class Recognizer(ABC):
         partial: Whether it can do without some of its modalities, as long as one is there.
     """
 
-    def __init__(self, name: str, features: Sequence[FeatureExtractor], modalities: Sequence[str] = ()) -> None:
-        self.name, self.features = name, list(features)
-        used = [*modalities, *chain(*(extractor.modalities for extractor in features))]
+    def __init__(self, name: str, features: Any, modalities: Sequence[str] = ()) -> None:
+        self.name, self.features = name, _listed(features)
+        used = [*modalities, *chain(*(extractor.modalities for extractor in self.features))]
         self.modalities = tuple(dict.fromkeys(used))
         self.emotions: tuple[str, ...] = ()
         self.history: History | None = None
         self.train_s = 0.0
         self.train_on_validation = False
-        self.partial = len(self.features) > 1 or any(extractor.partial for extractor in features)
+        self.partial = len(self.features) > 1 or any(extractor.partial for extractor in self.features)
 
     def __repr__(self) -> str:
         state = f"tells {', '.join(self.emotions)}" if self.emotions else "not fitted"
@@ -106,7 +106,7 @@ class Recognizer(ABC):
         Raises:
             ValueError: If it is not fitted, or utterances lack what it needs: a modality, or all of them.
         """
-        corpus = self._checked(utterances)
+        corpus = self.corpus_of(utterances)
         return self._predict_proba(corpus) if len(corpus) else np.zeros((0, len(self.emotions)))
 
     def logits(self, utterances: Material) -> NDArray[np.floating]:
@@ -122,8 +122,8 @@ class Recognizer(ABC):
         """Return the most probable emotion of each utterance."""
         return [self.emotions[number] for number in self.predict_proba(utterances).argmax(axis=1)]
 
-    def _checked(self, utterances: Material) -> Corpus:
-        """Return the utterances as a corpus that this recognizer can predict."""
+    def corpus_of(self, utterances: Material) -> Corpus:
+        """Return the utterances as a corpus; raise ValueError unless this recognizer can predict them."""
         if not self.emotions:
             raise ValueError(f"{self.name} is not fitted; expected fit(train, valid) or Recognizer.load(folder) first.")
         if isinstance(utterances, str | Path):
@@ -250,6 +250,14 @@ class Recognizer(ABC):
         return [modality for modality in self.modalities if modality in lacking]
 
 
+def _listed(features: Any) -> list[FeatureExtractor]:
+    """Return one or several feature extractors as a list."""
+    given = list(features) if isinstance(features, list | tuple) else [features]
+    if wrong := [each for each in given if not isinstance(each, FeatureExtractor)]:
+        raise TypeError(f"features={wrong[0]!r}; expected a FeatureExtractor, or several. Make one: LogMel(), say.")
+    return given
+
+
 class LightRecognizer(Recognizer):
     """Vectors of named features and a scikit-learn estimator.
 
@@ -262,7 +270,7 @@ class LightRecognizer(Recognizer):
     """
 
     def __init__(self, name: str, features: FeatureExtractor | Sequence[FeatureExtractor], estimator: Any) -> None:
-        given = [features] if isinstance(features, FeatureExtractor) else list(features)
+        given = _listed(features)
         super().__init__(name, [Concatenated(given)] if len(given) > 1 else given)
         self.candidates: list[Any] = list(estimator) if isinstance(estimator, list | tuple) else [estimator]
         self.estimator: Any = None
@@ -286,7 +294,7 @@ class LightRecognizer(Recognizer):
         """Return (n_utterances, n_emotions): the scores of a linear model, else logarithms of the probabilities."""
         from emolab.models.light import scores
 
-        corpus = self._checked(utterances)
+        corpus = self.corpus_of(utterances)
         found = scores(self.estimator, self.feature_matrix(corpus)) if len(corpus) else None
         return super().logits(corpus) if found is None else found
 
@@ -339,7 +347,7 @@ class NetworkRecognizer(Recognizer):
     ) -> None:
         from emolab.training import TrainingConfig
 
-        super().__init__(name, [features] if isinstance(features, FeatureExtractor) else features)
+        super().__init__(name, features)
         self.build: Any = network
         self.config, self.seed = config or TrainingConfig(), seed
         self.augment, self.segment_s, self.folder = augment, segment_s, folder
@@ -371,7 +379,7 @@ class NetworkRecognizer(Recognizer):
 
     def logits(self, utterances: Material) -> NDArray[np.float32]:
         """Return (n_utterances, n_emotions) float32, the network's outputs before the softmax."""
-        corpus = self._checked(utterances)
+        corpus = self.corpus_of(utterances)
         return self.logits_of(self.inputs(corpus)) if len(corpus) else np.zeros((0, len(self.emotions)), np.float32)
 
     def logits_of(self, inputs: Sequence[Sequence[NDArray[Any]]]) -> NDArray[np.float32]:
@@ -413,17 +421,19 @@ class NetworkRecognizer(Recognizer):
         how: dict[str, Any] = {"config": self.config, "seed": self.seed, "augment": self.augment, "folder": self.folder}
         self.history = fit(self.network, *sets, **how)
 
+    def build_network(self, *sizes: Mapping[str, Any], n_emotions: int) -> Any:
+        """Build a network, untrained, for features of such sizes; one that was given as a module is copied."""
+        if self.build is None:
+            raise ValueError(f"{self.name} was loaded, not built; expected a new recognizer to fit. Build it again.")
+        is_module = hasattr(self.build, "parameters")
+        return copy.deepcopy(self.build) if is_module else self.build(*sizes, n_emotions=n_emotions)
+
     def _new_network(self) -> Any:
         import torch
 
-        if self.build is None:
-            raise ValueError(f"{self.name} was loaded, not built; expected a new recognizer to fit. Build it again.")
         with torch.random.fork_rng():
             torch.manual_seed(self.seed)
-            if isinstance(self.build, torch.nn.Module):
-                network: Any = copy.deepcopy(self.build)
-            else:
-                network = self.build(*(extractor.sizes() for extractor in self.features), n_emotions=len(self.emotions))
+            network = self.build_network(*(e.sizes() for e in self.features), n_emotions=len(self.emotions))
             for extractor, encoder in zip(self.features, getattr(network, "encoders", [network]), strict=False):
                 extractor.initialise(encoder)
         return network

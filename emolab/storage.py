@@ -40,6 +40,11 @@ def cache_root() -> Path:
     return _named("EMOLAB_CACHE") or data_root() / "cache"
 
 
+def local_root() -> Path:
+    """Return the folder of what concerns this user alone, such as the exercises solved (`EMOLAB_LOCAL` moves it)."""
+    return _named("EMOLAB_LOCAL") or data_root() / "local"
+
+
 def sample_root() -> Path:
     """Return the folder that holds the synthetic sample corpora."""
     return data_root() / "sample"

@@ -191,7 +191,7 @@ def test_fit_says_before_measuring_that_the_ledger_would_refuse(
         cli.main([*fit, "--preset", "full", "--replace"])
 
 
-@pytest.mark.parametrize("command", ["doctor", "sample", "predict", "run", "fit", "explain"])
+@pytest.mark.parametrize("command", ["doctor", "sample", "predict", "run", "progress", "fit", "explain"])
 def test_every_command_has_help(command: str, capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit) as left:
         cli.main([command, "--help"])

@@ -439,6 +439,14 @@ def test_compare_is_antisymmetric_and_finds_no_difference_to_itself() -> None:
     assert compare(a, a).p_value == 1
 
 
+def test_compare_says_when_two_were_not_trained_on_the_same_data() -> None:
+    a, b = simulated(seed=1), simulated(seed=2)
+    assert "not trained on the same data" not in repr(compare(a, b))
+    other = replace(b, trained_on="training + validation sets")
+    told = "not trained on the same data: training set against training + validation sets"
+    assert told in repr(compare(replace(a, trained_on="training set"), other))
+
+
 def test_compare_says_why_there_is_no_interval() -> None:
     a, b = simulated(n_speakers=4, seed=1), simulated(n_speakers=4, seed=2)
     assert np.isnan(compare(a, b).difference["ua"].low)

@@ -37,7 +37,7 @@ def test_setup_cell_only_imports_emolab_outside_colab(monkeypatch: pytest.Monkey
     monkeypatch.setattr("subprocess.run", refuse)
     names: dict[str, object] = {}
     exec(pages.setup_cell(), names)
-    assert set(names) - {"__builtins__"} == {"sys", "emolab"}
+    assert set(names) - {"__builtins__"} == {"subprocess", "sys", "emolab"}
 
 
 def write_wheel(folder: Path, name: str, version: str, *requires: str) -> Path:

@@ -27,6 +27,7 @@ from emolab.explain.scorecard import scorecard
 from emolab.features.audio import Functionals, LogMel
 from emolab.features.pretrained import AudioHiddenStates, TextHiddenStates
 from emolab.features.text import Tfidf, Tokens
+from emolab.models.sequence import Network, NetworkConfig
 from emolab.recipes import NetworkBuilder
 from emolab.recognizer import LightRecognizer, NetworkRecognizer, Recognizer
 from emolab.splits import Fold
@@ -109,6 +110,55 @@ def test_a_network_of_ones_own_is_trained_evaluated_explained_fused_and_saved(
     assert evaluate(both, fold.test).metrics["ua"].value > 0.9
 
 
+class JoinedMean(Network):
+    """Frames and lengths in, with hidden states that hybrid fusion can join."""
+
+    def __init__(self, n_features: int, n_emotions: int) -> None:
+        super().__init__(NetworkConfig(n_emotions=n_emotions, n_dense=0))
+        self.add_head(n_features)
+
+    def hidden_states(self, frames: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
+        return frames, lengths
+
+
+def test_networks_of_ones_own_are_joined_in_hybrid_fusion(fold: Fold) -> None:
+    voices = NetworkRecognizer("mine", LogMel(n_mels=16), JoinedMean(16, 2), QUICK)
+    both = fuse([voices, NetworkRecognizer("other", LogMel(n_mels=8), JoinedMean(8, 2), QUICK)], "concat")
+    both.fit(fold.train, fold.valid)
+    assert evaluate(both, fold.test).metrics["ua"].value > 0.9
+    assert "mine+other" in both.name
+
+
+def test_networks_without_hidden_states_are_refused_by_hybrid_fusion_in_words(fold: Fold) -> None:
+    mine = [NetworkRecognizer(name, LogMel(n_mels=16), MeanThenLinear(16, 2), QUICK) for name in "ab"]
+    with pytest.raises(TypeError, match="MeanThenLinear, MeanThenLinear have logits, but no hidden states to join"):
+        fuse(mine, "concat").fit(fold.train, fold.valid)
+
+
+@pytest.mark.parametrize("features", [LogMel, [LogMel(), "mfcc"], np.zeros(3)])
+def test_features_that_are_no_extractor_are_told_in_words(features: Any) -> None:
+    for make in (lambda: LightRecognizer("mine", features, LinearSVC()), lambda: NetworkRecognizer("m", features, None)):
+        with pytest.raises(TypeError, match=r"expected a FeatureExtractor, or several\. Make one: LogMel\(\), say"):
+            make()
+
+
+def test_files_and_texts_are_explained_like_utterances_of_a_corpus(fold: Fold) -> None:
+    words = LightRecognizer("words", Tfidf(min_count=1), LinearSVC())
+    words.fit(fold.train, fold.valid)
+    (found,) = explain(words, ["we are furious today"], "ablation", "angry")
+    assert found.names[int(found.values.argmax())] == "furious"
+    voices = LightRecognizer("voices", Functionals(), LinearSVC())
+    voices.fit(fold.train, fold.valid)
+    (found,) = explain(voices, fold.test.audio_paths()[:1], "ablation", modality="audio")
+    assert np.isfinite(found.values).all()
+
+
+def test_a_reader_that_returns_no_corpus_is_told_in_words(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(READERS, "mine", lambda root: [root])
+    with pytest.raises(TypeError, match=r"READERS\['mine'\] returned list; expected a Corpus"):
+        load_corpus("mine", root=tmp_path)
+
+
 def test_a_network_that_does_not_fit_is_told_in_words(fold: Fold) -> None:
     with pytest.raises(ValueError, match=r"MeanThenLinear fails on an utterance of shape \(\d+, 16\)"):
         NetworkRecognizer("mine", LogMel(n_mels=16), MeanThenLinear(20, 2), QUICK).fit(fold.train, fold.valid)
@@ -166,6 +216,7 @@ def test_any_estimator_of_scikit_learn_becomes_a_recognizer(kind: str, fold: Fol
     mine = LightRecognizer("mine", Functionals(), ESTIMATORS[kind])
     mine.fit(fold.train, fold.valid)
     assert evaluate(mine, fold.test).metrics["ua"].value > 0.9
+    assert mine.n_parameters > 0, "its size is known"
     np.testing.assert_allclose(mine.predict_proba(fold.test).sum(axis=1), 1)
     found = explain(mine, fold.test.select(np.arange(12) < 1), "ablation", modality="audio")
     assert np.isfinite(found[0].values).all()

@@ -40,7 +40,11 @@ def load_corpus(name: str | Path = "sample", root: Path | None = None) -> Corpus
     if name in SAMPLES:
         return _load_sample(str(name), root)
     if name in READERS:
-        return READERS[str(name)](Path(root).expanduser() if root else _place(str(name)))
+        read = READERS[str(name)](Path(root).expanduser() if root else _place(str(name)))
+        if not isinstance(read, Corpus):
+            found = f"READERS[{name!r}] returned {type(read).__name__}"
+            raise TypeError(f"{found}; expected a Corpus. Let it return Corpus.from_rows(name, rows, …).")
+        return read
     path = Path(root or "", name).expanduser()
     if isinstance(name, Path) or path.is_file() or path.suffix.lower() in (".csv", ".tsv", ".txt"):
         return read_own(path)

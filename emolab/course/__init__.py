@@ -1,4 +1,4 @@
-"""What only notebooks need: figures with a description, sound, five utterances to follow, recorded figures, doctor."""
+"""What only notebooks need: figures with a description, sound, recorded figures, checked answers, doctor."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from emolab.course.doctor import doctor
+from emolab.course.progress import check
 
 if TYPE_CHECKING:
     import numpy as np
@@ -17,7 +18,7 @@ if TYPE_CHECKING:
 
     from emolab.corpora import Corpus
 
-__all__ = ["RESULT_MIME", "doctor", "followed", "listen", "record", "show"]
+__all__ = ["RESULT_MIME", "check", "doctor", "followed", "listen", "record", "show"]
 
 RESULT_MIME = "application/vnd.emolab.result+json"  # what the runner reads back from an executed chapter
 DPI = 110  # sharp at notebook width, about 60 KB a figure

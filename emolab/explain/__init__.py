@@ -17,7 +17,7 @@ from emolab.corpora.corpus import Corpus
 from emolab.explain import gradients, light, perturbation
 from emolab.explain.explanation import Attribution, Explanation, Options, load_shap, of_shap
 from emolab.explain.maskers import masker_for
-from emolab.recognizer import Recognizer
+from emolab.recognizer import Material, Recognizer
 
 __all__ = ["METHODS", "Attribution", "Explanation", "explain"]
 
@@ -50,7 +50,7 @@ def _engines_of_shap() -> Mapping[Any, Any]:
 
 def explain(
     recognizer: Recognizer,
-    utterances: Corpus,
+    utterances: Material,
     method: str | Callable[..., Any] = "kernel-shap",
     target: str | Sequence[str] = "predicted",
     *,
@@ -65,7 +65,7 @@ def explain(
 
     Args:
         recognizer: A fitted recognizer: light, small, large or fused.
-        utterances: What to explain, all at once: that is much faster than one after the other.
+        utterances: What to explain, a corpus or a list of files or texts; all at once, which is much faster.
         method: A key of `METHODS`; a class of captum.attr or an explainer class of shap; or a function of your own,
             `method(value, n_units) -> (n_units,)`, where `value(masks)` returns the (n,) logits of one utterance for
             masks (n, n_units) bool, true where a unit stays.
@@ -92,7 +92,8 @@ def explain(
 
         explain(recognizer, fold.test, leave_one_out)
     """
-    began, targets, engine = time.perf_counter(), targets_of(recognizer, utterances, target), engine_of(method)
+    began, engine, utterances = time.perf_counter(), engine_of(method), recognizer.corpus_of(utterances)
+    targets = targets_of(recognizer, utterances, target)
     parts = modality or _modality(recognizer, engine)
     options = Options(method_name(method), parts, baseline, n_steps, n_samples, background, seed)
     items, taken = list[Attribution](), baseline or "none"

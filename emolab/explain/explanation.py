@@ -148,6 +148,8 @@ def of_shap(engine: Any) -> bool:
 
 def few_of(corpus: Corpus, n: int) -> Corpus:
     """Return `n` utterances spread evenly over a corpus, always the same; all where there are fewer."""
+    if n < 1:
+        raise ValueError(f"{n} utterances of corpus {corpus.name!r}; expected at least 1. Take more.")
     kept = np.linspace(0, len(corpus) - 1, min(n, len(corpus))).round().astype(int)
     return corpus.select(np.isin(np.arange(len(corpus)), kept))
 

@@ -354,7 +354,8 @@ def measure_scorecard(
     entry: dict[str, Any] = {"corpus": fold.test.name, "view": fold.test.view_name}
     entry |= {"fold": f"{fold.protocol}, {fold.name}", "recipe": name, "modality": modality, "preset": preset}
     entry |= {"pretrained": recognizer.pretrained, "stand_in": recognizer.stand_in, "synthetic": fold.test.synthetic}
-    entry |= {"parameters": int(recognizer.n_parameters), "n": len(some), "speakers": some.table["speaker"].nunique()}
+    entry |= {"trained_on": recognizer.training_data, "parameters": int(recognizer.n_parameters)}
+    entry |= {"n": len(some), "speakers": some.table["speaker"].nunique()}
     ua = evaluate(recognizer, fold.test).metrics["ua"]._asdict()
     entry |= {"ua": {name: None if np.isnan(limit) else limit for name, limit in ua.items()}}
     entry |= {"scores": kept.where(kept.notna(), None).to_dict(orient="records"), "versions": versions()}

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import copyreg
 import math
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import partial
@@ -429,9 +430,7 @@ def _write_tiny(folder: Path, kind: str, texts: Sequence[str], seed: int) -> Non
 
     sizes = TINY["all"] | TINY["audio"]
     if kind in ("albert", "bert"):
-        learned = BertWordPieceTokenizer()  # letters, and what occurs at least twice, up to whole words
-        learned.train_from_iterator(texts, TINY["n_subwords"], show_progress=False)
-        tokenizer = BertWordPieceTokenizer(learned.get_vocab())  # as before, and with [CLS] and [SEP]
+        tokenizer = BertWordPieceTokenizer(_subwords_of(texts))
         tokenizer.save(str(folder / TOKENIZER))
         sizes = TINY["all"] | TINY["text"] | {"vocab_size": tokenizer.get_vocab_size()}
     else:
@@ -439,6 +438,22 @@ def _write_tiny(folder: Path, kind: str, texts: Sequence[str], seed: int) -> Non
     with torch.random.fork_rng():
         torch.manual_seed(seed)
         AutoModel.from_config(AutoConfig.for_model(kind, **sizes)).save_pretrained(folder)
+
+
+def _subwords_of(texts: Sequence[str]) -> dict[str, int]:
+    """Number special tokens, letters, and the words that occur at least twice, most frequent first.
+
+    Training a WordPiece vocabulary (tokenizers 0.23) gives another one in each process.
+    """
+    from tokenizers import BertWordPieceTokenizer
+
+    plain: Any = BertWordPieceTokenizer()  # lower case, no accents, punctuation apart
+    read = (plain.pre_tokenizer.pre_tokenize_str(plain.normalizer.normalize_str(text)) for text in texts)
+    counts = Counter(word for pairs in read for word, _ in pairs)
+    letters = sorted({letter for word in counts for letter in word})
+    frequent = sorted((word for word in counts if counts[word] > 1), key=lambda word: (-counts[word], word))
+    vocabulary = dict.fromkeys([*TINY["special"], *letters, *(f"##{letter}" for letter in letters), *frequent])
+    return {subword: number for number, subword in enumerate([*vocabulary][: TINY["n_subwords"]])}
 
 
 def vggish_examples(wave: NDArray[np.float32]) -> NDArray[np.float16]:

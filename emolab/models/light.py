@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pickle
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from typing import Any
@@ -217,7 +218,8 @@ def select_on_validation(
 def count_numbers(model: BaseEstimator | None) -> int:
     """Count the numbers that a fitted model has learned; the size of a light model, as parameters are a network's.
 
-    A split of a tree counts as two (feature and threshold), a leaf as one for each emotion.
+    A split of a tree counts as two (feature and threshold), a leaf as one for each emotion. A kind that is not known
+    here counts as many as its saved form has room for.
     """
     if isinstance(model, Pipeline):
         return sum(count_numbers(step) for _, step in model.steps)
@@ -231,4 +233,5 @@ def count_numbers(model: BaseEstimator | None) -> int:
     own = 0  # with a kernel of ours, a support vector machine only notes which utterances are its support vectors
     if isinstance(model, SVC) and callable(model.kernel):
         own = len(model.support_) * model.shape_fit_[1]
-    return own + sum(np.size(getattr(model, name)) for name in LEARNED if hasattr(model, name))
+    own += sum(np.size(getattr(model, name)) for name in LEARNED if hasattr(model, name))
+    return own or (len(pickle.dumps(model)) // 8 if hasattr(model, "predict") else 0)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import copyreg
+import os
 import pickle
 import shutil
 import socket
@@ -198,6 +199,8 @@ def test_stand_ins_are_tiny_and_repeatable(name: str, tmp_path: Path, monkeypatc
     again = stand_in(name, texts)
     assert again != first
     assert (again / "model.safetensors").read_bytes() == weights
+    if (first / "tokenizer.json").is_file():
+        assert (again / "tokenizer.json").read_bytes() == (first / "tokenizer.json").read_bytes()
     assert stand_in(name, texts, seed=8) != again
 
 
@@ -211,6 +214,17 @@ def test_stand_ins_read_frequent_words_whole_and_spell_the_others(tmp_path: Path
     numbers = tokenizer.get_vocab()
     assert [numbers[piece] for piece in ("[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]")] == [0, 1, 2, 3, 4]
     assert max(numbers, key=numbers.__getitem__) == "went"  # twice, and last by the alphabet
+
+
+def test_stand_ins_number_their_subwords_alike_in_each_process(tmp_path: Path) -> None:
+    texts = ["we went home and were furious", "they went home, furious", "she was calm and we were calm"]
+    code = f"from emolab.features.pretrained import stand_in\nprint(stand_in('bert', {texts!r}))"
+    files = []
+    for number in range(3):  # the trainer of tokenizers 0.23 gives equally frequent subwords another number each time
+        env = {**os.environ, "EMOLAB_CACHE": str(tmp_path / str(number))}
+        done = subprocess.run([sys.executable, "-c", code], env=env, capture_output=True, text=True, check=True)
+        files.append(Path(done.stdout.strip(), "tokenizer.json").read_bytes())
+    assert files[0] == files[1] == files[2]
 
 
 @pytest.mark.parametrize("name", LARGE)

@@ -1,0 +1,66 @@
+"""What checkers of exercises are made of; the checkers themselves stand in `checkers`, one module a chapter."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from emolab.corpora import Corpus
+    from emolab.recognizer import Recognizer
+
+Checker = Callable[..., str | None]  # (answer, what the chapter's cells found) -> what is wrong; None if nothing
+CHECKERS: dict[str, Checker] = {}  # by name, such as "03.1"
+TOLERANCE = 0.005  # an answer rounded to two decimals is right
+
+
+class NotAttempted(Exception):
+    """The answer is still the stub's."""
+
+
+def exercise(name: str) -> Callable[[Checker], Checker]:
+    """Register a function as the checker of an exercise, such as "03.1" for the first of chapter 03."""
+
+    def register(checker: Checker) -> Checker:
+        CHECKERS[name] = checker
+        return checker
+
+    return register
+
+
+def attempted(answer: Any) -> Any:
+    """Return an answer as it is; raise `NotAttempted` if it is the stub's `...`."""
+    if answer is ...:
+        raise NotAttempted
+    return answer
+
+
+def number(
+    answer: Any, right: float, slips: Mapping[str, float] | None = None, *, tolerance: float = TOLERANCE
+) -> str | None:
+    """Compare a number with the right one; return None if it is, else what probably went wrong.
+
+    Args:
+        answer: The learner's number, or an interval with a `value`.
+        right: The right one.
+        slips: What the learner probably did, as a whole sentence, and the number that this gives.
+        tolerance: How far off an answer may be.
+    """
+    found = float(getattr(answer, "value", answer))
+    if math.isclose(found, right, rel_tol=0, abs_tol=tolerance):
+        return None
+    for slip, value in (slips or {}).items():
+        if math.isclose(found, value, rel_tol=0, abs_tol=tolerance):
+            return slip
+    return f"{found:.3f} is too {'high' if found > right else 'low'}."
+
+
+def beats(recognizer: Recognizer, held_out: Corpus, ua: float) -> str | None:
+    """Return None if a recognizer reaches an unweighted average recall on utterances it was not trained on."""
+    from emolab.evaluation import evaluate
+
+    reached = evaluate(recognizer, held_out).metrics["ua"].value
+    return (
+        None if reached >= ua else f"it reaches UA {reached:.3f} on {len(held_out)} utterances; the goal is {ua:.2f}."
+    )

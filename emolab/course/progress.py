@@ -1,0 +1,85 @@
+"""Whether an answer to an exercise is correct, what probably went wrong if not, and what was solved so far."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from datetime import date
+from pathlib import Path
+from typing import Any
+
+from emolab.course import checkers  # noqa: F401  registers them
+from emolab.course.exercises import CHECKERS, NotAttempted, attempted
+from emolab.storage import atomic_write, local_root
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """What a checker says of an answer.
+
+    Attributes:
+        exercise: Its name, such as "03.1".
+        state: "correct", "incorrect" or "not attempted".
+        message: What is wrong, or what to do.
+    """
+
+    exercise: str
+    state: str
+    message: str = ""
+
+    def __repr__(self) -> str:
+        return f"Exercise {self.exercise}: {self.state}" + f". {self.message}" * bool(self.message)
+
+
+def check(name: str, answer: Any, *given: Any) -> Verdict:
+    """Check an answer, and remember it if it is correct.
+
+    Args:
+        name: Of the exercise, such as "03.1".
+        answer: What the learner put into the exercise's cell; `...` counts as not attempted.
+        given: What the checker needs of the chapter.
+
+    Raises:
+        ValueError: If there is no such exercise.
+    """
+    if name not in CHECKERS:
+        raise ValueError(f"no exercise {name!r}; expected one of {', '.join(CHECKERS)}. Correct the name.")
+    try:
+        attempted(answer)
+        wrong = CHECKERS[name](answer, *given)
+    except NotAttempted:
+        return Verdict(name, "not attempted", "Fill in the cell above and run it and this one.")
+    except Exception as error:  # of the learner's own function, or of an answer that is no number
+        wrong = f"{type(error).__name__}: {error}"
+    if wrong:
+        return Verdict(name, "incorrect", wrong)
+    _remember(name)
+    return Verdict(name, "correct")
+
+
+def progress_file() -> Path:
+    """Return the file that remembers what was solved; it stays on this computer."""
+    return local_root() / "progress.json"
+
+
+def solved() -> dict[str, str]:
+    """Return the exercises that were solved, and the day of each."""
+    file = progress_file()
+    return json.loads(file.read_text(encoding="utf-8")) if file.is_file() else {}
+
+
+def _remember(name: str) -> None:
+    known = solved()
+    if name not in known:
+        with atomic_write(progress_file()) as part:
+            part.write_text(json.dumps(known | {name: date.today().isoformat()}, indent=1), encoding="utf-8")
+
+
+def progress_table() -> str:
+    """Say chapter by chapter which exercises are solved, and how many of all."""
+    known, chapters = solved(), sorted({name.partition(".")[0] for name in CHECKERS})
+    lines = []
+    for chapter in chapters:
+        names = sorted(name for name in CHECKERS if name.startswith(f"{chapter}."))
+        lines.append(f"{chapter}  " + "  ".join(f"{name} {known.get(name, '–'):10}" for name in names).rstrip())
+    return "\n".join([*lines, f"{len({*known} & {*CHECKERS})} of {len(CHECKERS)} exercises solved"])
