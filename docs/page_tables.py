@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+import json
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -26,6 +28,7 @@ from emolab.results import (
     read_scores,
     results_table,
 )
+from emolab.storage import results_roots
 
 SHOWN = (  # measures of scorecards, in this order
     *("comprehensiveness", "sufficiency", "infidelity", "convergence delta", "sensitivity", "other seed"),
@@ -85,7 +88,43 @@ def scores_table(corpus: str) -> str:
     return markdown(table.reindex(columns=[name for name in SHOWN if name in table]).reset_index("method"))
 
 
+def leaks_table(corpus: str) -> str:
+    """Write what each leak of chapter 02 is worth on a corpus, as bench/leaks.py recorded it, in Markdown."""
+    file = next((path for root in results_roots() if (path := root / f"leaks-{corpus}.json").is_file()), None)
+    if file is None:
+        return f"Not measured yet: `python bench/leaks.py --corpus {corpus} --record`."
+    record = json.loads(file.read_text(encoding="utf-8"))
+    models = list(dict.fromkeys(row["model"] for row in record["flaws"]))
+    flaws = _leaks(record["flaws"], models, ("honest", "leaky", "difference"))
+    facts = {row["flaw"]: row for row in reversed(record["flaws"])}
+    caught = {name: ", ".join(row["found_by_fold"]) for name, row in facts.items()}
+    flaws["published with it"] = [facts[name]["published"] for name in flaws.index]
+    flaws["caught by"] = [
+        f"`Fold`: {caught[name]}" if caught[name] else facts[name]["caught_by"] for name in flaws.index
+    ]
+    controls = _leaks(record["shuffled_labels"], models, ("honest", "leaky"))
+    speakers, seeds = f"{record['n_speakers']} speakers", " ".join(map(str, record["seeds"]))
+    about = f"UA, n = {record['n']:,} of {speakers}; {record['features']}; {record['protocol']}; seeds {seeds}"
+    about += (
+        f"; 95 % intervals over speakers ({record['intervals']}); measured on {record['date']}: `{record['command']}`."
+    )
+    shuffled = f"With shuffled labels, where chance is {record['chance']:.3f} and nothing can be learned:"
+    return "\n\n".join([about, markdown(flaws.rename_axis("flaw")), shuffled, markdown(controls.rename_axis("flaw"))])
+
+
+def _leaks(rows: Sequence[Mapping[str, Any]], models: Sequence[str], figures: Sequence[str]) -> pd.DataFrame:
+    """Lay out figures with intervals: a row a flaw, a column a figure of a model."""
+    cells: dict[str, dict[str, str]] = {}
+    for row in rows:
+        limits = {name: {limit: np.nan if it is None else it for limit, it in row[name].items()} for name in figures}
+        values = {f"{row['model']}, {name}": str(Interval(**limits[name])) for name in figures}
+        cells.setdefault(row["flaw"], {}).update(values)
+    names = [f"{model}, {figure}" for model in models for figure in figures]
+    return pd.DataFrame.from_dict(cells, orient="index").reindex(columns=names).fillna("–")
+
+
 MAKERS: Mapping[str, Callable[[str], str]] = {  # what stands between <!-- NAME ARGUMENT --> and <!-- end --> in pages
     **{"results": results_table, "sizes": sizes_table, "comparisons": pairwise_comparisons_table},
     **{"pairs": pairs_table, "explanations": scores_table, "headlines": headlines_table},
+    "leaks": leaks_table,
 }

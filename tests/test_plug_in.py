@@ -137,7 +137,10 @@ def test_networks_without_hidden_states_are_refused_by_hybrid_fusion_in_words(fo
 
 @pytest.mark.parametrize("features", [LogMel, [LogMel(), "mfcc"], np.zeros(3)])
 def test_features_that_are_no_extractor_are_told_in_words(features: Any) -> None:
-    for make in (lambda: LightRecognizer("mine", features, LinearSVC()), lambda: NetworkRecognizer("m", features, None)):
+    for make in (
+        lambda: LightRecognizer("mine", features, LinearSVC()),
+        lambda: NetworkRecognizer("m", features, None),
+    ):
         with pytest.raises(TypeError, match=r"expected a FeatureExtractor, or several\. Make one: LogMel\(\), say"):
             make()
 

@@ -16,12 +16,13 @@ GOAL = 0.67  # UA on the sample
 def fitted_on_training_only(answer: Any) -> str | None:
     """Take a function whose columns and training rows depend on the training texts alone."""
     texts = ["good good day", "bad day", "good night"]
-    (train, other), (again, _) = (attempted(answer(texts, [text])) for text in ("a zeppelin of good cheer", "bad day"))
+    (train, other), (again, _) = (attempted(answer(texts, [text])) for text in ("good zeppelin in the sky", "bad day"))
     if train.shape[1] != other.shape[1]:
         return f"{train.shape[1]} and {other.shape[1]} columns: the second matrix was fitted, too. Only transform it."
     if train.shape != again.shape or abs(train - again).max() > 0:
         return "other_texts change the training matrix: fit on train_texts alone, before you look at the others."
-    return None if train.shape[0] == len(texts) and other.nnz else "a row for each text was expected, known words in it."
+    whole = train.shape[0] == len(texts) and other.nnz
+    return None if whole else "a row for each text was expected, with the known words in it."
 
 
 @exercise("06.2")
@@ -35,9 +36,9 @@ def mean_over_tokens(answer: Any) -> str | None:
         return f"shape {tuple(found.shape)}; expected (2, 1), a vector for each text."
     slips = {"the padding is in the mean.": 54 / 3, "the padding is in the sum.": 54 / 2, "not divided by lengths.": 4}
     slips["the sum leaves the padding out, but is divided by the longest."] = 4 / 3
-    first = float(found[0, 0])
-    wrong = next((slip for slip, value in slips.items() if abs(first - value) < 1e-3), "that is no mean of real tokens.")
-    return None if torch.allclose(found[:, 0], torch.tensor([2.0, 4.0])) else wrong
+    wrong = [slip for slip, value in slips.items() if abs(float(found[0, 0]) - value) < 1e-3]
+    right = torch.allclose(found[:, 0], torch.tensor([2.0, 4.0]))
+    return None if right else [*wrong, "that is not the mean of the real tokens."][0]
 
 
 @exercise("06.3")

@@ -12,13 +12,12 @@ from emolab.course.exercises import attempted, beats, exercise
 
 if TYPE_CHECKING:
     from emolab.corpora import Corpus
-    from emolab.splits import Fold
 
 
 @exercise("09.1")
 def block_scale(answer: Callable[..., Any]) -> str | None:
     """Try the function on two blocks of different length, and on a test set longer than the training set."""
-    train, other = np.random.default_rng(1).normal(0, [[3.0], [5.0]], (2, 40, 7))
+    train, other = np.random.default_rng(1).normal(0, [[[3.0]], [[5.0]]], (2, 40, 7))
     factor, found = np.sqrt((train**2).sum(axis=1).mean()), np.asarray(attempted(answer(train, other)))
     slips = {
         "that is the length of `other`: learn the scale from `train`.": np.sqrt((other**2).sum(axis=1).mean()),
@@ -32,10 +31,8 @@ def block_scale(answer: Callable[..., Any]) -> str | None:
 
 
 @exercise("09.2")
-def best_pair(answer: Any, fold: Fold, modalities: Sequence[str], candidates: Callable[..., Any]) -> str | None:
+def best_pair(answer: Any, modalities: Sequence[str], candidates: Callable[..., Any]) -> str | None:
     """Take the pair whose best candidate scores highest on the validation set."""
-    from emolab.models.light import unweighted_recall
-
     pairs = {frozenset(pair): candidates(list(pair)) for pair in combinations(modalities, 2)}
     if (chosen := frozenset(answer)) not in pairs:
         return f"{answer!r} is no pair of {', '.join(modalities)}."

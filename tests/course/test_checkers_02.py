@@ -1,0 +1,81 @@
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+from scipy.cluster.hierarchy import DisjointSet
+from sklearn.feature_selection import SelectKBest, f_classif
+from sklearn.model_selection import GroupKFold, cross_val_predict
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
+from sklearn.svm import SVC
+
+from emolab.course.progress import check
+
+
+@pytest.fixture(autouse=True)
+def own_progress(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("EMOLAB_LOCAL", str(tmp_path))
+
+
+def linked(speaker: Any, dialogue: Any) -> list[Any]:
+    sets, first = DisjointSet(speaker), {}
+    for who, where in zip(speaker, dialogue, strict=True):
+        sets.merge(who, first.setdefault(where, who))
+    return [sets[who] for who in speaker]
+
+
+def test_groups_are_those_of_linked_speakers() -> None:
+    assert check("02.1", linked).state == "correct"
+    assert check("02.1", lambda speaker, dialogue: ...).state == "not attempted"
+
+
+@pytest.mark.parametrize(
+    ("wrong", "message"),
+    [
+        (lambda speaker, dialogue: [*speaker], "a dialogue is in two groups"),
+        (lambda speaker, dialogue: [*dialogue], "a speaker is in two groups"),
+        (lambda speaker, dialogue: [0] * len(speaker), "more groups are possible"),
+        (lambda speaker, dialogue: [0, 1], "2 groups for 8 utterances"),
+    ],
+)
+def test_groups_slips_are_named(wrong: Any, message: str) -> None:
+    verdict = check("02.1", wrong)
+    assert verdict.state == "incorrect"
+    assert message in verdict.message
+
+
+def clean(x: NDArray[Any], y: NDArray[Any], speaker: NDArray[Any]) -> NDArray[Any]:
+    model = make_pipeline(StandardScaler(), SelectKBest(f_classif, k=10), SVC())
+    return cross_val_predict(model, x, y, groups=speaker, cv=GroupKFold(5))
+
+
+def selected_on_everything(x: NDArray[Any], y: NDArray[Any], speaker: NDArray[Any]) -> NDArray[Any]:
+    best = SelectKBest(f_classif, k=10).fit_transform(x, y)
+    return cross_val_predict(SVC(), best, y, groups=speaker, cv=GroupKFold(5))
+
+
+def speakers_shared(x: NDArray[Any], y: NDArray[Any], speaker: NDArray[Any]) -> NDArray[Any]:
+    return cross_val_predict(make_pipeline(SelectKBest(f_classif, k=10), SVC()), x, y, cv=5)
+
+
+def test_predictions_without_leak_are_correct() -> None:
+    assert check("02.2", clean).state == "correct"
+    assert check("02.2", lambda x, y, speaker: ...).state == "not attempted"
+
+
+@pytest.mark.parametrize(
+    ("wrong", "message"),
+    [
+        (selected_on_everything, "selected on all rows"),
+        (speakers_shared, "it recognises speakers"),
+        (lambda x, y, speaker: np.zeros_like(y), "where there is something to learn"),
+    ],
+)
+def test_leaks_of_predictions_are_named(wrong: Any, message: str) -> None:
+    verdict = check("02.2", wrong)
+    assert verdict.state == "incorrect"
+    assert message in verdict.message
