@@ -341,7 +341,7 @@ def future_turns(m: Material, model: Pipeline, seed: int) -> Pair:
         x = np.concatenate(columns, axis=1)
         whole = make_pipeline(tf_idf(len(columns)) if x.dtype == object else model[0], model[-1])
         scored.append(Scored(m.y, out_of_fold(whole, x, m.y, m.fold), m.speaker))
-    return Pair(*scored)
+    return Pair(scored[0], scored[1])
 
 
 def _shifted(m: Material, step: int) -> Array:
@@ -375,7 +375,7 @@ def file_name_as_text(m: Material, model: Pipeline, seed: int) -> Pair:
     for vectorizer, each in ((words, texts), (characters, [Path(name).stem for name in names])):
         predicted = out_of_fold(make_pipeline(vectorizer, classifier), np.array(each, object), m.y, m.fold)
         scored.append(Scored(m.y, predicted, m.speaker))
-    return Pair(*scored)
+    return Pair(scored[0], scored[1])
 
 
 FLAWS: Mapping[str, Flaw] = {
@@ -446,7 +446,8 @@ def summed_up(m: Material, pairs: Sequence[Pair]) -> dict[str, Any]:
     k = len(m.corpus.emotions)
     names = np.unique(pairs[0].honest.speaker)
     sizes = np.unique(pairs[0].honest.speaker, return_counts=True)[1]
-    right, wrong = (np.mean([recalls(pair[place], names, k) for pair in pairs], axis=0) for place in (0, 1))
+    right = np.mean([recalls(pair.honest, names, k) for pair in pairs], axis=0)
+    wrong = np.mean([recalls(pair.leaky, names, k) for pair in pairs], axis=0)
     row = {"honest": interval_of(right, sizes, within=(0, 1)), "leaky": interval_of(wrong, sizes, within=(0, 1))}
     row["difference"] = interval_of(wrong - right, sizes)
     return {**{name: plain(each) for name, each in row.items()}, "found_by_fold": kinds_of_leak(pairs[0])}

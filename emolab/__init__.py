@@ -4,11 +4,15 @@ The public names stand in `__init__.pyi`; each is imported on first use, so that
 """
 
 import os
+import warnings
 
 from lazy_loader import attach_stub
 
 # torch reads it when it is imported: idle threads sleep, so that they do not slow others down while a core is busy
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+
+# libraries import bars of their own, which ask for ipywidgets where a notebook has none: captum, shap, accelerate
+warnings.filterwarnings("ignore", "IProgress not found")
 
 __version__ = "0.2.0"
 __getattr__, __dir__, __all__ = attach_stub(__name__, __file__)

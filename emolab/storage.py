@@ -6,7 +6,6 @@ import errno
 import os
 import shutil
 import sys
-import warnings
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -15,9 +14,6 @@ from typing import TypeVar
 T = TypeVar("T")
 CHECKOUT = Path(__file__).resolve().parents[1]
 DELAY_S = 2.0  # work that is done sooner shows no bar
-
-# Libraries import bars of their own, which ask for ipywidgets where a notebook has none: librosa, captum, accelerate.
-warnings.filterwarnings("ignore", "IProgress not found")
 
 
 def _named(variable: str) -> Path | None:

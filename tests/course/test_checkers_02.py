@@ -13,7 +13,10 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 from sklearn.svm import SVC
 
+from emolab import Corpus, Fold, LightRecognizer
 from emolab.course.progress import check
+from emolab.features.text import Tfidf
+from emolab.models.light import logistic_regression
 
 
 @pytest.fixture(autouse=True)
@@ -79,3 +82,24 @@ def test_leaks_of_predictions_are_named(wrong: Any, message: str) -> None:
     verdict = check("02.2", wrong)
     assert verdict.state == "incorrect"
     assert message in verdict.message
+
+
+def toy_fold() -> Fold:
+    """Make a fold of twelve speakers in which one word tells the emotion."""
+    rows = [
+        {"utterance_id": f"{who}-{n}", "speaker": f"s{who}", "emotion": emotion, "text": f"{word} {who} {n}"}
+        for who in range(12)
+        for n, (emotion, word) in enumerate([("happy", "good"), ("sad", "bad")] * 2)
+    ]
+    corpora = [
+        Corpus.from_rows("toy", rows[a:b], emotions=("happy", "sad"), root=Path()) for a, b in ((0, 24), (24, 32))
+    ]
+    return Fold("toy/1", *corpora, Corpus.from_rows("toy", rows[32:], emotions=("happy", "sad"), root=Path()))
+
+
+def test_a_recognizer_must_be_one_and_reach_the_goal() -> None:
+    fold, model = toy_fold(), logistic_regression(0, c=1.0, scale=False)
+    assert check("02.3", LightRecognizer("words", Tfidf(min_count=2), model), fold, 0.9).state == "correct"
+    assert "the goal is 1.01" in check("02.3", LightRecognizer("words", Tfidf(), model), fold, 1.01).message
+    assert "expected a recognizer" in check("02.3", 0.95, fold, 0.9).message
+    assert check("02.3", ..., fold, 0.9).state == "not attempted"
