@@ -155,62 +155,8 @@ def _look(name: str, number: int | None = None) -> Look:
 # ---------------------------------------------------------------- corpora
 
 
-def _present(corpus: Corpus, used: ArrayLike | None = None, need: str = "utterances") -> tuple[pd.Series, list[str]]:
-    """Count the utterances of each emotion that occurs, and put into words whose they are and what is left out.
-
-    Args:
-        corpus: The utterances.
-        used: (n_utterances,) bool, those that have what the figure shows; all, if not given.
-        need: What that is, and what to do where no utterance has it.
-
-    Returns:
-        The counts by emotion, in the corpus's order, and the facts.
-    """
-    known = np.ones(len(corpus), bool) if used is None else np.asarray(used, bool)
-    if not known.any():
-        raise ValueError(f"corpus {corpus.name!r} has no {need}")
-    counts = corpus.table["emotion"][known].value_counts().reindex(list(corpus.emotions), fill_value=0)
-    view = "" if corpus.view_name == "all" else f", view {corpus.view_name}"
-    size = f"n = {known.sum():,}" + ("" if known.all() else f" ({(~known).sum():,} left out)")
-    absent = "no utterances: " * (0 in counts.values) + ", ".join(counts.index[counts == 0])
-    return counts[counts > 0], [corpus.name + view, "synthetic sample" * corpus.synthetic, size, absent]
-
-
 def _counted(counts: pd.Series) -> list[str]:
     return [f"{name} ({n:,})" for name, n in counts.items()]
-
-
-def class_balance(corpus: Corpus, *, ax: Axes | None = None) -> Axes:
-    """Draw how often each emotion occurs."""
-    counts, facts = _present(corpus)
-    ax = _axes(ax, 1.4 + ROW_HEIGHT * len(counts))
-    bars = ax.barh(range(len(counts)), counts, height=0.7, color=[_look(name)["color"] for name in counts.index])
-    ax.bar_label(bars, [f"{n:,} ({_percent(n / len(corpus))})" for n in counts], padding=5)
-    text_rows(ax, list(counts.index))
-    ax.set(xlim=(0, 1.2 * counts.max()), xlabel="utterances")  # with room for the numbers
-    most, rarest = (", ".join(counts.index[counts == edge]) for edge in (counts.max(), counts.min()))
-    message = f"Most frequent: {most} ({counts.max():,}); rarest: {rarest} ({counts.min():,})"
-    return titled(ax, message if most != rarest else "All emotions are equally frequent", *facts)
-
-
-def feature_by_emotion(values: ArrayLike, corpus: Corpus, *, name: str, unit: str = "", ax: Axes | None = None) -> Axes:
-    """Draw the density, middle half and median of a feature, (n_utterances,), in each emotion; NaN is left out."""
-    import seaborn as sns
-
-    series, emotion = pd.Series(np.asarray(values, float)), corpus.table["emotion"].to_numpy(object)
-    if len(series) != len(corpus):
-        raise ValueError(f"{len(series)} values for {len(corpus)} utterances; expected one each, in the table's order.")
-    counts, facts = _present(corpus, series.notna(), f"{name}; expected a number for at least one utterance.")
-    ax, palette = _axes(ax, 1.5 + 1.3 * ROW_HEIGHT * len(counts)), {each: _look(each)["color"] for each in counts.index}
-    data: Look = {"x": series.to_numpy(), "y": emotion, "hue": emotion, "order": list(palette), "palette": palette}
-    box = {"box_width": 4, "whis_width": 0, "color": INK}
-    look: Look = {"saturation": 1, "alpha": 0.6, "linewidth": 0.6, "legend": False, "inner_kws": box}
-    sns.violinplot(**data, **look, cut=0, density_norm="width", ax=ax)
-    text_rows(ax, _counted(counts))
-    ax.set_xlabel(f"{name}, {unit}" if unit else name)
-    medians = series.groupby(emotion).median()
-    message = f"{name.capitalize()} is highest in {medians.idxmax()}, lowest in {medians.idxmin()} utterances"
-    return titled(ax, message, *facts, "dark: middle half, with the median in white")
 
 
 def embedding(points: ArrayLike, labels: Sequence[str], *, note: str = "", ax: Axes | None = None) -> Axes:
@@ -336,23 +282,6 @@ def learning_curves(history: History, *, n_emotions: int | None = None, note: st
     epoch = f"UA {history.valid_score[best - 1]:.2f} in epoch {best}"
     titled(score, epoch, "validation set", "dashed: chance" * bool(n_emotions))
     return titled(loss, "Loss", f"{len(history)} epochs, {history.seconds:.0f} s", "dot: the best", note)
-
-
-def feature_importance(
-    names: Sequence[str], values: ArrayLike, *, top: int = 15, label: str = "importance", ax: Axes | None = None
-) -> Axes:
-    """Draw the features that weigh most, with their sign; `values` (n_features,) are in the order of `names`."""
-    if np.shape(values) != (len(names),):
-        raise ValueError(f"values have shape {np.shape(values)} for {len(names)} names; expected one number a name.")
-    weights = pd.Series(values, list(names), dtype=float)
-    heaviest = weights.sort_values(key=np.abs, ascending=False, kind="stable")[:top]
-    ax = _axes(ax, 1.5 + 0.3 * len(heaviest))
-    ax.barh(range(len(heaviest)), heaviest, color=np.where(heaviest < 0, AGAINST, FOR), height=0.62)
-    ax.axvline(0, color=GREY, linewidth=1)
-    text_rows(ax, list(heaviest.index))
-    ax.set_xlabel(label)
-    signs = "blue: speaks for, orange: against" if (heaviest < 0).any() else ""
-    return titled(ax, f"The {len(heaviest)} of {len(names)} features that weigh most", signs)
 
 
 # ---------------------------------------------------------------- one utterance

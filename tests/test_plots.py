@@ -28,33 +28,12 @@ from emolab.explain.explanation import Attribution, Explanation
 from emolab.training import History
 
 FOUR = VIEWS["iemocap4"].emotions
-N_EACH = {"neutral": 6, "happy": 3, "angry": 2, "sad": 1}
 
 
 @pytest.fixture(autouse=True)
 def closed_figures() -> Iterator[None]:
     yield
     plt.close("all")
-
-
-@pytest.fixture
-def corpus() -> Corpus:
-    labels = [emotion for emotion, n in N_EACH.items() for _ in range(n)]
-    rows = [
-        {
-            "utterance_id": f"u{k}",
-            "speaker": f"s{k % 4}",
-            "gender": ("female", "male")[k % 2],
-            "emotion": emotion,
-            "votes": {emotion: 2, "other": 1} if k % 3 else {emotion: 3},
-            "valence": 1 + k % 4,
-            "arousal": 1 + k % 5,
-            "start": 0.0,
-            "end": 1.0 + k,
-        }
-        for k, emotion in enumerate(labels)
-    ]
-    return Corpus.from_rows("toy", rows, emotions=FOUR, root=Path("."))
 
 
 @pytest.fixture
@@ -124,74 +103,10 @@ def test_emotion_colors_of_a_view_can_be_told_apart(view: str, sight: str) -> No
     assert min(np.linalg.norm(a - b) for a, b in combinations(places, 2)) > 20
 
 
-def test_style_leaves_the_users_settings_alone(corpus: Corpus) -> None:
+def test_style_leaves_the_users_settings_alone() -> None:
     before = dict(plt.rcParams)
-    plots.class_balance(corpus)
+    plots.embedding([[0, 0], [1, 1]], ["a", "b"])
     assert dict(plt.rcParams) == before
-
-
-def test_class_balance_draws_a_bar_for_each_emotion_in_order_and_colour(corpus: Corpus) -> None:
-    ax = plots.class_balance(corpus)
-    assert [bar.get_width() for bar in ax.patches] == list(N_EACH.values())
-    assert tick_labels(ax) == list(FOUR)
-    assert ax.yaxis_inverted()  # so that the first is on top
-    assert [to_hex(bar.get_facecolor()) for bar in ax.patches] == [plots.EMOTION_COLORS[emotion] for emotion in FOUR]
-    assert ax.get_title("left") == "Most frequent: neutral (6); rarest: sad (1)"
-    assert ax.texts[0].get_text() == "6 (50\N{NO-BREAK SPACE}%)"
-    assert "n = 12" in facts(ax)
-
-
-def test_class_balance_leaves_out_emotions_without_utterances_and_says_so(corpus: Corpus) -> None:
-    wider = replace(corpus, emotions=("calm", *FOUR, "surprised"))
-    ax = plots.class_balance(wider)
-    assert tick_labels(ax) == list(FOUR)
-    assert "no utterances: calm, surprised" in facts(ax)
-    assert "no utterances" not in facts(plots.class_balance(corpus))
-
-
-@pytest.mark.parametrize(
-    ("counts", "title"),
-    [
-        ((96, 192, 192, 192), "Most frequent: happy, angry, sad (192); rarest: neutral (96)"),
-        ((2, 2, 3, 5), "Most frequent: sad (5); rarest: neutral, happy (2)"),
-        ((1, 1500, 2, 3), "Most frequent: happy (1,500); rarest: neutral (1)"),
-        ((3, 3, 3, 3), "All emotions are equally frequent"),
-    ],
-)
-def test_class_balance_names_the_most_frequent_and_the_rarest(
-    corpus: Corpus, counts: tuple[int, ...], title: str
-) -> None:
-    emotions = np.repeat(FOUR, counts)
-    rows = [{"utterance_id": f"u{k}", "speaker": "s", "emotion": emotion} for k, emotion in enumerate(emotions)]
-    ax = plots.class_balance(Corpus.from_rows("toy", rows, emotions=FOUR, root=corpus.root))
-    assert ax.get_title("left").replace("\n", " ") == title
-
-
-def test_figures_of_the_sample_say_so(corpus: Corpus) -> None:
-    for draw in (plots.class_balance, lambda data: plots.feature_by_emotion(np.arange(12), data, name="pitch")):
-        assert "synthetic sample" in facts(draw(replace(corpus, synthetic=True)))
-        assert "synthetic" not in facts(draw(corpus))
-
-
-def test_figures_need_utterances(corpus: Corpus) -> None:
-    with pytest.raises(ValueError, match="corpus 'toy' has no pitch; expected a number for at least one utterance"):
-        plots.feature_by_emotion(np.full(12, np.nan), corpus, name="pitch")
-
-
-def test_an_emotion_of_the_users_own_has_a_fixed_colour(corpus: Corpus) -> None:
-    own = replace(corpus, emotions=(*FOUR, "bored"), table=corpus.table.replace({"emotion": {"sad": "bored"}}))
-    colours = [to_hex(plots.class_balance(own).patches[3].get_facecolor()) for _ in range(2)]
-    assert colours[0] == colours[1]
-
-
-def test_feature_by_emotion_names_feature_unit_and_extremes(corpus: Corpus) -> None:
-    ax = plots.feature_by_emotion([1.0] * 6 + [9.0] * 3 + [5.0, np.nan, 5.0], corpus, name="pitch", unit="Hz")
-    assert ax.get_xlabel() == "pitch, Hz"
-    assert ax.get_title("left") == "Pitch is highest in happy, lowest in neutral utterances"
-    assert "n = 11 (1 left out)" in facts(ax)
-    assert tick_labels(ax) == ["neutral (6)", "happy (3)", "angry (1)", "sad (1)"]
-    with pytest.raises(ValueError, match="2 values for 12 utterances"):
-        plots.feature_by_emotion([1.0, 2.0], corpus, name="pitch")
 
 
 def test_confusion_matrix_shows_per_cent_of_the_row_and_counts(result: Report) -> None:
@@ -298,18 +213,6 @@ def test_learning_curves_mark_the_best_epoch() -> None:
         plots.learning_curves(History())
 
 
-def test_feature_importance_takes_the_heaviest_first() -> None:
-    ax = plots.feature_importance(["a", "b", "c"], [0.1, -3.0, 2.0], top=2)
-    assert tick_labels(ax) == ["b", "c"]
-    assert [bar.get_width() for bar in ax.patches] == [-3.0, 2.0]
-    assert "against" in facts(ax)
-
-
-def test_feature_importance_needs_one_number_a_name() -> None:
-    with pytest.raises(ValueError, match=r"shape \(2,\) for 1 names; expected"):
-        plots.feature_importance(["a"], [1.0, 2.0])
-
-
 def test_embedding_gives_each_group_its_colour_and_name() -> None:
     ax = plots.embedding([[0, 0], [1, 1], [2, 2]], ["sad", "calm", "sad"])
     assert legend(ax) == [emotion for emotion in EMOTIONS if emotion in ("calm", "sad")]
@@ -346,15 +249,15 @@ def test_faces_choose_frames_over_the_whole_time() -> None:
         plots.faces(frames[:0])
 
 
-def test_figures_are_drawn_on_the_axes_handed_in(corpus: Corpus, result: Report) -> None:
+def test_figures_are_drawn_on_the_axes_handed_in(result: Report) -> None:
     _, (left, right) = plt.subplots(1, 2)
-    assert plots.class_balance(corpus, ax=left) is left
+    assert plots.per_emotion(result, ax=left) is left
     assert plots.per_emotion(result, ax=right) is right
     assert len(plt.get_fignums()) == 1
 
 
-def test_titled_replaces_what_stood_there(corpus: Corpus) -> None:
-    ax = plots.titled(plots.class_balance(corpus), "Mine", "fact")
+def test_titled_replaces_what_stood_there() -> None:
+    ax = plots.titled(plots.embedding([[0, 0], [1, 1]], ["a", "b"]), "Mine", "fact")
     assert (ax.get_title("left"), facts(ax)) == ("Mine", "fact")
 
 
