@@ -338,11 +338,6 @@ def _setting(row: Mapping[Any, Any]) -> str:
     return f"{row['view']}, {row['protocol']}, n = {row['n_test']:,}, {row['preset']}, seeds {seeds}"
 
 
-def cost_of(entries: pd.DataFrame, cost: str) -> pd.Series:
-    """Return one of `COSTS` of rows of `read_ledger`, in the unit of its heading; NaN where it was not measured."""
-    return entries[cost] / (OPERATIONS if cost == "flops" else 1)
-
-
 def _cell(row: Mapping[Any, Any], name: str) -> str:
     """Write a metric with its interval, or a cost in three digits and all of what is left of the point."""
     if pd.isna(value := row[name]):

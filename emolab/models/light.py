@@ -124,24 +124,6 @@ def _of_each(margins: NDArray[np.float64]) -> NDArray[np.float64]:
     return np.stack([-margins, margins], axis=1) if margins.ndim == 1 else margins
 
 
-def _last(model: Any) -> Any:
-    last = model[-1] if isinstance(model, Pipeline) else model
-    return last.machine_ if isinstance(last, TemperatureScaled) else last
-
-
-def linear_weights(model: Any) -> NDArray[np.float64]:
-    """Return (n_emotions, n_features), what a linear model adds to each emotion's score for one unit of each feature.
-
-    Raises:
-        ValueError: If the model is not linear.
-    """
-    last = _last(model)
-    if not hasattr(last, "coef_"):
-        found = f"{type(last).__name__} has no weights"
-        raise ValueError(f"{found}; expected a fitted linear model, such as text/svm. Explain it by perturbation.")
-    return last.coef_ if len(last.coef_) > 1 else np.concatenate([-last.coef_, last.coef_])
-
-
 GRIDS: Mapping[str, Callable[[int], list[Pipeline]]] = {  # name: small grid, the strongest regularisation first
     "logistic-regression": lambda seed: [logistic_regression(seed, c=c) for c in (0.001, 0.003, 0.01)],
     "few-logistic-regression": lambda seed: [logistic_regression(seed, c=c) for c in (0.01, 0.1, 1.0)],

@@ -375,21 +375,16 @@ class ConversationConfig:
 
     n_emotions: int
     n_features: int  # of a turn
-    context: Literal["recurrent", "attention"] = "recurrent"
     both_ways: bool = False  # whether the LSTM also runs from the last turn to the first
     n_hidden: int = 128  # numbers that describe a turn by itself
     n_context: int = 128  # numbers of a turn as context
-    n_heads: int = 4
-    longest: int = 64  # turns; attention does not tell greater distances apart
     dropout: float = 0.5  # of the turns' features, and before the output
 
 
 class Conversation(Network):
-    """The target turn, concatenated with a summary of it among the turns around it.
+    """The target turn, concatenated with the state at it of an LSTM that runs over the turns of the dialogue.
 
-    "recurrent": an LSTM runs over the turns, its state at the target turn is taken. "attention": the target turn is
-    the query over all turns, each with an embedding of its distance. Simplified from Hazarika et al. 2018 and Majumder
-    et al. 2019.
+    Simplified from Hazarika et al. 2018 and Majumder et al. 2019.
     """
 
     def __init__(self, config: ConversationConfig) -> None:
@@ -398,15 +393,9 @@ class Conversation(Network):
         self.input_dropout = nn.Dropout(config.dropout)
         self.own = nn.Linear(config.n_features, n_hidden)
         self.turn = nn.Linear(n_hidden + N_CONTEXT_COLUMNS, n_context)
-        n_around = n_context
-        if config.context == "recurrent":
-            self.lstm = nn.LSTM(n_context, n_context, batch_first=True, bidirectional=config.both_ways)
-            n_around = n_context * (1 + config.both_ways)
-        else:
-            self.distances = nn.Embedding(2 * config.longest + 1, n_context)
-            self.attention = nn.MultiheadAttention(n_context, config.n_heads, batch_first=True)
+        self.lstm = nn.LSTM(n_context, n_context, batch_first=True, bidirectional=config.both_ways)
         self.state_size = n_hidden + n_context + N_CONTEXT_COLUMNS
-        self.add_output(n_hidden + n_around)
+        self.add_output(n_hidden + n_context * (1 + config.both_ways))
 
     def hidden_states(self, turns: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
         """Turn (batch, turns, n_features + 2) into (batch, turns, n_hidden + n_context + 2).
@@ -419,26 +408,7 @@ class Conversation(Network):
         return torch.cat([own, context, facts], dim=2), lengths
 
     def summarize(self, states: Tensor, lengths: Tensor) -> Tensor:
-        """Return the target turn's own part and its context, (batch, n_hidden + n_around)."""
-        own, context, target, rows = self._parts(states)
-        if self.config.context == "recurrent":
-            around = run_lstm(self.lstm, context, lengths)[rows, target]
-        else:
-            around = self._attend(states, lengths)[0][:, 0]
-        return torch.cat([own[rows, target], around], dim=1)
-
-    def attention_on(self, turns: Tensor, lengths: Tensor) -> Tensor:
-        """Return (batch, turns): the target turn's attention to each turn, mean over heads; sums to 1."""
-        return self._attend(*self.hidden_states(turns, lengths))[1][:, 0]
-
-    def _parts(self, states: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+        """Return the target turn's own part and its context, (batch, n_hidden + size of the LSTM's state)."""
         own, context, facts = states.split([self.config.n_hidden, self.config.n_context, N_CONTEXT_COLUMNS], dim=2)
-        return own, context, facts[..., -1].argmax(dim=1), torch.arange(len(states), device=states.device)
-
-    def _attend(self, states: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
-        _, context, target, rows = self._parts(states)
-        longest = self.config.longest
-        distance = torch.arange(context.shape[1], device=context.device) - target[:, None]
-        turns = context + self.distances(distance.clamp(-longest, longest) + longest)
-        mask = ~sequence_mask(lengths, turns.shape[1])
-        return self.attention(turns[rows, target][:, None], turns, turns, key_padding_mask=mask)
+        target, rows = facts[..., -1].argmax(dim=1), torch.arange(len(states), device=states.device)
+        return torch.cat([own[rows, target], run_lstm(self.lstm, context, lengths)[rows, target]], dim=1)

@@ -19,7 +19,7 @@ from emolab.training import TrainingConfig
 
 EMOTIONS = ("angry", "sad")
 FEELING = {"angry": "furious", "sad": "gloomy"}
-SMALL = {"n_hidden": 16, "n_context": 16, "n_heads": 2, "dropout": 0.0}
+SMALL = {"n_hidden": 16, "n_context": 16, "dropout": 0.0}
 BRIEF = TrainingConfig(n_epochs=20, batch_size=16, learning_rate=0.01, choose_by="last")
 
 
@@ -37,9 +37,9 @@ def talk(n_dialogues: int, seed: int, *, lag: int = 1) -> Corpus:
     return Corpus.from_rows("talk", rows, emotions=EMOTIONS, root=Path("."))
 
 
-def recognizer(context: str = "recurrent", *, before: int = 0, after: int = 0) -> NetworkRecognizer:
+def recognizer(*, before: int = 0, after: int = 0) -> NetworkRecognizer:
     extractor = DialogueContext([Concatenated([Tfidf(max_words=1)], dense=True)], before=before, after=after)
-    network = partial(Conversation.build, **SMALL, context=context)
+    network = partial(Conversation.build, **SMALL)
     return NetworkRecognizer("conversation/small", [extractor], network, BRIEF, seed=1)
 
 
@@ -56,30 +56,27 @@ def changed_after(corpus: Corpus, turn: int) -> Corpus:
     )
 
 
-@pytest.mark.parametrize("context", ["recurrent", "attention"])
-def test_what_the_last_turn_tells_is_heard_with_context_and_only_with_it(context: str) -> None:
+def test_what_the_last_turn_tells_is_heard_with_context_and_only_with_it() -> None:
     train, valid, test = (talk(n, seed) for n, seed in ((40, 1), (5, 2), (20, 3)))
-    alone, causal = recognizer(context), recognizer(context, before=2)
+    alone, causal = recognizer(), recognizer(before=2)
     alone.fit(train, valid)
     causal.fit(train, valid)
     assert right_of_later_turns(causal, test, range(1, 6)) > 0.95
     assert right_of_later_turns(alone, test, range(1, 6)) < 0.65
 
 
-@pytest.mark.parametrize("context", ["recurrent", "attention"])
-def test_what_the_next_turn_tells_is_heard_with_future_turns_only(context: str) -> None:
+def test_what_the_next_turn_tells_is_heard_with_future_turns_only() -> None:
     train, valid, test = (talk(n, seed, lag=-1) for n, seed in ((40, 1), (5, 2), (20, 3)))
-    future, causal = recognizer(context, before=2, after=2), recognizer(context, before=2)
+    future, causal = recognizer(before=2, after=2), recognizer(before=2)
     future.fit(train, valid)
     causal.fit(train, valid)
     assert right_of_later_turns(future, test, range(5)) > 0.95
     assert right_of_later_turns(causal, test, range(5)) < 0.65
 
 
-@pytest.mark.parametrize("context", ["recurrent", "attention"])
-def test_causal_answers_never_change_when_later_turns_change(context: str) -> None:
+def test_causal_answers_never_change_when_later_turns_change() -> None:
     train, valid, test = (talk(n, seed) for n, seed in ((10, 1), (3, 2), (6, 3)))
-    made = recognizer(context, before=4)
+    made = recognizer(before=4)
     made.fit(train, valid)
     said = made.predict_proba(test)
     for turn in (0, 4, 8):
@@ -90,10 +87,9 @@ def test_causal_answers_never_change_when_later_turns_change(context: str) -> No
         np.testing.assert_allclose(made.predict_proba(test.select(until)), said[until], atol=1e-6)
 
 
-@pytest.mark.parametrize("context", ["recurrent", "attention"])
-def test_answers_with_future_turns_change_with_them_but_not_with_other_dialogues(context: str) -> None:
+def test_answers_with_future_turns_change_with_them_but_not_with_other_dialogues() -> None:
     train, valid, test = (talk(n, seed, lag=-1) for n, seed in ((20, 1), (3, 2), (6, 3)))
-    made = recognizer(context, before=1, after=1)
+    made = recognizer(before=1, after=1)
     made.fit(train, valid)
     said, changed = made.predict_proba(test), made.predict_proba(changed_after(test, 4))
     at_4, until_2 = (test.table["turn"] == 4).to_numpy(), (test.table["turn"] <= 2).to_numpy()
@@ -103,10 +99,10 @@ def test_answers_with_future_turns_change_with_them_but_not_with_other_dialogues
     np.testing.assert_allclose(made.predict_proba(test.select(one)), said[one], atol=1e-6)
 
 
-@pytest.mark.parametrize(("context", "after"), [("recurrent", 0), ("recurrent", 2), ("attention", 0), ("attention", 2)])
-def test_recognizers_of_conversations_come_back_as_they_were_saved(context: str, after: int, tmp_path: Path) -> None:
+@pytest.mark.parametrize("after", [0, 2])
+def test_recognizers_of_conversations_come_back_as_they_were_saved(after: int, tmp_path: Path) -> None:
     train, valid, test = (talk(n, seed) for n, seed in ((4, 1), (3, 2), (3, 3)))
-    made = recognizer(context, before=2, after=after)
+    made = recognizer(before=2, after=after)
     made.fit(train, valid)
     made.save(tmp_path / "kept")
     loaded = Recognizer.load(tmp_path / "kept")

@@ -10,7 +10,6 @@ from emolab.models.light import (
     GRIDS,
     count_numbers,
     linear_svm,
-    linear_weights,
     logistic_regression,
     random_forest,
     select_on_validation,
@@ -115,18 +114,3 @@ def test_linear_svm_keeps_the_order_of_its_margins_and_is_as_sure_as_it_is_right
     np.testing.assert_array_equal(model.predict(x[kept & new]), said)
     np.testing.assert_allclose(chances.sum(axis=1), 1)
     assert abs(chances.max(axis=1).mean() - (said == truth[kept & new]).mean()) < 0.06
-
-
-@pytest.mark.parametrize("build", [logistic_regression, linear_svm])
-@pytest.mark.parametrize("n_emotions", [2, 3])
-def test_linear_weights_give_each_emotion_its_own_features(build, n_emotions: int) -> None:
-    x, truth = blobs(1)
-    kept = truth < n_emotions
-    weights = linear_weights(build(1).fit(x[kept] / [1e4, 1, 1, 1], truth[kept]))
-    assert weights.shape == (n_emotions, 4)
-    assert weights.argmax(axis=1).tolist() == list(range(n_emotions))  # cloud k is high in feature k
-
-
-def test_linear_weights_say_who_has_none() -> None:
-    with pytest.raises(ValueError, match=r"RandomForestClassifier has no weights; expected a fitted linear.*text/svm"):
-        linear_weights(random_forest(1).fit(*blobs(1)))

@@ -438,15 +438,13 @@ def test_mlp_learns_one_batch_by_heart_and_asks_for_no_lengths() -> None:
     torch.testing.assert_close(network(features[:1], torch.tensor([1])), network(features, lengths)[:1])
 
 
-TALK = ConversationConfig(n_emotions=3, n_features=5, n_hidden=8, n_context=12, n_heads=2, dropout=0.2)
-EVERY_CONTEXT = pytest.mark.parametrize(
-    ("context", "both_ways"), [(context, ways) for context in ("recurrent", "attention") for ways in (False, True)]
-)
+TALK = ConversationConfig(n_emotions=3, n_features=5, n_hidden=8, n_context=12, dropout=0.2)
+EVERY_CONTEXT = pytest.mark.parametrize("both_ways", [False, True])
 
 
-def conversation(context: str, both_ways: bool = False, **sizes: Any) -> Conversation:
+def conversation(both_ways: bool = False, **sizes: Any) -> Conversation:
     torch.manual_seed(2)
-    return Conversation(replace(TALK, context=context, both_ways=both_ways, **sizes))  # type: ignore[arg-type]
+    return Conversation(replace(TALK, both_ways=both_ways, **sizes))
 
 
 def turns(n_before: list[int], n_after: list[int]) -> tuple[Tensor, Tensor]:
@@ -465,18 +463,15 @@ AROUND = turns([0, 3, 1, 2, 0, 1], [2, 0, 3, 1, 0, 2])
 
 
 @EVERY_CONTEXT
-def test_conversation_has_the_size_of_its_layers(context: str, both_ways: bool) -> None:
-    n_weights = sum(p.numel() for p in conversation(context, both_ways, longest=6).parameters())
+def test_conversation_has_the_size_of_its_layers(both_ways: bool) -> None:
+    n_weights = sum(p.numel() for p in conversation(both_ways).parameters())
     lstm = 4 * (12 * 12 + 12 * 12 + 12 + 12) * (1 + both_ways)
-    asking = (2 * 6 + 1) * 12 + 4 * (12 * 12 + 12)  # distances; questions, keys, values and the way out
-    read = 12 * (1 + (both_ways and context == "recurrent"))
-    own = (5 + 1) * 8 + (8 + 2 + 1) * 12 + (8 + read + 1) * 3
-    assert n_weights == own + (lstm if context == "recurrent" else asking)
+    assert n_weights == lstm + (5 + 1) * 8 + (8 + 2 + 1) * 12 + (8 + 12 * (1 + both_ways) + 1) * 3
 
 
 @EVERY_CONTEXT
-def test_conversation_gives_logits_encodings_and_states(context: str, both_ways: bool) -> None:
-    model = conversation(context, both_ways)
+def test_conversation_gives_logits_encodings_and_states(both_ways: bool) -> None:
+    model = conversation(both_ways)
     assert model(*AROUND).shape == (6, 3)
     assert model.encode(*AROUND).shape == (6, model.embedding_size)
     states, lengths = model.hidden_states(*AROUND)
@@ -485,8 +480,8 @@ def test_conversation_gives_logits_encodings_and_states(context: str, both_ways:
 
 
 @EVERY_CONTEXT
-def test_conversation_ignores_padding_and_neighbours_in_the_batch(context: str, both_ways: bool) -> None:
-    model = conversation(context, both_ways).eval()
+def test_conversation_ignores_padding_and_neighbours_in_the_batch(both_ways: bool) -> None:
+    model = conversation(both_ways).eval()
     values, lengths = AROUND
     longer = F.pad(values, (0, 0, 0, 3))
     longer[..., :5] += 1e3 * (torch.arange(longer.shape[1]) >= lengths[:, None])[..., None]
@@ -497,22 +492,22 @@ def test_conversation_ignores_padding_and_neighbours_in_the_batch(context: str, 
 
 
 @EVERY_CONTEXT
-def test_conversation_learns_a_batch_by_heart(context: str, both_ways: bool) -> None:
+def test_conversation_learns_a_batch_by_heart(both_ways: bool) -> None:
     windows = AROUND if both_ways else CAUSAL
-    assert loss_by_heart(conversation(context, both_ways, dropout=0.0), *windows, rate=0.02, n_steps=150) < 0.05
+    assert loss_by_heart(conversation(both_ways, dropout=0.0), *windows, rate=0.02, n_steps=150) < 0.05
 
 
 @EVERY_CONTEXT
-def test_conversation_gradients_reach_all_parameters(context: str, both_ways: bool) -> None:
-    model = conversation(context, both_ways, longest=3)
+def test_conversation_gradients_reach_all_parameters(both_ways: bool) -> None:
+    model = conversation(both_ways)
     F.cross_entropy(model(*turns([3, 2, 1, 0, 3], [0, 1, 2, 3, 3])), torch.arange(5) % 3).backward()
     idle = [name for name, p in model.named_parameters() if p.grad is None or not p.grad.any()]
     assert idle == []
 
 
-@given(st.integers(0, 4), st.integers(0, 4), st.integers(0, 10), st.sampled_from(["recurrent", "attention"]))
-def test_every_turn_in_reach_is_heard_and_no_other(before: int, after: int, place: int, context: str) -> None:
-    model = conversation(context, both_ways=True).eval()
+@given(st.integers(0, 4), st.integers(0, 4), st.integers(0, 10))
+def test_every_turn_in_reach_is_heard_and_no_other(before: int, after: int, place: int) -> None:
+    model = conversation(both_ways=True).eval()
     values, lengths = turns([before, 4], [after, 4])
     changed = values.clone()
     changed[0, min(place, 8), :5] += 3.0
@@ -522,7 +517,7 @@ def test_every_turn_in_reach_is_heard_and_no_other(before: int, after: int, plac
 
 @pytest.mark.parametrize("both_ways", [False, True])
 def test_a_recurrent_context_that_reads_ahead_only_cannot_hear_later_turns(both_ways: bool) -> None:
-    model, (values, lengths) = conversation("recurrent", both_ways).eval(), AROUND
+    model, (values, lengths) = conversation(both_ways).eval(), AROUND
     later = torch.arange(values.shape[1]) > values[..., -1].argmax(dim=1)[:, None]
     changed = values + 3.0 * later[..., None] * torch.tensor([1.0] * 5 + [0, 0])
     moved = (model(changed, lengths) - model(values, lengths)).abs().amax(dim=1) > 1e-6
@@ -535,23 +530,6 @@ def test_who_speaks_and_how_far_away_matter() -> None:
     other = values.clone()
     other[0, 0, 5] = 1 - other[0, 0, 5]
     turned = values[:, [1, 0, 2, 3]]
-    for context in ("recurrent", "attention"):
-        model = conversation(context).eval()
-        assert (model(other, lengths) - model(values, lengths)).abs().max() > 1e-6
-        assert (model(turned, lengths) - model(values, lengths)).abs().max() > 1e-6
-
-
-def test_attention_sums_to_one_over_the_real_turns() -> None:
-    model = conversation("attention", both_ways=True).eval()
-    values, lengths = AROUND
-    weights = model.attention_on(values, lengths)
-    assert weights.shape == values.shape[:2]
-    torch.testing.assert_close(weights.sum(dim=1), torch.ones(6))
-    assert not weights[torch.arange(values.shape[1]) >= lengths[:, None]].any()
-    assert weights[4, 0] == 1  # nobody else is there
-
-
-def test_turns_farther_away_than_the_longest_are_taken_alike() -> None:
-    model = conversation("attention", longest=2).eval()
-    values, lengths = turns([5], [0])
-    torch.testing.assert_close(model(values[:, [1, 0, 2, 3, 4, 5]], lengths), model(values, lengths))
+    model = conversation().eval()
+    assert (model(other, lengths) - model(values, lengths)).abs().max() > 1e-6
+    assert (model(turned, lengths) - model(values, lengths)).abs().max() > 1e-6
