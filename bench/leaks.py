@@ -46,29 +46,29 @@ TWO_SENTENCES = 2  # RAVDESS has no more
 
 Array = NDArray[Any]
 ABOUT: Mapping[str, tuple[str, str]] = {  # flaw: (who published with it, what else than `find_leaks` catches it)
-    "random split": ("seeds 002, 003, 004; SpeechBrain's IEMOCAP recipe by default", ""),
+    "random split": ("founding projects 002, 003, 004; SpeechBrain's IEMOCAP recipes by default", ""),
     "k-fold, groups ignored": ("nkululeko's option k_fold_cross", ""),
-    "rare emotions copied before the split": ("seed 004 and its ancestor (fear x 31, surprise x 11)", ""),
-    "rows drawn with replacement before the split": ("seed 002 (accuracy 0.766)", ""),
-    "segments of a recording on both sides": ("the usual flaw of segment-wise recognizers", ""),
+    "rare emotions copied before the split": ("founding project 004 and its ancestor (fear x 31, surprise x 11)", ""),
+    "rows drawn with replacement before the split": ("founding project 002 (accuracy 0.766)", ""),
+    "segments of a recording on both sides": ("many recognizers of segments", ""),
     "each file twice (doubled layout)": ("RAVDESS as a whole in two formats: marcogdepinto, issue 6", ""),
     "scaling or TF-IDF fitted on everything": (
-        "seed 004 and its ancestor",
+        "founding project 004 and its ancestor",
         "fit(train, valid), never given the test set",
     ),
-    "features selected on everything": ("no founding project; common elsewhere", "shuffled labels stay above chance"),
+    "features selected on everything": ("no founding project; frequent elsewhere", "shuffled labels stay above chance"),
     "epoch and seed picked on the test set": (
-        "seed 004's ancestor, SDT, M3Net, emotion2vec's starred figures",
+        "the ancestor of founding project 004, SDT, M3Net, emotion2vec's starred figures",
         "the validation set of `Fold`, which `fit` asks for",
     ),
     "speaker means of the test speakers": ("many; legitimate if stated: transductive", "nothing: it has to be stated"),
-    "future turns": ("DialogueGCN, MMGCN, SDT, M3Net and others", "the recipe's name, conversation/future/..."),
+    "future turns": ("DialogueGCN, MMGCN, SDT, M3Net and others", "the recipe's name, conversation/future/…"),
     "features and labels out of step": (
         "nkululeko before 1.8.9 (August 2026)",
         "the score equals that of shuffled rows",
     ),
     "wrong label map": (
-        "emotion2vec+ through two front ends (FunASR, issue 2728)",
+        "emotion2vec+ through two programs (FunASR, issue 2728)",
         "another assignment of labels scores higher",
     ),
     "file name among the words": ("a text model above chance on RAVDESS", "the negative control: two sentences only"),

@@ -109,7 +109,8 @@ def leaks_table(corpus: str) -> str:
         f"; 95 % intervals over speakers ({record['intervals']}); measured on {record['date']}: `{record['command']}`."
     )
     shuffled = f"With shuffled labels, where chance is {record['chance']:.3f} and nothing can be learned:"
-    return "\n\n".join([about, markdown(flaws.rename_axis("flaw")), shuffled, markdown(controls.rename_axis("flaw"))])
+    written = markdown(flaws.rename_axis("flaw")).replace("---: | ---: |\n", "--- | --- |\n", 1)  # two columns of text
+    return "\n\n".join([about, written, shuffled, markdown(controls.rename_axis("flaw"))])
 
 
 def _leaks(rows: Sequence[Mapping[str, Any]], models: Sequence[str], figures: Sequence[str]) -> pd.DataFrame:
