@@ -48,14 +48,12 @@ class Measure(NamedTuple):
         low: Whether a low value is good.
         about: One line for tables and help texts.
         over: What a ratio of means is divided by, the size of it.
-        worst: What counts as 0 in chapter 18's degree of explainability: a number, another column, or random values'.
     """
 
     block: str
     low: bool
     about: str
     over: str = ""
-    worst: Any = None
 
 
 TABLE = tomllib.loads(Path(__file__).with_suffix(".toml").read_text(encoding="utf-8"))
