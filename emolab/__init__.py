@@ -8,8 +8,10 @@ import warnings
 
 from lazy_loader import attach_stub
 
-# torch reads it when it is imported: idle threads sleep, so that they do not slow others down while a core is busy
+# torch reads them when it is imported: idle threads sleep, so that they do not slow others down while a core is busy,
+# and few compiled layers are kept, since batches of ever other lengths would fill the memory with them
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+os.environ.setdefault("ONEDNN_PRIMITIVE_CACHE_CAPACITY", "8")
 
 # libraries import bars of their own, which ask for ipywidgets where a notebook has none: captum, shap, accelerate
 warnings.filterwarnings("ignore", "IProgress not found")

@@ -59,7 +59,7 @@ def test_lstm_parameters_counts_what_torch_has() -> None:
 
 
 def test_number_to_beat_is_for_networks(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("emolab.course.checkers.c04.beats", lambda recognizer, held_out, ua: None)
+    monkeypatch.setattr("emolab.course.checkers.audio.beats", lambda recognizer, held_out, ua: None)
     assert check("04.3", Given(), CLIPS).state == "correct"
     assert "network" in check("04.3", object(), CLIPS).message
     assert check("04.3", ..., CLIPS).state == "not attempted"

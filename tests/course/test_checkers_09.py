@@ -40,6 +40,6 @@ def test_best_pair_is_chosen_on_validation() -> None:
 
 
 def test_number_to_beat_without_audio(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("emolab.course.checkers.c09.beats", lambda answer, held_out, goal: f"the goal is {goal:.2f}")
+    monkeypatch.setattr("emolab.course.checkers.fusion.beats", lambda answer, held_out, goal: f"the goal is {goal:.2f}")
     assert check("09.3", "a recognizer", [], 0.7).message == "the goal is 0.70"
     assert check("09.3", ..., [], 0.7).state == "not attempted"

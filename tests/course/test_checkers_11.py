@@ -42,6 +42,6 @@ def test_most_relied_on_is_the_modality_that_is_missed_most(monkeypatch: pytest.
 
 
 def test_number_to_beat_without_audio(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("emolab.course.checkers.c11.beats", lambda answer, held_out, goal: f"the goal is {goal:.2f}")
+    monkeypatch.setattr("emolab.course.checkers.fusion.beats", lambda answer, held_out, goal: f"the goal is {goal:.2f}")
     assert check("11.3", "a recognizer", [], 0.7).message == "the goal is 0.70"
     assert check("11.3", ..., [], 0.7).state == "not attempted"

@@ -1,0 +1,127 @@
+"""Checkers of chapters 03 to 05: audio."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from emolab.corpora import Corpus
+from emolab.course.exercises import attempted, beats, exercise, number
+from emolab.recognizer import NetworkRecognizer
+
+
+@exercise("03.1")
+def strongest_functional(answer: Any, functionals: pd.DataFrame, table: pd.DataFrame) -> str | None:
+    """Take the name whose variance the emotions explain best, speakers' means subtracted."""
+    own = functionals - functionals.groupby(table["speaker"]).transform("mean")
+    within, as_recorded = (
+        1 - (x - x.groupby(table["emotion"]).transform("mean")).var() / x.var() for x in (own, functionals)
+    )
+    if answer == within.idxmax():
+        return None
+    if answer == as_recorded.idxmax():
+        return "that is the strongest one with the speakers' means left in: subtract them first."
+    return f"{answer!r} explains {within.get(answer, float('nan')):.2f}; another one explains more."
+
+
+@exercise("03.2")
+def own_level(answer: Callable[..., Any]) -> str | None:
+    """Take a function that subtracts each speaker's mean, tried on three speakers in mixed order."""
+    values = np.array([[1.0, 10.0], [5.0, 0.0], [3.0, 20.0], [7.0, 4.0], [2.0, 2.0]])
+    found = np.asarray(attempted(answer(values.copy(), np.array(["a", "b", "a", "b", "c"]))), float)
+    if found.shape != values.shape:
+        return f"it returns shape {found.shape} for values of shape {values.shape}; each utterance keeps its row."
+    if np.allclose(found, [[-1, -5], [-1, -2], [1, 5], [1, 2], [0, 0]]):
+        return None
+    if np.allclose(found, values - values.mean(axis=0)):
+        return "that subtracts the mean over all speakers: group by speaker first."
+    return "some speaker's mean is not 0, or the differences within a speaker have changed: subtract only."
+
+
+@exercise("03.3")
+def light_number_to_beat(answer: Any, held_out: Corpus) -> str | None:
+    """Take a recognizer with a UA of 0.70 on the test set."""
+    return beats(answer, held_out, 0.70)
+
+
+@exercise("04.1")
+def changed_by_padding(answer: Any, recognizer: NetworkRecognizer, test: Corpus) -> str | None:
+    """Take the share of answers that change when padding counts as sound, in batches of 32."""
+    import torch
+
+    from emolab.training import pad
+
+    clips, network, n_changed = recognizer.inputs(test)[0], recognizer.network.eval(), 0
+    with torch.no_grad():
+        for start in range(0, len(clips), 32):
+            features, lengths = pad(clips[start : start + 32])
+            real, wrong = (network(features, n) for n in (lengths, torch.full_like(lengths, features.shape[1])))
+            n_changed += int((real.argmax(dim=1) != wrong.argmax(dim=1)).sum())
+    slips = {"that is a count: divide it by the number of utterances.": float(n_changed)}
+    slips["that is the share that does not change."] = 1 - n_changed / len(clips)
+    return number(answer, n_changed / len(clips), slips)
+
+
+@exercise("04.2")
+def lstm_parameters(answer: Callable[..., Any]) -> str | None:
+    """Take a function that counts a layer's parameters, tried on sizes that the chapter does not use."""
+    found = {both: float(attempted(answer(5, 3, both))) for both in (False, True)}
+    if found == {False: 120, True: 240}:
+        return None
+    slips = {
+        108: "count two biases a gate, as PyTorch has.",
+        96: "the biases are missing.",
+        30: "there are four gates.",
+    }
+    if found[False] == found[True] == 120:
+        return "right for one direction; a bidirectional layer has twice as many."
+    return slips.get(
+        int(found[False]), f"for 5 inputs and 3 units in one direction it gives {found[False]:g}, not 120."
+    )
+
+
+@exercise("04.3")
+def network_number_to_beat(answer: Any, held_out: Corpus) -> str | None:
+    """Take a network of one's own with a UA of 0.55 on the test set."""
+    if attempted(answer) is not None and not isinstance(answer, NetworkRecognizer):
+        return f"that is a {type(answer).__name__}; build a NetworkRecognizer, a network and not a light model."
+    return beats(answer, held_out, 0.55)
+
+
+@exercise("05.1")
+def receptive_field(answer: Any, kernels: Sequence[int], strides: Sequence[int], rate: int) -> str | None:
+    """Take the milliseconds of sound that one frame depends on."""
+    samples, hop = 1, 1
+    for kernel, stride in zip(kernels, strides, strict=True):
+        samples, hop = samples + (kernel - 1) * hop, hop * stride
+    slips = {"that is the step from one frame to the next; a frame sees a little more.": 1000 * hop / rate}
+    slips["that is in samples: divide by the sample rate, and take milliseconds."] = samples
+    return number(answer, 1000 * samples / rate, slips)
+
+
+@exercise("05.2")
+def mean_and_deviation(answer: Any) -> str | None:
+    """Try the learner's function on a padded batch whose padding is not zero."""
+    import torch
+
+    hidden, n = torch.linspace(-3, 5, 24).reshape(2, 4, 3).square(), torch.tensor([4, 2])
+    found = attempted(answer(hidden, n))
+    alone = [(own[:k].mean(dim=0), own[:k].std(dim=0, correction=0)) for own, k in zip(hidden, n.tolist(), strict=True)]
+    right = torch.stack([torch.cat(each) for each in alone])
+    if found.shape != right.shape:
+        return (
+            f"its shape is {tuple(found.shape)} for hidden states {tuple(hidden.shape)}; expected {tuple(right.shape)}."
+        )
+    wrong = ~torch.isclose(found, right, atol=1e-4)
+    if wrong[:, :3].any():
+        return "the means differ for an utterance with padding: add up real frames only, and divide by their number."
+    return "the means are right; the deviations count padded frames, or divide by n - 1." if wrong.any() else None
+
+
+@exercise("05.3")
+def beats_the_frozen_head(answer: Any, held_out: Any) -> str | None:
+    """Take a recognizer that reaches a UA of 0.45."""
+    return beats(answer, held_out, 0.45)

@@ -1,0 +1,218 @@
+"""Checkers of chapters 14 to 18: explanations."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from emolab.corpora import Corpus
+from emolab.course.exercises import attempted, exercise, number
+from emolab.recognizer import Recognizer
+
+MASS_GOAL = 0.80  # relevance mass accuracy
+POINTING_GOAL = 0.9
+MOST_COALITIONS, MOST_ERROR = 6, 0.2
+MOST_INFIDELITY = 0.05
+
+
+@exercise("14.1")
+def linear_shap_values(answer: Any) -> str | None:
+    """Try the function on three features, one of which is at its mean."""
+    x, weights, background = np.array([2.0, 1.0, 4.0]), np.array([1.0, 3.0, -0.5]), np.array([[0, 1, 0], [2, 1, 2.0]])
+    found = np.asarray(attempted(answer(x, weights, background)), float)
+    if np.allclose(found, weights * x):
+        return "that is counted from 0: subtract the mean of the background from x."
+    right = weights * (x - background.mean(axis=0))
+    return None if np.allclose(found, right) else f"of {x} you found {found}; expected {right}."
+
+
+@exercise("14.2")
+def own_pointing_game(answer: Any) -> str | None:
+    """Try the function on a hit, on a miss, and where the largest size is negative."""
+    if float(attempted(answer(np.array([0.1, -0.9, 0.5]), (2,)))) != 1:
+        return "of 0.1, -0.9 and 0.5 the third speaks most for it: take the largest value, not the largest size."
+    if float(answer(np.array([0.1, 0.7, 0.5]), (0, 2))) != 0:
+        return "a planted word with a value above 0 is no hit if another word has a larger one."
+    return None if float(answer(np.array([0.1, 0.7, 0.5]), (0, 1))) == 1 else "one of several planted words is enough."
+
+
+@exercise("14.3")
+def own_attribution(answer: Any, recognizer: Any, held_out: Any) -> str | None:
+    """Take an attribution method that finds the planted word in 90 % of the utterances."""
+    from emolab.explain import explain
+    from emolab.explain.measures import pointing_game
+
+    attempted(answer(lambda masks: np.zeros(len(masks)), 3))
+    values = explain(recognizer, held_out, answer, "true").values
+    cues = held_out.table["cue_words"]
+    hits = np.nanmean([pointing_game(v, np.isin(range(len(v)), cue)) for v, cue in zip(values, cues, strict=True)])
+    return None if hits >= 0.90 else f"it finds the planted word in {hits:.0%} of the utterances; the goal is 90 %."
+
+
+@exercise("15.1")
+def relevance_mass(answer: Callable[..., Any]) -> str | None:
+    """Take a function that gives the share of the positive values on marked units."""
+    values, marked = np.array([3.0, -2.0, 1.0, 0.0]), np.array([True, True, False, False])
+    slips = {"values below 0 count as 0: take np.maximum(values, 0) first.": 0.5}
+    slips |= {"values below 0 do not count with their size.": 5 / 6, "that is a sum: divide it by that of all.": 3.0}
+    return number(attempted(answer(values, marked)), 0.75, slips)
+
+
+@exercise("15.2")
+def fewest_steps(answer: Any, recognizer: Recognizer, utterances: Corpus) -> str | None:
+    """Take the smallest power of two whose convergence delta from the mean is below 2 %."""
+    from emolab.explain import explain
+
+    tried = [2**power for power in range(1, 8)]
+    if answer not in tried:
+        return f"{answer!r} is none of {tried}."
+    for n in tried[: tried.index(answer) + 1]:
+        why = explain(recognizer, utterances, "integrated-gradients", baseline="mean", n_steps=n)
+        if why.relative_convergence_delta < 0.02:
+            return None if n == answer else f"{n} steps are enough."
+    return f"with {answer} steps the delta is {why.relative_convergence_delta:.1%}."
+
+
+@exercise("15.3")
+def attribution_number_to_beat(answer: Callable[..., Any], recognizer: Recognizer, held_out: Corpus) -> str | None:
+    """Take an attribution method whose mean relevance mass accuracy on planted cues is 0.80."""
+    from emolab.explain import explain, measures
+
+    attempted(answer(lambda masks: np.zeros(len(masks)), 6))
+    spans = zip(held_out.table["cue_start"], held_out.table["cue_end"], strict=True)
+    reached = []
+    for item, (start, end) in zip(explain(recognizer, held_out, answer), spans, strict=True):
+        middle = item.spans.mean(axis=1)
+        reached.append(measures.relevance_mass_accuracy(item.values, (middle > start) & (middle < end)))
+    mean = float(np.nan_to_num(reached).mean())
+    wrong = f"it reaches {mean:.3f} on {len(held_out)} hums; the goal is {MASS_GOAL:.2f}."
+    return None if mean >= MASS_GOAL else wrong
+
+
+@exercise("16.1")
+def lost_in_words(answer: Any, explanation: Sequence[Any]) -> str | None:
+    """Take the share of the tokens' absolute attributions that is lost in the words."""
+    kept = sum(np.abs(item.values).sum() for item in explanation)
+    kept /= sum(np.abs(item.native).sum() for item in explanation)
+    slips = {"that is the share that remains; what is lost?": kept, "give a share, not per cent.": 100 * (1 - kept)}
+    return number(answer, float(1 - kept), slips)
+
+
+@exercise("16.2")
+def mean_rank(answer: Any, values: Sequence[Any], cues: Sequence[Any]) -> str | None:
+    """Take the mean rank of the code word, 1 for the most attended word."""
+    ranks = [list(np.argsort(-own, kind="stable")).index(cue[0]) for own, cue in zip(values, cues, strict=True)]
+    slips = {
+        "the first rank is 1, not 0.": np.mean(ranks),
+        "you counted from the least attended word.": np.mean([*map(len, values)]) - np.mean(ranks),
+        "that is where the code word stands in the text; rank the words by attention.": np.mean(cues),
+    }
+    return number(answer, float(np.mean(ranks)) + 1, slips)
+
+
+@exercise("16.3")
+def finds_the_code_word(answer: Any, recognizer: Any, held_out: Any) -> str | None:
+    """Explain held-out texts by the learner's function: its first word is the code word in 90 % of them."""
+    from emolab.explain import explain, measures
+
+    attempted(answer(lambda masks: np.zeros(len(masks)), 3))
+    found = explain(recognizer, held_out, answer, "true").values
+    truth = [np.isin(np.arange(len(own)), cue) for own, cue in zip(found, held_out.table["cue_words"], strict=True)]
+    rate = np.nanmean([*map(measures.pointing_game, found, truth)])
+    wrong = f"it points at the code word in {rate:.0%} of {len(found)} texts; the goal is 90 %."
+    return None if rate >= POINTING_GOAL else wrong
+
+
+@exercise("17.1")
+def two_values(answer: Any) -> str | None:
+    """Divide 4 between two units that have 2 and 3 alone."""
+    slips: dict[tuple[float, ...], str] = {}
+    slips |= {(2, 3): "that is what each has alone", (1, 2): "that is what each adds last, which is ablation"}
+    slips[(2.5, 1.5)] = "audio comes first in the answer, then text"
+    found = tuple(np.round(np.asarray(answer, float).ravel(), 2).tolist())
+    wrong = "take the mean over both orders of what each adds"
+    return None if found == (1.5, 2.5) else f"{found}: {slips.get(found, wrong)}."
+
+
+@exercise("17.2")
+def without_one(answer: Any, recognizer: Recognizer, five: Corpus, missing: str) -> str | None:
+    """Explain the utterances that lack a modality."""
+    from emolab.explain import explain
+
+    left = explain(recognizer, five.without(missing), "shapley")
+    found, right = np.asarray(answer, float), np.array(left.values)
+    if found.shape != right.shape:
+        return f"it has shape {found.shape}; expected {right.shape}, a row an utterance and a column a modality."
+    if found[:, left[0].names.index(missing)].any():
+        return f"{missing} is never there, so it adds 0 to every coalition: remove it before you explain."
+    return None if np.allclose(found, right, atol=0.01) else "the values of the other modalities change as well."
+
+
+@exercise("17.3")
+def few_coalitions(answer: Any, recognizer: Recognizer, held_out: Corpus) -> str | None:
+    """Come close to exact Shapley values with few coalitions, on held-out utterances."""
+    from emolab.explain import explain
+
+    counts = []
+
+    def counted(value: Any, n: int) -> Any:
+        asked: set[bytes] = set()
+
+        def noted(masks: Any) -> Any:
+            asked.update(mask.tobytes() for mask in np.atleast_2d(masks) > 0)
+            return value(masks)
+
+        found = answer(noted, n)
+        counts.append(len(asked))
+        return found
+
+    attempted(answer(lambda masks: np.zeros(len(np.atleast_2d(masks))), 3))
+    found, exact = explain(recognizer, held_out, counted), explain(recognizer, held_out, "shapley")
+    if max(counts) > MOST_COALITIONS:
+        return f"it asks for {max(counts)} coalitions; at most {MOST_COALITIONS} are allowed."
+    error = np.abs(np.array(found.values) - np.array(exact.values)).mean()
+    return None if error <= MOST_ERROR else f"its mean error is {error:.3f} logits; the goal is {MOST_ERROR}."
+
+
+@exercise("18.1")
+def chance_level(answer: Callable[..., Any]) -> str | None:
+    """Average the share of marked units over the utterances that say something."""
+    truths = [[True, False], [True, False, False, False, False], [False, False, False], [True]]
+    found = attempted(answer([np.array(marks) for marks in truths]))
+    slips = {"Long utterances count more here: take the share of each utterance first, then their mean.": 2 / 7}
+    slips["An utterance without a mark, or with marks only, is among them: leave it out."] = (0.5 + 0.2 + 1) / 4
+    return number(found, 0.35, slips)
+
+
+@exercise("18.2")
+def turned_round(answer: Any, blocks: pd.DataFrame) -> str | None:
+    """Take a column in which another recognizer is first than in the mean of all."""
+    first = blocks.mean(axis=1).idxmax()
+    turned = [name for name in blocks if blocks[name].idxmax() != first]
+    if answer in (turned or ["none"]):
+        return None
+    if answer in blocks:
+        return f"in {answer} {' · '.join(first)} is first as well."
+    return f"{answer!r} is no column of blocks." if answer != "none" else "there is one: look at blocks.idxmax()."
+
+
+@exercise("18.3")
+def faithful_explainer(answer: Any, network: Recognizer, held_out: Corpus) -> str | None:
+    """Measure the infidelity of an explainer on held-out utterances, as the scorecard does."""
+    from emolab.explain import explain
+    from emolab.explain.maskers import masker_for
+    from emolab.explain.measures import infidelity
+
+    attempted(answer(lambda masks: np.zeros(len(np.atleast_2d(masks))), 3))
+    explanation, masker = explain(network, held_out, answer), masker_for(network, held_out, network.modalities[0])
+    rng, full = np.random.default_rng(0), masker.ends()[0]
+    masks = [rng.random((20, len(item))) < 0.7 for item in explanation]
+    places, found = [network.emotions.index(item.emotion) for item in explanation], masker.logits(masks)
+    given = zip(explanation.values, masks, full, found, places, strict=True)
+    reached = np.nanmean([infidelity(v, m, whole[place], after[:, place]) for v, m, whole, after, place in given])
+    if reached <= MOST_INFIDELITY:
+        return None
+    return f"its mean infidelity is {reached:.3f} on {len(held_out)} utterances; the goal is {MOST_INFIDELITY}."

@@ -1,0 +1,189 @@
+"""Checkers of chapters 09 to 13: fusion, conversation, small against large."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from itertools import combinations
+from typing import Any
+
+import numpy as np
+
+from emolab.corpora import Corpus
+from emolab.course.exercises import attempted, beats, exercise
+from emolab.recognizer import Recognizer
+from emolab.results import holm
+
+VOTES = np.array([[[0.5, 0.4, 0.1], [0.6, 0.3, 0.1]], [[0.5, 0.4, 0.1], [0.3, 0.6, 0.1]], [[0.0, 0.9, 0.1], [0, 0, 1]]])
+LACKING = np.array([[[0.8, 0.2], [np.nan, np.nan], [0.5, 0.5]], [[0.4, 0.6], [0.1, 0.9], [0.3, 0.7]]])
+
+
+@exercise("09.1")
+def block_scale(answer: Callable[..., Any]) -> str | None:
+    """Try the function on two blocks of different length, and on a test set longer than the training set."""
+    train, other = np.random.default_rng(1).normal(0, [[[3.0]], [[5.0]]], (2, 40, 7))
+    factor, found = np.sqrt((train**2).sum(axis=1).mean()), np.asarray(attempted(answer(train, other)))
+    slips = {
+        "that is the length of `other`: learn the scale from `train`.": np.sqrt((other**2).sum(axis=1).mean()),
+        "the mean squared length is still squared: take its root.": factor**2,
+        "that is the mean square of a number; a row has many columns, so add them up first.": factor / np.sqrt(7),
+    }
+    if found.shape == other.shape and np.allclose(found, other / factor):
+        return None
+    same = [slip for slip, wrong in slips.items() if found.shape == other.shape and np.allclose(found, other / wrong)]
+    return same[0] if same else "its rows should have the mean squared length 1 where `other` is `train`."
+
+
+@exercise("09.2")
+def best_pair(answer: Any, modalities: Sequence[str], candidates: Callable[..., Any]) -> str | None:
+    """Take the pair whose best candidate scores highest on the validation set."""
+    pairs = {frozenset(pair): candidates(list(pair)) for pair in combinations(modalities, 2)}
+    if (chosen := frozenset(answer)) not in pairs:
+        return f"{answer!r} is no pair of {', '.join(modalities)}."
+    if max(pairs[chosen][0]) == max(max(scores) for scores, _ in pairs.values()):
+        return None
+    return f"it reaches UA {max(pairs[chosen][0]):.3f} on the validation set; another pair reaches more."
+
+
+@exercise("09.3")
+def without_audio(answer: Any, held_out: Corpus, goal: float) -> str | None:
+    """Reach the goal on test utterances whose audio is missing."""
+    return beats(answer, held_out, goal)
+
+
+@exercise("10.1")
+def vote(answer: Callable[..., Any]) -> str | None:
+    """Try the function on two votes: a majority that the mean would overrule, and a tie of three."""
+    found = np.asarray(attempted(answer(VOTES.copy()))).tolist()
+    slips = {  # by what the function returns
+        (1, 2): "that is the emotion of the highest mean probability: count votes first.",
+        (0, 0): "of emotions with equally many votes, the one with the highest mean probability wins, not the first.",
+    }
+    if found == [0, 2]:
+        return None
+    return slips.get(tuple(np.ravel(found)), f"for two utterances it returns {found}; expected two positions.")
+
+
+@exercise("10.2")
+def mean_of_present(answer: Callable[..., Any]) -> str | None:
+    """Try the function on three utterances, of which one lacks a member."""
+    found = np.asarray(attempted(answer(LACKING.copy())))
+    if found.shape == (3, 2) and np.allclose(found, [[0.6, 0.4], [0.1, 0.9], [0.4, 0.6]]):
+        return None
+    if np.isnan(found).any():
+        return "where a member is missing, the mean is NaN: leave that member out."
+    if found.shape == (3, 2) and np.isclose(found[1].sum(), 0.5):
+        return "a row sums to 0.5: the missing member was counted as zeros."
+    return "take the mean over the members, axis 0, for each utterance and emotion."
+
+
+@exercise("10.3")
+def beat_best_member(answer: Any, held_out: Corpus, goal: float) -> str | None:
+    """Reach the goal on the test set."""
+    return beats(answer, held_out, goal)
+
+
+@exercise("11.1")
+def gate(answer: Callable[..., Any]) -> str | None:
+    """Try the function on three utterances: all there, one missing, one alone."""
+    import torch
+
+    scores = torch.tensor([[0.0, 1.0, 2.0], [0.0, 1.0, 2.0], [-3.0, 5.0, 5.0]])
+    there = torch.tensor([[True, True, True], [True, True, False], [True, False, False]])
+    found = attempted(answer(scores.clone(), there)).detach()
+    if found.shape == scores.shape and torch.allclose(found, scores.masked_fill(~there, -torch.inf).softmax(dim=1)):
+        return None
+    slips = {
+        "a row sums to less than 1: missing modalities were set to 0 after the softmax.": scores.softmax(1) * there,
+        "missing modalities still have a weight: use `there`.": scores.softmax(1),
+        "a score of 0 is not a weight of 0: the softmax gives it exp(0).": (scores * there).softmax(1),
+        "take the softmax over the modalities, dim=1; yours runs over the utterances.": scores.softmax(0),
+    }
+    same = [slip for slip, wrong in slips.items() if found.shape == wrong.shape and torch.allclose(found, wrong)]
+    return same[0] if same else "each row should sum to 1, with 0 where a modality is missing."
+
+
+@exercise("11.2")
+def most_relied_on(answer: Any, recognizer: Recognizer, valid: Corpus) -> str | None:
+    """Take the modality whose removal lowers UA most on the validation set."""
+    from emolab.evaluation import evaluate
+
+    less = {each: evaluate(recognizer, valid.without(each)).metrics["ua"].value for each in recognizer.modalities}
+    if answer not in less:
+        return f"{answer!r} is none of {', '.join(less)}."
+    if np.isclose(less[answer], min(less.values())):
+        return None
+    return f"without {answer} UA is {less[answer]:.3f}; it falls lower without another one. The lowest score is wanted."
+
+
+@exercise("11.3")
+def hardened(answer: Any, held_out: Corpus, goal: float) -> str | None:
+    """Reach the goal on test utterances without audio."""
+    return beats(answer, held_out, goal)
+
+
+@exercise("12.1")
+def may_read(answer: Callable[[int, int, int], Any]) -> str | None:
+    """Say which turns may be read for each turn."""
+    for n, before, after in ((6, 2, 0), (5, 1, 3)):
+        found = np.asarray(attempted(answer(n, before, after)))
+        distance = np.subtract.outer(-np.arange(n), -np.arange(n))
+        right = (-before <= distance) & (distance <= after)
+        slips = {"rows and columns are exchanged: a row is the turn that is classified.": right.T}
+        slips["a turn also reads itself."] = right & (distance != 0)
+        slips["it reads all earlier turns; `before` is the limit."] = distance <= after
+        if not np.array_equal(found, right):
+            wrong = next((slip for slip, mask in slips.items() if np.array_equal(found, mask)), None)
+            return wrong or f"for {n} turns, before={before} and after={after}, other turns may be read."
+    return None
+
+
+@exercise("12.2")
+def own_last_turn(answer: Callable[..., Any]) -> str | None:
+    """Find the row of each speaker's own last turn."""
+    given = list("aabaaba"), [4, 1, 2, 3, 2, 1, 5], list("MFMFMMF")
+    found = [int(row) for row in attempted(answer(*given))]
+    slips = {"it goes by the order of the rows; `turn` tells the order.": [-1, -1, -1, 1, 0, 2, 3]}
+    slips["it takes the last turn of anyone, not of the same speaker."] = [3, -1, 5, 4, 1, -1, 0]
+    slips["it crosses dialogues: a last turn is in the same dialogue."] = [4, -1, 5, 1, 2, -1, 3]
+    if found == [4, -1, 5, 1, -1, -1, 3]:
+        return None
+    return next((slip for slip, rows in slips.items() if found == rows), f"for {given} it returns {found}.")
+
+
+@exercise("12.3")
+def live(answer: Recognizer, held_out: Corpus, ua: float) -> str | None:
+    """Reach a UA without turns that come later."""
+    if any(getattr(extractor, "after", 0) for extractor in answer.features):
+        return "it reads turns that come later, which nobody has in a live conversation."
+    return beats(answer, held_out, ua)
+
+
+@exercise("13.1")
+def corrected(answer: Callable[[Any], Any]) -> str | None:
+    """Correct p values by Holm's method, in the order they came in."""
+    p = np.array([0.2, 0.03, 0.9, 0.01, 0.035, 0.6])
+    found, right, by_rank = np.asarray(attempted(answer(p.tolist())), float), holm(p), p * (6 - p.argsort().argsort())
+    slips = {"it multiplies all by m: that is Bonferroni's correction.": np.minimum(p * 6, 1)}
+    slips["return them in the order in which they came, not sorted."] = np.sort(right)
+    slips["a corrected p may not be smaller than that of a smaller p: take the running maximum."] = by_rank.clip(max=1)
+    slips["a p value is at most 1."] = np.maximum.accumulate(np.sort(by_rank))[p.argsort().argsort()]
+    wrong = next((slip for slip, value in slips.items() if np.array_equal(found.round(6), value.round(6))), None)
+    return None if np.allclose(found, right) else wrong or f"{p} becomes {found.round(3)}, not {right.round(3)}."
+
+
+@exercise("13.2")
+def on_front(answer: Callable[[Any, Any], Any]) -> str | None:
+    """Mark what no other row dominates in two costs and a score."""
+    costs, scores = np.array([[1, 9], [2, 2], [3, 1], [3, 3], [2, 2]]), np.array([0.5, 0.6, 0.55, 0.58, 0.6])
+    marks = "".join("FT"[bool(mark)] for mark in attempted(answer(costs, scores)))
+    slips = {"TTFFT": "it looks at the first cost only.", "FFFTF": "it marks the dominated rows: turn the mask round."}
+    slips |= dict.fromkeys(["TFTFF", "TTTFF", "TFTFT"], "of two equal rows neither dominates the other: both stay.")
+    return None if marks == "TTTFT" else slips.get(marks, f"it marks {marks}; look at {costs.tolist()}, {scores}.")
+
+
+@exercise("13.3")
+def within_budget(answer: Recognizer, held_out: Corpus, budget: int, ua: float) -> str | None:
+    """Reach a UA with few parameters."""
+    if answer.n_parameters > budget:
+        return f"it has {answer.n_parameters:,} parameters; the budget is {budget:,}."
+    return beats(answer, held_out, ua)

@@ -1,0 +1,118 @@
+"""Checkers of chapters 06 to 08: text and video."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from emolab.corpora import Corpus
+from emolab.course.exercises import attempted, beats, exercise, number
+
+UA_OF_TEXT = 0.67  # UA on the sample
+UA_OF_FACES = 0.56  # UA on the sample
+
+
+@exercise("06.1")
+def fitted_on_training_only(answer: Any) -> str | None:
+    """Take a function whose columns and training rows depend on the training texts alone."""
+    texts = ["good good day", "bad day", "good night"]
+    (train, other), (again, _) = (attempted(answer(texts, [text])) for text in ("good zeppelin in the sky", "bad day"))
+    if train.shape[1] != other.shape[1]:
+        return f"{train.shape[1]} and {other.shape[1]} columns: the second matrix was fitted, too. Only transform it."
+    if train.shape != again.shape or abs(train - again).max() > 0:
+        return "other_texts change the training matrix: fit on train_texts alone, before you look at the others."
+    whole = train.shape[0] == len(texts) and other.nnz
+    return None if whole else "a row for each text was expected, with the known words in it."
+
+
+@exercise("06.2")
+def mean_over_tokens(answer: Any) -> str | None:
+    """Take a function that averages real tokens, with anything in the padding."""
+    import torch
+
+    states, lengths = torch.tensor([[1.0, 3.0, 50.0], [2.0, 4.0, 6.0]])[..., None], torch.tensor([2, 3])
+    found = attempted(answer(states, lengths))
+    if tuple(found.shape) != (2, 1):
+        return f"shape {tuple(found.shape)}; expected (2, 1), a vector for each text."
+    slips = {"the padding is in the mean.": 54 / 3, "the padding is in the sum.": 54 / 2, "not divided by lengths.": 4}
+    slips["the sum leaves the padding out, but is divided by the longest."] = 4 / 3
+    wrong = [slip for slip, value in slips.items() if abs(float(found[0, 0]) - value) < 1e-3]
+    right = torch.allclose(found[:, 0], torch.tensor([2.0, 4.0]))
+    return None if right else [*wrong, "that is not the mean of the real tokens."][0]
+
+
+@exercise("06.3")
+def own_text_recognizer(answer: Any, held_out: Corpus) -> str | None:
+    """Take a recognizer of words that reaches the goal on the test set."""
+    return beats(answer, held_out, UA_OF_TEXT)
+
+
+@exercise("07.1")
+def share_of_words_cut(answer: Any, tokenizer: Any, texts: Sequence[str]) -> str | None:
+    """Take the share of words that become two or more tokens."""
+    counts = np.array([len(tokenizer.tokenize(word)) for text in texts for word in text.split()])
+    tokens = [token for text in texts for token in tokenizer.tokenize(text)]
+    slips = {
+        "that is the number of tokens a word: count the words with more than one.": counts.mean(),
+        "that is the share of *tokens* that continue a word.": np.mean([each.startswith("##") for each in tokens]),
+        "that is in per cent; give a share from 0 to 1.": 100 * np.mean(counts > 1),
+        "those are the words that stay whole.": np.mean(counts == 1),
+    }
+    return number(answer, float(np.mean(counts > 1)), slips)
+
+
+@exercise("07.2")
+def learning_rate(answer: Any) -> str | None:
+    """Try the learner's schedule at its start, its top, its end and between."""
+    for n_steps, n_warm_up, highest in ((100, 10, 2e-3), (50, 20, 1.0)):
+        rates = {step: attempted(answer(step, n_steps, n_warm_up, highest)) for step in range(n_steps + 1)}
+        if abs(rates[n_warm_up // 2] - highest / 2) > 1e-6 * highest:
+            return f"half-way through the warm-up it is {rates[n_warm_up // 2]:.3g}; expected half of {highest:g}."
+        if abs(rates[n_warm_up] - highest) > 1e-6 * highest:
+            return f"after the warm-up it is {rates[n_warm_up]:.3g}; expected {highest:g}: the fall begins there."
+        middle = (n_steps + n_warm_up) // 2
+        if abs(rates[middle] - highest / 2) > 1e-6 * highest or abs(rates[n_steps]) > 1e-6 * highest:
+            return (
+                f"at step {middle} of {n_steps} it is {rates[middle]:.3g}; expected {highest / 2:g}, and 0 at the end."
+            )
+    return None
+
+
+@exercise("07.3")
+def own_recognizer(answer: Any, held_out: Any, models: Mapping[str, Any]) -> str | None:
+    """Take a recognizer of the learner's own that reaches a UA of 0.65."""
+    if any(answer is model for model in models.values()):
+        return "that is one of the chapter's models: make one of your own."
+    return beats(answer, held_out, 0.65)
+
+
+@exercise("08.1")
+def frozen_faces(answer: Any, test: Corpus) -> str | None:
+    """Take one divided by the number of emotions that occur."""
+    counts = test.table["emotion"].value_counts()
+    slips = {"zero would need an emotion that is never right: one answer is right for one emotion.": 0.0}
+    slips |= {"that is the accuracy of one answer: average the recalls.": counts.max() / len(test)}
+    return number(answer, 1 / len(counts), slips)
+
+
+@exercise("08.2")
+def backwards(answer: Any) -> str | None:
+    """Take a function that reverses real frames and leaves the padding behind them."""
+    import torch
+
+    clips, lengths = torch.arange(1.0, 13).reshape(2, 3, 2), torch.tensor([3, 2])  # (batch, frames, pixels)
+    right = torch.stack([clips[0].flip(0), clips[1][[1, 0, 2]]])
+    found = attempted(answer(clips.clone(), lengths))
+    slips = {"the padding was reversed, too, and now comes first: reverse clip[:length] only.": clips.flip(1)}
+    slips |= {"the clips changed places, not their frames: that is another axis.": clips.flip(0)}
+    slips |= {"the pixels were reversed: that is another axis.": clips.flip(2), "nothing changed.": clips}
+    wrong = [slip for slip, value in slips.items() if found.shape == value.shape and torch.equal(found, value)]
+    return None if found.shape == right.shape and torch.equal(found, right) else [*wrong, "frames are out of order."][0]
+
+
+@exercise("08.3")
+def own_video_recognizer(answer: Any, held_out: Corpus) -> str | None:
+    """Take a recognizer of faces that reaches the goal on the test set."""
+    return beats(answer, held_out, UA_OF_FACES)
