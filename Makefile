@@ -62,7 +62,7 @@ course: setup  ## set up, build the sample, run every chapter into build/ (CHAPT
 	@$(BIN)/emolab run $(CHAPTERS) --jobs $(JOBS)
 
 test: setup  ## set up and run all tests, every chapter included
-	@$(BIN)/python -m pytest -n logical --maxprocesses 4 --dist loadgroup
+	@$(BIN)/python -m pytest -n logical --maxprocesses 4 --dist loadgroup --no-loadscope-reorder
 
 lab: setup  ## open JupyterLab on the notebooks
 	@$(BIN)/jupyter lab notebooks

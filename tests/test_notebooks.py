@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import statistics
 from functools import lru_cache
@@ -21,7 +22,7 @@ from tests.solutions import exercises_of, with_solutions
 
 CHAPTERS = sorted(NOTEBOOKS.glob("*.ipynb"))
 GLOSSARY = CHECKOUT / "docs" / "glossary.md"
-MAX_S, MAX_MB = 90, 2_000  # three times and twice the budget, since machines differ
+MAX_MB = 2_000  # twice the budget, since machines differ; seconds are measured by `make bench`
 MAX_CELL_LINES, MAX_MEDIAN_LINES = 20, 6
 MIN_CELLS, MAX_CELLS = 20, 35  # of code
 MIN_WORDS, MAX_WORDS = 1_500, 2_700  # of prose, hints and solutions apart
@@ -131,7 +132,13 @@ def tagged(chapter: Path, tag: str) -> list[NotebookNode]:
 @pytest.fixture(scope="session")
 def course_cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """One cache for all chapters, as when they run one after the other: later ones find what earlier ones trained."""
-    return tmp_path_factory.mktemp("course") / "cache"
+    base = tmp_path_factory.getbasetemp()  # of several processes each has its own, in the same folder
+    return (base.parent if "PYTEST_XDIST_WORKER" in os.environ else base) / "course-cache"
+
+
+def group_of(chapter: Path) -> pytest.MarkDecorator:
+    """Let the first and the second half of the course run side by side, each in the order of its numbers."""
+    return pytest.mark.xdist_group(f"chapters {'00 to 08' if chapter.name < '09' else '09 to 18'}")
 
 
 def verdicts(notebook: NotebookNode, tag: str) -> list[str]:
@@ -141,8 +148,7 @@ def verdicts(notebook: NotebookNode, tag: str) -> list[str]:
     return [re.sub(r"^Exercise \S+: (correct|not attempted)\b.*", r"\1", each) for each in said]
 
 
-@pytest.mark.xdist_group("chapters")
-@every_chapter
+@pytest.mark.parametrize("chapter", [pytest.param(path, marks=group_of(path), id=path.stem) for path in CHAPTERS])
 def test_chapter_runs_clean_on_the_sample(
     chapter: Path, tmp_path: Path, course_cache: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -157,7 +163,6 @@ def test_chapter_runs_clean_on_the_sample(
     assert verdicts(run.notebook, "solved") == ["correct"] * 3
     assert run.warnings == []
     assert run.figures, "expected at least one call of emolab.course.record"
-    assert run.seconds < MAX_S
     assert run.peak_mb < MAX_MB
     outputs = [output for cell in run.notebook.cells for output in cell.get("outputs", [])]
     pictures = [output for output in outputs if "image/png" in output.get("data", {})]
