@@ -23,7 +23,7 @@ from tests.models.by_heart import loss_by_heart
 
 CNN = FaceCnnConfig(n_emotions=3, size=16, channels=(4, 6), n_frame=8)
 RESNET = ResNetTransformerConfig(
-    n_emotions=3, size=33, channels=(4, 4, 6, 6), n_blocks=1, d_model=8, n_layers=1, n_ff=8
+    n_emotions=3, size=33, channels=(8, 8, 8, 16), n_blocks=1, d_model=8, n_layers=1, n_ff=8
 )
 SMALL_I3D = I3dConfig(n_emotions=3, size=33, width=1 / 16, dropout=0.0)
 KINDS = [
