@@ -33,6 +33,7 @@ CONFIDENCE = 0.95
 MIN_FREEDOM = 0.1  # degrees; where one speaker has nearly all utterances the interval is the whole range
 ROW_SUM_TOLERANCE = 1e-4
 DIFFERENCES = ("ua", "weighted_f1")  # what two recognizers are compared in
+PER_SPEAKER = "per-speaker, unlabelled"  # behind the protocol of recognizers that take test speakers' own means
 N_NAMED = 5  # an error names this many offenders
 EMOTION_COLUMNS = ["precision", "recall", "f1", "support"]
 
@@ -461,7 +462,8 @@ def cross_validate(build: Callable[..., Recognizer], folds: Sequence[Fold], *, s
         train_s.append(timeit(partial(recognizer.fit, fold.train, fold.valid), number=1))
         said[seed].append(evaluate(recognizer, fold.test))
     pooled = {seed: pool(reports) for seed, reports in said.items()}
-    about = (protocols.pop(), tuple(recognizer.modalities), recognizer.stand_in, tuple(train_s))
+    protocol = protocols.pop() + f", {PER_SPEAKER}" * recognizer.per_speaker
+    about = (protocol, tuple(recognizer.modalities), recognizer.stand_in, tuple(train_s))
     cost = measure_cost(recognizer, fold.test, train_s=float(np.mean(train_s)))
     return CrossValidation(pooled, *about, cost, recognizer.training_data)
 

@@ -18,8 +18,15 @@ from typing import TYPE_CHECKING, Any, Literal
 from emolab.corpora.ravdess import ACTION_UNITS
 from emolab.features.audio import Chroma, Classical8, Egemaps, Functionals, LogMel, Mfcc
 from emolab.features.base import FeatureExtractor, source_digest
-from emolab.features.combined import AlignedFrames, Concatenated, DialogueContext
-from emolab.features.pretrained import AudioHiddenStates, Subwords, TextHiddenStates, VggishExamples, Waveforms
+from emolab.features.combined import AlignedFrames, Concatenated, DialogueContext, SpeakerNormalized
+from emolab.features.pretrained import (
+    AudioHiddenStates,
+    LayerStatistics,
+    Subwords,
+    TextHiddenStates,
+    VggishExamples,
+    Waveforms,
+)
 from emolab.features.text import Tfidf, Tokens
 from emolab.features.video import ActionUnits, FaceEdges, FaceFrames, FaceFunctionals
 from emolab.late_fusion import HOWS, LateFusion
@@ -36,8 +43,16 @@ Preset = Literal["quick", "full"]
 PRESETS: tuple[Preset, ...] = ("quick", "full")
 Options = Mapping[str, Any]
 
+PER_SPEAKER = "per-speaker"  # behind a recipe's name and @
 NEXT_SEED = 1000  # apart, so that neighbouring seeds share no member
-SEEDED = (VggishExamples, Waveforms, AudioHiddenStates, Subwords, TextHiddenStates)  # their stand-ins are drawn
+SEEDED = (
+    VggishExamples,
+    Waveforms,
+    AudioHiddenStates,
+    LayerStatistics,
+    Subwords,
+    TextHiddenStates,
+)  # their stand-ins are drawn
 SIMPLE = (Functionals, Classical8, Egemaps, LogMel, Mfcc, Chroma, Tfidf, Tokens, FaceFrames, FaceEdges, FaceFunctionals)
 KINDS: Any = (*SIMPLE, *SEEDED, ActionUnits, Concatenated, AlignedFrames, DialogueContext)
 EXTRACTORS: Mapping[str, Any] = {kind.__name__: kind for kind in KINDS}  # as recipes.toml names them
@@ -65,6 +80,7 @@ class Recipe:
     training: Options = field(default_factory=dict)
     full: Options = field(default_factory=dict)
     augment: str = ""
+    segment_s: float | None = None
     train_on_validation: bool = False
     members: Sequence[str] = ()
     how: str = ""
@@ -86,7 +102,8 @@ def recipe(
     """Make the unfitted recognizer of a recipe.
 
     Args:
-        name: A key of `RECIPES`.
+        name: A key of `RECIPES`; with "@per-speaker" behind it, vectors of features are standardised speaker by
+            speaker, see `SpeakerNormalized`, which is a protocol of its own.
         preset: "quick" is small and offline, with tiny random models as stand-ins of pretrained ones; "full" takes
             published weights.
         seed: Of everything random.
@@ -98,12 +115,16 @@ def recipe(
         KeyError: If there is no such recipe; the message lists those there are.
         ValueError: If the preset is unknown, or the recipe has no place for weights.
     """
-    if name not in RECIPES:
+    plain, _, option = name.partition("@")
+    if plain not in RECIPES or option not in ("", PER_SPEAKER):
         close = ", ".join(get_close_matches(name, RECIPES, n=5, cutoff=0.3) or list(RECIPES)[:5])
-        raise KeyError(f"no recipe {name!r}; expected a key of emolab.recipes.RECIPES. Did you mean {close}?")
+        found = f"no recipe {name!r}; expected a key of emolab.recipes.RECIPES, @{PER_SPEAKER} behind it or not"
+        raise KeyError(f"{found}. Did you mean {close}?")
     if preset not in PRESETS:
         raise ValueError(f"no preset {preset!r}; expected one of {', '.join(PRESETS)}.")
-    made = _made(name, RECIPES[name], preset, seed)
+    made = _made(name, RECIPES[plain], preset, seed)
+    if option:
+        _per_speaker(made)
     if weights:
         _take_weights(made, weights)
     if train_only:
@@ -176,7 +197,7 @@ def _made(name: str, row: Recipe, preset: Preset, seed: int) -> Recognizer:
 
         made = LightRecognizer(name, _extractors(row.inputs, preset, seed), GRIDS[row.estimator](seed))
     else:
-        how: Options = {"seed": seed, "augment": _augmentation(row.augment, preset)}
+        how: Options = {"seed": seed, "augment": _augmentation(row.augment, preset), "segment_s": row.segment_s}
         build, config = NetworkBuilder(row.network, row.sizes), _config(row, preset)
         made = NetworkRecognizer(name, _extractors(row.inputs, preset, seed), build, config, **how)
     made.train_on_validation = row.train_on_validation
@@ -236,6 +257,13 @@ def _take_weights(recognizer: Recognizer, weights: str) -> None:
         found = f"{recognizer.name} has {len(takers)} pretrained encoders"
         raise ValueError(f"{found}; expected one that takes weights={weights!r}. Take text/bert, say, or none.")
     takers[0].weights, takers[0].stand_in = weights, False
+
+
+def _per_speaker(recognizer: Recognizer) -> None:
+    """Standardise the features of a recognizer, or of all members of an ensemble, speaker by speaker."""
+    recognizer.features = [SpeakerNormalized([extractor]) for extractor in recognizer.features]
+    for member in getattr(recognizer, "members", ()):
+        _per_speaker(member)
 
 
 def _train_only(recognizer: Recognizer) -> None:

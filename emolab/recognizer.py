@@ -26,7 +26,7 @@ from scipy.special import softmax
 
 from emolab.corpora import Corpus, some, unlabelled
 from emolab.features.base import FeatureExtractor, of_each
-from emolab.features.combined import Concatenated
+from emolab.features.combined import Concatenated, SpeakerNormalized
 from emolab.storage import atomic_write
 
 if TYPE_CHECKING:
@@ -203,6 +203,11 @@ class Recognizer(ABC):
         sets = "training + validation sets" if self.train_on_validation else "training set"
         return sets + f", {n_speeds} speeds" * (n_speeds > 1) + ", augmented" * bool(getattr(self, "augment", None))
 
+    @property
+    def per_speaker(self) -> bool:
+        """Whether it takes means of the test speakers' own recordings, see `SpeakerNormalized`."""
+        return any(isinstance(extractor, SpeakerNormalized) for extractor in self.extractors())
+
     def extractors(self) -> Iterator[FeatureExtractor]:
         """Yield every feature extractor, those inside others included."""
         waiting: list[Any] = list(self.features)
@@ -329,7 +334,7 @@ class NetworkRecognizer(Recognizer):
         seed: Of the weights that are built, the order of the examples, dropout and augmentation.
         augment: Changes training batches, never others; sound or faces must be the first input.
         segment_s: Longer utterances are cut in segments of so many seconds, half overlapping: each is an example of
-            its own in training, and their logits are averaged in prediction. For frames of sound alone.
+            its own in training, and their logits are averaged in prediction. For sound alone.
         folder: Where a checkpoint is written after each epoch, so that a killed training goes on from there.
     """
 
@@ -400,9 +405,14 @@ class NetworkRecognizer(Recognizer):
         arrays = [list(part) for part in inputs]
         if self.segment_s is None:
             return arrays, np.arange(len(arrays[0]))
-        length = round(self.segment_s / self.features[0].hop_s)  # type: ignore[attr-defined]
+        first: Any = self.features[0]
+        length = round(self.segment_s / getattr(first, "step_s", first.hop_s))
         cut = [[array[start : start + length] for start in segment_starts(len(array), length)] for array in arrays[0]]
         return [[*chain(*cut)]], np.repeat(np.arange(len(cut)), [*map(len, cut)])
+
+    def takes_whole(self, corpus: Corpus) -> bool:
+        """Tell whether no utterance is so long that it is cut in segments."""
+        return len(self._segments(self.inputs(corpus))[1]) == len(corpus)
 
     def _fit(self, train: Corpus, valid: Corpus) -> None:
         from emolab.training import Examples, fit

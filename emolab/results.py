@@ -21,7 +21,7 @@ import pandas as pd
 from joblib import cpu_count
 from numpy.typing import ArrayLike, NDArray
 
-from emolab.evaluation import METRICS, Comparison, CrossValidation, Interval, Report, aligned, compare
+from emolab.evaluation import METRICS, PER_SPEAKER, Comparison, CrossValidation, Interval, Report, aligned, compare
 from emolab.storage import atomic_write, results_root, results_roots
 
 Entry = Mapping[str, Any]
@@ -30,7 +30,7 @@ FIELDS: Mapping[type, Sequence[str]] = {kind: _TABLES["fields"][kind.__name__] f
 COSTS, SCORES, SIZES, NOTES = (_TABLES[name] for name in ("costs", "scores", "sizes", "notes"))
 INTERVALS = "cluster jackknife, Student t"  # the mark of entries since 0.2; earlier intervals do not cover
 NOT_RECORDED = "not recorded before 0.2"
-SAFE = {"corpus": r"\w[\w.+-]*", "recipe": r"\w[\w.+-]*(/\w[\w.+-]*)*"}
+SAFE = {"corpus": r"\w[\w.+-]*", "recipe": r"\w[\w.+@-]*(/\w[\w.+@-]*)*"}
 SAME = ("view", "protocol", "preset")  # an entry takes another's place only if these agree
 ABOUT = ("emotions", "utterances", "truth")  # two entries can be compared if their answers agree in these
 SCORECARDS = "explain-"  # how the files of scorecards begin, beside the entries of recognizers
@@ -450,11 +450,13 @@ def _scores(entry: Entry) -> pd.DataFrame:
 def results_table(corpus: str) -> str:
     """Write the scores in the ledger of a corpus in Markdown, by modalities, the best UA first, chance at the end.
 
-    What uses turns that come later stands in a table of its own.
+    What uses turns that come later, or the test speakers' own means, stands in a table of its own.
     """
     entries = read_ledger(corpus)
     later = entries["recipe"].map(uses_future_context).astype(bool)
-    tables = {"": entries[~later], f"{NOTES['later']}\n\n": entries[later]}
+    own = entries["protocol"].astype(str).str.endswith(PER_SPEAKER)
+    tables = {"": entries[~later & ~own], f"{NOTES['later']}\n\n": entries[later]}
+    tables |= {f"{NOTES['per_speaker']}\n\n": entries[own]}
     written = [text + markdown(qualities(rows, by="ua")) for text, rows in tables.items() if len(rows)]
     return "\n\n".join([*written, notes(entries)]) if written else f"No results on {corpus} yet."
 

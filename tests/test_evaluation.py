@@ -344,7 +344,7 @@ class Guesser:
     """A recognizer that has learned nothing but the shares of the emotions, and says them with some noise."""
 
     name, modalities, stand_in, training_data = "text/guess", ("text",), False, "training set"
-    n_parameters, n_trainable = 3, 2
+    n_parameters, n_trainable, per_speaker = 3, 2, False
 
     def __init__(self, seed: int) -> None:
         self.rng, self.emotions, self.n_fitted = np.random.default_rng(seed), (), 0

@@ -228,7 +228,7 @@ def attribute(
     Raises:
         ValueError: If the recognizer is no network, has no such input, or the method does not suit it.
     """
-    network, place = _network_input(recognizer, options)
+    network, place = _network_input(recognizer, corpus, options)
     extractor, names = network.features[place], corpus.table["utterance_id"]
     baseline = checked_baseline(options.baseline, BASELINES.get(options.modality, ("mean",)))
     found: dict[int, Attribution] = {}
@@ -250,19 +250,20 @@ def attribute(
     return [found[number] for number in range(len(corpus))], baseline
 
 
-def _network_input(recognizer: Recognizer, options: Options) -> tuple[NetworkRecognizer, int]:
+def _network_input(recognizer: Recognizer, corpus: Corpus, options: Options) -> tuple[NetworkRecognizer, int]:
     """Return a recognizer with its network on the CPU, and which of its inputs is of this modality.
 
     A GPU refuses gradients through an LSTM in evaluation mode.
     """
     inputs, problem = [input_of(extractor) for extractor in recognizer.features], "is no network"
     if isinstance(recognizer, NetworkRecognizer):
-        if recognizer.segment_s is None and options.modality in inputs:
+        whole = recognizer.segment_s is None or recognizer.takes_whole(corpus)
+        if whole and options.modality in inputs:
             moved = copy.copy(recognizer)
             if any(weights.device.type != "cpu" for weights in recognizer.network.parameters()):
                 moved.network = copy.deepcopy(recognizer.network).cpu()
             return moved, inputs.index(options.modality)
-        problem = f"takes in {', '.join(inputs)}" if recognizer.segment_s is None else "predicts segments"
+        problem = f"takes in {', '.join(inputs)}" if whole else "predicts segments"
     expected = f"one network for whole utterances that takes in {options.modality} step by step"
     remedy = "Take ablation, occlusion or kernel-shap, or for modalities shapley"
     raise ValueError(f"{recognizer.name} {problem}; {options.method} expects {expected}. {remedy}.")

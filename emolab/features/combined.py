@@ -12,6 +12,8 @@ from scipy import sparse
 from emolab.corpora.corpus import Corpus
 from emolab.features.base import SMALLEST_DEVIATION, FeatureExtractor, Scaled, of_each
 
+Statistics = tuple[NDArray[np.float64], NDArray[np.float64]]  # mean and deviation
+N_PRIOR = 2  # utterances that a speaker's mean and deviation are known by before any is heard
 N_CONTEXT_COLUMNS = 2  # behind a turn's vector: same speaker as in the classified turn, is the classified turn
 
 
@@ -114,6 +116,86 @@ class Concatenated(Combined):
             return np.hstack(blocks)
         joined = sparse.hstack(blocks, format="csr")
         return joined.toarray().astype(np.float32) if self.dense else joined
+
+
+class SpeakerNormalized(Combined):
+    """Vectors or layers of an extractor, standardised by mean and deviation of each speaker's own utterances.
+
+    Those of a speaker are all that `transform` is given, or what `enrol` was given. No label is used, but recordings of
+    the test speakers are: results are of a protocol of their own (per-speaker, unlabelled), which is legitimate where
+    a speaker is known before the answer is wanted. Of few utterances, mean and deviation lean on those of the training
+    set: as much as `N_PRIOR` utterances weigh.
+
+    Args:
+        features: One extractor that gives arrays of one shape.
+
+    Raises:
+        ValueError: If there is not one extractor, or it gives frames or sparse rows.
+    """
+
+    maskable = False
+
+    def __init__(self, features: Sequence[FeatureExtractor]) -> None:
+        super().__init__(features)
+        if len(self.features) != 1:
+            raise ValueError(f"{len(self.features)} extractors; expected one. Normalise each by itself.")
+        self.enrolled: dict[str, Statistics] = {}
+        self.prior: Statistics = (np.zeros(1), np.ones(1))
+
+    @property
+    def feature_names(self) -> Sequence[str]:  # type: ignore[override]
+        """Name the columns."""
+        return self.features[0].feature_names
+
+    def fit(self, corpus: Corpus) -> None:
+        """Fit the extractor; learn how speakers of the training set are on the average."""
+        super().fit(corpus)
+        found = self._of_speakers(self._stacked(self.features[0].transform(corpus)), corpus)
+        means, deviations = (np.stack(each) for each in zip(*found.values(), strict=True))
+        self.prior, self.enrolled = (means.mean(axis=0), deviations.mean(axis=0)), {}
+
+    def enrol(self, corpus: Corpus) -> None:
+        """Keep mean and deviation of each speaker in `corpus` for later; its labels are not looked at."""
+        self.enrolled |= self._of_speakers(self._stacked(self.features[0].transform(corpus)), corpus, self.prior)
+
+    def transform(self, corpus: Corpus) -> NDArray[np.float32]:
+        """Return (n_utterances, …) float32, standardised speaker by speaker."""
+        return self._normalised(self.features[0].transform(corpus), corpus)
+
+    def training_copies(self, corpus: Corpus) -> list[NDArray[np.float32]]:
+        """Return the extractor's copies, each standardised by itself."""
+        return [self._normalised(copy, corpus) for copy in self.features[0].training_copies(corpus)]
+
+    def sizes(self) -> dict[str, Any]:
+        """Return the sizes of what is standardised."""
+        return self.features[0].sizes()
+
+    def _normalised(self, arrays: Any, corpus: Corpus) -> NDArray[np.float32]:
+        stacked = self._stacked(arrays)
+        known = {**self._of_speakers(stacked, corpus, self.prior), **self.enrolled}
+        mean, deviation = (np.stack([known[name][part] for name in corpus.table["speaker"]]) for part in (0, 1))
+        return ((stacked - mean) / deviation).astype(np.float32)
+
+    def _stacked(self, arrays: Any) -> NDArray[np.float64]:
+        if sparse.issparse(arrays) or len({np.shape(array) for array in arrays}) > 1:
+            why = f"{type(self.features[0]).__name__} gives {'sparse rows' if sparse.issparse(arrays) else 'frames'}"
+            raise ValueError(f"{why}; expected vectors of one length. Take functionals or an encoder's layers.")
+        return np.stack([np.asarray(array, np.float64) for array in arrays])
+
+    @staticmethod
+    def _of_speakers(
+        rows: NDArray[np.float64], corpus: Corpus, prior: Statistics | None = None
+    ) -> dict[str, Statistics]:
+        """Return mean and deviation of each speaker; with a prior, those of few utterances lean on it."""
+        found: dict[str, Statistics] = {}
+        for name, places in corpus.table.groupby("speaker").indices.items():
+            own, (n, n_prior) = rows[places], (len(places), N_PRIOR if prior else 0)
+            mean, square = own.mean(axis=0), own.var(axis=0)
+            if prior:
+                mean = (n * mean + n_prior * prior[0]) / (n + n_prior)
+                square = (n * square + n_prior * prior[1] ** 2) / (n + n_prior)
+            found[str(name)] = (mean, np.maximum(np.sqrt(square), SMALLEST_DEVIATION))
+        return found
 
 
 class AlignedFrames(Combined):

@@ -35,6 +35,7 @@ CONFIG, TOKENIZER = "config.json", "tokenizer.json"
 WEIGHTS = ("model*.safetensors*", "pytorch_model*.bin*")  # first choice first
 OTHERS = ("*.json", "vocab.txt", "merges.txt", "spiece.model", "sentencepiece.bpe.model")  # sizes, tokenizers
 TIMEOUT_S = 5.0  # for an answer of the hub
+WINDOW_S = 30.0  # seconds that an audio encoder is given at once; Whisper has no positions beyond
 SHORTEST_WAVE = 400  # samples, 25 ms: the first frame of wav2vec 2.0 and its kin needs so many
 MAX_SUBWORDS = 128  # in a text; the rest is cut off
 N_TEXTS = 64  # in a batch
@@ -174,11 +175,22 @@ def blocks(encoder: Any) -> nn.ModuleList:
     raise ValueError(f"{why}; expected encoder.layer or encoder.layers. Train all of it: n_trained=None.")
 
 
-def convolve(encoder: Any, waves: Sequence[Tensor]) -> tuple[Tensor, Tensor]:
-    """Apply the convolutions of wav2vec 2.0, HuBERT or WavLM to each wave of (samples,) float32 by itself.
+def convolutions(encoder: Any) -> list[nn.Module]:
+    """Return the convolutions with which an audio encoder begins."""
+    return [encoder.conv1, encoder.conv2] if _is_whisper(encoder) else [encoder.feature_extractor]
 
-    The first one is normalised over all the time there is (a "group norm"), so padding would change its output.
-    Behind them padding is masked: no result depends on the neighbours, neither here nor in training.
+
+def _is_whisper(encoder: Any) -> bool:
+    return hasattr(encoder, "embed_positions")
+
+
+def convolve(encoder: Any, waves: Sequence[Tensor]) -> tuple[Tensor, Tensor]:
+    """Apply the convolutions of an audio encoder to each utterance by itself.
+
+    Those of wav2vec 2.0, HuBERT or WavLM take a wave of (samples,) float32, those of Whisper a log-mel of
+    (frames, n_mels). The first one of wav2vec 2.0 is normalised over all the time there is (a "group norm"), so
+    padding would change its output. Behind them padding is masked: no result depends on the neighbours, neither here
+    nor in training.
 
     Returns:
         (batch, frames, channels) float32, padded with zeros, and (batch,) real frames.
@@ -186,17 +198,53 @@ def convolve(encoder: Any, waves: Sequence[Tensor]) -> tuple[Tensor, Tensor]:
     import torch
     from torch.nn.utils.rnn import pad_sequence
 
+    def of_one(wave: Tensor) -> Tensor:
+        if not _is_whisper(encoder):
+            return encoder.feature_extractor(wave[None])[0].T
+        return torch.nn.functional.gelu(encoder.conv2(torch.nn.functional.gelu(encoder.conv1(wave.T[None]))))[0].T
+
     with torch.no_grad():  # the convolutions stay as they are, here and in fine-tuning
-        frames = [encoder.feature_extractor(wave[None])[0].T for wave in waves]  # (frames, channels) each
+        frames = [of_one(wave) for wave in waves]  # (frames, channels) each
     return pad_sequence(frames, batch_first=True), torch.tensor([len(own) for own in frames]).to(frames[0].device)
 
 
 def contextualise(encoder: Any, frames: Tensor, n_frames: Tensor) -> Tensor:
     """Apply the transformer blocks to what `convolve` returned: the last hidden states, (batch, frames, dim)."""
+    if _is_whisper(encoder):
+        return _whisper_layers(encoder, frames, n_frames)[-1]
     projected = encoder.feature_projection(frames)
     projected = projected[0] if isinstance(projected, tuple) else projected  # (batch, frames, dim)
     mask = padding_mask(n_frames, frames.shape[1])
     return encoder.encoder(projected, attention_mask=None if bool(mask.all()) else mask).last_hidden_state
+
+
+def _whisper_layers(encoder: Any, frames: Tensor, n_frames: Tensor) -> list[Tensor]:
+    """Apply Whisper's blocks to real frames, with only as many position embeddings; its own `forward` wants 30 s."""
+    import torch
+
+    mask, layers = padding_mask(n_frames, frames.shape[1]), [frames + encoder.embed_positions.weight[: frames.shape[1]]]
+    bias = torch.zeros(mask.shape, device=frames.device).masked_fill(~mask, torch.finfo(frames.dtype).min)
+    for block in encoder.layers:
+        layers.append(block(layers[-1], None if bool(mask.all()) else bias[:, None, None]))
+    return [*layers[:-1], encoder.layer_norm(layers[-1])]
+
+
+def hidden_layers(encoder: Any, steps: Tensor) -> Tensor:
+    """Return all layers, (n_layers + 1, frames, dim), of one utterance, without any padding.
+
+    Args:
+        encoder: Of wav2vec 2.0, HuBERT, WavLM or Whisper.
+        steps: A wave, (samples,), or for Whisper a log-mel, (frames, n_mels), of `WINDOW_S` at most.
+    """
+    import torch
+
+    whisper = _is_whisper(encoder)
+    layers = (
+        _whisper_layers(encoder, *convolve(encoder, [steps]))
+        if whisper
+        else encoder(steps[None], output_hidden_states=True).hidden_states
+    )
+    return torch.cat([*layers])
 
 
 def masked_means(layers: Sequence[Tensor], lengths: Tensor) -> Tensor:
@@ -280,23 +328,27 @@ class Pretrained(FeatureExtractor):
 
 
 class Waveforms(Pretrained):
-    """The waveform, (samples,) float32 an utterance, at the rate and scaled as the encoder expects it.
+    """What an audio encoder takes of an utterance, float32: the wave, (samples,), or for Whisper a log-mel.
 
-    Args:
-        max_s: Seconds from the beginning that are taken; None: all.
+    The wave is at the rate and scaled as the encoder expects it; the log-mel is (frames, n_mels), a frame each 10 ms,
+    and not padded to 30 s.
     """
 
     modality = "audio"
 
-    def __init__(self, weights: str, *, max_s: float | None = None, **options: Any) -> None:
+    def __init__(self, weights: str, **options: Any) -> None:
         super().__init__(weights, **options)
-        self.max_s = max_s
         self.processor: Any = None  # of transformers: scales waves, or computes the encoder's own spectrograms
+
+    @property
+    def step_s(self) -> float:
+        """Seconds from step to step of what `transform` returns."""
+        return getattr(self.processor, "hop_length", 1) / self.processor.sampling_rate
 
     @property
     def hop_s(self) -> float:
         """Seconds from frame to frame of the encoder's convolutions."""
-        return math.prod(self.config["conv_stride"]) / self.processor.sampling_rate
+        return math.prod(self.config.get("conv_stride", (2,))) * self.step_s  # 2: the second of Whisper
 
     def fit(self, corpus: Corpus) -> None:
         """Get hold of the encoder's files, and of what it expects of a waveform."""
@@ -308,40 +360,78 @@ class Waveforms(Pretrained):
         self.processor = AutoFeatureExtractor.from_pretrained(self.folder) if known else Wav2Vec2FeatureExtractor()
 
     def transform(self, corpus: Corpus) -> Any:
-        """Return (samples,) float32 for each utterance."""
-        return [self.inputs(path)["input_values"][0].numpy() for path in corpus.audio_paths()]
+        """Return (samples,) or (frames, n_mels) float32 for each utterance."""
+        return [self.steps(path) for path in corpus.audio_paths()]
 
-    def inputs(self, path: Path) -> Any:
-        """Return the encoder's inputs of one file as tensors, such as input_values (1, samples)."""
+    def steps(self, path: Path) -> NDArray[np.float32]:
+        """Return what the encoder takes of one file."""
         rate = self.processor.sampling_rate
-        wave = media.read_audio(path, sample_rate=rate)[: round(rate * self.max_s) if self.max_s else None]
+        wave = media.read_audio(path, sample_rate=rate)
         wave = np.pad(wave, (0, max(0, SHORTEST_WAVE - len(wave))))
-        return self.processor(wave, sampling_rate=rate, return_attention_mask=True, return_tensors="pt")
+        (steps,) = self.processor(wave, sampling_rate=rate, padding=False, truncation=False)[
+            self.processor.model_input_names[0]
+        ]
+        return np.ascontiguousarray(steps.T, dtype=np.float32)
 
 
 class AudioHiddenStates(Waveforms):
     """Hidden states of a frozen audio encoder: the mean of each layer over time, (n_layers + 1, dim) float16.
 
     Any audio encoder of transformers: wav2vec 2.0, HuBERT, WavLM, the encoder of Whisper. Each file is encoded by
-    itself: padding would change the normalised convolutions of the published base models.
+    itself, and of Whisper the real frames alone: padding would change the normalised convolutions of the published
+    base models, and 30 s of it take Whisper ten times as long. Of longer recordings each window of `WINDOW_S` is
+    encoded, and means are over all of them.
+
+    Args:
+        deviation: Append each layer's standard deviation over time: (n_layers + 1, 2 dim).
     """
 
     frozen = True
 
+    def __init__(self, weights: str, *, deviation: bool = False, **options: Any) -> None:
+        super().__init__(weights, **options)
+        self.deviation = deviation
+
+    def sizes(self) -> dict[str, Any]:
+        """Return the sizes of what `transform` gives."""
+        sizes = super().sizes()
+        return {**sizes, "n_features": sizes["n_features"] * (1 + self.deviation)}
+
     def transform(self, corpus: Corpus) -> Any:
         """Return (n_layers + 1, dim) float16 for each utterance, from the cache where they are there."""
-        compute, key = partial(self._hidden_states, self.encoder), self._key(self.processor, self.max_s)
-        return cached_features(f"frozen-{Path(self.weights).name}", corpus.audio_paths(), compute, version=key)
+        compute, key = partial(self._statistics, self.encoder), self._key(self.processor)
+        both = cached_features(f"frozen-{Path(self.weights).name}", corpus.audio_paths(), compute, version=key)
+        return both if self.deviation else [layers[:, : self.config["hidden_size"]] for layers in both]
 
-    def _hidden_states(self, encoder: Any, path: Path) -> NDArray[np.float16]:
+    def _statistics(self, encoder: Any, path: Path) -> NDArray[np.float16]:
+        """Return mean and deviation over time of each layer, (n_layers + 1, 2 dim)."""
         import torch
 
-        inputs = self.inputs(path).to(encoder.device)
-        real = inputs.pop("attention_mask", torch.ones(1)).float().mean()  # below 1 where Whisper's processor pads
+        steps = self.steps(path)
         with torch.inference_mode():
-            layers = encoder(**inputs, output_hidden_states=True).hidden_states
-            n_frames = (real.reshape(1) * layers[0].shape[1]).ceil().clip(min=1)
-            return masked_means(layers, n_frames)[0].half().cpu().numpy()
+            windows = np.array_split(steps, math.ceil(len(steps) * self.step_s / WINDOW_S))
+            layers = [hidden_layers(encoder, torch.from_numpy(window).to(encoder.device)) for window in windows]
+            deviation, mean = torch.std_mean(torch.cat(layers, dim=1), dim=1, correction=0)
+            return torch.cat([mean, deviation], dim=1).half().cpu().numpy()
+
+
+class LayerStatistics(AudioHiddenStates):
+    """Mean and deviation over time of each layer of a frozen audio encoder, one row an utterance, for light models."""
+
+    def __init__(self, weights: str, **options: Any) -> None:
+        super().__init__(weights, deviation=True, **options)
+
+    @property
+    def feature_names(self) -> list[str]:  # type: ignore[override]
+        """Name the columns."""
+        layers, places = range(self.config["num_hidden_layers"] + 1), range(self.config["hidden_size"])
+        kinds = ("mean", "deviation")
+        return [f"layer {layer}, {kind} {place}" for layer in layers for kind in kinds for place in places]
+
+    def transform(self, corpus: Corpus) -> NDArray[np.float32]:
+        """Return (n_utterances, (n_layers + 1) * 2 dim) float32."""
+        rows = [np.ravel(layers) for layers in super().transform(corpus)]
+        return np.array(rows, np.float32).reshape(len(corpus), len(self.feature_names))
 
 
 class Subwords(Pretrained):
@@ -410,8 +500,8 @@ def stand_in(name: str, texts: Sequence[str] = (), *, seed: int = 7) -> Path:
     """Return the folder of a tiny random encoder in the hub's own format, made in the cache where it is not there yet.
 
     Args:
-        name: The published one; its class is that of wav2vec2, hubert, wavlm, albert, bert which the name holds, else
-            BERT's.
+        name: The published one; its class is that of wav2vec2, hubert, wavlm, whisper, albert, bert which the name
+            holds, else BERT's.
         texts: Training texts that a text encoder takes its subwords from.
         seed: Of its weights.
     """
@@ -426,13 +516,16 @@ def stand_in(name: str, texts: Sequence[str] = (), *, seed: int = 7) -> Path:
 def _write_tiny(folder: Path, kind: str, texts: Sequence[str], seed: int) -> None:
     import torch
     from tokenizers import BertWordPieceTokenizer
-    from transformers import AutoConfig, AutoModel, Wav2Vec2FeatureExtractor
+    from transformers import AutoConfig, AutoModel, Wav2Vec2FeatureExtractor, WhisperFeatureExtractor
 
     sizes = TINY["all"] | TINY["audio"]
     if kind in ("albert", "bert"):
         tokenizer = BertWordPieceTokenizer(_subwords_of(texts))
         tokenizer.save(str(folder / TOKENIZER))
         sizes = TINY["all"] | TINY["text"] | {"vocab_size": tokenizer.get_vocab_size()}
+    elif kind == "whisper":
+        WhisperFeatureExtractor().save_pretrained(folder)
+        sizes = TINY["whisper"]
     else:
         Wav2Vec2FeatureExtractor().save_pretrained(folder)
     with torch.random.fork_rng():

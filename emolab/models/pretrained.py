@@ -11,7 +11,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from emolab.features.pretrained import VGGISH_ADDRESS, blocks, build_encoder, contextualise, convolve
+from emolab.features.pretrained import VGGISH_ADDRESS, blocks, build_encoder, contextualise, convolutions, convolve
 from emolab.models.sequence import Network, NetworkConfig, Normalization, Summary, scatter_steps, sequence_mask
 from emolab.storage import weights_root
 
@@ -90,24 +90,28 @@ class Encoder(Network):
 
 
 class AudioEncoder(Encoder):
-    """wav2vec 2.0, HuBERT or WavLM with a head; its convolutions are never trained, as its authors advise.
+    """wav2vec 2.0, HuBERT, WavLM or Whisper with a head; convolutions are never trained, as the first's authors advise.
 
-    Source: Baevski et al. 2020; Hsu et al. 2021; Chen et al. 2022.
+    Source: Baevski et al. 2020; Hsu et al. 2021; Chen et al. 2022; Radford et al. 2023.
     """
 
     def __init__(self, config: EncoderConfig) -> None:
         super().__init__(config)
-        self.encoder.feature_extractor.requires_grad_(False)
+        for part in convolutions(self.encoder):
+            part.requires_grad_(False)
         self.norm = Normalization(config.encoder["hidden_size"])  # voices differ little from their mean
 
     def input_embeddings(self, waves: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
-        """Turn waves (batch, samples) into the output of the convolutions, (batch, frames, channels)."""
-        if waves.ndim > 2:
+        """Turn waves (batch, samples), or log-mels (batch, frames, n_mels), into (batch, frames, channels).
+
+        What the convolutions gave before is returned as it is.
+        """
+        if waves.ndim > 2 and waves.shape[-1] != self.encoder.config.to_dict().get("num_mel_bins"):
             return waves, lengths
         return convolve(self.encoder, [wave[:n] for wave, n in zip(waves, lengths, strict=True)])
 
     def hidden_states(self, waves: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
-        """Turn waves (batch, samples) into the last layer, (batch, frames, dim), and the (batch,) real frames."""
+        """Turn waves or log-mels into the last layer, (batch, frames, dim), and the (batch,) real frames."""
         frames, n_frames = self.input_embeddings(waves, lengths)
         return contextualise(self.encoder, frames, n_frames), n_frames
 

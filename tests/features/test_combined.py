@@ -24,12 +24,14 @@ from emolab.features.combined import (
     AlignedFrames,
     Concatenated,
     DialogueContext,
+    SpeakerNormalized,
     align_frames,
     dialogue_rows,
 )
 from emolab.features.text import Tfidf
 from emolab.models.light import logistic_regression
 from emolab.models.sequence import Lstm, Mlp
+from emolab.recipes import recipe
 from emolab.recognizer import LightRecognizer, NetworkRecognizer, Recognizer
 from emolab.training import TrainingConfig
 
@@ -532,3 +534,67 @@ def test_windows_of_the_sample_stay_in_their_dialogue_and_never_look_ahead() -> 
         assert heard["turn"].is_monotonic_increasing
         assert heard["turn"].iloc[-1] == numbered["turn"][own]
         assert len(heard) == 1 + min(8, int((numbered["dialogue_id"][:own] == numbered["dialogue_id"][own]).sum()))
+
+
+# ---------------------------------------------------------------- one's own mean
+
+
+class Given(FeatureExtractor):
+    """Takes the number that stands in the text."""
+
+    modality = "text"
+    feature_names = ("number",)
+
+    def transform(self, corpus: Corpus) -> Any:
+        """Return (n_utterances, 1)."""
+        return np.array([[float(text)] for text in corpus.texts()])
+
+
+def numbers(**of_speakers: list[float]) -> Corpus:
+    rows = [(name, str(number)) for name, own in of_speakers.items() for number in own]
+    facts = [{"utterance_id": f"u{n}", "speaker": who, "emotion": "sad", "text": t} for n, (who, t) in enumerate(rows)]
+    return Corpus.from_rows("numbers", facts, emotions=("sad",), root=Path())
+
+
+def test_speakers_are_standardised_each_by_their_own_utterances() -> None:
+    extractor = SpeakerNormalized([Given()])
+    extractor.fit(numbers(a=[-1, 1], b=[8, 12]))  # means 0 and 10, deviations 1 and 2
+    assert [float(each[0]) for each in extractor.prior] == [5.0, 1.5]
+    many = extractor.transform(numbers(c=[100.0, 104.0] * 1_000, d=[-3.0, -1.0] * 1_000))
+    np.testing.assert_allclose(
+        many[[0, 1, 2_000, 2_001], 0], [-1, 1, -1, 1], atol=0.06
+    )  # it leans a little on the prior
+    assert extractor.feature_names == ("number",)
+
+
+def test_one_utterance_of_a_speaker_leans_on_the_training_set() -> None:
+    extractor = SpeakerNormalized([Given()])
+    extractor.fit(numbers(a=[-1, 1], b=[8, 12]))
+    (row,) = extractor.transform(numbers(c=[8.0]))
+    mean, deviation = (8 + 2 * 5) / 3, np.sqrt(2 * 1.5**2 / 3)
+    assert row[0] == pytest.approx((8 - mean) / deviation, rel=1e-5)
+
+
+def test_an_enrolled_speaker_is_known_by_what_was_enrolled() -> None:
+    extractor = SpeakerNormalized([Given()])
+    extractor.fit(numbers(a=[-1, 1], b=[8, 12]))
+    extractor.enrol(numbers(c=[100.0, 104.0] * 1_000))
+    np.testing.assert_allclose(extractor.transform(numbers(c=[104.0]))[0], [1], atol=0.06)
+    extractor.fit(numbers(a=[-1, 1], b=[8, 12]))
+    assert not extractor.enrolled
+
+
+def test_frames_and_sparse_rows_have_no_speaker_mean() -> None:
+    with pytest.raises(ValueError, match=r"Tfidf gives sparse rows; expected vectors of one length"):
+        SpeakerNormalized([Tfidf(min_count=1)]).fit(numbers(a=[1, 2]))
+    with pytest.raises(ValueError, match=r"2 extractors; expected one"):
+        SpeakerNormalized([Given(), Given()])
+
+
+def test_recipes_normalise_each_speaker_on_demand() -> None:
+    made: Any = recipe("fusion/product/ensemble+action-units@per-speaker")
+    assert made.per_speaker
+    assert not recipe("fusion/product/ensemble+action-units").per_speaker
+    assert all(isinstance(e, SpeakerNormalized) for m in made.members[0].members for e in m.features)
+    with pytest.raises(KeyError, match=r"no recipe 'audio/svm@x'; expected a key .* @per-speaker behind it or not"):
+        recipe("audio/svm@x")

@@ -26,6 +26,7 @@ from emolab.features import pretrained as encoders
 from emolab.features.pretrained import (
     VGGISH,
     AudioHiddenStates,
+    LayerStatistics,
     Subwords,
     TextHiddenStates,
     VggishExamples,
@@ -45,6 +46,18 @@ ENCODERS = {  # name: what its config.json says beside the defaults of its class
     "facebook/wav2vec2-base": ({"model_type": "wav2vec2"}, 94_371_712),
     "facebook/hubert-base-ls960": ({"model_type": "hubert"}, 94_371_712),
     "microsoft/wavlm-base": ({"model_type": "wavlm"}, 94_381_936),
+    "openai/whisper-tiny.en": ({"model_type": "whisper", "vocab_size": 51_864}, 8_208_384),
+    "openai/whisper-base": (
+        {
+            "model_type": "whisper",
+            "d_model": 512,
+            "encoder_layers": 6,
+            "encoder_attention_heads": 8,
+            "decoder_attention_heads": 8,
+            "encoder_ffn_dim": 2048,
+        },
+        20_590_592,
+    ),
     "bert-base-cased": ({"model_type": "bert", "vocab_size": 28_996}, 108_310_272),
     "albert-base-v2": (
         {"model_type": "albert", "hidden_size": 768, "intermediate_size": 3072, "num_attention_heads": 12},
@@ -60,6 +73,7 @@ ENCODERS = {  # name: what its config.json says beside the defaults of its class
 NOBODY = Corpus.from_rows("nobody", [], emotions=("calm",), root=Path())
 EMOTIONS = ("angry", "sad")
 LARGE = [f"audio/{name}" for name in ("wav2vec2-frozen", "wav2vec2", "wav2vec2-all", "hubert-frozen", "wavlm-frozen")]
+LARGE += [f"audio/whisper-{size}{part}" for size in ("tiny", "base") for part in ("-light", "-frozen", "", "-all")]
 LARGE += ["audio/vggish", *(f"text/{name}{part}" for name in ("albert", "bert", "minilm") for part in ("", "-frozen"))]
 TEXTS = {"angry": "we went furious !", "sad": "we went home gloomy"}
 
@@ -96,7 +110,9 @@ CASES = [
     ("AudioHiddenStates", "hubert"),
     ("AudioHiddenStates", "wav2vec2"),
     ("AudioHiddenStates", "wavlm"),
+    ("AudioHiddenStates", "whisper"),
     ("Waveforms", "hubert"),
+    ("Waveforms", "whisper"),
     ("TextHiddenStates", "albert"),
 ]
 CASES += [("Subwords", "bert")]
@@ -161,18 +177,18 @@ def test_the_operations_of_a_frozen_encoder_are_counted(extractor: str, kind: st
 
 def test_waves_are_as_the_encoder_expects_them(fold: Fold, tmp_path: Path) -> None:
     normalised, plain = (
-        Waveforms(str(save_checkpoint(tmp_path / "a", "wav2vec2")), max_s=0.1),
+        Waveforms(str(save_checkpoint(tmp_path / "a", "wav2vec2"))),
         Waveforms(str(save_checkpoint(tmp_path / "b", "wavlm"))),
     )
     for extractor in (normalised, plain):
         extractor.fit(fold.train)
     first = normalised.transform(fold.test)[0]
-    assert len(first) == 1_600
+    assert len(first) == len(soundfile.read(fold.test.audio_paths()[0])[0])
     assert (first.mean(), first.std()) == (pytest.approx(0, abs=1e-5), pytest.approx(1, abs=1e-3))
     assert np.abs(plain.transform(fold.test)[0]).max() == pytest.approx(0.3, abs=1e-3)
     silent = tmp_path / "click.wav"
     soundfile.write(silent, np.zeros(3), 16_000)
-    assert normalised.inputs(silent)["input_values"].tolist() == [[0.0] * 400]  # one frame
+    assert normalised.steps(silent).tolist() == [0.0] * 400  # one frame
 
 
 def test_long_texts_are_cut_off(fold: Fold, tmp_path: Path) -> None:
@@ -261,29 +277,94 @@ def test_hidden_states_of_files_are_those_of_the_library_layer_by_layer(fold: Fo
     found = extractor.transform(fold.test)  # several files at once, by threads
     for path, layers in zip(fold.test.audio_paths(), found, strict=True):
         with torch.no_grad():
-            wave = extractor.inputs(path)["input_values"]
-            expected = extractor.encoder(wave, output_hidden_states=True).hidden_states
+            wave = torch.from_numpy(extractor.steps(path))
+            expected = extractor.encoder(wave[None], output_hidden_states=True).hidden_states
         np.testing.assert_allclose(layers, [layer[0].mean(dim=0) for layer in expected], atol=2e-3)
 
 
-def test_the_encoder_of_whisper_is_averaged_over_real_frames_alone(fold: Fold, tmp_path: Path) -> None:
-    from transformers import WhisperConfig, WhisperFeatureExtractor, WhisperModel
+@pytest.fixture(scope="module")
+def whisper(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A tiny Whisper for sounds of 2 s."""
+    from transformers import WhisperFeatureExtractor
 
-    sizes = {"d_model": 8, "encoder_layers": 2, "decoder_layers": 1, "encoder_ffn_dim": 8, "decoder_ffn_dim": 8}
-    heads = {"encoder_attention_heads": 2, "decoder_attention_heads": 2, "max_source_positions": 100, "vocab_size": 9}
-    tokens = {"pad_token_id": 0, "bos_token_id": 1, "eos_token_id": 1, "decoder_start_token_id": 1}
-    WhisperModel(WhisperConfig(num_mel_bins=16, **sizes, **heads, **tokens)).save_pretrained(tmp_path)
-    WhisperFeatureExtractor(feature_size=16, chunk_length=2).save_pretrained(tmp_path)
-    extractor = AudioHiddenStates(str(tmp_path))
-    extractor.fit(fold.train)
-    assert extractor.sizes() == {"n_layers": 3, "n_features": 8}
-    path, (layers, *_) = fold.test.audio_paths()[0], extractor.transform(fold.test)
+    folder = save_checkpoint(tmp_path_factory.mktemp("whisper"), "whisper", max_source_positions=100)
+    WhisperFeatureExtractor(feature_size=16, chunk_length=2).save_pretrained(folder)
+    return folder
+
+
+def sounds(folder: Path, *seconds: float) -> Corpus:
+    """Noises of such lengths."""
+    random, rows = np.random.default_rng(5), []
+    for number, length in enumerate(seconds):
+        soundfile.write(folder / f"{number}.wav", 0.1 * random.normal(size=round(length * 16_000)), 16_000)
+        rows.append({"utterance_id": str(number), "speaker": "a", "emotion": "sad", "audio_path": f"{number}.wav"})
+    return Corpus.from_rows("noises", rows, emotions=EMOTIONS, root=folder)
+
+
+def test_whisper_hears_a_whole_window_as_the_library_does(whisper: Path, tmp_path: Path) -> None:
+    corpus = sounds(tmp_path, 2.0)
+    extractor, both = AudioHiddenStates(str(whisper)), AudioHiddenStates(str(whisper), deviation=True)
+    for each in (extractor, both):
+        each.fit(corpus)
+    assert (extractor.sizes(), both.sizes()) == ({"n_layers": 4, "n_features": 8}, {"n_layers": 4, "n_features": 16})
+    (path,), (means,), (statistics,) = corpus.audio_paths(), extractor.transform(corpus), both.transform(corpus)
     with torch.no_grad():
-        mel = extractor.inputs(path)["input_features"]  # filled up with silence to 2 s
-        expected = extractor.encoder(mel, output_hidden_states=True).hidden_states
-    n_real = -(-len(soundfile.read(path)[0]) // 320)  # 20 ms a frame
-    assert n_real < expected[0].shape[1] == 100
-    np.testing.assert_allclose(layers, [layer[0, :n_real].mean(dim=0) for layer in expected], atol=2e-3)
+        mel = extractor.processor(soundfile.read(path)[0], sampling_rate=16_000, return_tensors="pt")["input_features"]
+        layers = [layer[0] for layer in extractor.encoder(mel, output_hidden_states=True).hidden_states]
+    np.testing.assert_allclose(means, [layer.mean(dim=0) for layer in layers], atol=2e-3)
+    expected = [torch.cat([layer.mean(dim=0), layer.std(dim=0, correction=0)]) for layer in layers]
+    np.testing.assert_allclose(statistics, torch.stack(expected), atol=2e-3)
+    assert (extractor.step_s, extractor.hop_s) == (0.01, 0.02)
+
+
+def test_neither_silence_nor_neighbours_change_what_whisper_hears(whisper: Path, tmp_path: Path) -> None:
+    corpus, extractor = sounds(tmp_path, 0.3, 1.1), Waveforms(str(whisper))
+    extractor.fit(corpus)
+    encoder = encoders.load_encoder(whisper)
+    short, long = (torch.from_numpy(mel) for mel in extractor.transform(corpus))
+    frames, n_frames = encoders.convolve(encoder, [short, long])
+    together = encoders.contextualise(encoder, frames, n_frames)
+    assert n_frames.tolist() == [15, 55]  # a frame each 20 ms, none for silence
+    for one, steps, n in zip(together, (short, long), n_frames, strict=True):
+        torch.testing.assert_close(one[:n], encoders.hidden_layers(encoder, steps)[-1])
+
+
+def test_every_second_of_a_long_recording_is_heard(
+    whisper: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(encoders, "WINDOW_S", 2.0)
+    corpus, extractor = sounds(tmp_path, 5.0), AudioHiddenStates(str(whisper))
+    extractor.fit(corpus)
+    (path,), (found,) = corpus.audio_paths(), extractor.transform(corpus)
+    layers = []
+    for window in np.array_split(extractor.steps(path), 3):
+        layers.append(encoders.hidden_layers(extractor.encoder, torch.from_numpy(window)).detach())
+    np.testing.assert_allclose(found, torch.cat(layers, dim=1).mean(dim=1), atol=2e-3)
+
+
+def test_statistics_of_layers_are_named_rows(whisper: Path, tmp_path: Path) -> None:
+    corpus, extractor = sounds(tmp_path, 0.3, 0.5), LayerStatistics(str(whisper))
+    extractor.fit(corpus)
+    rows, names = extractor.transform(corpus), extractor.feature_names
+    assert rows.shape == (2, 4 * 2 * 8) == (2, len(names))
+    assert (names[0], names[8], names[-1]) == ("layer 0, mean 0", "layer 0, deviation 0", "layer 3, deviation 7")
+    assert extractor.transform(corpus.select(np.zeros(2, bool))).shape == (0, 64)
+
+
+@pytest.mark.parametrize("name", ["audio/wav2vec2", "audio/whisper-tiny"])
+def test_fine_tuned_encoders_hear_long_recordings_window_by_window(name: str, tmp_path: Path) -> None:
+    made: Any = recipe(name)
+    assert made.segment_s == encoders.WINDOW_S
+    corpus = sounds(tmp_path, 0.5, 0.9)
+    made.segment_s, made.emotions = 0.4, EMOTIONS
+    made.features[0].fit(corpus)
+    made.network = made._new_network().eval()
+    (short, long), logits = made.inputs(corpus)[0], made.logits(corpus)
+    cut = round(0.4 / made.features[0].step_s)
+    for found, steps, starts in ((logits[0], short, (0, 1)), (logits[1], long, (0, 1 / 3, 2 / 3, 1))):
+        windows = [steps[start : start + cut] for start in (round(s * (len(steps) - cut)) for s in starts)]
+        np.testing.assert_allclose(found, made.logits_of([windows]).mean(axis=0), atol=1e-4)
+    assert not made.takes_whole(corpus)
 
 
 @pytest.mark.parametrize(("kind", "made"), [("wav2vec2", AudioHiddenStates), ("bert", TextHiddenStates)])
