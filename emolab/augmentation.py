@@ -1,7 +1,5 @@
 """Random changes of training batches that keep the emotion: the `augment` of `emolab.training.fit`."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 
 import torch

@@ -1,7 +1,5 @@
 """Audio and pictures from files: any rate, any number of channels, any container."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass

@@ -1,7 +1,5 @@
 """Speaker-independent folds, and the leak detector that stands before any training."""
 
-from __future__ import annotations
-
 import hashlib
 import os
 from collections import Counter

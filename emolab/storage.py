@@ -1,7 +1,5 @@
 """Where emolab keeps its files, how it writes them (whole, or not at all), and the progress bar of long work."""
 
-from __future__ import annotations
-
 import errno
 import os
 import shutil

@@ -1,7 +1,5 @@
 """The one training loop: padded batches, the best epoch by validation, checkpoints that survive a kill."""
 
-from __future__ import annotations
-
 import copy
 import ctypes
 import hashlib

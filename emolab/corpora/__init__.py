@@ -1,7 +1,5 @@
 """Where utterances come from: real corpora, the synthetic sample, and the user's own files and tables."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path

@@ -1,13 +1,11 @@
 """The corpus: a validated table of utterances, and the named views of its emotions."""
 
-from __future__ import annotations
-
 import os
 import tomllib
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 import pandas as pd
@@ -88,7 +86,7 @@ class Corpus:
     @classmethod
     def from_rows(
         cls, name: str, rows: Rows, *, emotions: Iterable[str], root: Path, dropped: Reasons = (), **fields: Any
-    ) -> Corpus:
+    ) -> Self:
         """Build a corpus from one mapping an utterance; columns that are not given are NA."""
         gone = pd.DataFrame(list(dropped), columns=["utterance_id", "reason"])
         return cls(name, complete_table(pd.DataFrame(list(rows))), tuple(emotions), Path(root), dropped=gone, **fields)
@@ -112,7 +110,7 @@ class Corpus:
         there = self.table[MODALITIES[modality]].notna() | held
         return there.to_numpy(bool) & (modality not in self.hidden)
 
-    def without(self, *modalities: str) -> Corpus:
+    def without(self, *modalities: str) -> Self:
         """Hide modalities: models that can do without them do, others say that they are missing.
 
         Raises:
@@ -122,7 +120,7 @@ class Corpus:
             raise KeyError(f"no modality {', '.join(map(repr, unknown))}; expected some of {', '.join(MODALITIES)}.")
         return replace(self, hidden=self.hidden | {*modalities})
 
-    def with_media(self, *, audio: Arrays | None = None, video: Arrays | None = None) -> Corpus:
+    def with_media(self, *, audio: Arrays | None = None, video: Arrays | None = None) -> Self:
         """Take the audio or the faces of some utterances from memory; files of the same utterances are not read.
 
         Args:
@@ -133,11 +131,11 @@ class Corpus:
         held = {modality: {key: InMemoryMedia(own) for key, own in media.items()} for modality, media in given.items()}
         return replace(self, in_memory={**self.in_memory, **held})
 
-    def select(self, rows: ArrayLike) -> Corpus:
+    def select(self, rows: ArrayLike) -> Self:
         """Keep the rows for which the (n_utterances,) mask `rows` is true, in their order."""
         return replace(self, table=self.table[np.asarray(rows, dtype=bool)].reset_index(drop=True))
 
-    def view(self, name: str | None = None) -> Corpus:
+    def view(self, name: str | None = None) -> Self:
         """Take a named view: some emotions merged, some left out; `dropped` lists the utterances that went.
 
         Raises:

@@ -3,8 +3,6 @@
 How a recognizer fares as one of these grows is its degradation curve. The corpus that is given stays as it is.
 """
 
-from __future__ import annotations
-
 import hashlib
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace

@@ -1,7 +1,5 @@
 """IEMOCAP exactly as its authors distribute it: five sessions of one woman and one man each, acting in pairs."""
 
-from __future__ import annotations
-
 import re
 from pathlib import Path
 from typing import Any, NamedTuple

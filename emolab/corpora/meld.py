@@ -1,7 +1,5 @@
 """MELD: conversations from the series Friends, each utterance labelled with one of seven emotions."""
 
-from __future__ import annotations
-
 import math
 import re
 from pathlib import Path

@@ -1,7 +1,5 @@
 """RAVDESS speech: 24 actors say two sentences in eight emotions; everything is told by the names of the files."""
 
-from __future__ import annotations
-
 import re
 from collections.abc import Mapping
 from pathlib import Path

@@ -1,7 +1,5 @@
 """Finding the files of a corpus, reading text and CSV as they come, and the user's own CSV file."""
 
-from __future__ import annotations
-
 import csv
 import io
 import os

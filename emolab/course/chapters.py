@@ -5,8 +5,6 @@ is the resident memory of the kernel and its child processes together, looked at
 them share count twice.
 """
 
-from __future__ import annotations
-
 import ast
 import logging
 import os

@@ -3,8 +3,6 @@
 It imports none of the heavy packages, so it works where they are broken.
 """
 
-from __future__ import annotations
-
 import os
 import platform
 import re

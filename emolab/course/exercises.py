@@ -6,6 +6,8 @@ import math
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 if TYPE_CHECKING:
     from emolab.corpora import Corpus
     from emolab.recognizer import Recognizer
@@ -56,11 +58,19 @@ def number(
     return f"{found:.3f} is too {'high' if found > right else 'low'}."
 
 
+def alike(found: Any, right: Any, slips: Mapping[str, Any], otherwise: str) -> str | None:
+    """Compare an array with the right one; return None if it is, the slip that gives it, or else `otherwise`."""
+
+    def same(value: Any) -> bool:
+        return np.shape(found) == np.shape(value) and np.allclose(found, value)
+
+    return None if same(right) else next((slip for slip, value in slips.items() if same(value)), otherwise)
+
+
 def beats(recognizer: Recognizer, held_out: Corpus, ua: float) -> str | None:
     """Return None if a recognizer reaches an unweighted average recall on utterances it was not trained on."""
     from emolab.evaluation import evaluate
 
     reached = evaluate(recognizer, held_out).metrics["ua"].value
-    return (
-        None if reached >= ua else f"it reaches UA {reached:.3f} on {len(held_out)} utterances; the goal is {ua:.2f}."
-    )
+    wrong = f"it reaches UA {reached:.3f} on {len(held_out)} utterances; the goal is {ua:.2f}."
+    return None if reached >= ua else wrong

@@ -1,7 +1,5 @@
 """Whether an answer to an exercise is correct, what probably went wrong if not, and what was solved so far."""
 
-from __future__ import annotations
-
 import json
 from dataclasses import dataclass
 from datetime import date

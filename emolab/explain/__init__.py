@@ -1,11 +1,8 @@
 """Explanations: which word, which moment, which face, which modality; and measures of how far to trust them."""
 
-from __future__ import annotations
-
 import time
 import tomllib
 from collections.abc import Callable, Mapping, Sequence
-from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -15,37 +12,16 @@ from numpy.typing import NDArray
 
 from emolab.corpora.corpus import Corpus
 from emolab.explain import gradients, light, perturbation
-from emolab.explain.explanation import Attribution, Explanation, Options, load_shap, of_shap
+from emolab.explain.explanation import Attribution, Explanation, Options, load_shap
 from emolab.explain.maskers import masker_for
 from emolab.recognizer import Material, Recognizer
 
 __all__ = ["METHODS", "Attribution", "Explanation", "explain"]
 
-METHODS: Mapping[str, str] = tomllib.loads(Path(__file__).with_name("methods.toml").read_text(encoding="utf-8"))
-# what computes each of them, without those of SHAP, and each class that stands for another one
-ENGINES: Mapping[Any, Any] = {
-    "ablation": attr.FeatureAblation,
-    "occlusion": attr.Occlusion,
-    "kernel-shap": attr.KernelShap,
-    "integrated-gradients": attr.IntegratedGradients,
-    "deep-lift": attr.DeepLift,
-    "shap-gradient": attr.GradientShap,
-    "gradient-x-input": attr.InputXGradient,
-    "saliency": attr.Saliency,
-    "grad-cam": gradients.grad_cam,
-    "attention": gradients.attention,
-    "random": perturbation.at_random,
-    attr.LayerIntegratedGradients: attr.IntegratedGradients,
-    attr.LayerGradCam: gradients.grad_cam,
-}
-
-
-@cache
-def _engines_of_shap() -> Mapping[Any, Any]:
-    shap = load_shap()
-    engines = {"shap-partition": shap.PartitionExplainer, "shapley": shap.ExactExplainer}
-    engines |= {"shap-linear": shap.LinearExplainer, "shap-tree": shap.TreeExplainer}
-    return engines | {attr.ShapleyValues: shap.ExactExplainer, shap.GradientExplainer: attr.GradientShap}
+TABLE = tomllib.loads(Path(__file__).with_name("methods.toml").read_text(encoding="utf-8"))
+METHODS: Mapping[str, str] = {name: row["asks"] for name, row in TABLE.items()}
+OWN = {"grad-cam": gradients.grad_cam, "attention": gradients.attention, "random": perturbation.at_random}
+STAND_FOR = {row["also"]: name for name, row in TABLE.items() if "also" in row}  # class of a library: a method
 
 
 def explain(
@@ -97,13 +73,10 @@ def explain(
     parts = modality or _modality(recognizer, engine)
     options = Options(method_name(method), parts, baseline, n_steps, n_samples, background, seed)
     items, taken = list[Attribution](), baseline or "none"
-    if not len(utterances):
-        pass
-    elif light.fits(engine):
-        items, taken = light.attribute(recognizer, utterances, engine, targets, options)
-    elif gradients.fits(engine):
-        items, taken = gradients.attribute(recognizer, utterances, engine, targets, options)
-    else:
+    inside = next((module for module in (light, gradients) if module.fits(engine)), None)
+    if inside and len(utterances):
+        items, taken = inside.attribute(recognizer, utterances, engine, targets, options)
+    elif len(utterances):
         masker = masker_for(recognizer, utterances, options.modality, baseline)
         items, taken = perturbation.attribute(masker, engine, targets, options), masker.baseline
     facts = (taken, tuple(items), time.perf_counter() - began, recognizer.stand_in, utterances.synthetic)
@@ -117,16 +90,15 @@ def method_name(method: str | Callable[..., Any]) -> str:
 
 def engine_of(method: str | Callable[..., Any]) -> Any:
     """Return the class or function that computes a method; ValueError if it cannot explain utterances."""
-    if isinstance(method, str) and method not in METHODS:
-        raise ValueError(f"no method {method!r}; expected one of {', '.join(METHODS)}. Correct the name.")
-    found = ENGINES.get(method, method)
-    if isinstance(found, str) or of_shap(found) or found is attr.ShapleyValues:
-        found = _engines_of_shap().get(found, found)
-    if not (light.fits(found) or gradients.fits(found) or perturbation.fits(found)):
-        expected = "a key of METHODS, a class of captum.attr that attributes to the input, or of shap for functions, "
-        expected += "linear models or trees, or a function (value, n_units) -> (n_units,)"
-        problem = f"{method_name(method)} cannot explain utterances; expected {expected}"
-        raise ValueError(f"{problem}. Wrap it in such a function.")
+    found = STAND_FOR.get(method.__name__, method) if isinstance(method, type) else method
+    if isinstance(found, str):
+        if found not in METHODS:
+            raise ValueError(f"no method {found!r}; expected one of {', '.join(METHODS)}. Correct the name.")
+        library, _, name = TABLE[found]["engine"].partition(".")
+        return OWN.get(found) or getattr(load_shap() if library == "shap" else attr, name)
+    if not any(module.fits(found) for module in (light, gradients, perturbation)):
+        expected = "a key of METHODS, a class of captum.attr for inputs, one of shap, or (value, n_units) -> (n_units,)"
+        raise ValueError(f"{method_name(method)} cannot explain utterances; expected {expected}. Wrap it in such one.")
     return found
 
 

@@ -1,13 +1,14 @@
 """Explanations: what each unit of an utterance adds to the logit of an emotion, on units that all models share."""
 
-from __future__ import annotations
-
 import math
 import re
+import tomllib
 import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import cache
+from pathlib import Path
+from types import SimpleNamespace
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -18,6 +19,7 @@ from emolab.corpora.corpus import Corpus
 from emolab.features.text import words
 
 UNIT_S = 0.1  # seconds of sound
+SET = SimpleNamespace(**tomllib.loads(Path(__file__).with_name("settings.toml").read_text(encoding="utf-8")))
 NOBODY = -1  # owner of a step that belongs to no unit, such as a special token
 
 Floats = NDArray[np.float64]

@@ -1,7 +1,5 @@
 """Gradients of networks, by Captum: what each mel bin, word vector or pixel adds to an emotion's logit."""
 
-from __future__ import annotations
-
 import copy
 import warnings
 from collections.abc import Iterator, Sequence
@@ -17,8 +15,8 @@ from torch import Tensor, nn
 
 from emolab.corpora.corpus import Corpus
 from emolab.explain import explanation as units
-from emolab.explain.explanation import Attribution, Floats, Options, few_of
-from emolab.explain.maskers import MASK_TOKENS, checked_baseline, known_token, still
+from emolab.explain.explanation import SET, Attribution, Floats, Options, few_of
+from emolab.explain.maskers import checked_baseline, known_token, still
 from emolab.explain.perturbation import run_captum, running
 from emolab.features.pretrained import AudioHiddenStates, TextHiddenStates
 from emolab.features.text import PAD, UNKNOWN, words
@@ -31,13 +29,6 @@ from emolab.training import pad, taken_inputs, threads
 
 # of the inputs of a network; the first one is taken where none is named; of features it is the mean
 BASELINES = {"audio": ("silence", "mean"), "text": ("padding", "mask"), "video": ("mean", "grey")}
-PAD_TOKENS = ("[PAD]", "<pad>")
-N_ROWS = 32  # of a batch that the network sees at once, at most; more take memory and no less time
-N_NUMBERS = 1_000_000  # of such a batch; hidden states take a multiple of that
-N_UTTERANCES = 16  # explained together
-SAMPLES_A_GRADIENT = 4  # a drawn gradient costs as much as so many coalitions
-N_BACKGROUND = 16  # utterances that expected gradients start from
-MAX_DELTA = 0.05  # of the difference of the logits, from which on DeepLIFT's rules do not hold
 COMPLETE = (attr.IntegratedGradients, attr.DeepLift)  # their values add up to the logit less that of the baseline
 IN_BATCHES = (*COMPLETE, attr.Saliency, attr.InputXGradient)  # others may mix the baselines of a batch
 
@@ -114,8 +105,9 @@ def by_captum(engine: Any, batch: Batch) -> Tensor:
             raise ValueError("shap-gradient has nothing to start from; expected background=fold.train or some of it.")
         steps = torch.arange(batch.entered.shape[1])
         starts = torch.stack([part[steps % len(part)] for part in batch.background])
-    n_rows = int(np.clip(N_NUMBERS // max(1, batch.entered[0].numel()), len(batch.entered), N_ROWS))
-    how: dict[str, Any] = {"n_samples": batch.options.n_samples // SAMPLES_A_GRADIENT, "n_steps": batch.options.n_steps}
+    n_rows = int(np.clip(SET.n_numbers // max(1, batch.entered[0].numel()), len(batch.entered), SET.n_rows))
+    n_samples = batch.options.n_samples // SET.samples_a_gradient
+    how: dict[str, Any] = {"n_samples": n_samples, "n_steps": batch.options.n_steps}
     how |= {"internal_batch_size": n_rows, "target": batch.targets, "additional_forward_args": batch.arguments}
     with warnings.catch_warnings(), running(batch.options):
         warnings.filterwarnings("ignore", "Setting .*hooks")  # they are removed again
@@ -123,7 +115,7 @@ def by_captum(engine: Any, batch: Batch) -> Tensor:
     if issubclass(engine, attr.DeepLift):
         difference = batch.logits(batch.entered) - batch.logits(batch.baseline)
         delta = (values.detach().flatten(1).sum(dim=1) - difference).abs().sum() / difference.abs().sum()
-        if delta > MAX_DELTA:
+        if delta > SET.max_delta:
             suits = "dense layers and nn.ReLU modules, without recurrence or attention, such as audio/mlp"
             raise _unfit(batch, f"has logits that the rules of {batch.options.method} miss by {delta:.0%}", suits)
     return values
@@ -235,19 +227,16 @@ def attribute(
     for rows, batch in _batches(network, place, corpus, engine, targets, options._replace(baseline=baseline)):
         with threads(network.network):
             values = (engine(batch) if engine in FUNCTIONS else by_captum(engine, batch)).detach()
-            after, before = batch.logits(batch.entered).tolist(), [np.nan] * len(rows)
-            if engine in COMPLETE:
-                before = batch.logits(batch.baseline).tolist()
+            after = batch.logits(batch.entered).tolist()
+            before = batch.logits(batch.baseline).tolist() if engine in COMPLETE else [np.nan] * len(rows)
         for row, number in enumerate(rows):
             native = _native(values[row], int(batch.lengths[row]), options.modality)
             named, spans, owners, steps = _units(extractor, options.modality, corpus, number, len(native))
             facts = (named, units.summed(native, owners, len(named)), spans, native, steps, after[row], before[row])
             found[number] = Attribution(names.iloc[number], network.emotions[targets[number]], *facts)
-    if engine is attr.GradientShap:
-        baseline = "training"
-    elif engine in FUNCTIONS or "baselines" not in signature(engine.attribute).parameters:
-        baseline = "none"
-    return [found[number] for number in range(len(corpus))], baseline
+    starts = engine not in FUNCTIONS and "baselines" in signature(engine.attribute).parameters
+    taken = "training" if engine is attr.GradientShap else baseline if starts else "none"
+    return [found[number] for number in range(len(corpus))], taken
 
 
 def _network_input(recognizer: Recognizer, corpus: Corpus, options: Options) -> tuple[NetworkRecognizer, int]:
@@ -309,11 +298,11 @@ def _batches(
     instead = _instead(network.features[place], corpus, inputs[place], options)
     background = list[Tensor]()
     with torch.no_grad():
-        for array in network.inputs(few_of(options.background, N_BACKGROUND))[place] if options.background else ():
+        for array in network.inputs(few_of(options.background, SET.n_background))[place] if options.background else ():
             entered, lengths = model.embed(*pad([array]))
             background.append(entered[0, : int(lengths[0])] if entered.ndim > 2 else entered[0])
     order = np.argsort([len(array) for array in inputs[place]], kind="stable").tolist()
-    size = N_UTTERANCES if engine in (*FUNCTIONS, *IN_BATCHES) else 1
+    size = SET.n_utterances if engine in (*FUNCTIONS, *IN_BATCHES) else 1
     for start in range(0, len(order), size):
         rows = order[start : start + size]
         padded: list[tuple[Tensor, ...]] = [pad([arrays[row] for row in rows]) for arrays in inputs]
@@ -339,7 +328,7 @@ def _instead(
     if modality == "text" and hasattr(extractor, "vocabulary"):
         return [np.full_like(array, PAD if baseline == "padding" else UNKNOWN) for array in arrays]
     if modality == "text":  # special tokens around the text stay
-        instead = known_token(extractor.tokenizer, PAD_TOKENS if baseline == "padding" else MASK_TOKENS)
+        instead = known_token(extractor.tokenizer, SET.pad_tokens if baseline == "padding" else SET.mask_tokens)
         number = extractor.tokenizer.token_to_id(instead) if instead else 0
         special = [extractor.tokenizer.encode(text).special_tokens_mask for text in corpus.texts()]
         return [np.where(own, array, number) for own, array in zip(special, arrays, strict=True)]

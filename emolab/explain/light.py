@@ -1,7 +1,5 @@
 """Light models, by SHAP: what each feature, and through it each word, adds to a linear score or votes of trees."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator, Sequence
 from typing import Any
 

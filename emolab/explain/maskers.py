@@ -1,7 +1,5 @@
 """Maskers: what a recognizer predicts for utterances of which only some units are left, whatever it is made of."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from itertools import compress
@@ -16,16 +14,13 @@ from scipy.special import softmax
 from emolab import media
 from emolab.corpora.corpus import MODALITIES, Corpus
 from emolab.corpora.degraded import pink_noise
-from emolab.explain.explanation import Floats, frame_spans, names_in_time, no_spans, sound_spans
+from emolab.explain.explanation import SET, Floats, frame_spans, names_in_time, no_spans, sound_spans
 from emolab.features.video import FaceFrames, faces
 from emolab.media import SAMPLE_RATE
 from emolab.recognizer import SMALLEST_PROBABILITY, Recognizer
 
-N_ROWS = 256  # changed utterances that are predicted at once; more sound would fill the memory
 FADE = SAMPLE_RATE * 5 // 1000  # samples, 5 ms: a sound that is cut off hard clicks
 GREY = 127  # of 255
-MASK_TOKENS = ("[MASK]", "<mask>")
-OUT_OF_VOCABULARY = "zzz"  # a word that no vocabulary has
 
 Mask = NDArray[np.bool_]  # (n_units,) or (n_coalitions, n_units), true where a unit stays
 Logits = Floats  # (n_coalitions, n_emotions), less their mean over the emotions
@@ -59,7 +54,7 @@ class Masker:
         self._known: dict[Any, Floats] = {}
 
     def logits(self, masks: Sequence[Mask]) -> list[Logits]:
-        """Predict each utterance with some units left, `N_ROWS` copies at a time.
+        """Predict each utterance with some units left, a few hundred copies at a time.
 
         Args:
             masks: For each utterance (n_coalitions, n_units) bool, true where a unit stays.
@@ -70,8 +65,8 @@ class Masker:
         """
         asked = {(row, mask.tobytes()): (row, mask) for row, own in enumerate(masks) for mask in own}
         todo = [key for key in asked if key not in self._known]
-        for start in range(0, len(todo), N_ROWS):
-            keys = todo[start : start + N_ROWS]
+        for start in range(0, len(todo), SET.n_copies):
+            keys = todo[start : start + SET.n_copies]
             some = [asked[key] for key in keys]
             predicted = self.recognizer.logits(self._changed(self._copies([row for row, _ in some]), some))
             self._known |= zip(keys, predicted - predicted.mean(axis=1, keepdims=True), strict=True)
@@ -259,7 +254,7 @@ def checked_baseline(baseline: str | None, known: Sequence[str]) -> str:
 def mask_word(recognizer: Recognizer) -> str:
     """Return the mask token of the recognizer's tokenizer, else a word that is in no vocabulary."""
     tokenizers = [getattr(extractor, "tokenizer", None) for extractor in recognizer.extractors()]
-    return next((known_token(own, MASK_TOKENS) for own in tokenizers if own), None) or OUT_OF_VOCABULARY
+    return next((known_token(own, SET.mask_tokens) for own in tokenizers if own), None) or SET.unknown_word
 
 
 def known_token(tokenizer: Any, tokens: Sequence[str]) -> str | None:

@@ -4,8 +4,6 @@ A measure that says nothing for an utterance is NaN there, and `clustered_interv
 unit adds to the logit; below 0 it speaks against the emotion.
 """
 
-from __future__ import annotations
-
 import tomllib
 from collections.abc import Sequence
 from pathlib import Path

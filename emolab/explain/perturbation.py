@@ -1,7 +1,5 @@
 """Perturbation: what the logit loses without some units, by Captum and SHAP; it works for every recognizer."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from inspect import signature
@@ -13,11 +11,8 @@ from captum.attr import FeaturePermutation, KernelShap, PerturbationAttribution,
 from numpy.typing import NDArray
 from scipy.cluster.hierarchy import linkage
 
-from emolab.explain.explanation import Attribution, Floats, Options, load_shap, of_shap
+from emolab.explain.explanation import SET, Attribution, Floats, Options, load_shap, of_shap
 from emolab.explain.maskers import Masker
-
-WINDOW = 3  # units that occlusion hides at once
-MOST_UNITS = 12  # of which all 4,096 coalitions are predicted
 
 Value = Callable[[Any], Floats]  # (n, n_units) bool masks to (n,) logits of the target
 
@@ -91,7 +86,7 @@ def _by_captum(engine: Any, value: Value, n_units: int, n_samples: int) -> Any:
     """Give Captum one row of ones, which it replaces by zeros."""
     n_draws = max(1, n_samples // n_units) if issubclass(engine, ShapleyValueSampling) else n_samples
     how: dict[str, Any] = {"n_samples": n_draws, "perturbations_per_eval": n_samples, "baselines": 0.0}
-    how["sliding_window_shapes"] = (min(WINDOW, n_units),)
+    how["sliding_window_shapes"] = (min(SET.window, n_units),)
     whole = torch.ones(1, n_units, dtype=torch.float64)
     return run_captum(engine, lambda masks: torch.from_numpy(value(masks.numpy())), whole, **how).numpy()[0]
 
@@ -106,9 +101,9 @@ def _by_shap(engine: Any, value: Value, n_units: int, n_samples: int) -> Any:
         masker = shap.maskers.Partition(none, clustering=linkage(np.arange(n_units)[:, None], "complete"))
     most = max(n_samples, 2 * n_units + 1)
     if issubclass(engine, shap.ExactExplainer):
-        if n_units > MOST_UNITS:
-            problem = f"an utterance has {n_units} units; expected at most {MOST_UNITS}, to predict all coalitions"
-            raise ValueError(f'{problem}. Take method="kernel-shap", or modality="modality".')
+        if n_units > SET.most_units:
+            why = f"an utterance has {n_units} units; expected at most {SET.most_units}, to predict all coalitions"
+            raise ValueError(f'{why}. Take method="kernel-shap", or modality="modality".')
         most = 2**n_units
     return engine(value, masker)(whole, max_evals=most, batch_size=n_samples, silent=True).values[0]
 

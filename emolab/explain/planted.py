@@ -1,7 +1,5 @@
 """Controls: corpora in which one known thing alone tells the emotion, or in which nothing does."""
 
-from __future__ import annotations
-
 from dataclasses import replace
 
 import numpy as np

@@ -1,7 +1,5 @@
 """The scorecard: every explainer of a model on the same utterances, beside the chance level and controls."""
 
-from __future__ import annotations
-
 import copy
 import tomllib
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -19,7 +17,7 @@ from emolab.corpora.corpus import MODALITIES, Corpus
 from emolab.corpora.degraded import with_noise
 from emolab.evaluation import clustered_interval, clustered_ratio, evaluate
 from emolab.explain import METHODS, explain, measures, method_name
-from emolab.explain.explanation import Attribution, Explanation, Floats, few_of
+from emolab.explain.explanation import SET, Attribution, Explanation, Floats, few_of
 from emolab.explain.maskers import Masker, face_extractor, masker_for
 from emolab.explain.planted import shuffled_labels
 from emolab.features.audio import HOP_S, f0, rms_level
@@ -30,10 +28,6 @@ from emolab.results import device, versions
 from emolab.splits import Fold
 
 N_UTTERANCES = 200  # the same for every model
-N_REMOVALS = 20  # random removals of an utterance, for infidelity
-P_STAYS = 0.7  # of a unit in these
-N_CHANGES = 2  # small ones, for sensitivity
-NOISE_DB = 30.0  # of the noise that a stable explanation ignores, below the voice
 CONTROL = "random"
 
 Truth = NDArray[np.bool_]  # (n_units,) which units were planted; none where nothing is known
@@ -146,7 +140,7 @@ def _of_each(
     """Measure each utterance's explanation by itself."""
     ranked = [measures.ranked_masks(item.values) for item in explanation]
     rng = np.random.default_rng(seed)
-    removals = [rng.random((N_REMOVALS, len(item))) < P_STAYS for item in explanation]
+    removals = [rng.random((SET.n_removals, len(item))) < SET.p_stays for item in explanation]
     asked = [np.vstack([~most, most, some]) for most, some in zip(ranked, removals, strict=True)]
     predicted = masker.logits(asked)
     full, none = masker.ends()
@@ -181,13 +175,12 @@ def _plausible(item: Attribution, modality: str, corpus: Corpus, number: int) ->
     if modality == "text":
         marked = measures.emotion_word_mask(corpus.texts()[number], item.emotion)
         return {"emotion words": measures.relevance_mass_accuracy(item.values, marked)}
-    found = {}
-    if modality == "audio":
-        cues = sound_cues(media.read_audio(corpus.audio_paths()[number]), item.spans)
-        for name, cue in zip(("energy", "f0"), cues, strict=True):
-            known = ~np.isnan(cue)
-            found[name] = measures.spearman(item.values[known], cue[known]) if known.sum() > 1 else np.nan
-    return found
+    if modality != "audio":
+        return {}
+    level, pitch = sound_cues(media.read_audio(corpus.audio_paths()[number]), item.spans)
+    known = ~np.isnan(pitch)
+    with_pitch = measures.spearman(item.values[known], pitch[known]) if known.sum() > 1 else np.nan
+    return {"energy": measures.spearman(item.values, level), "f0": with_pitch}
 
 
 def sound_cues(wave: NDArray[np.float32], spans: Floats) -> tuple[Floats, Floats]:
@@ -214,7 +207,7 @@ def _sensitivity(explanation: Explanation, ask: Any, recognizer: Recognizer, cor
     if explanation.modality == "modality":
         return [np.nan] * len(explanation)
     found = []
-    for draw in range(N_CHANGES):
+    for draw in range(SET.n_changes):
         changed, same = slightly_changed(recognizer, corpus, explanation.modality, seed=seed + draw)
         pairs = zip(ask(explanation.method, recognizer, changed).values, explanation.values, same, strict=True)
         found.append([np.linalg.norm((after - before)[kept]) for after, before, kept in pairs])
@@ -232,7 +225,7 @@ def slightly_changed(
     rng, names = np.random.default_rng(seed), corpus.table["utterance_id"]
     same: list[Any] = [slice(None)] * len(corpus)
     if modality == "audio":
-        waves = [with_noise(media.read_audio(path), NOISE_DB, rng) for path in corpus.audio_paths()]
+        waves = [with_noise(media.read_audio(path), SET.noise_db, rng) for path in corpus.audio_paths()]
         return corpus.with_media(audio=dict(zip(names, waves, strict=True))), same
     if modality == "video":
         shown = [face.pictures.astype(int) for face in faces(corpus, **face_extractor(recognizer).options)]

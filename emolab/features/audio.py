@@ -5,8 +5,6 @@ and puts time first. Frames are centred on 0, hop_s, 2 hop_s, … seconds and th
 ends, so that one sample is enough for one frame. Silence gives finite numbers.
 """
 
-from __future__ import annotations
-
 import warnings
 from collections.abc import Callable, Mapping, Sequence
 from functools import lru_cache

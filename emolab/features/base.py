@@ -1,7 +1,5 @@
 """The base of all feature extractors, and the disk cache that computes the features of a file once."""
 
-from __future__ import annotations
-
 import hashlib
 import threading
 import tomllib

@@ -1,14 +1,12 @@
 """Text features: words, a vocabulary that numbers them, word vectors, token ids and TF-IDF."""
 
-from __future__ import annotations
-
 import gzip
 import re
 import zlib
 from collections import Counter
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -45,7 +43,7 @@ class Vocabulary:
         self._number = {term: number for number, term in enumerate(self.terms, start=UNKNOWN + 1)}
 
     @classmethod
-    def fit(cls, texts: Iterable[str], *, min_count: int = 1) -> Vocabulary:
+    def fit(cls, texts: Iterable[str], *, min_count: int = 1) -> Self:
         """Number the words that occur at least `min_count` times in `texts`, which should be training texts only.
 
         Raises:

@@ -1,7 +1,5 @@
 """Video features: the speaker's face cut out of the film, edges of it, and tables of facial action units."""
 
-from __future__ import annotations
-
 import os
 from collections import Counter
 from collections.abc import Callable, Sequence

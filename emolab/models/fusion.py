@@ -1,7 +1,5 @@
 """Hybrid fusion: a network that joins what several encoders make of their modalities."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, NamedTuple

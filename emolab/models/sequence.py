@@ -1,7 +1,5 @@
 """Networks for sequences of frames, words or turns, and for single vectors; and what all networks have in common."""
 
-from __future__ import annotations
-
 from abc import ABC, abstractmethod
 from collections import ChainMap
 from dataclasses import dataclass, fields

@@ -4,8 +4,6 @@ Faces come as (batch, frames, size, size, 3) uint8 with (batch,) real lengths. O
 neither padding nor neighbours change a result, batch statistics in training included.
 """
 
-from __future__ import annotations
-
 import math
 import tomllib
 from collections import OrderedDict

@@ -1,7 +1,5 @@
 """Checkers of chapters 00 to 02: corpora and honest evaluation."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from typing import Any
 

@@ -1,7 +1,5 @@
 """Checkers of chapters 09 to 13: fusion, conversation, small against large."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Sequence
 from itertools import combinations
 from typing import Any
@@ -9,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from emolab.corpora import Corpus
-from emolab.course.exercises import attempted, beats, exercise
+from emolab.course.exercises import alike, attempted, beats, exercise
 from emolab.recognizer import Recognizer
 from emolab.results import holm
 
@@ -22,15 +20,12 @@ def block_scale(answer: Callable[..., Any]) -> str | None:
     """Try the function on two blocks of different length, and on a test set longer than the training set."""
     train, other = np.random.default_rng(1).normal(0, [[[3.0]], [[5.0]]], (2, 40, 7))
     factor, found = np.sqrt((train**2).sum(axis=1).mean()), np.asarray(attempted(answer(train, other)))
-    slips = {
-        "that is the length of `other`: learn the scale from `train`.": np.sqrt((other**2).sum(axis=1).mean()),
-        "the mean squared length is still squared: take its root.": factor**2,
-        "that is the mean square of a number; a row has many columns, so add them up first.": factor / np.sqrt(7),
-    }
-    if found.shape == other.shape and np.allclose(found, other / factor):
-        return None
-    same = [slip for slip, wrong in slips.items() if found.shape == other.shape and np.allclose(found, other / wrong)]
-    return same[0] if same else "its rows should have the mean squared length 1 where `other` is `train`."
+    slips = {"that is the length of `other`: learn the scale from `train`.": np.sqrt((other**2).sum(axis=1).mean())}
+    slips["the mean squared length is still squared: take its root."] = factor**2
+    slips["that is the mean square of a number; a row has many columns, so add them up first."] = factor / np.sqrt(7)
+    scaled = {slip: other / wrong for slip, wrong in slips.items()}
+    otherwise = "its rows should have the mean squared length 1 where `other` is `train`."
+    return alike(found, other / factor, scaled, otherwise)
 
 
 @exercise("09.2")
@@ -56,13 +51,9 @@ def reaches_goal(answer: Any, held_out: Corpus, goal: float) -> str | None:
 def vote(answer: Callable[..., Any]) -> str | None:
     """Try the function on two votes: a majority that the mean would overrule, and a tie of three."""
     found = np.asarray(attempted(answer(VOTES.copy()))).tolist()
-    slips = {  # by what the function returns
-        (1, 2): "that is the emotion of the highest mean probability: count votes first.",
-        (0, 0): "of emotions with equally many votes, the one with the highest mean probability wins, not the first.",
-    }
-    if found == [0, 2]:
-        return None
-    return slips.get(tuple(np.ravel(found)), f"for two utterances it returns {found}; expected two positions.")
+    slips = {"that is the emotion of the highest mean probability: count votes first.": [1, 2]}
+    slips["of equally many votes, the highest mean probability decides, not the first emotion."] = [0, 0]
+    return alike(found, [0, 2], slips, f"for two utterances it returns {found}; expected two positions.")
 
 
 @exercise("10.2")
@@ -86,16 +77,14 @@ def gate(answer: Callable[..., Any]) -> str | None:
     scores = torch.tensor([[0.0, 1.0, 2.0], [0.0, 1.0, 2.0], [-3.0, 5.0, 5.0]])
     there = torch.tensor([[True, True, True], [True, True, False], [True, False, False]])
     found = attempted(answer(scores.clone(), there)).detach()
-    if found.shape == scores.shape and torch.allclose(found, scores.masked_fill(~there, -torch.inf).softmax(dim=1)):
-        return None
     slips = {
         "a row sums to less than 1: missing modalities were set to 0 after the softmax.": scores.softmax(1) * there,
         "missing modalities still have a weight: use `there`.": scores.softmax(1),
         "a score of 0 is not a weight of 0: the softmax gives it exp(0).": (scores * there).softmax(1),
         "take the softmax over the modalities, dim=1; yours runs over the utterances.": scores.softmax(0),
     }
-    same = [slip for slip, wrong in slips.items() if found.shape == wrong.shape and torch.allclose(found, wrong)]
-    return same[0] if same else "each row should sum to 1, with 0 where a modality is missing."
+    otherwise = "each row should sum to 1, with 0 where a modality is missing."
+    return alike(found, scores.masked_fill(~there, -torch.inf).softmax(dim=1), slips, otherwise)
 
 
 @exercise("11.2")
@@ -121,9 +110,9 @@ def may_read(answer: Callable[[int, int, int], Any]) -> str | None:
         slips = {"rows and columns are exchanged: a row is the turn that is classified.": right.T}
         slips["a turn also reads itself."] = right & (distance != 0)
         slips["it reads all earlier turns; `before` is the limit."] = distance <= after
-        if not np.array_equal(found, right):
-            wrong = next((slip for slip, mask in slips.items() if np.array_equal(found, mask)), None)
-            return wrong or f"for {n} turns, before={before} and after={after}, other turns may be read."
+        otherwise = f"for {n} turns, before={before} and after={after}, other turns may be read."
+        if wrong := alike(found, right, slips, otherwise):
+            return wrong
     return None
 
 
@@ -135,9 +124,7 @@ def own_last_turn(answer: Callable[..., Any]) -> str | None:
     slips = {"it goes by the order of the rows; `turn` tells the order.": [-1, -1, -1, 1, 0, 2, 3]}
     slips["it takes the last turn of anyone, not of the same speaker."] = [3, -1, 5, 4, 1, -1, 0]
     slips["it crosses dialogues: a last turn is in the same dialogue."] = [4, -1, 5, 1, 2, -1, 3]
-    if found == [4, -1, 5, 1, -1, -1, 3]:
-        return None
-    return next((slip for slip, rows in slips.items() if found == rows), f"for {given} it returns {found}.")
+    return alike(found, [4, -1, 5, 1, -1, -1, 3], slips, f"for {given} it returns {found}.")
 
 
 @exercise("12.3")
@@ -157,8 +144,7 @@ def corrected(answer: Callable[[Any], Any]) -> str | None:
     slips["return them in the order in which they came, not sorted."] = np.sort(right)
     slips["a corrected p may not be smaller than that of a smaller p: take the running maximum."] = by_rank.clip(max=1)
     slips["a p value is at most 1."] = np.maximum.accumulate(np.sort(by_rank))[p.argsort().argsort()]
-    wrong = next((slip for slip, value in slips.items() if np.array_equal(found.round(6), value.round(6))), None)
-    return None if np.allclose(found, right) else wrong or f"{p} becomes {found.round(3)}, not {right.round(3)}."
+    return alike(found, right, slips, f"{p} becomes {found.round(3)}, not {right.round(3)}.")
 
 
 @exercise("13.2")
