@@ -10,7 +10,10 @@ scale, even about 0.
 from __future__ import annotations
 
 import textwrap
+import tomllib
 from collections.abc import Collection, Iterable, Mapping, Sequence
+from pathlib import Path
+from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any, Literal, cast
 from zlib import crc32
 
@@ -37,14 +40,9 @@ Track = ArrayLike | None  # (frames,) Hz, 10 ms apart, NaN where there is no voi
 Cue = tuple[float, float] | None  # from and to, seconds
 Look = dict[str, Any]  # keyword arguments of a drawing function
 
-# chosen by search: within every view, any two differ by at least 24 in CIELAB, also to colour-blind eyes
-EMOTION_COLORS = {"neutral": "#747579", "happy": "#f1bc11", "excited": "#db6b22", "angry": "#a40209"}
-EMOTION_COLORS |= {"frustrated": "#693574", "sad": "#0642d3", "fearful": "#310a4e", "surprised": "#bf3db4"}
-EMOTION_COLORS |= {"disgusted": "#389250", "calm": "#77d0e6", "other": "#b3afaf", "undecided": "#3f3d3d"}
-EMOTION_MARKERS: Mapping[str, str] = dict(zip(EMOTION_COLORS, "os^vDPXp*<hd", strict=True))
-SERIES_COLORS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#222222")  # Okabe and Ito
-SERIES_MARKERS = "osD^vP*"
-SIZE_COLORS = {"light": "#009e73", "small": "#0072b2", "large": "#d55e00"}
+SET = SimpleNamespace(**tomllib.loads(Path(__file__).with_suffix(".toml").read_text(encoding="utf-8")))
+EMOTION_COLORS, EMOTION_MARKERS = ({name: look[k] for name, look in SET.emotions.items()} for k in (0, 1))
+SERIES_COLORS, SERIES_MARKERS, SIZE_COLORS = SET.series_colors, SET.series_markers, SET.size_colors
 INK, GREY, PALE = "#222222", "#636363", "#d9d9d9"
 FOR, AGAINST = "#2f8fcb", "#e3752b"  # black text can be read on both
 HEAT = LinearSegmentedColormap.from_list("heat", [AGAINST, "white", FOR], 257)  # odd, so that 0 is white
@@ -52,19 +50,11 @@ WINGS = (0, AGAINST, 0.65), (0.5, AGAINST, 0), (0.5, FOR, 0), (1, FOR, 0.65)  # 
 OVER = [(place, (*to_rgb(colour), opacity)) for place, colour, opacity in WINGS]
 HEAT_OVER = LinearSegmentedColormap.from_list("heat over", OVER, 257)  # the same, to be laid over a picture
 INTERVAL = " with 95 % interval"
-STYLE = {"axes.edgecolor": GREY, "axes.spines.right": False, "axes.spines.top": False, "legend.frameon": False}
 CHANCE: Look = {"color": GREY, "linestyle": (0, (4, 2)), "linewidth": 1.3, "label": "chance"}
 ASIDE: Look = {"loc": "upper left", "bbox_to_anchor": (1.0, 1.0), "frameon": False}  # a legend beside the axes
-WIDTH = 8.0  # inches, of a notebook
-ROW_HEIGHT = 0.36  # inches, of one line of a chart
-HOP_S = 0.010  # seconds between two frames of f0 and level
-DYNAMIC_RANGE_DB = 80  # below the loudest band of a spectrogram
-N_SHOWN = 6  # texts or pictures
-N_STRONGEST = 2  # words of a text whose numbers are written
-TEXT_SIZE, LINE = 10.0, 19.0  # points: of words in a text, and from line to line
-LETTER = 0.602 * TEXT_SIZE  # points, the width of every letter of DejaVu Sans Mono
-WITHIN = 0.995  # share of the heat of bands or pixels within the scale; a few would make the others pale
-SOFT = f"smoothed, {1 - WITHIN:.1%} beyond the scale"
+WIDTH, TEXT_SIZE, LINE = SET.width, SET.text_size, SET.line
+LETTER = SET.letter_width * TEXT_SIZE  # points
+SOFT = f"smoothed, {1 - SET.within:.1%} beyond the scale"
 
 
 def titled(ax: Axes, title: str, *facts: str, loc: Literal["left", "center"] = "left") -> Axes:
@@ -249,11 +239,9 @@ def compare_reports(reports: Mapping[str, Reported], *, metric: str = "ua", ax: 
     if metric != "ece":
         chance = [max(guess[metric] for guess in ones[0].chance.values()) for ones in seeds]
         ax.vlines(chance, rows - 0.5, rows + 0.5, **CHANCE)
-    limit = min(1.02, 1.1 * np.nanmax(list(scores.values())))
-    ax.set(
-        xlim=(0, limit),
-        xlabel=METRICS[metric] + INTERVAL * bool(np.isfinite([score.low for score in scores.values()]).any()),
-    )
+    known = np.isfinite([score.low for score in scores.values()]).any()
+    highest = min(1.02, 1.1 * np.nanmax(list(scores.values())))
+    ax.set(xlim=(0, highest), xlabel=METRICS[metric] + INTERVAL * bool(known))
     facts = "dashed: chance" * (metric != "ece"), "small dots: single seeds" * (max(map(len, seeds)) > 1)
     best = (min if metric == "ece" else max)(score.value for score in scores.values())
     names = " and ".join(name for name, score in scores.items() if np.isclose(score.value, best))
@@ -309,7 +297,7 @@ def _spectrogram(ax: Axes, wave: NDArray[np.float32], cmap: str) -> Any:
     from emolab.features.audio import log_mel
 
     level = log_mel(wave)
-    return _mel_image(ax, level, len(wave), cmap=cmap, vmin=level.max() - DYNAMIC_RANGE_DB, vmax=level.max())
+    return _mel_image(ax, level, len(wave), cmap=cmap, vmin=level.max() - SET.dynamic_range_db, vmax=level.max())
 
 
 def _mel_image(ax: Axes, values: NDArray[Any], n_samples: int, **look: Any) -> Any:
@@ -328,7 +316,7 @@ def _mark(ax: Axes, f0: Track, cue: Cue, ink: tuple[str, str], frame: str) -> No
     """Draw f0 as a line, in a colour and that of its edge, and a frame around the cue, where they are known."""
     if f0 is not None:
         pitch, edge = np.asarray(f0, float), [withStroke(linewidth=4, foreground=ink[1])]
-        ax.plot(np.arange(len(pitch)) * HOP_S, pitch, color=ink[0], linewidth=1.8, path_effects=edge)
+        ax.plot(np.arange(len(pitch)) * SET.hop_s, pitch, color=ink[0], linewidth=1.8, path_effects=edge)
     if cue is not None:
         look: Look = {"fill": False, "edgecolor": frame, "linewidth": 2, "gid": "cue", "zorder": 6}
         ax.add_patch(plt.Rectangle((cue[0], 0.01), cue[1] - cue[0], 0.98, transform=ax.get_xaxis_transform(), **look))
@@ -339,7 +327,7 @@ def faces(frames: ArrayLike, times: ArrayLike | None = None, *, note: str = "", 
     pictures = np.asarray(frames)
     if pictures.ndim != 4 or not len(pictures):
         raise ValueError(f"frames {pictures.shape}; expected (n, height, width, 3), of read_frames, at least one.")
-    shown = np.linspace(0, len(pictures) - 1, min(N_SHOWN, len(pictures))).round().astype(int)
+    shown = np.linspace(0, len(pictures) - 1, min(SET.n_shown, len(pictures))).round().astype(int)
     names = [f"frame {k}" if times is None else f"{np.asarray(times)[k]:.2f} s" for k in shown]
     n, (height, width) = len(shown), pictures.shape[1:3]
     if ax is None:
@@ -397,7 +385,7 @@ def word_attributions(
         ValueError: If there is no utterance to draw.
         KeyError: If the corpus lacks an utterance.
     """
-    items = [explanation[place] for place in places or range(len(explanation))[:N_SHOWN]]
+    items = [explanation[place] for place in places or range(len(explanation))[: SET.n_shown]]
     if not items:
         raise ValueError(f"{explanation!r} and places {places}; expected an utterance at least. Name its place.")
     truth = [_truth(corpus, item.utterance_id) for item in items]
@@ -433,7 +421,7 @@ def _truth(corpus: Corpus | None, utterance_id: str) -> tuple[str, tuple[int, ..
 def _header(item: Attribution, emotion: str) -> str:
     """Say what is explained of an utterance, and the numbers of its strongest words."""
     logit = "" if np.isnan(item.logit) else f", logit {_signed(item.logit)}"
-    order = np.argsort(-np.abs(item.values), kind="stable")[:N_STRONGEST]
+    order = np.argsort(-np.abs(item.values), kind="stable")[: SET.n_strongest]
     strongest = ", ".join(f"{item.names[place]} {_signed(float(item.values[place]))}" for place in order)
     known = f"labelled: {emotion}" * bool(emotion)
     return " · ".join(filter(None, [item.utterance_id, f"explained: {item.emotion}{logit}", known, strongest]))
@@ -508,7 +496,7 @@ def _heat_over(ax: Axes, item: Attribution, n_samples: int, n_mels: int) -> tupl
     native = item.native
     if native.ndim == 2 and native.shape[1] == n_mels and not item.native_names:
         heat = gaussian_filter(np.nan_to_num(native.astype(float)), (1.5, 1.0))
-        limit = _limit([heat], WITHIN)
+        limit = _limit([heat], SET.within)
         _mel_image(ax, heat, n_samples, cmap=HEAT_OVER, vmin=-limit, vmax=limit)
         return limit, True
     limit = _limit([item.values])
