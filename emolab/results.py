@@ -40,6 +40,7 @@ FIGURES = [*(f"{name}{limit}" for name in METRICS for limit in ("", "_low", "_hi
 TESTED = ("modalities", "learned from", "smaller", "larger", "Δ weighted F1", "Δ UA", "only smaller right")
 SCORE_COLUMNS = ("method", "measure", "value", "low", "high", "recognizer", "modality", "stand_in", "ua", "parameters")
 TEXTS = ("recipe", "modalities", "size", "learned from", "smaller", "larger", "shown", "measured", "method")
+TEXTS += ("pretraining data",)
 
 
 def entry_of(
@@ -294,8 +295,16 @@ def uses_future_context(recipe: str) -> bool:
 
 
 def costs(entries: pd.DataFrame) -> pd.DataFrame:
-    """Lay out what recognizers cost: rows of `read_ledger`, by modalities and parameters, as text; "–" is unknown."""
-    return layout(entries, COSTS)
+    """Lay out what recognizers cost: rows of `read_ledger`, by modalities and parameters, as text; "–" is unknown.
+
+    The last column says what is known of the data that published weights were trained on.
+    """
+    return layout(entries, {**COSTS, "pretrained": "pretraining data"})
+
+
+def _pretraining(names: str) -> str:
+    known = _TABLES["pretraining"]
+    return "; ".join(dict.fromkeys(known.get(name, NOTES["unknown"]) for name in names.split(" + ")))
 
 
 def qualities(entries: pd.DataFrame, *, by: str = "parameters") -> pd.DataFrame:
@@ -342,6 +351,8 @@ def _cell(row: Mapping[Any, Any], name: str) -> str:
     """Write a metric with its interval, or a cost in three digits and all of what is left of the point."""
     if pd.isna(value := row[name]):
         return NONE
+    if name == "pretrained":
+        return _pretraining(value)
     if name not in COSTS:
         return str(Interval(value, *(row.get(f"{name}{limit}", math.nan) for limit in ("_low", "_high"))))
     value = value / OPERATIONS if name == "flops" else value

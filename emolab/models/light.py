@@ -73,9 +73,10 @@ def linear_svm(seed: int, *, c: float = 0.1) -> Pipeline:
     return make_pipeline(TemperatureScaled(machine))
 
 
-def ridge(seed: int, *, alpha: float = 1.0) -> Pipeline:
-    """Make a ridge regression of the emotions, for many features and few utterances; it draws nothing at random."""
-    return make_pipeline(StandardScaler(), TemperatureScaled(RidgeClassifier(alpha, class_weight="balanced")))
+def ridge(seed: int, *, alpha: float, scale: bool = True) -> Pipeline:
+    """Make a ridge regression of the emotions, for more features than utterances; it draws nothing at random."""
+    model = TemperatureScaled(RidgeClassifier(alpha, class_weight="balanced"))
+    return make_pipeline(StandardScaler(), model) if scale else make_pipeline(model)
 
 
 class TemperatureScaled(ClassifierMixin, BaseEstimator):
@@ -135,7 +136,8 @@ GRIDS: Mapping[str, Callable[[int], list[Pipeline]]] = {  # name: small grid, th
     "word-logistic-regression": lambda seed: [logistic_regression(seed, c=c, scale=False) for c in (0.3, 1.0, 3.0)],
     "joined-logistic-regression": lambda seed: [logistic_regression(seed, c=c, scale=False) for c in (1.0, 3.0, 10.0)],
     "discriminant": lambda seed: [discriminant(seed)],
-    "ridge": lambda seed: [ridge(seed, alpha=alpha) for alpha in (10_000.0, 3_000.0, 1_000.0)],
+    "ridge": lambda seed: [ridge(seed, alpha=3_000.0)],
+    "joined-ridge": lambda seed: [ridge(seed, alpha=1.0, scale=False)],
     "random-forest": lambda seed: [random_forest(seed, leaf_size=size) for size in (5, 2)],
     "svm": lambda seed: [svm(seed, c=c) for c in (1.0, 3.0, 10.0)],
     "units-svm": lambda seed: [laplacian_svm(seed)],
