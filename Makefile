@@ -11,6 +11,7 @@ WAYS = late product weighted stacked
 PAIRS = cnn-bilstm+bilstm cnn-bilstm+albert wav2vec2+bilstm vggish+bert wav2vec2+resnet-transformer cnn-bilstm+bilstm+cnn
 SAMPLE_RECIPES = audio/classical-random-forest audio/logistic-regression audio/random-forest audio/svm audio/discriminant audio/mlp audio/ensemble \
 	audio/cnn-bilstm audio/cnn-bilstm-mel audio/cnn-2d audio/lstm audio/wav2vec2-frozen audio/wav2vec2 audio/vggish \
+	$(WHISPER) audio/whisper-base-frozen audio/whisper-base fusion/concat/whisper-base+bilstm \
 	text/logistic-regression text/random-forest text/svm text/characters text/ensemble text/bilstm text/lstm text/albert-frozen text/bert-frozen text/bert \
 	video/logistic-regression video/discriminant video/cnn video/resnet-transformer video/i3d \
 	fusion/early/logistic-regression fusion/early/logistic-regression+faces fusion/early/mlp fusion/early/mlp+faces fusion/early/frames \
@@ -21,6 +22,12 @@ SAMPLE_RECIPES = audio/classical-random-forest audio/logistic-regression audio/r
 	conversation/alone/statistics+words conversation/causal/statistics+words conversation/future/statistics+words
 FUSED_RAVDESS = fusion/early/discriminant+action-units $(WAYS:%=fusion/%/ensemble+action-units) $(JOINS:%=fusion/%/statistics+action-units) \
 	text/characters fusion/product/ensemble+characters
+WHISPER = audio/whisper-base-light audio/whisper-tiny-light
+WHISPER_RAVDESS = $(WHISPER) $(WHISPER:%=%@per-speaker) $(addsuffix @per-speaker,audio/svm audio/discriminant audio/logistic-regression) \
+	audio/whisper-base-frozen audio/whisper-tiny-frozen audio/whisper+ensemble audio/whisper+ensemble@per-speaker \
+	fusion/early/whisper-base+action-units fusion/early/whisper-base+action-units@per-speaker \
+	$(WAYS:%=fusion/%/whisper-base+action-units) fusion/product/whisper-base+action-units@per-speaker \
+	$(addprefix fusion/,$(addsuffix /whisper-base-frozen+action-units,concat gated tensor))
 TALK_MELD = conversation/alone/minilm conversation/causal/minilm conversation/future/minilm
 LIGHT_RAVDESS = audio/classical-logistic-regression audio/classical-random-forest audio/logistic-regression \
 	audio/random-forest audio/svm audio/discriminant audio/mlp audio/ensemble video/action-units-svm video/action-units-mlp
@@ -78,7 +85,9 @@ results: setup  ## measure the results tables again, RAVDESS and MELD included (
 	@$(BIN)/emolab fit audio/cnn-bilstm audio/cnn-bilstm-mel --corpus ravdess --preset full --seeds 7 --record
 	@$(BIN)/emolab fit $(LIGHT_MELD) --corpus meld --preset full --seeds 7 8 9 --record
 	@$(BIN)/emolab fit $(FUSED_RAVDESS) --corpus ravdess --preset full --seeds 7 8 9 --record
+	@$(BIN)/emolab fit $(WHISPER_RAVDESS) --corpus ravdess --preset full --seeds 7 8 9 --record
 	@$(BIN)/emolab fit text/minilm-frozen text/minilm $(TALK_MELD) --corpus meld --preset full --seeds 7 8 9 --record
+	@for curve in actors recordings dialogues; do $(BIN)/python bench/curves.py $$curve; done
 	@$(BIN)/emolab fit $(SAMPLE_RECIPES) --corpus sample --seeds 7 --record
 	@$(BIN)/emolab explain $(SCORED_TEXT) --modality text --utterances 60 --record
 	@$(BIN)/emolab explain $(SCORED_AUDIO) --modality audio --utterances 60 --record

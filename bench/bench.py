@@ -20,9 +20,12 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from emolab.media import SAMPLE_RATE, read_audio
+
 ROOT = Path(__file__).resolve().parents[1]
 FRAMES, N_EMOTIONS, N_EPOCHS = 185, 8, 3  # 3.7 s at 20 ms, as in RAVDESS
 N_DRAWN = 256  # utterances for each of the small networks
+N_ENCODED = 60  # recordings that Whisper encodes
 BUSY = ("04", "06", "07", "11", "12")  # chapters that train networks, and suffered most where a core was busy
 CI_MINUTES = ROOT / "build" / "ci-minutes"  # .ci/run writes it
 
@@ -103,6 +106,46 @@ def empty_cache() -> Iterator[None]:
     os.environ.pop("EMOLAB_CACHE")
     if before:
         os.environ["EMOLAB_CACHE"] = before
+
+
+def whisper_vectors() -> Iterator[Row]:
+    """Encode recordings by Whisper base: real frames alone, by the package, against 30 s each, by the library."""
+    import torch
+    from transformers import WhisperModel
+
+    from emolab.corpora import load_corpus
+    from emolab.features.pretrained import LayerStatistics, checkpoint
+
+    what = f"Whisper base, {N_ENCODED} recordings: cut / 30 s"
+    try:
+        data, folder = load_corpus("ravdess"), checkpoint("openai/whisper-base")
+    except OSError:
+        yield Row(what, None, 0.25, "", note="weights or RAVDESS not here")
+        return
+    few, padded = data.select(np.arange(len(data)) % (len(data) // N_ENCODED) == 0), []
+    cut, whisper = LayerStatistics(str(folder)), WhisperModel.from_pretrained(folder).encoder.eval()
+    cut.fit(few)
+
+    def library() -> None:
+        for path in few.audio_paths():
+            wave = read_audio(path)
+            inputs = cut.processor(wave, sampling_rate=SAMPLE_RATE, return_tensors="pt")
+            with torch.inference_mode():
+                layers = whisper(**inputs, output_hidden_states=True).hidden_states
+            real = torch.cat(layers)[
+                :, : -(-len(wave) // (2 * cut.processor.hop_length))
+            ]  # (n_layers + 1, frames, dim)
+            padded.append(torch.cat([real.mean(dim=1), real.std(dim=1, correction=0)], dim=1).numpy())
+
+    with empty_cache():
+        ours = seconds(lambda: cut.transform(few))
+    yield Row(what, ours / seconds(library), 0.25, "")
+    found = cut.transform(few).reshape(len(few), len(padded[0]), -1)
+    same = [
+        np.corrcoef(np.ravel(found[:, n]), np.ravel([each[n] for each in padded]))[0, 1] for n in range(len(padded[0]))
+    ]
+    yield Row("correlation of the vectors, worst layer", min(same), None, "", more_is_better=True)
+    yield Row("correlation of the vectors, best layer", max(same), None, "", more_is_better=True)
 
 
 def networks() -> Iterator[Row]:
@@ -385,7 +428,7 @@ def main() -> int:
     )
     options = parser.parse_args()
     os.environ["EMOLAB_PROGRESS"] = "0"  # only the figures, please
-    measures = [import_time, sample, sound_features, caches, films, networks, explaining]
+    measures = [import_time, sample, sound_features, caches, films, whisper_vectors, networks, explaining]
     measures += [chapters, busy_chapters, whole_test]
     measures += [tests, fresh_clone] if options.fresh else []
     missed = False
