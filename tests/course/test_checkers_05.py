@@ -10,7 +10,7 @@ import torch
 
 from emolab.course.progress import check
 
-KERNELS, STRIDES = (10, 3), (5, 2)  # one frame sees 20 samples, the next one begins 10 later
+KERNELS, STRIDES = (10, 3), (5, 2)  # a frame depends on 20 samples; the next one begins 10 later
 
 
 @pytest.fixture(autouse=True)
@@ -34,7 +34,7 @@ def unmasked(hidden: torch.Tensor, n_frames: torch.Tensor) -> torch.Tensor:
 
 @pytest.mark.parametrize(
     ("answer", "state", "slip"),
-    [(20, "correct", ""), (10, "incorrect", "next"), (..., "not attempted", "")],
+    [(20, "correct", ""), (10, "incorrect", "next"), (15, "incorrect", "window"), (..., "not attempted", "")],
 )
 def test_receptive_field(answer: object, state: str, slip: str) -> None:
     verdict = check("05.1", answer, KERNELS, STRIDES, 1_000)
@@ -60,7 +60,7 @@ def test_mean_and_deviation(answer: object, state: str, slip: str) -> None:
 
 @pytest.mark.parametrize(
     ("reached", "state", "slip"),
-    [(0.45, "correct", ""), (0.4, "incorrect", "the goal is 0.45"), (None, "not attempted", "")],
+    [(0.55, "correct", ""), (0.5, "incorrect", "the goal is 0.55"), (None, "not attempted", "")],
 )
 def test_number_to_beat(reached: float | None, state: str, slip: str, monkeypatch: pytest.MonkeyPatch) -> None:
     report = SimpleNamespace(metrics={"ua": SimpleNamespace(value=reached)})

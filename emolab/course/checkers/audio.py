@@ -84,6 +84,8 @@ def receptive_field(answer: Any, kernels: Sequence[int], strides: Sequence[int],
     for kernel, stride in zip(kernels, strides, strict=True):
         samples, hop = samples + (kernel - 1) * hop, hop * stride
     slips = {"that is the step from one frame to the next; a frame sees a little more.": 1000 * hop / rate}
+    windowless = samples - kernels[0] + strides[0]
+    slips["the window of the last spectrum is longer than its hop."] = 1000 * windowless / rate
     slips["that is in samples: divide by the sample rate, and take milliseconds."] = samples
     return number(answer, 1000 * samples / rate, slips)
 
