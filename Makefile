@@ -43,6 +43,7 @@ help:  ## list the commands
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 # The copies of lock and pyproject in the environment tell whether it is up to date, whatever the files' times are.
+# librosa compiles its functions at their first use, once for an environment (12 s): here, so that no chapter waits.
 setup:  ## make or refresh the virtual environment
 	@if cmp -s requirements.lock $(VENV)/requirements.lock && cmp -s pyproject.toml $(VENV)/pyproject.toml; then exit 0; fi; \
 	set -e; \
@@ -62,6 +63,7 @@ setup:  ## make or refresh the virtual environment
 	$(BIN)/python -m pip install -qq --disable-pip-version-check --no-compile --requirement requirements.lock; \
 	$(BIN)/python -m pip install -qq --disable-pip-version-check --no-deps --no-build-isolation --editable .; \
 	$(BIN)/python -m compileall -q -j 0 $(VENV)/lib >/dev/null 2>&1 || true; \
+	$(BIN)/python -c 'import numpy; from emolab.features.audio import functionals; functionals(numpy.ones(16_000, "f4"))' >/dev/null 2>&1 || true; \
 	cp requirements.lock pyproject.toml $(VENV)/
 
 course: setup  ## set up, build the sample, run every chapter into build/ (CHAPTERS="03 04" JOBS=2)
