@@ -25,7 +25,6 @@ N_WARM_UP = 2
 N_BATCH = 32  # utterances of the batch that throughput and energy are measured on
 BATCH_S = 0.3  # seconds; a batch that is faster is repeated until they are over
 POWERCAP = Path("/sys/class/powercap")  # where Linux shows the energy counters of the processor
-ENERGY = ("energy_j", "energy_meters")
 ENERGY_ZONES = ("package", "dram")  # others are parts of a package, or hold one
 
 Counters = dict[str, tuple[float, float]]  # name: joules so far, joules at which it begins at zero again
@@ -124,8 +123,8 @@ def _in_a_batch(recognizer: Recognizer, corpus: Corpus, *, with_network: bool) -
             seconds += timeit(partial(recognizer.predict_proba, batch), number=1)
         n += len(batch)
     joules = _joules_between(before, _energy_counters(on_gpu=on_gpu))
-    energy = {"energy_j": joules / n, "energy_meters": ", ".join(before)} if joules else dict.fromkeys(ENERGY)
-    return {"throughput": n / seconds, **energy}
+    each, meters = (joules / n, ", ".join(before)) if joules else (None, None)
+    return {"throughput": n / seconds, "energy_j": each, "energy_meters": meters}
 
 
 def _energy_counters(*, on_gpu: bool) -> Counters:

@@ -97,8 +97,7 @@ def read_frames(
     """
     first, last = start or 0.0, float("inf") if end is None else end
     if not 0 <= first < last or not (fps is None or fps > 0):
-        why = f"start={start}, end={end}, fps={fps}; expected 0 <= start < end in seconds, and fps above 0."
-        raise ValueError(f"{why} Leave out what you do not need.")
+        raise ValueError(f"{start=}, {end=}, {fps=}; expected 0 <= start < end and fps above 0. Leave out others.")
     with _readable(path, "pictures") as path, _opened(path, "video") as (container, stream):
         _checked_head(path)
         shown = _timed_frames(container, stream, first, last)

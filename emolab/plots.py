@@ -10,9 +10,7 @@ scale, even about 0.
 from __future__ import annotations
 
 import textwrap
-import tomllib
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from pathlib import Path
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any, Literal, cast
 from zlib import crc32
@@ -27,6 +25,7 @@ from numpy.typing import ArrayLike, NDArray
 from scipy.ndimage import gaussian_filter
 
 from emolab.media import SAMPLE_RATE
+from emolab.storage import toml_beside
 
 if TYPE_CHECKING:
     from emolab.corpora.corpus import Corpus
@@ -40,7 +39,7 @@ Track = ArrayLike | None  # (frames,) Hz, 10 ms apart, NaN where there is no voi
 Cue = tuple[float, float] | None  # from and to, seconds
 Look = dict[str, Any]  # keyword arguments of a drawing function
 
-SET = SimpleNamespace(**tomllib.loads(Path(__file__).with_suffix(".toml").read_text(encoding="utf-8")))
+SET = SimpleNamespace(**toml_beside(__file__, "plots.toml"))
 EMOTION_COLORS, EMOTION_MARKERS = ({name: look[k] for name, look in SET.emotions.items()} for k in (0, 1))
 SERIES_COLORS, SERIES_MARKERS, SIZE_COLORS = SET.series_colors, SET.series_markers, SET.size_colors
 INK, GREY, PALE = "#222222", "#636363", "#d9d9d9"
@@ -469,8 +468,7 @@ def audio_attributions(
     """
     known = np.asarray(np.isfinite(item.spans).all(axis=1))
     if not known.any():
-        given = f"no unit of {item.utterance_id!r} has a span"
-        raise ValueError(f"{given}; expected seconds. Explain the sound: modality audio.")
+        raise ValueError(f"no unit of {item.utterance_id!r} has a span; expected seconds. Explain the sound.")
     heard = np.asarray(wave, np.float32)
     strip, seconds = _axes(ax, 5.2), len(heard) / SAMPLE_RATE
     picture = _second(strip, 2, 1, height_ratios=(3, 4))

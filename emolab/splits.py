@@ -187,9 +187,9 @@ def published_parts(corpus: Corpus) -> list[Fold]:
     return [_fold(corpus, "as-shipped/test", part == "dev", part == "test", leaky=("speaker",))]
 
 
-PROTOCOLS: dict[str, Callable[[Corpus], list[Fold]]] = {  # what a reader may name as the protocol of its corpus
-    **{"sessions": session_folds, "speakers": speaker_folds, "actors": actor_folds, "as-shipped": published_parts},
-}
+# What a reader may name as the protocol of its corpus
+PROTOCOLS: dict[str, Callable[[Corpus], list[Fold]]] = {"sessions": session_folds, "speakers": speaker_folds}
+PROTOCOLS |= {"actors": actor_folds, "as-shipped": published_parts}
 
 
 def _fold(corpus: Corpus, name: str, valid: ArrayLike, test: ArrayLike, leaky: tuple[str, ...] = ()) -> Fold:

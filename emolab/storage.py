@@ -1,13 +1,14 @@
-"""Where emolab keeps its files, how it writes them (whole, or not at all), and the progress bar of long work."""
+"""Where emolab keeps its files, how it reads tables and writes files (whole, or not at all), and the progress bar."""
 
 import errno
 import os
 import shutil
 import sys
+import tomllib
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 T = TypeVar("T")
 CHECKOUT = Path(__file__).resolve().parents[1]
@@ -18,6 +19,11 @@ def _named(variable: str) -> Path | None:
     """Return the folder that an environment variable names, None if it is not set."""
     folder = os.environ.get(variable)
     return Path(folder).expanduser().resolve() if folder else None
+
+
+def toml_beside(module: str, name: str) -> dict[str, Any]:
+    """Return the table of numbers and names that lies, as a TOML file, beside a module (its `__file__`)."""
+    return tomllib.loads(Path(module).with_name(name).read_text(encoding="utf-8"))
 
 
 def data_root() -> Path:
@@ -98,9 +104,8 @@ def atomic_write(target: Path) -> Iterator[Path]:
     except OSError as error:
         if error.errno != errno.ENOSPC:
             raise
-        why = f"no space left while writing {target}; nothing was kept of it. Free some disk space (the cache,"
-        remedy = f"{cache_root()}, may be deleted at any time) or set EMOLAB_CACHE to a larger disk"
-        raise OSError(errno.ENOSPC, f"{why} {remedy}") from error
+        why = f"no space left while writing {target}; nothing was kept of it. Free some disk space, such as that of the"
+        raise OSError(errno.ENOSPC, f"{why} cache {cache_root()}, or set EMOLAB_CACHE to a larger disk") from error
     finally:
         if part.is_dir():
             shutil.rmtree(part, ignore_errors=True)

@@ -2,7 +2,6 @@
 
 import copy
 import ctypes
-import hashlib
 import inspect
 import math
 import time
@@ -14,6 +13,7 @@ from itertools import chain
 from pathlib import Path
 from typing import Any, Literal, cast
 
+import joblib
 import numpy as np
 import pandas as pd
 import torch
@@ -318,8 +318,7 @@ class _Run:
                 return History(**history)
         except Exception as error:  # pickle, zip and torch each have their own
             why = f"cannot be read ({type(error).__name__}): a file is missing, cut short or damaged"
-        advice = "Delete the folder to train anew, or give this run a folder of its own"
-        raise ValueError(f"{path} {why}; expected all files that training wrote for this very run. {advice}.")
+        raise ValueError(f"{path} {why}; expected all files of this run. Delete the folder to train anew, or move it.")
 
 
 @torch.inference_mode()
@@ -421,8 +420,5 @@ def _fingerprint(
     sizes = [part.config for part in model.modules() if is_dataclass(getattr(part, "config", None))]
     shapes = {name: tuple(weights.shape) for name, weights in model.state_dict().items()}
     changes = repr(augment) if is_dataclass(augment) else getattr(augment, "__qualname__", type(augment))
-    digest = hashlib.sha256(repr((model, sizes, shapes, config, seed, changes)).encode())
-    for examples in (train, valid):
-        for array in (examples.targets, examples.lengths, *chain(*examples.inputs)):
-            digest.update(np.ascontiguousarray(array).data)
-    return digest.hexdigest()
+    data = [(examples.targets, examples.inputs) for examples in (train, valid)]
+    return joblib.hash((repr((model, sizes, shapes, config, seed, changes)), data))

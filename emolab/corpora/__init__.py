@@ -40,14 +40,14 @@ def load_corpus(name: str | Path = "sample", root: Path | None = None) -> Corpus
     if name in READERS:
         read = READERS[str(name)](Path(root).expanduser() if root else _place(str(name)))
         if not isinstance(read, Corpus):
-            found = f"READERS[{name!r}] returned {type(read).__name__}"
-            raise TypeError(f"{found}; expected a Corpus. Let it return Corpus.from_rows(name, rows, …).")
+            kind = type(read).__name__
+            raise TypeError(f"READERS[{name!r}] returned {kind}; expected a Corpus. Let it return Corpus.from_rows(…).")
         return read
     path = Path(root or "", name).expanduser()
     if isinstance(name, Path) or path.is_file() or path.suffix.lower() in (".csv", ".tsv", ".txt"):
         return read_own(path)
-    why = f"no corpus {name!r}. Expected one of {', '.join([*SAMPLES, *READERS])}, or the path of a CSV file."
-    raise ValueError(f"{why} Correct the name.")
+    known = ", ".join([*SAMPLES, *READERS])
+    raise ValueError(f"no corpus {name!r}. Expected one of {known}, or the path of a CSV file. Correct the name.")
 
 
 def unlabelled(items: Sequence[str | Path], modality: str) -> Corpus:

@@ -1,8 +1,8 @@
 """The corpus: a validated table of utterances, and the named views of its emotions."""
 
 import os
-import tomllib
 from collections.abc import Iterable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Self
@@ -12,8 +12,9 @@ import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 
 from emolab.media import InMemoryMedia
+from emolab.storage import toml_beside
 
-DATA = tomllib.loads(Path(__file__).with_name("schema.toml").read_text(encoding="utf-8"))
+DATA = toml_beside(__file__, "schema.toml")
 # Column: (pandas dtype, meaning); TRUTH are the columns that only the synthetic sample can have
 SCHEMA, TRUTH = ({name: (facts[0], facts[1]) for name, facts in DATA[kind].items()} for kind in ("columns", "truth"))
 LABELS: Mapping[str, Mapping[str, str]] = DATA["labels"]  # corpus: {its code: emotion}
@@ -190,9 +191,8 @@ class Corpus:
     def _whole_column(self, modality: str) -> pd.Series:
         column, missing = MODALITIES[modality], self.table.loc[~self.has(modality), "utterance_id"]
         if len(missing):
-            why = f"{len(missing)} of {len(self)} utterances of corpus {self.name!r} have no {column}: {some(missing)}"
-            remedy = f'leave those out with corpus.select(corpus.has("{modality}")), or take a recipe that needs none'
-            raise ValueError(f"{why}. Expected one for each; {remedy}.")
+            why = f"{len(missing)} of {len(self)} utterances of corpus {self.name!r} have no {column}: {some(missing)}."
+            raise ValueError(f'{why} Expected each to; leave those out: corpus.select(corpus.has("{modality}")).')
         return self.table[column]
 
 
@@ -203,13 +203,11 @@ def known_columns(table: pd.DataFrame) -> dict[str, str]:
 
 def complete_table(table: pd.DataFrame) -> pd.DataFrame:
     """Give a table all columns of the schema in their types; what is missing becomes NA, other columns stay last."""
-    columns = {}
+    missing = pd.Series([pd.NA] * len(table), index=table.index)
+    columns = {column: table.get(column, missing) for column in known_columns(table)}
     for column, dtype in known_columns(table).items():
-        values = table[column] if column in table else pd.Series([pd.NA] * len(table), index=table.index)
-        try:
-            columns[column] = (pd.to_numeric(values) if dtype == "float64" else values).astype(dtype)
-        except (ValueError, TypeError, OverflowError):  # stays as it is, and the check of the schema says so
-            columns[column] = values
+        with suppress(ValueError, TypeError, OverflowError):  # it stays as it is, and the check of the schema says so
+            columns[column] = (pd.to_numeric(columns[column]) if dtype == "float64" else columns[column]).astype(dtype)
     others = {column: table[column] for column in table if column not in columns}
     return pd.DataFrame({**columns, **others}).reset_index(drop=True)
 

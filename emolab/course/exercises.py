@@ -1,16 +1,13 @@
 """What checkers of exercises are made of; the checkers themselves stand in `checkers`, one module a chapter."""
 
-from __future__ import annotations
-
 import math
 from collections.abc import Callable, Mapping
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
-if TYPE_CHECKING:
-    from emolab.corpora import Corpus
-    from emolab.recognizer import Recognizer
+from emolab.corpora import Corpus
+from emolab.recognizer import Recognizer
 
 Checker = Callable[..., str | None]  # (answer, what the chapter's cells found) -> what is wrong; None if nothing
 CHECKERS: dict[str, Checker] = {}  # by name, such as "03.1"
@@ -38,22 +35,17 @@ def attempted(answer: Any) -> Any:
     return answer
 
 
-def number(
-    answer: Any, right: float, slips: Mapping[str, float] | None = None, *, tolerance: float = TOLERANCE
-) -> str | None:
+def number(answer: Any, right: float, slips: Mapping[str, float] | None = None) -> str | None:
     """Compare a number with the right one; return None if it is, else what probably went wrong.
 
     Args:
         answer: The learner's number, or an interval with a `value`.
         right: The right one.
         slips: What the learner probably did, as a whole sentence, and the number that this gives.
-        tolerance: How far off an answer may be.
     """
     found = float(getattr(answer, "value", answer))
-    if math.isclose(found, right, rel_tol=0, abs_tol=tolerance):
-        return None
-    for slip, value in (slips or {}).items():
-        if math.isclose(found, value, rel_tol=0, abs_tol=tolerance):
+    for slip, value in [(None, right), *(slips or {}).items()]:
+        if math.isclose(found, value, rel_tol=0, abs_tol=TOLERANCE):
             return slip
     return f"{found:.3f} is too {'high' if found > right else 'low'}."
 

@@ -1,9 +1,7 @@
 """Explanations: which word, which moment, which face, which modality; and measures of how far to trust them."""
 
 import time
-import tomllib
 from collections.abc import Callable, Mapping, Sequence
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -15,10 +13,11 @@ from emolab.explain import gradients, light, perturbation
 from emolab.explain.explanation import Attribution, Explanation, Options, load_shap
 from emolab.explain.maskers import masker_for
 from emolab.recognizer import Material, Recognizer
+from emolab.storage import toml_beside
 
 __all__ = ["METHODS", "Attribution", "Explanation", "explain"]
 
-TABLE = tomllib.loads(Path(__file__).with_name("methods.toml").read_text(encoding="utf-8"))
+TABLE = toml_beside(__file__, "methods.toml")
 METHODS: Mapping[str, str] = {name: row["asks"] for name, row in TABLE.items()}
 OWN = {"grad-cam": gradients.grad_cam, "attention": gradients.attention, "random": perturbation.at_random}
 STAND_FOR = {row["also"]: name for name, row in TABLE.items() if "also" in row}  # class of a library: a method
@@ -114,9 +113,8 @@ def targets_of(recognizer: Recognizer, utterances: Corpus, target: str | Sequenc
     names = [names] * len(utterances) if isinstance(names, str) else list(names)
     unknown = sorted({*names} - {*recognizer.emotions})
     if unknown or len(names) != len(utterances):
-        given = f"target {', '.join(unknown) or len(names)} for {len(utterances)} utterances"
-        expected = f"expected predicted, true, or of each one of {', '.join(recognizer.emotions)}"
-        raise ValueError(f"{given}; {expected}. Correct the target, or take the recognizer's view.")
+        why = f"target {', '.join(unknown) or len(names)} for {len(utterances)} utterances; expected predicted, true,"
+        raise ValueError(f"{why} or {', '.join(recognizer.emotions)} each. Correct it, or take the recognizer's view.")
     return np.array([recognizer.emotions.index(name) for name in names], dtype=np.int64)
 
 

@@ -2,12 +2,10 @@
 
 import math
 import re
-import tomllib
 import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import cache
-from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, NamedTuple
 
@@ -17,12 +15,15 @@ from numpy.typing import NDArray
 
 from emolab.corpora.corpus import Corpus
 from emolab.features.text import words
+from emolab.storage import toml_beside
 
 UNIT_S = 0.1  # seconds of sound
-SET = SimpleNamespace(**tomllib.loads(Path(__file__).with_name("settings.toml").read_text(encoding="utf-8")))
+SET = SimpleNamespace(**toml_beside(__file__, "settings.toml"))
 NOBODY = -1  # owner of a step that belongs to no unit, such as a special token
 
 Floats = NDArray[np.float64]
+Numbers = NDArray[np.int64]
+Explained = tuple[list["Attribution"], str]  # and the baseline that the method starts from
 
 
 class Options(NamedTuple):

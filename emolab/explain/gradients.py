@@ -15,7 +15,7 @@ from torch import Tensor, nn
 
 from emolab.corpora.corpus import Corpus
 from emolab.explain import explanation as units
-from emolab.explain.explanation import SET, Attribution, Floats, Options, few_of
+from emolab.explain.explanation import SET, Attribution, Explained, Floats, Numbers, Options, few_of
 from emolab.explain.maskers import checked_baseline, known_token, still
 from emolab.explain.perturbation import run_captum, running
 from emolab.features.pretrained import AudioHiddenStates, TextHiddenStates
@@ -43,8 +43,7 @@ class Centred(nn.Module):
     def __init__(self, network: nn.Module, place: int, n_inputs: int = 1) -> None:
         super().__init__()
         self.network, self.place, self.taken = network, place, taken_inputs(network, n_inputs)
-        encoders = getattr(network, "encoders", None)
-        self.encoder: Any = network if encoders is None else encoders[place]
+        self.encoder: Any = getattr(network, "encoders", {place: network})[place]
         self.embedding: nn.Module | None = None  # of a foreign network of tokens
 
     def embed(self, values: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
@@ -55,8 +54,8 @@ class Centred(nn.Module):
             return values.float(), lengths
         self.embedding = next((part for part in self.encoder.modules() if isinstance(part, nn.Embedding)), None)
         if self.embedding is None:
-            problem = f"{type(self.encoder).__name__} takes tokens and has no nn.Embedding"
-            raise ValueError(f"{problem}; expected one, for gradients. Take ablation, occlusion or kernel-shap.")
+            kind = type(self.encoder).__name__
+            raise ValueError(f"{kind} takes tokens and has no nn.Embedding; expected one. Take ablation or the like.")
         return self.embedding(values), lengths
 
     def forward(self, entered: Tensor, *arguments: Tensor) -> Tensor:
@@ -205,9 +204,7 @@ def fits(engine: Any) -> bool:
     return known or engine in FUNCTIONS
 
 
-def attribute(
-    recognizer: Recognizer, corpus: Corpus, engine: Any, targets: NDArray[np.int64], options: Options
-) -> tuple[list[Attribution], str]:
+def attribute(recognizer: Recognizer, corpus: Corpus, engine: Any, targets: Numbers, options: Options) -> Explained:
     """Explain utterances by gradients; return the baseline that the method really starts from, too.
 
     Args:
@@ -253,9 +250,8 @@ def _network_input(recognizer: Recognizer, corpus: Corpus, options: Options) -> 
                 moved.network = copy.deepcopy(recognizer.network).cpu()
             return moved, inputs.index(options.modality)
         problem = f"takes in {', '.join(inputs)}" if whole else "predicts segments"
-    expected = f"one network for whole utterances that takes in {options.modality} step by step"
-    remedy = "Take ablation, occlusion or kernel-shap, or for modalities shapley"
-    raise ValueError(f"{recognizer.name} {problem}; {options.method} expects {expected}. {remedy}.")
+    why = f"{recognizer.name} {problem}; {options.method} expects one network for whole utterances that takes in"
+    raise ValueError(f"{why} {options.modality} step by step. Take ablation, occlusion, or for modalities shapley.")
 
 
 def input_of(extractor: Any) -> str:

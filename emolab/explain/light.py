@@ -8,7 +8,8 @@ from numpy.typing import NDArray
 from sklearn.pipeline import Pipeline
 
 from emolab.corpora.corpus import Corpus
-from emolab.explain.explanation import Attribution, Floats, Options, load_shap, no_spans, of_shap, owners_of_words
+from emolab.explain import explanation as units
+from emolab.explain.explanation import Attribution, Explained, Floats, Numbers, Options, load_shap, of_shap
 from emolab.features.text import Tfidf, words
 from emolab.models.light import last_features
 from emolab.recognizer import LightRecognizer, Recognizer
@@ -21,9 +22,7 @@ def fits(engine: Any) -> bool:
     return of_shap(engine) and engine in (load_shap().LinearExplainer, load_shap().TreeExplainer)
 
 
-def attribute(
-    recognizer: Recognizer, corpus: Corpus, engine: Any, targets: NDArray[np.int64], options: Options
-) -> tuple[list[Attribution], str]:
+def attribute(recognizer: Recognizer, corpus: Corpus, engine: Any, targets: Numbers, options: Options) -> Explained:
     """Explain utterances by the weights or trees of a light model; name the baseline, too.
 
     Args:
@@ -51,12 +50,13 @@ def attribute(
     texts = corpus.texts() if modality == "text" else [""] * len(corpus)
     made = []
     for row, target in enumerate(targets.tolist()):
-        own, units = np.zeros(len(columns)), columns
+        own, named = np.zeros(len(columns)), columns
         own[places] = values[row, :, target]
         facts = (own.astype(np.float32), columns, float(logits[row, target]), float(references[target]))
         if modality == "text":
-            units, own = tuple(texts[row].split()), on_words(_tfidfs(recognizer), texts[row], own)
-        made.append(Attribution(names.iloc[row], recognizer.emotions[target], units, own, no_spans(len(own)), *facts))
+            named, own = tuple(texts[row].split()), on_words(_tfidfs(recognizer), texts[row], own)
+        where = units.no_spans(len(own))
+        made.append(Attribution(names.iloc[row], recognizer.emotions[target], named, own, where, *facts))
     return made, "leave out" if modality == "text" else "mean"
 
 
@@ -108,9 +108,8 @@ def _trees(name: str, estimator: Any, rows: Floats) -> tuple[Floats, Floats, Flo
         explainer = load_shap().TreeExplainer(estimator)
         values = np.asarray(explainer.shap_values(rows.astype(np.float32)))  # trees compare in float32 as well
     except Exception as error:  # shap has kinds of its own: for other models, and for trees so deep that sums overflow
-        problem = f"{name} is no ensemble of trees that shap can follow ({str(error)[:80]}); shap-tree expects one"
-        expected = "such as text/random-forest, of trees of at most some 40 splits above each other"
-        raise ValueError(f"{problem}, {expected}. {REMEDY}") from error
+        why = f"{name} is no ensemble of trees that shap can follow ({str(error)[:80]}); shap-tree expects one such as"
+        raise ValueError(f"{why} text/random-forest, of trees at most some 40 splits deep. {REMEDY}") from error
     references = np.asarray(explainer.expected_value)
     if values.ndim == 2:  # of two emotions one margin
         values, references = np.stack([-values, values], axis=2) / 2, np.append(-references, references) / 2
@@ -145,7 +144,7 @@ def terms_of(extractor: Tfidf, text: str) -> Iterator[tuple[str, list[int]]]:
         for place, word in enumerate(text.split()):
             yield from ((term, [place]) for term in analyze(word))
         return
-    spoken, owners = words(text), owners_of_words(text).tolist()
+    spoken, owners = words(text), units.owners_of_words(text).tolist()
     for n in range(1, extractor.max_words + 1):
         for start in range(len(spoken) - n + 1):
             yield " ".join(spoken[start : start + n]), owners[start : start + n]

@@ -162,9 +162,8 @@ class ModalityMasker(Masker):
 
     def __init__(self, recognizer: Recognizer, corpus: Corpus, baseline: str | None = None) -> None:
         if not recognizer.partial:
-            problem = f"{recognizer.name} cannot do without any of {', '.join(recognizer.modalities)}"
-            expected = "expected a recognizer of several modalities that can, such as fusion/product/ensembles"
-            raise ValueError(f"{problem}; {expected}. Explain the units of one modality.")
+            why = f"{recognizer.name} cannot do without any of {', '.join(recognizer.modalities)}; expected a"
+            raise ValueError(f"{why} recognizer of many, such as fusion/product/ensembles. Explain the units of one.")
         super().__init__(recognizer, corpus, baseline)
 
     def _units(self) -> Units:
@@ -216,13 +215,12 @@ def masker_for(recognizer: Recognizer, corpus: Corpus, modality: str, baseline: 
     """
     kinds = {kind.modality: kind for kind in MASKERS if kind.modality in (*recognizer.modalities, "modality")}
     if modality not in kinds:
-        problem = f"{recognizer.name} has no units of {modality!r}"
-        raise ValueError(f"{problem}; expected one of {', '.join(kinds)}. Correct the name.")
+        known = ", ".join(kinds)
+        raise ValueError(f"{recognizer.name} has no units of {modality!r}; expected one of {known}. Correct the name.")
     fixed = [type(extractor).__name__ for extractor in recognizer.extractors() if not extractor.maskable]
     if modality != "modality" and fixed:
-        problem = f"{recognizer.name} reads {', '.join(fixed)}, which looks utterances up by id, so a copy has none"
-        remedy = 'Take modality="modality", or a recognizer such as conversation/alone/…'
-        raise ValueError(f"{problem}; expected a recognizer without. {remedy}.")
+        why = f"{recognizer.name} reads {', '.join(fixed)}, which looks utterances up by id, so a copy has none;"
+        raise ValueError(f'{why} expected a recognizer without. Take modality="modality", or conversation/alone/….')
     return kinds[modality](recognizer, corpus, baseline)
 
 

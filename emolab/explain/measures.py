@@ -4,9 +4,7 @@ A measure that says nothing for an utterance is NaN there, and `clustered_interv
 unit adds to the logit; below 0 it speaks against the emotion.
 """
 
-import tomllib
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -14,11 +12,12 @@ from numpy.typing import ArrayLike, NDArray
 from scipy.stats import kendalltau, spearmanr
 
 from emolab.features.text import words
+from emolab.storage import toml_beside
 
 SHARES = tuple(step / 10 for step in range(1, 11))  # of the units that are removed, or kept
 SMALL_SHARE = 0.5  # `mean_fall` looks at shares up to this
 ROUNDING = 1e-9  # 0.7 * 10 is a little more than 7
-LISTS = tomllib.loads(Path(__file__).with_name("emotion_words.toml").read_text(encoding="utf-8"))
+LISTS = toml_beside(__file__, "emotion_words.toml")
 EMOTION_WORDS = {emotion: frozenset(listed.split()) for emotion, listed in LISTS.items()}  # in lower case
 
 Floats = NDArray[np.float64]
@@ -257,9 +256,8 @@ def infidelity(values: ArrayLike, masks: ArrayLike, full: float, without: ArrayL
     """
     added, stays, after = _checked(values), np.asarray(masks, dtype=bool), _checked(without)
     if stays.shape != (len(after), len(added)):
-        problem = f"masks have shape {stays.shape} for {len(after)} logits and {len(added)} values"
-        expected = f"expected ({len(after)}, {len(added)}), a row for each logit"
-        raise ValueError(f"{problem}; {expected}. Give the masks that the logits were asked with.")
+        why = f"masks have shape {stays.shape} for {len(after)} logits and {len(added)} values; expected"
+        raise ValueError(f"{why} {(len(after), len(added))}, a row for each logit. Give those of these logits.")
     foretold, fall = ~stays @ added, full - after
     if not fall.any():
         return np.nan

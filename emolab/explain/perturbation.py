@@ -155,8 +155,7 @@ def running(options: Options, row: int = 0) -> Iterator[None]:
         try:
             yield
         except (TypeError, AttributeError, AssertionError, NotImplementedError, RuntimeError) as error:
-            expected = "a class of Captum or SHAP that needs a function or network alone, and layers that it knows"
-            remedy = "Wrap it in a function (value, n_units) -> (n_units,)"
-            raise ValueError(f"{options.method} fails here: {error}. Expected {expected}. {remedy}.") from error
+            why = f"{options.method} fails here: {error}. Expected a class of Captum or SHAP that needs no more than a"
+            raise ValueError(f"{why} network that it knows. Wrap it in a function (value, n_units).") from error
         finally:
             np.random.set_state(before)  # noqa: NPY002

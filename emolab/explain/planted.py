@@ -22,9 +22,8 @@ def planted_words(corpus: Corpus, *, seed: int = 0) -> Corpus:
     Raises:
         ValueError: If there are more emotions than code words.
     """
-    if len(corpus.emotions) > len(CODE_WORDS):
-        problem = f"{len(corpus.emotions)} emotions; expected at most {len(CODE_WORDS)}, one for each code word"
-        raise ValueError(f"{problem}. Take a view with fewer.")
+    if (n := len(corpus.emotions)) > (most := len(CODE_WORDS)):
+        raise ValueError(f"{n} emotions; expected at most {most}, one for each code word. Take a view with fewer.")
     rng, texts = np.random.default_rng(seed), [text.split() for text in corpus.texts()]
     labels = rng.permutation(np.resize(np.array(corpus.emotions), len(corpus))).tolist()  # all equally often
     places = [int(rng.integers(len(words) + 1)) for words in texts]

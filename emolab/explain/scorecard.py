@@ -1,12 +1,11 @@
 """The scorecard: every explainer of a model on the same utterances, beside the chance level and controls."""
 
 import copy
-import tomllib
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
-from pathlib import Path
-from typing import Any, NamedTuple
+from types import SimpleNamespace
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -26,6 +25,7 @@ from emolab.recipes import Preset, fit_or_load, recipe
 from emolab.recognizer import NetworkRecognizer, Recognizer
 from emolab.results import device, versions
 from emolab.splits import Fold
+from emolab.storage import toml_beside
 
 N_UTTERANCES = 200  # the same for every model
 CONTROL = "random"
@@ -34,24 +34,9 @@ Truth = NDArray[np.bool_]  # (n_units,) which units were planted; none where not
 Method = str | Callable[..., Any]
 
 
-class Measure(NamedTuple):
-    """What a column of the scorecard means.
-
-    Attributes:
-        block: What it belongs to: faithfulness, completeness, …
-        low: Whether a low value is good.
-        about: One line for tables and help texts.
-        over: What a ratio of means is divided by, the size of it.
-    """
-
-    block: str
-    low: bool
-    about: str
-    over: str = ""
-
-
-TABLE = tomllib.loads(Path(__file__).with_suffix(".toml").read_text(encoding="utf-8"))
-MEASURES: Mapping[str, Measure] = {name: Measure(**row) for name, row in TABLE.items()}
+# What each column means: block, low, about and over, see scorecard.toml
+TABLE = toml_beside(__file__, "scorecard.toml")
+MEASURES: Mapping[str, Any] = {name: SimpleNamespace(**{"over": "", **row}) for name, row in TABLE.items()}
 
 
 def scorecard(
@@ -102,7 +87,7 @@ def scorecard(
     rivals = {"other seed": other_seed, "random labels": random_labels}
     rivals["randomised weights (MPRT)"] = randomise_weights(recognizer, seed)
     for name, explanation in found.items():
-        table = _of_each(explanation, masker, utterances, truths, seed)
+        table = _of_each(explanation, masker, truths, seed)
         table["agreement"] = _agreement(name, found)
         if name != CONTROL:
             table["sensitivity"] = _sensitivity(explanation, ask, recognizer, utterances, seed)
@@ -134,9 +119,7 @@ def truth_of(corpus: Corpus, masker: Masker, targets: Sequence[str]) -> list[Tru
     return truths
 
 
-def _of_each(
-    explanation: Explanation, masker: Masker, corpus: Corpus, truths: Sequence[Truth], seed: int
-) -> pd.DataFrame:
+def _of_each(explanation: Explanation, masker: Masker, truths: Sequence[Truth], seed: int) -> pd.DataFrame:
     """Measure each utterance's explanation by itself."""
     ranked = [measures.ranked_masks(item.values) for item in explanation]
     rng = np.random.default_rng(seed)
@@ -166,18 +149,18 @@ def _of_each(
             "average precision, chance": measures.average_precision_chance(truth),
             "relevance mass": measures.relevance_mass_accuracy(values, truth),
         }
-        rows.append(row | _plausible(item, explanation.modality, corpus, number))
+        rows.append(row | _plausible(item, masker, number))
     return pd.DataFrame(rows)
 
 
-def _plausible(item: Attribution, modality: str, corpus: Corpus, number: int) -> dict[str, float]:
+def _plausible(item: Attribution, masker: Masker, number: int) -> dict[str, float]:
     """Compare relevance with what people would look for: words of the emotion, level and pitch of the voice."""
-    if modality == "text":
-        marked = measures.emotion_word_mask(corpus.texts()[number], item.emotion)
+    if masker.modality == "text":
+        marked = measures.emotion_word_mask(masker.corpus.texts()[number], item.emotion)
         return {"emotion words": measures.relevance_mass_accuracy(item.values, marked)}
-    if modality != "audio":
+    if masker.modality != "audio":
         return {}
-    level, pitch = sound_cues(media.read_audio(corpus.audio_paths()[number]), item.spans)
+    level, pitch = sound_cues(media.read_audio(masker.corpus.audio_paths()[number]), item.spans)
     known = ~np.isnan(pitch)
     with_pitch = measures.spearman(item.values[known], pitch[known]) if known.sum() > 1 else np.nan
     return {"energy": measures.spearman(item.values, level), "f0": with_pitch}

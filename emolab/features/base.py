@@ -2,7 +2,6 @@
 
 import hashlib
 import threading
-import tomllib
 import warnings
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Sequence
@@ -17,12 +16,12 @@ from threadpoolctl import threadpool_limits
 
 from emolab.corpora.corpus import Corpus, require_files, some
 from emolab.media import InMemoryMedia
-from emolab.storage import atomic_write, cache_root, progress
+from emolab.storage import atomic_write, cache_root, progress, toml_beside
 
 Array = NDArray[Any]
 
 _SETTINGS_FILE = Path(__file__).with_name("settings.toml")
-SETTINGS = tomllib.loads(_SETTINGS_FILE.read_text(encoding="utf-8"))  # numbers and names of all extractors
+SETTINGS = toml_beside(__file__, "settings.toml")  # numbers and names of all extractors
 LARGE, N_VECTORS = 16_384, 16_384  # bytes of a result that is not kept in memory; how many are kept, at most
 SMALLEST_DEVIATION = 1e-5  # a feature that hardly varies is centred, but not scaled up
 
@@ -204,7 +203,10 @@ def cached_array(kind: str, key: str, compute: Callable[[], Any]) -> Any:
                 with atomic_write(entry) as part:
                     joblib.dump((joblib.hash(array), array), part)
         except OSError as error:
-            _warn_uncached(str(error))
+            if not _warned.is_set():
+                why = f"features are computed but not cached: {error}. The results are right; the next run is slow."
+                warnings.warn(why, RuntimeWarning, stacklevel=2)
+            _warned.set()
     if key and getattr(array, "nbytes", LARGE) < LARGE and len(_VECTORS) < N_VECTORS:
         array.flags.writeable = False  # later calls return it again
         _VECTORS[entry] = array
@@ -245,10 +247,3 @@ def _read(entry: Path) -> Any:
 
 _VECTORS: dict[Path, Array] = {}  # small results, in memory: each fit of a light model asks for them several times
 _warned = threading.Event()
-
-
-def _warn_uncached(reason: str) -> None:
-    if not _warned.is_set():
-        _warned.set()
-        text = f"features are computed but not cached: {reason}. The results are right; only the next run is slow."
-        warnings.warn(text, RuntimeWarning, stacklevel=2)

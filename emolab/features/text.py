@@ -83,40 +83,33 @@ def read_vectors(path: Path | str, terms: Collection[str]) -> dict[str, NDArray[
         FileNotFoundError: If there is no such file.
         ValueError: If a line is broken or of another width, the file is cut off, or it has none of the words.
     """
-    path, wanted, n_words = Path(path), set(terms), 0
+    path, wanted = Path(path), set(terms)
     if not path.is_file():
         why = f"no file of word vectors {path}; expected GloVe's or word2vec's text format."
         raise FileNotFoundError(f"{why} Fetch one, or leave the vectors out: the network then learns its own.")
     found: dict[str, NDArray[np.float32]] = {}
-    for number, word, numbers in _vector_lines(path):
-        n_words += 1
-        key = word if word in wanted else word.lower()
-        if key in wanted and (word == key or key not in found):
-            if (vector := _numbers(*numbers)) is None:
-                raise _broken(path, number, f"holds {some(numbers, limit=3)!r} for {word!r}", "finite numbers")
-            found[key] = vector
-    if not found:
-        why = f"{path} has vectors of {n_words} words, but none of the {len(wanted)} words of training; expected some,"
-        raise ValueError(f"{why} such as {some(sorted(wanted))}. Take vectors of the corpus's language.")
-    return found
-
-
-def _vector_lines(path: Path) -> Iterator[tuple[int, str, list[str]]]:
-    """Yield number, word and numbers of each line; ValueError names a line of another width than the first."""
-    width, n_promised, n_words = None, None, 0
+    n_words, n_promised, width = 0, None, None
     for number, line in _lines(path):
         if width is None and HEADER.fullmatch(line):
             n_promised, width = map(int, line.split())
             continue
+        n_words += 1
         width = line.count(" ") if width is None else width
         word, *numbers = line.rsplit(" ", width)  # from the right: a few of GloVe's words hold blanks
         if not width or len(numbers) < width or (" " in word and _numbers(word.rsplit(" ", 1)[1]) is not None):
             wrong = f"has {line.count(' ')} numbers after {line.split(' ')[0][:N_QUOTED]!r}"
             raise _broken(path, number, wrong, str(width or "one or more"))
-        n_words += 1
-        yield number, word, numbers
+        key = word if word in wanted else word.lower()
+        if key in wanted and (word == key or key not in found):
+            if (vector := _numbers(*numbers)) is None:
+                raise _broken(path, number, f"holds {some(numbers, limit=3)!r} for {word!r}", "finite numbers")
+            found[key] = vector
     if n_promised not in (None, n_words):
         raise ValueError(f"{path} promises {n_promised} words and has {n_words}; expected all. Fetch it again.")
+    if not found:
+        why = f"{path} has vectors of {n_words} words, but none of the {len(wanted)} words of training; expected some,"
+        raise ValueError(f"{why} such as {some(sorted(wanted))}. Take vectors of the corpus's language.")
+    return found
 
 
 def _lines(path: Path) -> Iterator[tuple[int, str]]:

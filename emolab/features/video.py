@@ -2,7 +2,7 @@
 
 import os
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from functools import lru_cache, partial
 from itertools import product
 from pathlib import Path
@@ -74,14 +74,13 @@ def find_face(frames: Pictures) -> tuple[int, int, int, str]:
     """
     height, width = frames.shape[1:3]
     tried = frames[sorted({int(share * (len(frames) - 1)) for share in SET.tries})]
-    searches: list[tuple[str, Callable[[Pictures], list[Spot]]]] = [("detector", _by_detector)]
     passes = SET.passes if height > SET.passes[0][0] else SET.passes[:1]  # nothing more is seen in a small picture
-    searches += [("cascade", partial(_by_cascade, sizes=sizes)) for sizes in passes]
-    for way, search in searches:
+    searches: list[Any] = [_by_detector, *(partial(_by_cascade, sizes=sizes) for sizes in passes)]
+    for search in searches:
         if (spot := _agreed([spot for frame in tried for spot in search(frame)], len(tried))) is not None:
             side = min(round(SET.margin * spot[2]), height, width)
             left, top = (round(min(max(c - side / 2, 0), n - side)) for c, n in ((spot[0], width), (spot[1], height)))
-            return left, top, side, way
+            return left, top, side, "detector" if search is _by_detector else "cascade"
     side = min(height, width)
     return (width - side) // 2, (height - side) // 2, side, "centre"
 

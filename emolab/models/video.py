@@ -5,13 +5,11 @@ neither padding nor neighbours change a result, batch statistics in training inc
 """
 
 import math
-import tomllib
 from collections import OrderedDict
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import reduce
 from itertools import pairwise
-from pathlib import Path
 from typing import Any
 
 import torch
@@ -20,13 +18,15 @@ from torch import Tensor, nn
 
 from emolab.models.pretrained import load_published
 from emolab.models.sequence import Network, NetworkConfig, Summary, scatter_steps, sequence_mask
+from emolab.storage import toml_beside
 
 IMAGENET = ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225))  # mean and deviation of the colours that ResNet knows
 KINETICS = ((0.5, 0.5, 0.5), (0.5, 0.5, 0.5))  # I3D was shown colours from -1 to 1
 GREY, CONTRAST = 127.5, 4.0  # of pictures of change: what stays is grey, what moves is four times as strong
 ROUND = 64  # pictures
-I3D_PARTS = tomllib.loads(Path(__file__).with_name("i3d.toml").read_text(encoding="utf-8"))
+I3D_PARTS = toml_beside(__file__, "i3d.toml")
 INCEPTION_ENDS = (0, 2, 4, 5)  # of its six channels, those that leave it
+Colours = tuple[tuple[float, ...], ...]  # means and deviations
 POINT = (1, 1, 1)  # time, height, width
 
 
@@ -262,9 +262,7 @@ def positions(n_steps: int, n_features: int) -> Tensor:
     return torch.stack([angles.sin(), angles.cos()], dim=2).flatten(1)[:, :n_features]
 
 
-def _each_frame(
-    look: Callable[[Tensor], Tensor], frames: Tensor, lengths: Tensor, colours: tuple[tuple[float, ...], ...]
-) -> Tensor:
+def _each_frame(look: Callable[[Tensor], Tensor], frames: Tensor, lengths: Tensor, colours: Colours) -> Tensor:
     """Show the real frames, all clips together, as (n, 3, height, width) to `look`; put its answers in their places.
 
     Returns:
