@@ -42,7 +42,7 @@ def by_valence(table: pd.DataFrame) -> np.ndarray:
 
 
 def linked(speaker: Any, dialogue: Any) -> list[Any]:
-    sets, first = DisjointSet(speaker), {}
+    sets, first = DisjointSet(speaker), dict[Any, Any]()
     for who, where in zip(speaker, dialogue, strict=True):
         sets.merge(who, first.setdefault(where, who))
     return [sets[who] for who in speaker]
