@@ -19,15 +19,13 @@ WINDOWS_CONTROLS = re.compile("[\x80-\x9f]")  # letters of Windows-1252 that wer
 LINE_END = re.compile(r"\r\n|\n|\r")  # str.splitlines would also break at control characters inside a line
 RESERVED = ("votes", *TRUTH)  # columns that a user's own file cannot fill
 ALIASES: Mapping[str, tuple[str, ...]] = {column: tuple(facts[2:]) for column, facts in DATA["columns"].items()}
+OWN: Mapping[str, Any] = DATA["own"]  # what a user's own file is told
 CHOICES: Mapping[str, Mapping[str, Any]] = DATA["choices"]  # column: {what a file says: what is meant}
 MEANING = {alias: column for column, others in ALIASES.items() for alias in (column, *others)}
 COUNT, DECIMAL_COMMA = r"[0-9]{1,9}", r"^([^,]*),([^,]*)$"
-WANTED = {"turn": "a whole number", "gender": "female or male", "scripted": "yes or no", "video_side": "left or right"}
 N_ROWS, N_LETTERS = 20, 30  # a problem names so many rows, and so many letters of each cell
 Cells = tuple[list[str], dict[int, dict[str, str]], list[str]]  # header, rows, problems
 Fault = tuple[str, list[Any]]  # what is wrong, and the rows where it is
-REMEDY = "Expected a first row with the columns utterance_id, speaker, emotion and one of text, audio_path, video_path"
-REMEDY += ", and each utterance in a row below. Correct these rows and load the file again."
 WHERE_FROM = 'data/README.md says how to get it and where to put it; load_corpus("sample") needs nothing.'
 
 
@@ -149,7 +147,7 @@ def read_own(csv_path: Path) -> Corpus:
         problems += [f"{what} in row{'s' * (len(at) > 1)} {some(at, limit=N_ROWS)}"] if at else []
     if not rows and not problems:
         problems.append("no row with an utterance")
-    raise_problems(problems, where=csv_path, remedy=REMEDY)
+    raise_problems(problems, where=csv_path, remedy=OWN["remedy"])
     labels = {*table["emotion"]}
     emotions = [*(e for e in EMOTIONS if e in labels), *sorted(labels - {*EMOTIONS})]
     own = table.drop(columns="", errors="ignore").to_dict("records")
@@ -187,7 +185,7 @@ def _unreadable_cells(cells: pd.DataFrame, table: pd.DataFrame, columns: Mapping
     """Yield which cells are not what their column wants, with what they say."""
     for name, column in columns.items():
         odd = cells[name].notna() & (table[column].isna() | (column == ""))
-        what = f"{name} is not {WANTED.get(column, 'a number')}" if column else "a cell below no column name"
+        what = f"{name} is not {OWN['wanted'].get(column, 'a number')}" if column else "a cell below no column name"
         yield what, [f"{row} ({cell[:N_LETTERS]!r})" for row, cell in cells.loc[odd, name].items()]
 
 

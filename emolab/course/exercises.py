@@ -54,7 +54,7 @@ def alike(found: Any, right: Any, slips: Mapping[str, Any], otherwise: str) -> s
     """Compare an array with the right one; return None if it is, the slip that gives it, or else `otherwise`."""
 
     def same(value: Any) -> bool:
-        return np.shape(found) == np.shape(value) and np.allclose(found, value)
+        return np.shape(found) == np.shape(value) and np.allclose(found, value, equal_nan=True)
 
     return None if same(right) else next((slip for slip, value in slips.items() if same(value)), otherwise)
 

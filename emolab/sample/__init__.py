@@ -1,7 +1,5 @@
 """The synthetic sample corpora: spoken, written and drawn on first use, with planted cues and a known truth."""
 
-from __future__ import annotations
-
 import hashlib
 import json
 from pathlib import Path

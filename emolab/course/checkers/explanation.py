@@ -114,12 +114,10 @@ def finds_the_planted_word(answer: Any, recognizer: Any, held_out: Any) -> str |
 @exercise("17.1")
 def two_values(answer: Any) -> str | None:
     """Divide 4 between two units that have 2 and 3 alone."""
-    slips: dict[tuple[float, ...], str] = {}
-    slips |= {(2, 3): "that is what each has alone", (1, 2): "that is what each adds last, which is ablation"}
-    slips[(2.5, 1.5)] = "audio comes first in the answer, then text"
-    found = tuple(np.round(np.asarray(answer, float).ravel(), 2).tolist())
-    wrong = "take the mean over both orders of what each adds"
-    return None if found == (1.5, 2.5) else f"{found}: {slips.get(found, wrong)}."
+    slips = {"that is what each has alone.": (2, 3), "that is what each adds last, which is ablation.": (1, 2)}
+    slips["audio comes first in the answer, then text."] = (2.5, 1.5)
+    found = np.round(np.asarray(answer, float).ravel(), 2)
+    return alike(found, (1.5, 2.5), slips, f"{found}: take the mean over both orders of what each adds.")
 
 
 @exercise("17.2")

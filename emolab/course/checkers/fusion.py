@@ -60,13 +60,10 @@ def vote(answer: Callable[..., Any]) -> str | None:
 def mean_of_present(answer: Callable[..., Any]) -> str | None:
     """Try the function on three utterances, of which one lacks a member."""
     found = np.asarray(attempted(answer(LACKING.copy())))
-    if found.shape == (3, 2) and np.allclose(found, [[0.6, 0.4], [0.1, 0.9], [0.4, 0.6]]):
-        return None
-    if np.isnan(found).any():
-        return "where a member is missing, the mean is NaN: leave that member out."
-    if found.shape == (3, 2) and np.isclose(found[1].sum(), 0.5):
-        return "a row sums to 0.5: the missing member was counted as zeros."
-    return "take the mean over the members, axis 0, for each utterance and emotion."
+    slips = {"where a member is missing, the mean is NaN: leave that member out.": LACKING.mean(axis=0)}
+    slips["a row sums to 0.5: the missing member was counted as zeros."] = np.nan_to_num(LACKING).mean(axis=0)
+    otherwise = "take the mean over the members, axis 0, for each utterance and emotion."
+    return alike(found, [[0.6, 0.4], [0.1, 0.9], [0.4, 0.6]], slips, otherwise)
 
 
 @exercise("11.1")
