@@ -23,7 +23,15 @@ from numpy.typing import NDArray
 from emolab import media
 from emolab.corpora.corpus import Corpus
 from emolab.features.audio import audio_features
-from emolab.features.base import SETTINGS, FeatureExtractor, Published, cached_array, cached_features, source_digest
+from emolab.features.base import (
+    SETTINGS,
+    FeatureExtractor,
+    Published,
+    Scaled,
+    cached_array,
+    cached_features,
+    source_digest,
+)
 from emolab.media import SAMPLE_RATE
 from emolab.storage import atomic_write, cache_root, weights_root
 
@@ -390,17 +398,17 @@ class AudioHiddenStates(Waveforms):
 
     def __init__(self, weights: str, *, deviation: bool = False, **options: Any) -> None:
         super().__init__(weights, **options)
-        self.deviation = deviation
+        self.with_deviation = deviation
 
     def sizes(self) -> dict[str, Any]:
         """Return the sizes of what `transform` gives."""
         sizes = super().sizes()
-        return {**sizes, "n_features": sizes["n_features"] * (1 + self.deviation)}
+        return {**sizes, "n_features": sizes["n_features"] * (1 + self.with_deviation)}
 
     def transform(self, corpus: Corpus) -> Any:
         """Return (n_layers + 1, dim) float16 for each utterance, from the cache where they are there."""
         both = self.statistics(corpus)
-        return both if self.deviation else [layers[:, : self.config["hidden_size"]] for layers in both]
+        return both if self.with_deviation else [layers[:, : self.config["hidden_size"]] for layers in both]
 
     def statistics(self, corpus: Corpus, speed: float = 1.0) -> list[NDArray[np.float16]]:
         """Return mean and deviation over time of each layer, (n_layers + 1, 2 dim), of each utterance."""
@@ -418,8 +426,8 @@ class AudioHiddenStates(Waveforms):
             return torch.cat([mean, deviation], dim=1).half().cpu().numpy()
 
 
-class LayerStatistics(AudioHiddenStates):
-    """Mean and deviation over time of each layer of a frozen audio encoder, one row an utterance, for light models.
+class LayerStatistics(AudioHiddenStates, Scaled):
+    """Mean and deviation over time of each layer of a frozen audio encoder, one row an utterance, scaled.
 
     Args:
         speeds: Training also takes every utterance at these speeds, see `Functionals`.
@@ -436,13 +444,22 @@ class LayerStatistics(AudioHiddenStates):
         kinds = ("mean", "deviation")
         return [f"layer {layer}, {kind} {place}" for layer in layers for kind in kinds for place in places]
 
+    def sizes(self) -> dict[str, Any]:
+        """Return the number of columns, n_features."""
+        return Scaled.sizes(self)
+
+    def fit(self, corpus: Corpus) -> None:
+        """Get hold of the encoder; learn mean and deviation of each column, over all speeds."""
+        super().fit(corpus)
+        self.fit_scale([self._rows(corpus, speed) for speed in (1.0, *self.speeds)])
+
     def transform(self, corpus: Corpus) -> NDArray[np.float32]:
-        """Return (n_utterances, (n_layers + 1) * 2 dim) float32."""
-        return self._rows(corpus)
+        """Return (n_utterances, (n_layers + 1) * 2 dim) float32, scaled."""
+        return self.scale(self._rows(corpus))
 
     def training_copies(self, corpus: Corpus) -> list[NDArray[np.float32]]:
-        """Return the rows at each speed, the ordinary one first."""
-        return [self._rows(corpus, speed) for speed in (1.0, *self.speeds)]
+        """Return the rows at each speed, scaled, the ordinary one first."""
+        return [self.scale(self._rows(corpus, speed)) for speed in (1.0, *self.speeds)]
 
     def _rows(self, corpus: Corpus, speed: float = 1.0) -> NDArray[np.float32]:
         rows = [np.ravel(layers) for layers in self.statistics(corpus, speed)]

@@ -345,8 +345,12 @@ def test_every_second_of_a_long_recording_is_heard(
 def test_statistics_of_layers_are_named_rows(whisper: Path, tmp_path: Path) -> None:
     corpus, extractor = sounds(tmp_path, 0.3, 0.5), LayerStatistics(str(whisper))
     extractor.fit(corpus)
-    rows, names = extractor.transform(corpus), extractor.feature_names
+    rows, names, raw = extractor.transform(corpus), extractor.feature_names, extractor.statistics(corpus)
     assert rows.shape == (2, 4 * 2 * 8) == (2, len(names))
+    assert extractor.sizes() == {"n_features": 64}
+    np.testing.assert_allclose(rows.mean(axis=0), 0, atol=1e-5)
+    np.testing.assert_allclose(rows.std(axis=0), 1, atol=1e-2)
+    np.testing.assert_allclose(rows * extractor.deviation + extractor.mean, np.stack(raw).reshape(2, 64), atol=2e-3)
     assert (names[0], names[8], names[-1]) == ("layer 0, mean 0", "layer 0, deviation 0", "layer 3, deviation 7")
     assert extractor.transform(corpus.select(np.zeros(2, bool))).shape == (0, 64)
 
