@@ -39,8 +39,10 @@ NONE, LEVEL = "–", 0.05  # what stands for no number, and the level of a corre
 FIGURES = [*(f"{name}{limit}" for name in METRICS for limit in ("", "_low", "_high")), *COSTS]
 TESTED = ("modalities", "learned from", "smaller", "larger", "Δ weighted F1", "Δ UA", "only smaller right")
 SCORE_COLUMNS = ("method", "measure", "value", "low", "high", "recognizer", "modality", "stand_in", "ua", "parameters")
-TEXTS = ("recipe", "modalities", "size", "learned from", "smaller", "larger", "shown", "measured", "method")
-TEXTS += ("pretraining data",)
+TEXTS = (  # columns of words
+    *("recipe", "modalities", "size", "learned from", "smaller", "larger", "shown", "measured", "method"),
+    "pretraining data",
+)
 
 
 def entry_of(
