@@ -114,7 +114,7 @@ def finds_the_planted_word(answer: Any, recognizer: Any, held_out: Any) -> str |
 @exercise("17.1")
 def two_values(answer: Any) -> str | None:
     """Divide 4 between two units that have 2 and 3 alone."""
-    slips = {"that is what each has alone.": (2, 3), "that is what each adds last, which is ablation.": (1, 2)}
+    slips = {"that is what each has alone.": (2.0, 3.0), "that is what each adds last, as ablation does.": (1.0, 2.0)}
     slips["audio comes first in the answer, then text."] = (2.5, 1.5)
     found = np.round(np.asarray(answer, float).ravel(), 2)
     return alike(found, (1.5, 2.5), slips, f"{found}: take the mean over both orders of what each adds.")
