@@ -208,7 +208,7 @@ def fit(
     loader = DataLoader(cast(Any, range(len(train))), batch_sampler=batches, collate_fn=train.batch)
     net, optimizer, data = accelerator.prepare(model, optimizer, loader)
     run = _Run(accelerator, net, optimizer, config, torch.tensor(counts, device=accelerator.device), augment, folder)
-    run.fingerprint = _fingerprint(model, train, valid, config, seed, augment) if folder else ""
+    run.fingerprint = _fingerprint(model, (train, valid), config, seed, augment) if folder else ""
     history = run.load()
     with threads(model), torch.random.fork_rng(devices=range(torch.cuda.device_count())):
         for epoch in progressed(range(len(history), config.n_epochs), "training", show=progress):
@@ -329,8 +329,7 @@ def predict_logits(model: nn.Module, examples: Examples, *, batch_size: int = 64
     places, logits = [], []
     with threads(model):
         for batch in LengthBuckets(examples.lengths, batch_size):
-            inputs = [values.to(device) for values in examples.batch(batch)[:-1]]
-            logits.append(_logits(model, inputs).cpu())
+            logits.append(_logits(model, [values.to(device) for values in examples.batch(batch)[:-1]]).cpu())
             places += batch
     model.train(was_training)
     return torch.cat(logits)[np.argsort(places)].numpy()
@@ -413,12 +412,10 @@ def _emotion_counts(train: Examples, valid: Examples) -> NDArray[np.int64]:
     return counts
 
 
-def _fingerprint(
-    model: nn.Module, train: Examples, valid: Examples, config: TrainingConfig, seed: int, augment: Augment | None
-) -> str:
+def _fingerprint(model: nn.Module, sets: Sequence[Examples], config: TrainingConfig, seed: int, augment: Any) -> str:
     """Tell runs apart by network, configuration, seed, augmentation and examples."""
     sizes = [part.config for part in model.modules() if is_dataclass(getattr(part, "config", None))]
     shapes = {name: tuple(weights.shape) for name, weights in model.state_dict().items()}
     changes = repr(augment) if is_dataclass(augment) else getattr(augment, "__qualname__", type(augment))
-    data = [(examples.targets, examples.inputs) for examples in (train, valid)]
+    data = [(examples.targets, examples.inputs) for examples in sets]
     return joblib.hash((repr((model, sizes, shapes, config, seed, changes)), data))

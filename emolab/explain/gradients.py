@@ -137,9 +137,8 @@ def grad_cam(batch: Batch) -> Tensor:
     if convolutions is None or batch.entered.ndim != 3:
         expected = "audio/cnn-2d, audio/cnn-bilstm-mel, or a network whose attribute `convolutions` lists them"
         raise _unfit(batch, "has no convolutions over time", expected)
-    maps = attr.LayerGradCam(batch.model, convolutions[-1]).attribute(
-        batch.entered, target=batch.targets, additional_forward_args=batch.arguments, relu_attributions=True
-    )
+    how: Any = {"target": batch.targets, "additional_forward_args": batch.arguments, "relu_attributions": True}
+    maps = attr.LayerGradCam(batch.model, convolutions[-1]).attribute(batch.entered, **how)
     values = torch.zeros_like(batch.entered)
     for row, length in enumerate(batch.lengths.tolist()):
         n_left = -(-length * maps.shape[2] // batch.entered.shape[1])
@@ -194,6 +193,8 @@ def _attended(network: TextEncoder, batch: Batch) -> Tensor:
     return each.sum(dim=1) / batch.lengths[:, None]
 
 
+Arrays = Sequence[NDArray[Any]]  # of each utterance
+Units = tuple[tuple[str, ...], Floats, Numbers, tuple[str, ...]]  # names, spans, unit of each step, names of the steps
 FUNCTIONS: tuple[Any, ...] = (grad_cam, attention)
 
 
@@ -265,9 +266,7 @@ def input_of(extractor: Any) -> str:
     return extractor.modalities[0] if known else "vectors"
 
 
-def _units(
-    extractor: Any, modality: str, corpus: Corpus, row: int, n_steps: int
-) -> tuple[tuple[str, ...], Floats, NDArray[np.int64], tuple[str, ...]]:
+def _units(extractor: Any, modality: str, corpus: Corpus, row: int, n_steps: int) -> Units:
     """Return names and spans of the units of an utterance, the unit of each step, and the names of the steps."""
     if modality == "features":
         names = tuple(extractor.feature_names)
@@ -313,9 +312,7 @@ def _batches(
         yield rows, Batch(model, entered, against, lengths, arguments, wanted, options, background)
 
 
-def _instead(
-    extractor: Any, corpus: Corpus, arrays: Sequence[NDArray[Any]], options: Options
-) -> Sequence[NDArray[Any]]:
+def _instead(extractor: Any, corpus: Corpus, arrays: Arrays, options: Options) -> Arrays:
     """Return the baseline of each utterance, in the shape of `arrays`, what the extractor makes of it."""
     modality, baseline = options.modality, options.baseline or ""
     if baseline == "silence":

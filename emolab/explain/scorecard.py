@@ -124,8 +124,7 @@ def _of_each(explanation: Explanation, masker: Masker, truths: Sequence[Truth], 
     ranked = [measures.ranked_masks(item.values) for item in explanation]
     rng = np.random.default_rng(seed)
     removals = [rng.random((SET.n_removals, len(item))) < SET.p_stays for item in explanation]
-    asked = [np.vstack([~most, most, some]) for most, some in zip(ranked, removals, strict=True)]
-    predicted = masker.logits(asked)
+    predicted = masker.logits([np.vstack([~most, most, some]) for most, some in zip(ranked, removals, strict=True)])
     full, none = masker.ends()
     rows = []
     for number, (item, truth, most) in enumerate(zip(explanation, truths, ranked, strict=True)):
@@ -197,9 +196,7 @@ def _sensitivity(explanation: Explanation, ask: Any, recognizer: Recognizer, cor
     return np.max(found, axis=0).tolist()
 
 
-def slightly_changed(
-    recognizer: Recognizer, corpus: Corpus, modality: str, *, seed: int = 0
-) -> tuple[Corpus, list[Any]]:
+def slightly_changed(recognizer: Recognizer, corpus: Corpus, modality: str, *, seed: int = 0) -> tuple[Corpus, list]:
     """Change utterances so little that a person would give the same reason; return the indices of unchanged units too.
 
     Sound gets noise 30 dB below it; of a text, one word becomes another of the corpus; faces, in the size and at the

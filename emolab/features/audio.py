@@ -35,18 +35,13 @@ SET = SimpleNamespace(**SETTINGS["audio"])  # all other numbers, and names
 
 STATISTICS, VOICING, QUALITY, TIMING = SET.statistics, SET.voicing, SET.quality, SET.timing
 CLASSICAL_NAMES = SET.classical
-DESCRIPTORS = (
-    *(f"mfcc {number}" for number in range(N_MFCC)),
-    *(f"mel {low}-{high} Hz" for low, high in zip(SET.broad_mels, SET.broad_mels[2:], strict=False)),
-    *(f"contrast {low}-{high} Hz" for low, high in pairwise(SET.contrasts)),
-    *SET.others,
-)
+DESCRIPTORS = [f"mfcc {number}" for number in range(N_MFCC)]
+DESCRIPTORS += [f"mel {low}-{high} Hz" for low, high in zip(SET.broad_mels, SET.broad_mels[2:], strict=False)]
+DESCRIPTORS += [*(f"contrast {low}-{high} Hz" for low, high in pairwise(SET.contrasts)), *SET.others]
 MOVEMENTS = [f"dct {n}" for n in SET.coefficients] + [f"modulation {a}-{b} Hz" for a, b in pairwise(SET.modulations)]
-FUNCTIONAL_NAMES = (
-    *(f"{name}: {functional}" for own in (STATISTICS, MOVEMENTS) for name in DESCRIPTORS for functional in own),
-    *(f"{name}: {functional}" for functional in VOICING for name in DESCRIPTORS[:-1]),  # pitch is always voiced
-    *(*QUALITY, *TIMING),
-)
+FUNCTIONAL_NAMES = [f"{name}: {how}" for own in (STATISTICS, MOVEMENTS) for name in DESCRIPTORS for how in own]
+FUNCTIONAL_NAMES += [f"{name}: {how}" for how in VOICING for name in DESCRIPTORS[:-1]]  # pitch is always voiced
+FUNCTIONAL_NAMES += [*QUALITY, *TIMING]
 
 
 def log_mel(wave: Floats, *, n_mels: int = N_MELS, hop_s: float = HOP_S) -> Floats:
@@ -227,8 +222,7 @@ def classical8(wave: Floats) -> Floats:
     power = librosa.feature.melspectrogram(S=_power(wave, SET.median_hop_s), sr=SAMPLE_RATE, n_mels=N_MELS)
     mask = librosa.decompose.hpss(power, kernel_size=SET.n_median, power=np.inf, mask=True)[0]
     harmonics = (power * mask).sum() / (power.sum() + SILENCE)
-    silence = (level < SET.silence_share * level.mean()).mean()
-    levels = (level.mean(), level.std(), silence)
+    levels = (level.mean(), level.std(), (level < SET.silence_share * level.mean()).mean())
     return np.array([size, wave.std(), *levels, harmonics, correlation.max(), correlation.std()], np.float32)
 
 
@@ -318,7 +312,7 @@ class Functionals(_Audio):
 
     function = staticmethod(functionals)
     is_matrix = True
-    feature_names: Sequence[str] = list(FUNCTIONAL_NAMES)
+    feature_names: Sequence[str] = FUNCTIONAL_NAMES
 
     def __init__(self, speeds: Sequence[float] = ()) -> None:
         self.speeds = tuple(speeds)

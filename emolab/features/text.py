@@ -31,8 +31,7 @@ def words(text: str) -> list[str]:
         >>> words("I can't -- WAIT... Really?!")
         ['i', "can't", 'wait', '…', 'really', '?', '!']
     """
-    plain = text.lower().replace("’", "'").replace("...", "…")
-    return _TOKEN.findall(plain)
+    return _TOKEN.findall(text.lower().replace("’", "'").replace("...", "…"))
 
 
 class Vocabulary:
@@ -62,8 +61,7 @@ class Vocabulary:
 
     def encode(self, text: str) -> NDArray[np.int64]:
         """Return (words,) int64, the number of each word; a text without a word is one unknown word."""
-        numbers = [self._number.get(word, UNKNOWN) for word in words(text)]
-        return np.array(numbers or [UNKNOWN], np.int64)
+        return np.array([self._number.get(word, UNKNOWN) for word in words(text)] or [UNKNOWN], np.int64)
 
 
 def read_vectors(path: Path | str, terms: Collection[str]) -> dict[str, NDArray[np.float32]]:

@@ -12,6 +12,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
+from PIL import Image
 
 from emolab import media
 from emolab.corpora.corpus import Corpus, some
@@ -87,8 +88,7 @@ def find_face(frames: Pictures) -> tuple[int, int, int, str]:
 
 def _agreed(spots: Sequence[Spot], n_tried: int) -> Spot | None:
     """Return the middle of the spots that agree with each other, the largest such group; None if it is too small."""
-    groups = [[other for other in spots if _same(spot, other)] for spot in spots]
-    group = max(groups, key=len, default=[])
+    group = max(([other for other in spots if _same(spot, other)] for spot in spots), key=len, default=[])
     return None if len(group) < min(SET.n_agreeing, n_tried) else tuple(np.median(group, axis=0).tolist())
 
 
@@ -100,8 +100,6 @@ def _same(one: Spot, other: Spot) -> bool:
 
 def cut_out(frames: Pictures, left: int, top: int, width: int, *, size: int) -> Pictures:
     """Cut a square out of each frame and scale it: (frames, size, size, 3) uint8."""
-    from PIL import Image
-
     box, smooth = (left, top, left + width, top + width), Image.Resampling.BILINEAR  # with a filter against stairs
     return np.stack([np.asarray(Image.fromarray(frame).resize((size, size), smooth, box=box)) for frame in frames])
 
@@ -136,8 +134,6 @@ def _face_of(clip: base.Segment, *, size: int, fps: float) -> Faces:
 
 def _by_cascade(frame: Pictures, sizes: tuple[int, float, float]) -> list[Spot]:
     """Return the faces of a range of sizes that scikit-image's cascade finds."""
-    from PIL import Image
-
     searched, *shares = sizes
     scale = min(1.0, searched / len(frame))
     n_rows, n_columns = (max(1, round(scale * n)) for n in frame.shape[:2])

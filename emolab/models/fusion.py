@@ -126,8 +126,7 @@ class CrossAttention(Join):
 
     def forward(self, given: FusionInputs) -> Tensor:
         """Return (batch, n_modalities * n_joined)."""
-        answers = self.norm(given.summaries + self._attend(given)[0])
-        return (answers * given.there[..., None]).flatten(1)
+        return (self.norm(given.summaries + self._attend(given)[0]) * given.there[..., None]).flatten(1)
 
     def _attend(self, given: FusionInputs) -> tuple[Tensor, Tensor]:
         query = torch.arange(self.n_modalities, device=given.owner.device)[:, None]
@@ -154,8 +153,7 @@ class Transformer(Join):
     def forward(self, given: FusionInputs) -> Tensor:
         """Return (batch, n_joined)."""
         tokens = nn.functional.pad(given.summaries, (0, 0, 1, 0)) + self.kinds  # (batch, 1 + n_modalities, n_joined)
-        hidden = nn.functional.pad(~given.there, (1, 0))
-        return self.layers(tokens, src_key_padding_mask=hidden)[:, 0]
+        return self.layers(tokens, src_key_padding_mask=nn.functional.pad(~given.there, (1, 0)))[:, 0]
 
 
 JOINS: dict[JoinKind, type[Join]] = {"concat": Concat, "add": Add, "gated": Gated, "tensor": LowRankTensor}

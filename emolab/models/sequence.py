@@ -214,10 +214,8 @@ class CnnBiLstm(Network):
     def __init__(self, config: CnnBiLstmConfig) -> None:
         super().__init__(config)
         widths = pairwise((config.n_features, *config.channels))
-        self.convolutions = nn.ModuleList(
-            nn.Conv1d(n_in, n_out, kernel_size=KERNEL, stride=stride, padding=KERNEL // 2)
-            for (n_in, n_out), stride in zip(widths, config.strides, strict=True)
-        )
+        sizes = [(*width, KERNEL, stride, KERNEL // 2) for width, stride in zip(widths, config.strides, strict=True)]
+        self.convolutions = nn.ModuleList(nn.Conv1d(*size) for size in sizes)
         self.norms = nn.ModuleList(map(Normalization, config.channels if config.normalization == "batch" else ()))
         self.add_lstm(config.channels[-1], bidirectional=True)
         self.add_head(2 * config.n_hidden)
@@ -257,10 +255,9 @@ class Cnn2d(Network):
 
     def __init__(self, config: Cnn2dConfig) -> None:
         super().__init__(config)
-        self.convolutions = nn.ModuleList(
-            nn.Conv2d(n_in, n_out, KERNEL, stride=1 if number else 2, padding=KERNEL // 2)
-            for number, (n_in, n_out) in enumerate(pairwise((1, *config.channels)))
-        )
+        widths = enumerate(pairwise((1, *config.channels)))
+        sizes = [(*width, KERNEL, 1 if number else 2, KERNEL // 2) for number, width in widths]
+        self.convolutions = nn.ModuleList(nn.Conv2d(*size) for size in sizes)
         self.norms = nn.ModuleList(map(Normalization, config.channels))
         n_bands = -(-config.n_features // 2 ** len(config.channels))  # halved again and again, rounded up
         self.add_head(config.channels[-1] * n_bands)
@@ -329,8 +326,7 @@ class WordLstm(Network):
 
     def hidden_states(self, tokens: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
         """Turn (batch, words) int64 into the LSTM's states, (batch, words, n_hidden), twice that for a BiLSTM."""
-        vectors = self.input_embeddings(tokens, lengths)[0]
-        return run_lstm(self.lstm, self.dropout(vectors), lengths), lengths
+        return run_lstm(self.lstm, self.dropout(self.input_embeddings(tokens, lengths)[0]), lengths), lengths
 
     @torch.no_grad()
     def take_vectors(self, places: NDArray[np.int64], vectors: NDArray[np.float32]) -> None:

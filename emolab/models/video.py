@@ -257,8 +257,7 @@ class Inception(nn.Module):
 
 def positions(n_steps: int, n_features: int) -> Tensor:
     """Tell the places of a sequence apart by waves of different length: (n_steps, n_features), Vaswani et al. 2017."""
-    slowness = 10_000.0 ** (torch.arange(0, n_features, 2) / n_features)
-    angles = torch.arange(n_steps)[:, None] / slowness
+    angles = torch.arange(n_steps)[:, None] / 10_000.0 ** (torch.arange(0, n_features, 2) / n_features)
     return torch.stack([angles.sin(), angles.cos()], dim=2).flatten(1)[:, :n_features]
 
 
@@ -270,8 +269,7 @@ def _each_frame(look: Callable[[Tensor], Tensor], frames: Tensor, lengths: Tenso
     """
     mask = sequence_mask(lengths, frames.shape[1])
     mean, deviation = (torch.tensor(values, device=frames.device)[:, None, None] * 255 for values in colours)
-    pictures = (frames[mask].permute(0, 3, 1, 2).float() - mean) / deviation
-    return scatter_steps(look(pictures), mask)
+    return scatter_steps(look((frames[mask].permute(0, 3, 1, 2).float() - mean) / deviation), mask)
 
 
 def _same_padding(x: Tensor, layer: Any) -> Tensor:
