@@ -1,22 +1,19 @@
 """The command line: emolab doctor | sample | predict | run | progress | fit | explain."""
 
-from __future__ import annotations
-
 import argparse
 import os
 import shlex
 import signal
 import sys
 import time
-import tomllib
 from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
 
-from emolab.storage import atomic_write
+from emolab.storage import atomic_write, toml_beside
 
-TABLE: dict[str, Any] = tomllib.loads(Path(__file__).with_suffix(".toml").read_text(encoding="utf-8"))
+TABLE: dict[str, Any] = toml_beside(__file__, "cli.toml")
 TYPES = {"int": int, "Path": Path}
 
 

@@ -1,11 +1,9 @@
 """Late (decision-level) fusion: recognizers that each predict alone, and ways to combine their probabilities."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator, Sequence
 from itertools import chain
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, Self
 
 import numpy as np
 import pandas as pd
@@ -183,7 +181,7 @@ class Posteriors(Recognizer):
         self.table = table / sums[:, None]
 
     @classmethod
-    def read(cls, path: Path | str, modalities: Sequence[str] = ()) -> Posteriors:
+    def read(cls, path: Path | str, modalities: Sequence[str] = ()) -> Self:
         """Read a CSV file with a column utterance_id and one column an emotion.
 
         Raises:

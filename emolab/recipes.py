@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import shutil
-import tomllib
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
@@ -16,22 +15,15 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from emolab.corpora.ravdess import ACTION_UNITS
+from emolab.features import pretrained as encoders
 from emolab.features.audio import Chroma, Classical8, Egemaps, Functionals, LogMel, Mfcc
 from emolab.features.base import FeatureExtractor, source_digest
 from emolab.features.combined import AlignedFrames, Concatenated, DialogueContext, SpeakerNormalized
-from emolab.features.pretrained import (
-    AudioHiddenStates,
-    LayerStatistics,
-    Subwords,
-    TextHiddenStates,
-    VggishExamples,
-    Waveforms,
-)
 from emolab.features.text import Tfidf, Tokens
 from emolab.features.video import ActionUnits, FaceEdges, FaceFrames, FaceFunctionals
 from emolab.late_fusion import HOWS, LateFusion
 from emolab.recognizer import LightRecognizer, NetworkRecognizer, Recognizer
-from emolab.storage import cache_root
+from emolab.storage import cache_root, toml_beside
 
 if TYPE_CHECKING:
     from torch import nn
@@ -45,14 +37,8 @@ Options = Mapping[str, Any]
 
 PER_SPEAKER = "per-speaker"  # behind a recipe's name and @
 NEXT_SEED = 1000  # apart, so that neighbouring seeds share no member
-SEEDED = (
-    VggishExamples,
-    Waveforms,
-    AudioHiddenStates,
-    LayerStatistics,
-    Subwords,
-    TextHiddenStates,
-)  # their stand-ins are drawn
+LISTENERS = (encoders.VggishExamples, encoders.Waveforms, encoders.AudioHiddenStates, encoders.LayerStatistics)
+SEEDED = (*LISTENERS, encoders.Subwords, encoders.TextHiddenStates)  # their stand-ins are drawn
 SIMPLE = (Functionals, Classical8, Egemaps, LogMel, Mfcc, Chroma, Tfidf, Tokens, FaceFrames, FaceEdges, FaceFunctionals)
 KINDS: Any = (*SIMPLE, *SEEDED, ActionUnits, Concatenated, AlignedFrames, DialogueContext)
 EXTRACTORS: Mapping[str, Any] = {kind.__name__: kind for kind in KINDS}  # as recipes.toml names them
@@ -88,7 +74,7 @@ class Recipe:
     ways: Sequence[str] = ()
 
 
-TABLE: Options = tomllib.loads(Path(__file__).with_suffix(".toml").read_text(encoding="utf-8"))
+TABLE: Options = toml_beside(__file__, "recipes.toml")
 JOINS = tuple(TABLE["ways"]["joins"])  # ways of hybrid fusion
 RECIPES: dict[str, Recipe] = {name: Recipe(**row) for name, row in TABLE["recipes"].items()}
 for family, row in TABLE["families"].items():

@@ -1,14 +1,11 @@
 """Results: the ledger of what was measured, the scorecards of explanations, and the tables that are made of both."""
 
-from __future__ import annotations
-
 import hashlib
 import json
 import math
 import platform
 import re
 import sys
-import tomllib
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from importlib.metadata import version
@@ -22,10 +19,10 @@ from joblib import cpu_count
 from numpy.typing import ArrayLike, NDArray
 
 from emolab.evaluation import METRICS, PER_SPEAKER, Comparison, CrossValidation, Interval, Report, aligned, compare
-from emolab.storage import atomic_write, results_root, results_roots
+from emolab.storage import atomic_write, results_root, results_roots, toml_beside
 
 Entry = Mapping[str, Any]
-_TABLES: dict[str, Any] = tomllib.loads(Path(__file__).with_suffix(".toml").read_text(encoding="utf-8"))
+_TABLES: dict[str, Any] = toml_beside(__file__, "results.toml")
 FIELDS: Mapping[type, Sequence[str]] = {kind: _TABLES["fields"][kind.__name__] for kind in (str, dict, list, bool, int)}
 COSTS, SCORES, SIZES, NOTES = (_TABLES[name] for name in ("costs", "scores", "sizes", "notes"))
 INTERVALS = "cluster jackknife, Student t"  # the mark of entries since 0.2; earlier intervals do not cover
@@ -304,11 +301,6 @@ def costs(entries: pd.DataFrame) -> pd.DataFrame:
     return layout(entries, {**COSTS, "pretrained": "pretraining data"})
 
 
-def _pretraining(names: str) -> str:
-    known = _TABLES["pretraining"]
-    return "; ".join(dict.fromkeys(known.get(name, NOTES["unknown"]) for name in names.split(" + ")))
-
-
 def qualities(entries: pd.DataFrame, *, by: str = "parameters") -> pd.DataFrame:
     """Lay out what recognizers score, with intervals, as text: rows of `read_ledger`, sorted in each modality.
 
@@ -354,7 +346,9 @@ def _cell(row: Mapping[Any, Any], name: str) -> str:
     if pd.isna(value := row[name]):
         return NONE
     if name == "pretrained":
-        return _pretraining(value)
+        return "; ".join(
+            dict.fromkeys(_TABLES["pretraining"].get(each, NOTES["unknown"]) for each in value.split(" + "))
+        )
     if name not in COSTS:
         return str(Interval(value, *(row.get(f"{name}{limit}", math.nan) for limit in ("_low", "_high"))))
     value = value / OPERATIONS if name == "flops" else value

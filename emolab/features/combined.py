@@ -1,7 +1,5 @@
 """Extractors that combine others before any model: concatenated vectors, aligned frames, and dialogue context."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from typing import Any
 

@@ -246,13 +246,9 @@ def hidden_layers(encoder: Any, steps: Tensor) -> Tensor:
     """
     import torch
 
-    whisper = _is_whisper(encoder)
-    layers = (
-        _whisper_layers(encoder, *convolve(encoder, [steps]))
-        if whisper
-        else encoder(steps[None], output_hidden_states=True).hidden_states
-    )
-    return torch.cat([*layers])
+    if _is_whisper(encoder):
+        return torch.cat(_whisper_layers(encoder, *convolve(encoder, [steps])))
+    return torch.cat([*encoder(steps[None], output_hidden_states=True).hidden_states])
 
 
 def masked_means(layers: Sequence[Tensor], lengths: Tensor) -> Tensor:

@@ -1,11 +1,9 @@
 """Light models: scikit-learn pipelines, and the small search that chooses among them on the validation set."""
 
-from __future__ import annotations
-
 import pickle
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -89,7 +87,7 @@ class TemperatureScaled(ClassifierMixin, BaseEstimator):
     def __init__(self, machine: Any) -> None:
         self.machine = machine
 
-    def fit(self, x: Any, y: NDArray[Any]) -> TemperatureScaled:
+    def fit(self, x: Any, y: NDArray[Any]) -> Self:
         """Fit the classifier to all utterances, and the inverse temperature to cross-validated margins."""
         self.classes_, places = np.unique(y, return_inverse=True)
         if (fewest := np.bincount(places).min()) < N_CALIBRATION_FOLDS:

@@ -1,11 +1,9 @@
 """Networks with published weights: heads on frozen encoders, encoders to fine-tune, VGGish, and their weight files."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, Self
 
 import torch
 import torch.nn.functional as F
@@ -80,7 +78,7 @@ class Encoder(Network):
         """Yield the published weights, which training should change by small steps."""
         return self.encoder.parameters()
 
-    def train(self, mode: bool = True) -> Encoder:
+    def train(self, mode: bool = True) -> Self:
         """Switch to training mode; frozen parts stay in evaluation mode, without dropout."""
         super().train(mode)
         self.encoder.eval()
