@@ -53,7 +53,7 @@ BESIDE_CORE = ("sample", "annotate", "app", "course")
 NOT_ON_THE_PATH = ("corpora", "sample", "splits", "storage")  # data and places, not what is computed
 # The limits below only ever go down: what does not fit is cut elsewhere.
 MAX_LINES, MAX_MEDIAN = 40, 12  # of a function
-MAX_CODE, MAX_CORE = 7_921, 6_417  # lines without blanks, comments and docstrings
+MAX_CODE, MAX_CORE = 7_894, 6_417  # lines without blanks, comments and docstrings
 MAX_PATH = 8  # files that run from a recipe to its report
 MAX_README, MAX_BYTES = 12_288, 1_000_000
 IMPORT_S = 1.0
