@@ -247,7 +247,9 @@ def _take_weights(recognizer: Recognizer, weights: str) -> None:
 
 def _per_speaker(recognizer: Recognizer) -> None:
     """Standardise the features of a recognizer, or of all members of an ensemble, speaker by speaker."""
-    recognizer.features = [SpeakerNormalized([extractor]) for extractor in recognizer.features]
+    joined: list[Any] = [extractor for extractor in recognizer.features if isinstance(extractor, Concatenated)]
+    for holder in joined or [recognizer]:  # blocks are scaled after that
+        holder.features = [SpeakerNormalized([extractor]) for extractor in holder.features]
     for member in getattr(recognizer, "members", ()):
         _per_speaker(member)
 
