@@ -346,9 +346,7 @@ def _cell(row: Mapping[Any, Any], name: str) -> str:
     if pd.isna(value := row[name]):
         return NONE
     if name == "pretrained":
-        return "; ".join(
-            dict.fromkeys(_TABLES["pretraining"].get(each, NOTES["unknown"]) for each in value.split(" + "))
-        )
+        return "; ".join(dict.fromkeys(_TABLES["pretraining"].get(each, NONE) for each in value.split(" + ")))
     if name not in COSTS:
         return str(Interval(value, *(row.get(f"{name}{limit}", math.nan) for limit in ("_low", "_high"))))
     value = value / OPERATIONS if name == "flops" else value

@@ -13,7 +13,9 @@ import pytest
 from page_tables import MAKERS, headlines_table, pairs_table, pairwise_comparisons_table, scores_table, sizes_table
 from scipy.stats import binomtest
 
+from emolab import results
 from emolab.evaluation import CrossValidation, Report, compare, report
+from emolab.recipes import RECIPES, recipe
 from emolab.results import (
     FIELDS,
     INTERVALS,
@@ -270,6 +272,16 @@ def test_results_table_keeps_what_hears_later_turns_apart() -> None:
     assert "causal" not in later
 
 
+def test_results_table_keeps_what_knows_the_test_speakers_apart() -> None:
+    record(entry(recipe="audio/svm", wrong=4))
+    record(entry(recipe="audio/svm@per-speaker", wrong=0) | {"protocol": "speakers-5-folds, per-speaker, unlabelled"})
+    unknown, about, known, _ = results_table("ravdess").split("\n\n")
+    assert "@per-speaker" not in unknown
+    assert "needs recordings, not labels, of the test speakers" in about
+    assert known.count("audio/svm@per-speaker") == 1
+    assert "audio/svm |" not in known
+
+
 def test_results_table_says_what_is_synthetic() -> None:
     record({**entry(corpus="sample"), "synthetic": True})
     assert "synthetic sample: these figures say nothing about people" in results_table("sample")
@@ -433,10 +445,25 @@ def test_costs_shows_every_cost_and_what_was_not_measured() -> None:
         "latency ms (p95)": "2",
         "utterances a second": "1,234",
         "J an utterance": "–",
+        "pretraining data": "–",
         "measured": "iemocap6, speakers-6-folds, n = 60, quick, seeds 7",
     }
     assert table.loc["audio/svm", ["million multiply-adds", "disk MB", "utterances a second"]].tolist() == ["–"] * 3
     assert table["size"].tolist() == ["light", "large", "light"]
+
+
+def test_costs_say_what_is_known_of_the_pretraining_data() -> None:
+    put("fusion/late", flops=1, pretrained="openai/whisper-base + sentence-transformers/all-MiniLM-L6-v2")
+    put("audio/mine", flops=1, pretrained="my-own-folder")
+    said = costs(read_ledger("sample"))["pretraining data"]
+    assert "RAVDESS may be among it; a published list" in said["fusion/late"]
+    assert said["audio/mine"] == "–"
+
+
+def test_every_published_encoder_of_a_recipe_has_its_pretraining_data() -> None:
+    names = {str(recipe(name, preset="full").pretrained) for name in RECIPES} - {"None"}
+    known = results._TABLES["pretraining"]
+    assert [name for each in names for name in each.split(" + ") if name not in known] == []
 
 
 def test_qualities_has_intervals_f1_of_the_emotions_there_are_and_chance() -> None:
