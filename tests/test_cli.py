@@ -143,8 +143,9 @@ def test_errors_are_one_line_and_status_2(capsys: pytest.CaptureFixture[str], mo
     assert cli.main(["fit", "audio/cnn-bilstn"]) == 2
     told = capsys.readouterr().err
     assert told.startswith(
-        "emolab: no recipe 'audio/cnn-bilstn'; expected a key of emolab.recipes.RECIPES, @per-speaker behind it or not. Did you mean "
+        "emolab: no recipe 'audio/cnn-bilstn'; expected a key of emolab.recipes.RECIPES, @per-speaker "
     )
+    assert "Did you mean " in told
     assert "audio/cnn-bilstm," in told
     assert told.count("\n") == 1
     monkeypatch.setenv("EMOLAB_DEBUG", "1")
