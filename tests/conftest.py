@@ -10,9 +10,11 @@ from typing import Any
 import pytest
 from hypothesis import HealthCheck, settings
 
+from emolab import cost
 from emolab.storage import corpus_places
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")  # on busy cores two threads wait for each other most of the time
+cost.BATCH_S = 0.01  # seconds: no test needs a steady throughput
 settings.register_profile("emolab", deadline=None, suppress_health_check=[HealthCheck.too_slow], derandomize=True)
 settings.load_profile("emolab")
 OWN_MACHINE = ("127.", "::1", "localhost")  # Jupyter's kernels talk to their clients by these

@@ -235,12 +235,13 @@ def test_stand_ins_read_frequent_words_whole_and_spell_the_others(tmp_path: Path
 def test_stand_ins_number_their_subwords_alike_in_each_process(tmp_path: Path) -> None:
     texts = ["we went home and were furious", "they went home, furious", "she was calm and we were calm"]
     code = f"from emolab.features.pretrained import stand_in\nprint(stand_in('bert', {texts!r}))"
-    files = []
-    for number in range(3):  # the trainer of tokenizers 0.23 gives equally frequent subwords another number each time
+    files = [stand_in("bert", texts) / "tokenizer.json"]
+    for number in range(2):  # the trainer of tokenizers 0.23 gives equally frequent subwords another number each time
         env = {**os.environ, "EMOLAB_CACHE": str(tmp_path / str(number))}
         done = subprocess.run([sys.executable, "-c", code], env=env, capture_output=True, text=True, check=True)
-        files.append(Path(done.stdout.strip(), "tokenizer.json").read_bytes())
-    assert files[0] == files[1] == files[2]
+        files.append(Path(done.stdout.strip(), "tokenizer.json"))
+    assert len({file.read_bytes() for file in files}) == 1
+    assert len({*files}) == 3
 
 
 @pytest.mark.parametrize("name", LARGE)
