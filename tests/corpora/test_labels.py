@@ -25,7 +25,7 @@ def test_emotions_come_in_the_order_of_every_palette() -> None:
 
 def test_columns_have_a_type_and_a_meaning() -> None:
     known = {"string", "Int64", "boolean", "object", "float64"}
-    assert len(SCHEMA) == 20
+    assert len(SCHEMA) == 22
     assert len(TRUTH) == 10
     assert all(dtype in known and len(meaning) > 10 for dtype, meaning in (SCHEMA | TRUTH).values())
 
