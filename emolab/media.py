@@ -5,7 +5,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import chain
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import av
 import numpy as np
@@ -36,6 +36,15 @@ class InMemoryMedia:
     """
 
     content: NDArray[Any]
+
+
+class Segment(NamedTuple):
+    """A part of a file, such as an utterance in a recording or film of a dialogue; None where nothing is cut off."""
+
+    path: Any  # a path, or InMemoryMedia
+    start: float | None = None  # seconds into the file
+    end: float | None = None
+    side: str | None = None  # left or right: half of the picture
 
 
 class DecodingError(ValueError):

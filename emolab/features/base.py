@@ -7,7 +7,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Sequence
 from functools import lru_cache, partial
 from pathlib import Path
-from typing import Any, ClassVar, NamedTuple
+from typing import Any, ClassVar
 
 import joblib
 import numpy as np
@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from threadpoolctl import threadpool_limits
 
 from emolab.corpora.corpus import Corpus, require_files, some
-from emolab.media import InMemoryMedia
+from emolab.media import InMemoryMedia, Segment
 from emolab.storage import atomic_write, cache_root, progress, toml_beside
 
 Array = NDArray[Any]
@@ -137,15 +137,6 @@ def of_each(extractor: FeatureExtractor, corpus: Corpus, *, copies: bool = False
     some = corpus if there.all() else corpus.select(there)
     made = [list(arrays) for arrays in (extractor.training_copies(some) if copies else [extractor.transform(some)])]
     return [[next(rest) if here else arrays[0][:0] for here in there] for arrays in made for rest in [iter(arrays)]]
-
-
-class Segment(NamedTuple):
-    """A segment of a file, such as an utterance in the film of a dialogue; None where nothing is cut off."""
-
-    path: Any  # a path, or InMemoryMedia
-    start: float | None = None  # seconds into the file
-    end: float | None = None
-    side: str | None = None  # left or right: half of the picture
 
 
 def cached_features(kind: str, sources: Sequence[Any], compute: Callable[..., Any], *, version: str = "1") -> list[Any]:

@@ -48,14 +48,14 @@ class Faces(NamedTuple):
     found_by: str
 
 
-def clips_of(corpus: Corpus) -> list[base.Segment]:
+def clips_of(corpus: Corpus) -> list[media.Segment]:
     """Return where each utterance is to be seen; ValueError names the utterances without a film."""
     columns = corpus.table[["video_start", "video_end", "video_side"]].astype(object)
     places = columns.where(columns.notna(), None).itertuples(index=False, name=None)
-    return [base.Segment(path, *place) for path, place in zip(corpus.video_paths(), places, strict=True)]
+    return [media.Segment(path, *place) for path, place in zip(corpus.video_paths(), places, strict=True)]
 
 
-def read_clip(clip: base.Segment, *, fps: float | None = FPS) -> Pictures:
+def read_clip(clip: media.Segment, *, fps: float | None = FPS) -> Pictures:
     """Decode the pictures of an utterance: the whole picture, or the half of it that shows the speaker.
 
     Raises:
@@ -125,7 +125,7 @@ def _version(size: int, fps: float) -> str:
     return f"{base.source_digest(__file__, media.__file__)} {size=} {fps=} {_detector_file()}"
 
 
-def _face_of(clip: base.Segment, *, size: int, fps: float) -> Faces:
+def _face_of(clip: media.Segment, *, size: int, fps: float) -> Faces:
     given = isinstance(clip.path, media.InMemoryMedia)
     frames = clip.path.content if given else read_clip(clip, fps=fps)
     place: tuple[int, int, int, str] = (0, 0, frames.shape[2], "given") if given else find_face(frames)
@@ -246,7 +246,7 @@ class FaceEdges(base.Scaled, FaceFrames):
         """Return the numbers before scaling, from the cache where they are there."""
         version = _version(**self.options)
 
-        def compute(clip: base.Segment) -> NDArray[np.float32]:
+        def compute(clip: media.Segment) -> NDArray[np.float32]:
             face = base.cached_array("faces", base.cache_key(version, clip), partial(_face_of, clip, **self.options))
             return change_from_calm(face_edges(face.pictures))
 

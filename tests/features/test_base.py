@@ -11,8 +11,8 @@ import numpy as np
 import pytest
 
 from emolab.features import base
-from emolab.features.base import Segment, cached_features
-from emolab.media import InMemoryMedia
+from emolab.features.base import cached_features
+from emolab.media import InMemoryMedia, Segment
 from emolab.storage import cache_root
 
 

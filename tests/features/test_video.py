@@ -17,7 +17,6 @@ from numpy.typing import NDArray
 from emolab.corpora import load_corpus
 from emolab.corpora.corpus import Corpus
 from emolab.features import video
-from emolab.features.base import Segment
 from emolab.features.video import (
     ActionUnits,
     FaceEdges,
@@ -30,6 +29,7 @@ from emolab.features.video import (
     find_face,
     read_clip,
 )
+from emolab.media import Segment
 from emolab.sample.face import MEN, WOMEN, draw_performance, frame
 
 FPS = 10
