@@ -1,23 +1,48 @@
-"""The table that annotating a recording gives."""
+"""The table that annotating a recording gives: a row a segment, with who speaks, the words and the emotion."""
 
+import re
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from importlib.metadata import version
 from typing import Any
 
+import numpy as np
 import pandas as pd
 
+from emolab.corpora.corpus import raise_problems, some
 
-@dataclass(frozen=True)
+SEGMENTS = {"start": "float64", "end": "float64", "speaker": "string", "text": "string", "emotion": "label"}
+SEGMENTS |= {"second": "label", "confidence": "float64", "unsure": "bool", "valence": "float64", "arousal": "float64"}
+WORDS = {"start": "float64", "end": "float64", "word": "string", "segment": "int64", "confidence": "float64"}
+P = "p_"  # before the name of an emotion: the column of its probability
+UNSURE = "don't know"  # stands in an emotion's place where the model, or a rater, cannot tell
+YES = ("true", "1", "1.0", "yes")
+LATE_S = 0.1  # that a segment may end after the recording: formats round, and so do players
+OFF = 0.02  # from 1, the sum of probabilities, which formats round
+CONTROLS = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\ud800-\udfff\ufffe\uffff]")  # no words, and not allowed in XML
+REMEDY = "Expected seconds from 0 to the recording's end, a speaker each, probabilities. Correct these rows."
+
+
+@dataclass(frozen=True, eq=False)
 class Annotation:
     """Segments of one recording, with what was recognized in each.
 
+    Columns that are not given become NA, and types are made right; segments are sorted by their starts.
+
     Attributes:
-        segments: One row a segment: start and end in seconds, speaker, text, emotion, second (the second choice),
-            confidence from 0 to 1, unsure (bool), p_<emotion> for each emotion, valence and arousal (NaN: unknown).
+        segments: One row a segment: start and end in seconds, speaker, text, emotion (NA: none), second (the second
+            choice), confidence from 0 to 1, unsure (bool: the model does not know, `emotion` is its best guess),
+            valence and arousal (NaN: unknown), p_<emotion> for each emotion.
         words: One row a word: start and end in seconds, word, segment (its row in `segments`), confidence; may be
             empty.
-        media: Name of the recording's file.
+        media: Name of the recording's file, without its folder.
         seconds: Length of the recording.
-        about: What made it: model, version, emotions, trained on, synthetic, asr, diarization, units, audit, created.
+        about: What made it: model, version, emotions, trained on, synthetic, modalities, asr, diarization, units,
+            audit, created (ISO 8601).
+
+    Raises:
+        ValueError: If a time is missing, negative or out of order, a speaker has no name, or a number is out of range;
+            all problems are listed, with rows counted from 0.
     """
 
     segments: pd.DataFrame
@@ -25,3 +50,135 @@ class Annotation:
     media: str
     seconds: float
     about: dict[str, Any]
+
+    def __post_init__(self) -> None:
+        where, types = f"the annotation of {self.media!r}", dict(SEGMENTS)
+        types |= {column: "float64" for column in self.segments if column.startswith(P)}
+        problems = [*_unreadable(self.segments, types), *_unreadable(self.words, WORDS, "words: ")]
+        raise_problems(problems, where=where, remedy=REMEDY)
+        segments, words = _typed(self.segments, types), _typed(self.words, WORDS)
+        problems = [*_segment_problems(segments, self.seconds), *_word_problems(words, len(segments))]
+        raise_problems(problems, where=where, remedy=REMEDY)
+        order = np.argsort(segments["start"].to_numpy(), kind="stable")
+        words["segment"] = np.argsort(order)[words["segment"].to_numpy()]
+        object.__setattr__(self, "segments", _with_second(segments.iloc[order].reset_index(drop=True)))
+        object.__setattr__(self, "words", words)
+
+    def __len__(self) -> int:
+        return len(self.segments)
+
+    def __repr__(self) -> str:
+        speakers, unsure = self.segments["speaker"].nunique(), int(self.segments["unsure"].sum())
+        what = f"{len(self)} segments, {speakers} speaker{'s' * (speakers != 1)}, {unsure} unsure"
+        model = f"{self.about.get('model', 'no model')}{', synthetic' * bool(self.about.get('synthetic'))}"
+        return f"Annotation({self.media!r}, {self.seconds:.1f} s, {what}; {model})"
+
+    @property
+    def emotions(self) -> tuple[str, ...]:
+        """The emotions of the model in the order of its probabilities, then those that only a rater wrote."""
+        named = [column.removeprefix(P) for column in self.segments if column.startswith(P)]
+        return (*dict.fromkeys([*named, *self.about.get("emotions", ()), *self.segments["emotion"].dropna().unique()]),)
+
+    @property
+    def labels(self) -> pd.Series:
+        """What is shown of each segment: the emotion, `UNSURE`, or an empty string where there is none."""
+        return self.segments["emotion"].mask(self.segments["unsure"], UNSURE).fillna("")
+
+    @property
+    def audit(self) -> str:
+        """One line for every export: what made it, what it is and what the law asks."""
+        return str(self.about.get("audit") or audit_line(self.about))
+
+    def to_frame(self, *, long: bool = False) -> pd.DataFrame:
+        """Return one row a segment or, if `long`, one row for each emotion of each segment.
+
+        The long table has, instead of emotion, second and p_<emotion>: segment (from 0), emotion, probability, and
+        chosen (bool: the segment is labelled with this emotion).
+        """
+        if not long:
+            return self.segments.copy()
+        table = self.segments.drop(columns="second").rename(columns={"emotion": "label"}).reset_index(names="segment")
+        for emotion in self.emotions:
+            table[emotion] = table.get(P + emotion, np.nan)
+        kept = [column for column in table if column not in self.emotions and not column.startswith(P)]
+        table = table.melt(kept, list(self.emotions), "emotion", "probability")
+        table["chosen"] = (table["emotion"] == table["label"]).fillna(False).astype(bool)
+        return table.drop(columns="label").sort_values("segment", kind="stable", ignore_index=True)
+
+
+def audit_line(about: Mapping[str, Any]) -> str:
+    """Say in plain words what made an annotation, what it is, and what the EU AI Act asks of whoever uses it."""
+    created, model, data = (about.get(key) for key in ("created", "model", "trained on"))
+    made = f"Made by emolab {version('emolab')}" + f" on {str(created)[:10]}" * bool(created)
+    source = f", from {model}" * bool(model) + f" trained on {data}" * bool(model and data)
+    words = ", by the words alone" * ([*about.get("modalities", ())] == ["text"])
+    synthetic = " Trained on synthetic recordings: it says nothing about people." * bool(about.get("synthetic"))
+    law = "EU AI Act: people analysed must be told (Art. 50(3)); not for use at work or in education (Art. 5(1)(f))."
+    return f"{made}: expression as perceived by raters, not what people feel{source}{words}.{synthetic} {law}"
+
+
+def _unreadable(table: pd.DataFrame, types: Mapping[str, str], what: str = "") -> Iterator[str]:
+    """Yield, in words, which columns of numbers are missing or hold something else."""
+    yield from (f"{what}no column {name}" for name in ("start", "end") if len(table) and name not in table)
+    for name in (name for name, kind in types.items() if name in table and kind in ("float64", "int64")):
+        odd = pd.to_numeric(table[name], errors="coerce").isna() & table[name].notna() & (table[name].map(str) != "")
+        if odd.any():
+            yield f"{what}{name} is no number in rows {some(odd.index[odd])}: {some(table.loc[odd, name].map(repr))}"
+
+
+def _typed(table: pd.DataFrame, types: Mapping[str, str]) -> pd.DataFrame:
+    """Return the columns of `types` in their types, and no others; texts lose control characters."""
+    columns = {}
+    for name, kind in types.items():
+        given = table[name] if name in table else pd.Series([pd.NA] * len(table), table.index, dtype="object")
+        if kind == "bool":
+            columns[name] = given.map(lambda value: str(value).strip().lower() in YES).astype("bool")
+        elif kind in ("string", "label"):
+            plain = pd.Series([_plain(value, lines=name == "text") for value in given], table.index, dtype="string")
+            columns[name] = plain.mask(plain == "", pd.NA) if kind == "label" else plain
+        else:
+            numbers = pd.to_numeric(given, errors="coerce").astype("float64")
+            columns[name] = numbers.fillna(-1).astype("int64") if kind == "int64" else numbers
+    return pd.DataFrame(columns).reset_index(drop=True)
+
+
+def _plain(value: Any, *, lines: bool) -> str:
+    """Return a text without control characters and blanks at its ends, on one line unless `lines`."""
+    text = "" if pd.isna(value) else CONTROLS.sub("", re.sub("\r\n?|[\u2028\u2029]", "\n", str(value))).strip()
+    return text if lines else " ".join(text.split())
+
+
+def _segment_problems(table: pd.DataFrame, seconds: float) -> Iterator[str]:
+    """Yield, in words, what is wrong with segments."""
+    times, shares = table[["start", "end"]], table[[name for name in table if name.startswith(P)]]
+    numbers = shares.assign(confidence=table["confidence"])
+    faults = {
+        "start or end is missing, negative or infinite": ~(np.isfinite(times) & (times >= 0)).all(axis=1),
+        "end lies before start": table["end"] < table["start"],
+        f"end lies after the recording's {seconds:.3f} s": table["end"] > seconds + LATE_S,
+        "speaker is empty": table["speaker"] == "",
+        "a probability is not between 0 and 1": ((numbers < 0) | (numbers > 1)).any(axis=1),
+        "the probabilities do not sum to 1": (shares.sum(axis=1, min_count=1) - 1).abs() > OFF,
+    }
+    yield from (f"{fault} in rows {some(table.index[rows])}" for fault, rows in faults.items() if rows.any())
+
+
+def _word_problems(table: pd.DataFrame, n_segments: int) -> Iterator[str]:
+    """Yield, in words, what is wrong with words."""
+    faults = {
+        "start or end is missing, or end lies before start": ~(
+            (table["start"] >= 0) & (table["end"] >= table["start"])
+        ),
+        f"segment is none of 0 to {n_segments - 1}": ~table["segment"].between(0, n_segments - 1),
+    }
+    yield from (f"words: {fault} in rows {some(table.index[rows])}" for fault, rows in faults.items() if rows.any())
+
+
+def _with_second(table: pd.DataFrame) -> pd.DataFrame:
+    """Fill in the second choice where it is missing: the most probable emotion beside the one that was chosen."""
+    shares = table[[name for name in table if name.startswith(P)]].rename(columns=lambda name: name.removeprefix(P))
+    rows = table["second"].isna() & table["emotion"].notna() & shares.notna().any(axis=1)
+    if rows.any() and shares.shape[1] > 1:
+        others = shares[rows].mask(np.equal.outer(table.loc[rows, "emotion"].to_numpy(object), [*shares]), -1.0)
+        table.loc[rows, "second"] = others.idxmax(axis=1).astype("string")
+    return table
