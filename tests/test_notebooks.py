@@ -291,3 +291,11 @@ def test_chapter_shows_the_same_everywhere(chapter: Path) -> None:
     assert [each for each in re.findall(r"<img[^>]*>", prose) if not re.search(r'alt="[^"]+"', each)] == []
     assert not re.search(r"pip install", code.replace(setup_cell(), "")), "only the set-up cell installs"
     assert not re.search(r"^\s*warnings\.(filterwarnings|simplefilter)", code, re.MULTILINE), "a hidden warning"
+
+
+def test_chapters_that_put_scores_on_one_scale_share_its_cell() -> None:
+    """Chapters 13 and 18 compare the same degree of explainability."""
+    chapters = [path for path in CHAPTERS if path.name[:2] in ("13", "18")]
+    cells = [cell.source for path in chapters for cell in nbformat.read(path, 4).cells if cell.cell_type == "code"]
+    scales = [source.partition("\n\n\nbaseline")[0] for source in cells if "def scaled(" in source]
+    assert len(scales) == 2 and scales[0].strip() == scales[1].strip()
