@@ -1,11 +1,11 @@
-"""What a recognizer costs: parameters, operations, disk, seconds, memory, energy."""
+"""What a recognizer costs: parameters, operations, disk, seconds, memory."""
 
 from __future__ import annotations
 
 import os
 import sys
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -22,12 +22,8 @@ if TYPE_CHECKING:
 
 N_TIMED = 30  # single utterances that latency is measured on
 N_WARM_UP = 2
-N_BATCH = 32  # utterances of the batch that throughput and energy are measured on
+N_BATCH = 32  # utterances of the batch that throughput is measured on
 BATCH_S = 0.3  # seconds; a batch that is faster is repeated until they are over
-POWERCAP = Path("/sys/class/powercap")  # where Linux shows the energy counters of the processor
-ENERGY_ZONES = ("package", "dram")  # others are parts of a package, or hold one
-
-Counters = dict[str, tuple[float, float]]  # name: joules so far, joules at which it begins at zero again
 
 
 def measure_cost(recognizer: Recognizer, corpus: Corpus, *, train_s: float | None = None) -> dict[str, Any]:
@@ -43,10 +39,8 @@ def measure_cost(recognizer: Recognizer, corpus: Corpus, *, train_s: float | Non
         of median place; None where there is no network), `train_s` (seconds), `latency_ms_p50` and `latency_ms_p95`
         (from files to probabilities, one utterance a call, nothing cached, after a warm-up), `peak_mb` (the highest
         resident memory of this process so far, Python and libraries included, so measure in a fresh process),
-        `disk_mb` (10⁶ bytes of the saved recognizer), and of a batch of 32, from files to probabilities, nothing
-        cached: `throughput` (utterances a second), `energy_j` (joules an utterance, of the whole processor and of the
-        GPU if a network ran there, whatever else they do meanwhile; None where the machine does not tell it) and
-        `energy_meters` (the counters that were read; None without).
+        `disk_mb` (10⁶ bytes of the saved recognizer), and `throughput` (utterances a second of a batch of 32, from
+        files to probabilities, nothing cached). Energy is for codecarbon, which knows the machine's meters.
     """
     places = np.unique(np.linspace(0, len(corpus) - 1, N_TIMED + N_WARM_UP).round().astype(int))
     singles = [corpus.select(np.arange(len(corpus)) == place) for place in places]
@@ -57,8 +51,11 @@ def measure_cost(recognizer: Recognizer, corpus: Corpus, *, train_s: float | Non
     p50, p95 = np.percentile(seconds, [50, 95]) * 1_000
     costs: dict[str, Any] = {"parameters": int(recognizer.n_parameters), "trainable": int(recognizer.n_trainable)}
     costs |= {"flops": flops, "train_s": train_s, "latency_ms_p50": float(p50), "latency_ms_p95": float(p95)}
-    costs |= {"peak_mb": _peak_mb(), "disk_mb": _disk_mb(recognizer)}
-    return costs | _in_a_batch(recognizer, corpus, with_network=flops is not None)
+    return costs | {
+        "peak_mb": _peak_mb(),
+        "disk_mb": _disk_mb(recognizer),
+        "throughput": _throughput(recognizer, corpus),
+    }
 
 
 @contextmanager
@@ -112,58 +109,13 @@ def _disk_mb(recognizer: Recognizer) -> float:
         return sum(file.stat().st_size for file in Path(folder).rglob("*") if file.is_file()) / 1e6
 
 
-def _in_a_batch(recognizer: Recognizer, corpus: Corpus, *, with_network: bool) -> dict[str, Any]:
-    """Measure throughput and energy on utterances from all over the corpus, handed over together."""
+def _throughput(recognizer: Recognizer, corpus: Corpus) -> float:
+    """Measure utterances a second, on utterances from all over the corpus that are handed over together."""
     places = np.linspace(0, len(corpus) - 1, N_BATCH).round().astype(int)
     batch = corpus.select(np.isin(np.arange(len(corpus)), places))
-    on_gpu = with_network and (torch := sys.modules.get("torch")) is not None and torch.cuda.is_available()
-    before, seconds, n = _energy_counters(on_gpu=on_gpu), 0.0, 0
+    seconds, n = 0.0, 0
     while seconds < BATCH_S:
         with _nothing_cached():
             seconds += timeit(partial(recognizer.predict_proba, batch), number=1)
         n += len(batch)
-    joules = _joules_between(before, _energy_counters(on_gpu=on_gpu))
-    each, meters = (joules / n, ", ".join(before)) if joules else (None, None)
-    return {"throughput": n / seconds, "energy_j": each, "energy_meters": meters}
-
-
-def _energy_counters(*, on_gpu: bool) -> Counters:
-    """Read the energy counters; none if the one that matters most, that of the GPU in use, cannot be read."""
-    gpu = _gpu_counter() if on_gpu else {}
-    return _cpu_counters() | gpu if gpu or not on_gpu else {}
-
-
-def _cpu_counters() -> Counters:
-    """Read Intel's RAPL counters (AMD's too) of packages and memory; none if one of them may not be read."""
-    counters = {}
-    with suppress(OSError, ValueError):  # most often readable by root only
-        for zone in sorted(POWERCAP.glob("intel-rapl:*")):
-            name = (zone / "name").read_text().strip()
-            if name.startswith(ENERGY_ZONES):
-                joules, most = (int((zone / file).read_text()) / 1e6 for file in ("energy_uj", "max_energy_range_uj"))
-                counters[f"{name} ({zone.name})"] = (joules, most)
-        return counters
-    return {}
-
-
-def _gpu_counter() -> Counters:
-    """Read the counter of the GPU that torch uses, by NVIDIA's library where its Python package is installed."""
-    import torch
-
-    with suppress(ImportError):
-        import pynvml
-
-        with suppress(pynvml.NVMLError):
-            pynvml.nvmlInit()
-            device = torch.cuda.get_device_properties(torch.cuda.current_device())
-            handle = pynvml.nvmlDeviceGetHandleByUUID(f"GPU-{device.uuid}")
-            return {f"GPU {device.name}": (pynvml.nvmlDeviceGetTotalEnergyConsumption(handle) / 1e3, 0.0)}
-    return {}
-
-
-def _joules_between(before: Counters, after: Counters) -> float | None:
-    """Add up what the counters rose by; a counter that fell has begun at zero again once. None without counters."""
-    if not before or before.keys() != after.keys():
-        return None
-    rises = {name: joules - before[name][0] for name, (joules, _) in after.items()}
-    return sum(rise if rise >= 0 else rise + after[name][1] for name, rise in rises.items())
+    return n / seconds

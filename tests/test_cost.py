@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import os
-import sys
 import time
-import types
 from pathlib import Path
 
 import numpy as np
@@ -111,78 +109,3 @@ def test_measure_cost_takes_the_throughput_of_a_batch(tmp_path: Path, monkeypatc
     monkeypatch.setattr(costs, "N_TIMED", 1)
     cost = measure_cost(Toy(wait_s=0.1), heard(tmp_path))  # a call takes 0.1 s, however many utterances it is about
     assert 100 < cost["throughput"] <= 32 / 0.1
-
-
-class Counters:
-    """A processor's energy counters: each call of a recognizer, however short, takes 12 J."""
-
-    def __init__(self, root: Path, **zones: str) -> None:
-        self.zones = [root / zone.replace("_", ":") for zone in zones]
-        for zone, name in zip(self.zones, zones.values(), strict=True):
-            zone.mkdir(parents=True)
-            (zone / "name").write_text(f"{name}\n")
-            (zone / "energy_uj").write_text("980000000\n")
-            (zone / "max_energy_range_uj").write_text("1000000000\n")
-
-    def __call__(self) -> None:
-        for zone in self.zones:
-            microjoules = int((zone / "energy_uj").read_text()) + 12_000_000
-            (zone / "energy_uj").write_text(f"{microjoules % 1_000_000_000}\n")
-
-
-class Hungry(Toy):
-    def predict_proba(self, corpus: Corpus) -> np.ndarray:
-        if len(corpus) > 1:
-            self.eat()
-        return super().predict_proba(corpus)
-
-
-ZONES = {"intel-rapl_0": "package-0", "intel-rapl_0_0": "core", "intel-rapl_0_1": "dram", "intel-rapl_1": "psys"}
-
-
-def test_measure_cost_reads_energy_of_packages_and_memory_past_the_end_of_the_counter(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(costs, "POWERCAP", tmp_path / "powercap")
-    monkeypatch.setattr(costs, "N_TIMED", 1)
-    toy = Hungry(wait_s=0.2)  # so the batch of 32 is asked for twice, and the counter ends at 4 J
-    toy.eat = Counters(tmp_path / "powercap", **ZONES)
-    cost = measure_cost(toy, heard(tmp_path, 34))
-    assert cost["energy_j"] == pytest.approx(2 * 12 / 32)
-    assert cost["energy_meters"] == "package-0 (intel-rapl:0), dram (intel-rapl:0:1)"
-
-
-def test_measure_cost_guesses_no_energy(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(costs, "POWERCAP", tmp_path / "powercap")
-    monkeypatch.setattr(costs, "N_TIMED", 1)
-    toy = Hungry(wait_s=0.2)
-    toy.eat = Counters(tmp_path / "powercap", **ZONES)
-    (tmp_path / "powercap" / "intel-rapl:0:1" / "energy_uj").unlink()  # as if not readable
-    toy.eat.zones = toy.eat.zones[:1]
-    cost = measure_cost(toy, heard(tmp_path, 34))
-    assert (cost["energy_j"], cost["energy_meters"]) == (None, None)
-
-
-def test_gpu_counter_asks_for_the_gpu_that_torch_uses(monkeypatch: pytest.MonkeyPatch) -> None:
-    handles = {"GPU-12ab": 5_000_000}  # millijoules
-    library = types.SimpleNamespace(NVMLError=KeyError, nvmlInit=lambda: None)
-    library.nvmlDeviceGetHandleByUUID = lambda uuid: handles[uuid] and uuid
-    library.nvmlDeviceGetTotalEnergyConsumption = handles.get
-    monkeypatch.setitem(sys.modules, "pynvml", library)
-    monkeypatch.setattr(torch.cuda, "current_device", lambda: 0)
-    for uuid, expected in (("12ab", {"GPU H": (5_000.0, 0.0)}), ("other", {})):
-        about = types.SimpleNamespace(uuid=uuid, name="H")
-        monkeypatch.setattr(torch.cuda, "get_device_properties", lambda _, about=about: about)
-        assert costs._gpu_counter() == expected
-    monkeypatch.setitem(sys.modules, "pynvml", None)  # not installed
-    assert costs._gpu_counter() == {}
-
-
-def test_measure_cost_does_not_take_the_processor_for_a_gpu(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(costs, "POWERCAP", tmp_path / "powercap")
-    Counters(tmp_path / "powercap", **ZONES)
-    monkeypatch.setattr(costs, "_gpu_counter", dict)
-    assert costs._energy_counters(on_gpu=False)
-    assert costs._energy_counters(on_gpu=True) == {}
-    monkeypatch.setattr(costs, "_gpu_counter", lambda: {"GPU": (3.0, 0.0)})
-    assert list(costs._energy_counters(on_gpu=True))[-1] == "GPU"

@@ -172,7 +172,7 @@ def test_read_ledger_gives_a_row_an_entry() -> None:
 def test_an_empty_ledger_keeps_its_columns() -> None:
     empty = read_ledger("ravdess")
     assert empty.empty
-    assert {"recipe", "size", "modalities", "trained_on", "ua", "ua_low", "train_s", "energy_j", "preset"} <= {*empty}
+    assert {"recipe", "size", "modalities", "trained_on", "ua", "ua_low", "train_s", "throughput", "preset"} <= {*empty}
     assert costs(empty).empty
     assert qualities(empty).empty
     assert pairwise_comparisons([]).empty
@@ -378,7 +378,7 @@ def test_place_of_refuses_names_that_are_no_files() -> None:
 
 TWO = ("happy", "sad")
 N = 60
-LATER = {"disk_mb": 0.25, "throughput": 1234.5, "energy_j": None, "energy_meters": None}
+LATER = {"disk_mb": 0.25, "throughput": 1234.5}
 
 
 def partly_right(n_right: int) -> Report:
@@ -444,7 +444,6 @@ def test_costs_shows_every_cost_and_what_was_not_measured() -> None:
         "latency ms (p50)": "1",
         "latency ms (p95)": "2",
         "utterances a second": "1,234",
-        "J an utterance": "–",
         "pretraining data": "–",
         "measured": "iemocap6, speakers-6-folds, n = 60, quick, seeds 7",
     }
