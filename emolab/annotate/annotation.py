@@ -4,7 +4,8 @@ import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from importlib.metadata import version
-from typing import Any
+from pathlib import Path
+from typing import Any, Self
 
 import numpy as np
 import pandas as pd
@@ -83,6 +84,26 @@ class Annotation:
     def labels(self) -> pd.Series:
         """What is shown of each segment: the emotion, `UNSURE`, or an empty string where there is none."""
         return self.segments["emotion"].mask(self.segments["unsure"], UNSURE).fillna("")
+
+    @classmethod
+    def of_file(cls, path: Path, rows: Any, *, facts: Mapping[str, Any], words: Any = ()) -> Self:
+        """Build what a file holds; where `facts` do not say it, the recording ends with its last segment.
+
+        Args:
+            path: The file, whose name stands for an unknown recording's.
+            rows: The segments, a table or one mapping each.
+            facts: What `facts` wrote, as far as the format holds it.
+            words: The words, likewise.
+        """
+        segments, about = pd.DataFrame(rows), dict(facts.get("about") or {})
+        last = pd.to_numeric(segments.get("end", pd.Series(0.0)), errors="coerce").max()
+        seconds = float(np.nanmax([0.0, facts.get("seconds") or 0.0, last]))
+        return cls(segments, pd.DataFrame(words), facts.get("media") or path.stem, seconds, about)
+
+    def facts(self) -> dict[str, Any]:
+        """Return what is true of the whole recording, for formats that hold a comment."""
+        about = self.about | {"emotions": [*self.emotions], "audit": self.audit}
+        return {"media": self.media, "seconds": float(self.seconds), "about": about}
 
     @property
     def audit(self) -> str:
