@@ -1,25 +1,29 @@
-"""The command line: emolab doctor | sample | predict | run | progress | fit | explain."""
+"""The command line; what each command takes and says stands in cli.toml."""
 
 import argparse
 import os
+import re
 import shlex
 import signal
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlencode
 
+from emolab import __version__
 from emolab.storage import atomic_write, toml_beside
 
 TABLE: dict[str, Any] = toml_beside(__file__, "cli.toml")
+CHOICE = ("view", "emotions", "merge", "folds")  # what may be chosen of a corpus
 TYPES = {"int": int, "Path": Path}
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command and return its exit status: 0 all well, 1 something failed, 2 wrongly called, 130 stopped."""
-    arguments = sys.argv[1:] if arguments is None else arguments
+    arguments = (sys.argv[1:] if arguments is None else arguments) or ["--help"]
     options = _parser().parse_args(arguments, argparse.Namespace(typed=["emolab", *arguments]))
     if not sys.stdout.isatty():
         os.environ.setdefault("EMOLAB_PROGRESS", "0")  # bars would fill a log file
@@ -28,34 +32,61 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except (ValueError, OSError, KeyError, ImportError) as error:
         if os.environ.get("EMOLAB_DEBUG"):
             raise
-        print(f"emolab: {error.args[0] if isinstance(error, KeyError) else error}", file=sys.stderr)
+        print(f"emolab: {_told(error)}", file=sys.stderr)
         return 2
     except KeyboardInterrupt as stopped:
         print("; ".join(["emolab: stopped", *map(str, stopped.args)]), file=sys.stderr)
         return 130
 
 
+def _told(error: BaseException) -> str:
+    """Return what an error says, its remedies as options of the command line."""
+    text = str(error.args[0] if isinstance(error, KeyError) else error)
+    for python, option in TABLE["remedies"].items():
+        text = re.sub(python, option, text)
+    return text
+
+
 def _parser() -> argparse.ArgumentParser:
+    about = "Multimodal emotion recognition\n"
+    for group, names in TABLE["groups"].items():
+        about += "".join([f"\n{group}\n", *(f"  {name:11}{TABLE['commands'][name]['about']}\n" for name in names)])
+    how: dict[str, Any] = {"formatter_class": argparse.RawDescriptionHelpFormatter}
     epilog = "EMOLAB_DEBUG=1 shows the whole traceback of an error."
-    parser = argparse.ArgumentParser(prog="emolab", description="Multimodal emotion recognition", epilog=epilog)
-    subparsers = parser.add_subparsers(required=True, metavar="COMMAND")
-    commands = (_doctor, _sample, _predict, _run, _progress, _fit, _explain)
-    for command, (name, row) in zip(commands, TABLE["commands"].items(), strict=True):
-        added = subparsers.add_parser(name, help=row["about"], description=row["about"])
+    parser = argparse.ArgumentParser(prog="emolab", description=about, epilog=epilog, **how)
+    parser.add_argument("--version", action="version", version=f"emolab {__version__}")
+    subparsers = parser.add_subparsers(
+        required=True, metavar="COMMAND", help="emolab COMMAND --help says what it takes"
+    )
+    users = (_fit, _predict, _explain, _explore, _list, _list, _list, _list, _run, _list, _sample)
+    for command, (name, row) in zip(users, TABLE["commands"].items(), strict=True):
+        added = subparsers.add_parser(name, description=row["about"])
         for option in row["takes"]:
-            settings = TABLE["options"][option]
+            settings = dict(TABLE["options"][option])
+            names = [option, *settings.pop("also", ())]
             types = {"type": TYPES[settings["type"]]} if "type" in settings else {}
-            added.add_argument(option, **settings | types)
+            added.add_argument(*names, **settings | types)
         added.set_defaults(command=command, **row.get("defaults", {}))
     return parser
 
 
-def _doctor(_: argparse.Namespace) -> int:
-    from emolab.course import doctor
+def _chosen(options: argparse.Namespace) -> str:
+    """Return the corpus and what is chosen of it, as `load_corpus` takes it; the path of a file is whole."""
+    choice = {name: getattr(options, name) for name in CHOICE}
+    choice["folds"] = TABLE["folds"].get(options.folds, options.folds)
+    choice = {name: value for name, value in choice.items() if value}
+    name = options.corpus or "sample"
+    name = str(Path(name).resolve()) if Path(name).is_file() else name
+    return f"{name}?{urlencode(choice, safe=',=')}" if choice else name
 
-    diagnosis = doctor()
-    print(diagnosis)
-    return 0 if diagnosis.healthy else 1
+
+def _list(options: argparse.Namespace) -> int:
+    """Print what there is, or what was solved."""
+    from emolab.course.lists import LISTS
+
+    shown = LISTS[options.typed[1]](**{"word": options.word} if "word" in options else {})
+    print(shown)
+    return 0 if getattr(shown, "healthy", True) else 1
 
 
 def _sample(options: argparse.Namespace) -> int:
@@ -71,19 +102,26 @@ def _predict(options: argparse.Namespace) -> int:
 
     from emolab.recognizer import Recognizer
 
-    items = [*options.files, *options.text]
+    recognizer, rows = Recognizer.load(options.model), []
+    items = [*_items(options.files), *((text, [text]) for text in options.text)]
     if not items:
         raise ValueError('nothing to predict; expected files, or --text "some words". See emolab predict --help.')
-    recognizer, rows = Recognizer.load(options.model), []
-    for item in items:  # one by one: a file that cannot be read must not cost the others their result
+    for name, item in items:  # one by one: a file that cannot be read must not cost the others their result
         try:
-            (probabilities,) = recognizer.predict_proba([item])
-            rows.append([str(item), recognizer.emotions[probabilities.argmax()], *map(float, probabilities)])
+            (given,) = recognizer.calibrated(recognizer.predict_proba(item))
         except (ValueError, OSError) as error:
-            print(f"emolab: {item}: {error}", file=sys.stderr)
-    frame = pd.DataFrame(rows, columns=["file" if options.files else "text", "emotion", *recognizer.emotions])
+            print(f"emolab: {name}: {_told(error)}", file=sys.stderr)
+            continue
+        best, unsure = recognizer.emotions[given.argmax()], given.max() < recognizer.unsure_below
+        answer = [TABLE["predict"]["unsure"] if unsure else best, best][: 1 + (recognizer.unsure_below > 0)]
+        rows.append([name, *answer, *map(float, given)])
+    columns = [
+        "file" if options.files else "text",
+        *(["emotion", "most probable"][: 1 + (recognizer.unsure_below > 0)]),
+    ]
+    frame = pd.DataFrame(rows, columns=[*columns, *recognizer.emotions])
     text = frame.to_string(index=False, float_format="{:.3f}".format)
-    form = options.format or (options.output.suffix.lower()[1:] if options.output else "table")
+    form = options.to or (options.output.suffix.lower()[1:] if options.output else "table")
     if form in ("csv", "json"):
         text = frame.to_csv(index=False) if form == "csv" else frame.to_json(orient="records", indent=1)
     if options.output:
@@ -94,45 +132,73 @@ def _predict(options: argparse.Namespace) -> int:
     return 0 if len(rows) == len(items) else 1
 
 
+def _items(files: Sequence[Path]) -> Iterator[tuple[str, Any]]:
+    """Yield the name of each utterance in files, folders, lists of files and tables, and what to predict it from."""
+    from emolab.corpora import load_corpus
+
+    for file in files:
+        if file.suffix.lower() == ".csv":
+            table = load_corpus(file)
+            yield from (
+                (name, table.select(table.table["utterance_id"] == name)) for name in table.table["utterance_id"]
+            )
+            continue
+        found = [file]
+        if file.is_dir():
+            found = sorted(each for each in file.rglob("*") if each.suffix.lower() in TABLE["predict"]["media"])
+        elif file.suffix.lower() == ".txt":
+            found = [file.parent / line for line in file.read_text(encoding="utf-8-sig").splitlines() if line]
+        yield from ((str(each), [each]) for each in found)
+
+
 def _run(options: argparse.Namespace) -> int:
     from emolab.course import chapters
 
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # like Ctrl-C: kernels end, what is finished stays
-    names = [name for name in ("corpus", "preset", "seed") if getattr(options, name) is not None]
-    how = {"parameters": {name: getattr(options, name) for name in names}, "jobs": options.jobs}
-    runs = chapters.run_chapters(chapters.find_chapters(options.chapters), **how, timeout_s=options.timeout)
+    names = [name for name in ("preset", "seed", "weights") if getattr(options, name) is not None]
+    parameters = {"corpus": _chosen(options), **{name: getattr(options, name) for name in names}}
+    how = {"parameters": parameters, "jobs": options.jobs, "timeout_s": options.timeout}
+    runs = chapters.run_chapters(chapters.find_chapters(options.chapters), **how)
     print(f"\n{chapters.runs_table(runs)}\n\nThe executed chapters are in {chapters.BUILD}; open them with: make lab")
     return 1 if any(run.error for run in runs) else 0
 
 
-def _progress(_: argparse.Namespace) -> int:
-    from emolab.course.progress import progress_table
+def _explore(options: argparse.Namespace) -> int:
+    from emolab.course.chapters import explore
 
-    print(progress_table())
-    return 0
+    run = explore(_chosen(options), folder := options.out or Path("explored"))
+    print(f"{run.error or run.figures['found']}\n\nThe notebook is in {folder}: look at it, change it, run it again.")
+    return 1 if run.error else 0
 
 
 def _fit(options: argparse.Namespace) -> int:
-    from emolab import recipes, results, splits
+    from emolab import recipes, results
     from emolab.corpora import load_corpus
+    from emolab.course import fits
     from emolab.evaluation import cross_validate
+    from emolab.splits import folds_of
 
     how = {"preset": options.preset, "weights": options.weights}
     builds = {name: partial(recipes.recipe, name, **how) for name in options.recipes}
     starts_from = {name: build().pretrained for name, build in builds.items()}  # misspelt names are told at once
-    corpus = load_corpus(options.corpus).view(options.view)
-    folds = getattr(splits, TABLE["folds"][options.folds])(corpus)
+    corpus = load_corpus(_chosen(options)).view()
+    folds = folds_of(corpus)
     if options.record:  # what the ledger would refuse in the end is told before hours of measuring
         same = {"corpus": corpus.name, "view": corpus.view_name, "protocol": folds[0].protocol}
         for name in builds:
             results.place_of({**same, "preset": options.preset, "recipe": name}, replace=options.replace)
     for name, build in builds.items():
         measured = cross_validate(build, folds, seeds=options.seeds)
-        print(f"{measured}\n")
-        if options.record:
+        print(fits.in_words(measured))
+        facts = {"recipe": name, "preset": options.preset, "pretrained": starts_from[name]}
+        place, kept = name.replace("/", "-") * (len(builds) > 1), "none, see --save"
+        if options.save:
+            print(kept := fits.keep(build, corpus, folds[0], measured, options.save / place))
+        if options.out:
+            fits.write(options.out / place, corpus, measured, **facts, kept=kept, command=shlex.join(options.typed))
+        if options.record:  # no folder of one's own
             typed = [str(starts_from[name]) if word == options.weights else word for word in _typed(options, name)]
-            facts = {"recipe": name, "preset": options.preset, "pretrained": starts_from[name]}
-            entry = results.entry_of(measured, **facts, command=shlex.join(typed))  # no folder of one's own
+            entry = results.entry_of(measured, **facts, command=shlex.join(typed))
             print(f"recorded in {results.record(entry, replace=options.replace)}\n")
     if options.record:
         print(results.results_table(corpus.name))
@@ -140,8 +206,9 @@ def _fit(options: argparse.Namespace) -> int:
 
 
 def _typed(options: argparse.Namespace, recipe: str) -> list[str]:
-    """Return the command as if it had been typed for one recipe alone."""
-    return [word for word in options.typed if word == recipe or word not in options.recipes]
+    """Return the command as if it had been typed for one recipe alone, without folders of one's own."""
+    others = {*options.recipes, "--save", "--out", str(vars(options).get("save")), str(vars(options).get("out"))}
+    return [word for word in options.typed if word == recipe or word not in others]
 
 
 def _explain(options: argparse.Namespace) -> int:
@@ -150,8 +217,8 @@ def _explain(options: argparse.Namespace) -> int:
     from emolab.explain.scorecard import measure_scorecard, wide
     from emolab.splits import folds_of
 
-    fold = folds_of(load_corpus(options.corpus).view())[0]
-    how = {name: getattr(options, name) for name in ("modality", "preset", "seed", "methods", "alone")}
+    fold = folds_of(load_corpus(_chosen(options)).view())[0]
+    how = {name: getattr(options, name) for name in ("modality", "preset", "seed", "weights", "methods", "alone")}
     for name in options.recipes:
         entry = measure_scorecard(name, fold, command=shlex.join(_typed(options, name)), n=options.utterances, **how)
         print(f"{name}, {entry['n']} utterances of {entry['corpus']}, {entry['fold']}")

@@ -34,9 +34,10 @@ if TYPE_CHECKING:
 
     from emolab.training import Augment, Examples, History, TrainingConfig
 
-FORMAT = 4  # of a saved recognizer
+FORMAT = 5  # of a saved recognizer
 CARD, BODY = "recognizer.json", "recognizer.pkl"
 OWN = re.compile(r"(recognizer|weights|pipeline|front-\w+)\.\w+|member-\d+|\..*")  # what `save` wrote, now or before
+COVERAGE = 0.7  # share of utterances that a calibrated recognizer answers
 SMALLEST_PROBABILITY = 1e-6  # the logarithm of less would outweigh everything
 Material = Corpus | Sequence[str | Path]  # utterances of a corpus, or sound files, films or texts
 
@@ -53,6 +54,8 @@ class Recognizer(ABC):
         train_s: Seconds that `fit` took, features included.
         train_on_validation: Whether it is trained on the validation set as well, since nothing is chosen on it.
         partial: Whether it can do without some of its modalities, as long as one is there.
+        temperature: Of the probabilities, see `calibrate`; 1 leaves them as they are.
+        unsure_below: The calibrated confidence below which the answer is "don't know"; 0 answers always.
     """
 
     def __init__(self, name: str, features: Any, modalities: Sequence[str] = ()) -> None:
@@ -63,6 +66,7 @@ class Recognizer(ABC):
         self.history: History | None = None
         self.train_s = 0.0
         self.train_on_validation = False
+        self.temperature, self.unsure_below = 1.0, 0.0
         self.partial = len(self.features) > 1 or any(extractor.partial for extractor in self.features)
 
     def __repr__(self) -> str:
@@ -82,6 +86,7 @@ class Recognizer(ABC):
         """
         self._check_sets(train, valid)
         self.emotions, began = train.emotions, time.perf_counter()
+        self.temperature, self.unsure_below = 1.0, 0.0  # what was calibrated is no more
         try:
             self._train(train, valid, train_only)
         except BaseException:  # Ctrl-C too: a model that is half trained may not be used or saved
@@ -121,6 +126,33 @@ class Recognizer(ABC):
     def predict(self, utterances: Material) -> list[str]:
         """Return the most probable emotion of each utterance."""
         return [self.emotions[number] for number in self.predict_proba(utterances).argmax(axis=1)]
+
+    def calibrate(
+        self, probabilities: NDArray[np.floating], targets: NDArray[np.int64], *, coverage: float = COVERAGE
+    ) -> None:
+        """Choose `temperature` and `unsure_below` on utterances that it was not trained on, see Guo et al. 2017.
+
+        Args:
+            probabilities: (n, n_emotions) of such utterances, as `predict_proba` or cross-validation gives them.
+            targets: (n,) the position of each one's emotion.
+            coverage: The share of utterances, from 0 to 1, that is to be answered: the most confident ones.
+
+        Raises:
+            ValueError: If they do not pair up, or there are none.
+        """
+        from emolab.models.light import fit_inverse_temperature
+
+        given = np.asarray(probabilities, np.float64)
+        if len(targets) == 0 or given.shape != (len(targets), len(self.emotions)):
+            found = f"probabilities of shape {given.shape} for {len(targets)} targets of {self.name}"
+            raise ValueError(f"{found}; expected (n, {len(self.emotions)}), one row a target. Take both from a report.")
+        self.temperature = 1 / fit_inverse_temperature(np.log(np.maximum(given, SMALLEST_PROBABILITY)), targets)
+        self.unsure_below = float(np.quantile(self.calibrated(given).max(axis=1), 1 - coverage))
+
+    def calibrated(self, probabilities: NDArray[np.floating]) -> NDArray[np.float64]:
+        """Return (n, n_emotions) probabilities as confident as they were right where `calibrate` looked."""
+        powers = np.asarray(probabilities, np.float64) ** (1 / self.temperature)
+        return np.asarray(powers / powers.sum(axis=1, keepdims=True))
 
     def corpus_of(self, utterances: Material) -> Corpus:
         """Return the utterances as a corpus; raise ValueError unless this recognizer can predict them."""

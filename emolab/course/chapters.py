@@ -29,7 +29,9 @@ from papermill.clientwrap import PapermillNotebookClient
 from papermill.engines import NBClientEngine, NotebookExecutionManager, papermill_engines
 from papermill.exceptions import PapermillExecutionError
 
+from emolab.corpora import load_corpus
 from emolab.course import RESULT_MIME, figure_text
+from emolab.evaluation import MIN_SPEAKERS
 from emolab.storage import CHECKOUT, atomic_write, cache_root
 
 NOTEBOOKS = CHECKOUT / "notebooks"
@@ -128,12 +130,21 @@ def run_chapters(
         options: `build` and `timeout_s` of `run_chapter`.
 
     Raises:
-        ValueError: If a parameter does not fit one of the chapters; then none is run.
+        FileNotFoundError: If there is no such corpus; then none is run.
+        ValueError: If a parameter does not fit one of the chapters, or the corpus cannot be read or has too few
+            speakers; then none is run.
         KeyboardInterrupt: If it is interrupted. Kernels and all that they started have ended then; the chapters that
             were finished are in the build folder, and the message says how many.
     """
     for chapter in chapters:
         parameters_of(chapter, parameters)
+    if "corpus" in parameters:  # what is wrong with it is told once, before any kernel starts
+        people = load_corpus(parameters["corpus"]).view().table["speaker"].nunique()
+        if people < MIN_SPEAKERS:
+            found = f"corpus {parameters['corpus']} has {people} speakers; expected {MIN_SPEAKERS} or more in chapters"
+            raise ValueError(
+                f"{found}, which show intervals over speakers. Take emolab fit or explore, or more speakers."
+            )
     stop, done = Event(), list[ChapterRun]()
     run = partial(run_chapter, parameters=parameters, jobs=jobs, stop=stop, **options)
     with ThreadPoolExecutor(jobs) as pool:  # threads only wait; the kernels, which work, are processes
@@ -278,6 +289,27 @@ def _place(cell: NotebookNode, notebook: NotebookNode) -> str:
     number = numbered.index(cell) + 1 if cell in numbered else "of the parameters"
     lines = [line for line in cell.source.splitlines() if line.strip() and not line.startswith("#")]
     return f"cell {number} ({lines[0].strip() if lines else 'empty'})"
+
+
+def explore(corpus: str, folder: Path) -> ChapterRun:
+    """Execute the notebook that looks at a corpus before any training, into `folder`, and write it as a page as well.
+
+    Args:
+        corpus: As `load_corpus` takes it.
+        folder: Gets explore.ipynb, to be opened and changed, and explore.html where nbconvert is installed.
+
+    Raises:
+        FileNotFoundError: If there is no such corpus; then nothing is run. So it is for the others.
+        ValueError: If it cannot be read.
+    """
+    load_corpus(corpus)
+    run = run_chapter(Path(__file__).with_name("explore.ipynb"), parameters={"corpus": corpus}, build=folder)
+    with suppress(ImportError):
+        from nbconvert import HTMLExporter
+
+        with atomic_write(folder / "explore.html") as part:
+            part.write_text(HTMLExporter().from_notebook_node(run.notebook)[0], encoding="utf-8")
+    return run
 
 
 def runs_table(runs: Sequence[ChapterRun]) -> str:

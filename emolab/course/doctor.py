@@ -16,6 +16,9 @@ from typing import Literal, NamedTuple
 
 from emolab.storage import CHECKOUT, corpus_places, sample_root, weights_root
 
+WEIGHTS = ("model*.safetensors*", "pytorch_model*.bin*")  # what an encoder's folder holds beside config.json
+SINGLE = (".pth", ".pt", ".onnx")  # weights in a file of their own
+LENGTH = 200  # characters of an error
 PYTHONS = ((3, 11), (3, 13))  # oldest and newest that the lock was made for
 CORPORA = {  # what lies somewhere below a corpus's folder, and on what terms it is to be had
     "ravdess": ("0[123]-??-??-??-??-??-??.*", "free to download"),
@@ -51,7 +54,7 @@ class Diagnosis(tuple[Finding, ...]):
 
 def doctor() -> Diagnosis:
     """Look at Python, packages, GPU, sample, corpora and pretrained weights."""
-    return Diagnosis([*_python(), *_packages(), *_gpu(), *_corpora(), *_weights()])
+    return Diagnosis([*_python(), *_packages(), *_gpu(), *corpora_found(), *_weights()])
 
 
 def _python() -> Iterator[Finding]:
@@ -102,29 +105,54 @@ def _gpu() -> Iterator[Finding]:
     yield _optional("GPU", cards.replace("\n", "; "), "no NVIDIA GPU found", "none is needed for the quick preset")
 
 
-def _corpora() -> Iterator[Finding]:
-    """Look for the files that a corpus is made of: a folder alone is none."""
+def corpora_found() -> Iterator[Finding]:
+    """Look for the files that a corpus is made of, a folder alone is none, and ask its reader what is there."""
     built = (sample_root() / "stamp.json").is_file() and any(sample_root().rglob(CORPORA["iemocap"][0]))
     remedy = "emolab sample; or wait half a minute at the first use"
     yield _optional("sample", f"in {_place(sample_root())}" * built, "not built yet", remedy)
     for name, (pattern, terms) in CORPORA.items():
         folders = [place for place in corpus_places(name) if place.is_dir()]
-        filled = (place for place in folders if any(path.stat().st_size for path in place.rglob(pattern)))
-        found = next((f"in {_place(place)}" for place in filled), "")
+        filled = [place for place in folders if any(path.stat().st_size for path in place.rglob(pattern))]
+        found, why = _read(name, filled[0]) if filled else ("", "")
         absent = f"nothing of it in {', '.join(map(_place, folders))}" if folders else "not found"
         remedy = f"optional, {terms}; data/README.md says how to get it. Put it in {_place(corpus_places(name)[0])}"
-        yield _optional(name, found, absent, remedy)
+        yield _optional(name, found, f"not readable: {why}" if why else absent, remedy)
+
+
+def what_is_in(name: str, folder: str) -> str:
+    """Say what the reader of a corpus finds in a folder."""
+    from emolab.corpora import load_corpus
+
+    corpus = load_corpus(name, root=Path(folder))
+    left_out = f"; {len(corpus.dropped)} remarks in corpus.dropped" * bool(len(corpus.dropped))
+    speakers = corpus.table["speaker"].nunique()
+    return f"{len(corpus):,} utterances, {speakers} speakers, {' + '.join(corpus.modalities)}{left_out}"
+
+
+def _read(name: str, folder: Path) -> tuple[str, str]:
+    """Return what is in a folder, and else why its reader cannot read it; asked in a process of its own."""
+    code = "import sys; from emolab.course.doctor import what_is_in; print(what_is_in(*sys.argv[1:]))"
+    done = subprocess.run([sys.executable, "-c", code, name, str(folder)], capture_output=True, text=True)
+    if done.returncode == 0:
+        return f"in {_place(folder)}: {done.stdout.strip()}", ""
+    said = [line for line in done.stderr.splitlines() if re.match(r"\w+: ", line)]
+    return "", (said or ["it ended without a word"])[-1].partition(": ")[2][:LENGTH]
 
 
 def _weights() -> Iterator[Finding]:
     """List pretrained models: those in the folder of weights, and what the Hugging Face cache holds."""
-    names = sorted(str(path.parent.relative_to(weights_root())) for path in weights_root().rglob("config.json"))
     home = Path(os.environ.get("HF_HOME", Path.home() / ".cache" / "huggingface"))
     hub = Path(os.environ.get("HF_HUB_CACHE", home / "hub"))
-    folders = {path.parents[2].name for path in hub.glob("models--*/snapshots/*/config.json")}
-    names += sorted(name.removeprefix("models--").replace("--", "/") for name in folders)
+    folders = {
+        path.parent: str(path.parent.relative_to(weights_root())) for path in weights_root().rglob("config.json")
+    }
+    for path in sorted(hub.glob("models--*/snapshots/*/config.json")):
+        folders[path.parent] = path.parents[2].name.removeprefix("models--").replace("--", "/")
+    whole = [name for folder, name in folders.items() if any(any(folder.glob(each)) for each in WEIGHTS)]
+    whole += [path.name for path in weights_root().glob("*.*") if path.suffix in SINGLE]
     remedy = "only preset full needs any: they are downloaded then, or taken from the folder EMOLAB_WEIGHTS"
-    yield _optional("weights", ", ".join(names), "no pretrained models found", remedy)
+    where = f" (looked in {_place(weights_root())} and the hub's cache)"
+    yield _optional("weights", ", ".join(sorted({*whole})), f"no pretrained models found{where}", remedy)
 
 
 def _optional(name: str, found: str, absent: str, remedy: str) -> Finding:

@@ -297,6 +297,7 @@ def measure_scorecard(
     n: int = N_UTTERANCES,
     methods: Sequence[Method] = (),
     alone: bool = False,
+    weights: str | None = None,
     command: str = "",
 ) -> dict[str, Any]:
     """Train a recipe, once more from the next seed and once on shuffled labels, and score its explanations.
@@ -312,13 +313,15 @@ def measure_scorecard(
         n: Utterances, spread evenly over the test set.
         methods: See `scorecard`; none takes all that suit.
         alone: Train it once only; the measures that need the others are left out.
+        weights: Published weights in the place of the recipe's own.
         command: The one line that measures it again.
     """
-    recognizer, some = fit_or_load(name, fold, preset=preset, seed=seed), few_of(fold.test, n)
+    how: dict[str, Any] = {"preset": preset, "weights": weights}
+    recognizer, some = fit_or_load(name, fold, seed=seed, **how), few_of(fold.test, n)
     others: dict[str, Any] = {"background": fold.train}
     if not alone:
-        others["other_seed"] = fit_or_load(name, fold, preset=preset, seed=seed + 1)
-        others["random_labels"] = recipe(name, preset=preset, seed=seed)
+        others["other_seed"] = fit_or_load(name, fold, seed=seed + 1, **how)
+        others["random_labels"] = recipe(name, seed=seed, **how)
         others["random_labels"].fit(shuffled_labels(fold.train, seed=seed), fold.valid)
     scores = scorecard(recognizer, some, methods or suitable(recognizer, some, modality), modality=modality, **others)
     kept = scores.drop(columns=["recognizer", "stand_in", "modality"]).astype(object)

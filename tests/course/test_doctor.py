@@ -11,13 +11,16 @@ import pytest
 from emolab.course import doctor as doctor_in_notebooks
 from emolab.course.doctor import Diagnosis, Finding, doctor, locked_versions
 from emolab.storage import CHECKOUT
+from tests.corpora.test_iemocap import write_release
+from tests.corpora.test_meld import write as write_tables
 
 
 @pytest.fixture(autouse=True)
 def own_data_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setenv("EMOLAB_DATA", str(tmp_path / "data"))
     monkeypatch.setenv("HF_HOME", str(tmp_path / "hub"))
-    monkeypatch.delenv("HF_HUB_CACHE", raising=False)
+    for name in ("HF_HUB_CACHE", "EMOLAB_WEIGHTS", "EMOLAB_CORPORA"):
+        monkeypatch.delenv(name, raising=False)
     return tmp_path
 
 
@@ -68,21 +71,40 @@ def write(path: Path, text: str = "content") -> None:
 
 
 def test_doctor_finds_sample_corpora_and_weights(own_data_folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    for name, file in FILES.items():
-        write(own_data_folder / "data" / name / file)
-    write(own_data_folder / "data" / "sample" / "stamp.json")
-    write(own_data_folder / "data" / "sample" / "iemocap" / FILES["iemocap"])
-    write(own_data_folder / "hub" / "hub" / "models--albert--albert-base-v2" / "snapshots" / "8e2f" / "config.json")
-    write(own_data_folder / "data" / "weights" / "org" / "wav2vec2-base" / "config.json")
+    data, snapshot = own_data_folder / "data", "models--albert--albert-base-v2/snapshots/8e2f"
+    write(data / "ravdess" / FILES["ravdess"])
+    write_release(data / "iemocap" / "IEMOCAP_full_release")
+    write_tables(data / "meld")
+    write(data / "sample" / "stamp.json")
+    write(data / "sample" / "iemocap" / FILES["iemocap"])
+    for folder in (own_data_folder / "hub" / "hub" / snapshot, data / "weights" / "org" / "wav2vec2-base"):
+        write(folder / "config.json")
+        write(folder / "model.safetensors")
+    write(data / "weights" / "vggish-10086976.pth")
     found = by_name(doctor())
     assert found["sample"].state == "ok"
-    for name in FILES:
-        shown = Path(found[name].found.removeprefix("in ")).expanduser()  # as seen from the project where it is near
+    sizes = {"ravdess": "1 utterances, 1 speakers", "iemocap": "7 utterances, 6 speakers", "meld": "3 utterances, 1 sp"}
+    for name, size in sizes.items():
+        place, _, told = found[name].found.removeprefix("in ").partition(": ")
         assert found[name].state == "ok"
-        assert (CHECKOUT / shown).resolve() == own_data_folder / "data" / name
-    assert found["weights"].found == "org/wav2vec2-base, albert/albert-base-v2"
-    monkeypatch.setenv("EMOLAB_WEIGHTS", str(own_data_folder / "data" / "weights" / "org"))
-    assert by_name(doctor())["weights"].found == "wav2vec2-base, albert/albert-base-v2"
+        assert (
+            CHECKOUT / Path(place).expanduser()
+        ).resolve() == data / name  # as seen from the project where it is near
+        assert told.startswith(size)
+    assert found["weights"].found == "albert/albert-base-v2, org/wav2vec2-base, vggish-10086976.pth"
+    monkeypatch.setenv("EMOLAB_WEIGHTS", str(data / "weights" / "org"))
+    assert by_name(doctor())["weights"].found == "albert/albert-base-v2, wav2vec2-base"
+
+
+def test_doctor_says_no_where_the_reader_does(own_data_folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    folder = own_data_folder / "data" / "meld"
+    monkeypatch.setattr(sys.modules["emolab.course.doctor"], "corpus_places", lambda _: [folder])
+    write(folder / "train_sent_emo.csv", "Utterance,Speaker\nHello.,Ross\n")
+    finding = by_name(doctor())["meld"]
+    assert finding.state == "note"
+    assert finding.found.startswith("not readable: ")
+    assert "train_sent_emo.csv" in finding.found
+    assert len(finding.found) < 250
 
 
 @pytest.mark.parametrize("name", FILES)
@@ -113,7 +135,8 @@ def test_doctor_does_not_take_an_interrupted_build_for_the_sample(own_data_folde
 
 def test_doctor_does_not_take_a_broken_download_for_weights(own_data_folder: Path) -> None:
     (own_data_folder / "hub" / "hub" / "models--albert--albert-base-v2" / "refs").mkdir(parents=True)
-    assert by_name(doctor())["weights"].found == "no pretrained models found"
+    write(own_data_folder / "data" / "weights" / "org" / "half" / "config.json")  # without its weights
+    assert by_name(doctor())["weights"].found.startswith("no pretrained models found")
 
 
 def test_doctor_without_a_lock_says_so_and_counts_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

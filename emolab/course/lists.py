@@ -1,0 +1,51 @@
+"""What there is: recipes, methods of explanation and corpora, in lines for a terminal."""
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from emolab.course.doctor import Diagnosis, corpora_found, doctor
+from emolab.course.progress import progress_table
+
+HEADINGS = ("recipe", "modalities", "size", "weights", "what it is")
+SIZES = """
+
+size: light, no network; small, a network trained from scratch; large, one that starts from published weights. Where
+these are not at hand, --preset quick takes a tiny random stand-in of the same kind and says so."""
+
+
+def columns(rows: Sequence[Sequence[str]]) -> str:
+    """Write rows of text, their cells below one another."""
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    return "\n".join("  ".join(map(str.ljust, row, widths)).rstrip() for row in rows)
+
+
+def recipes(word: str = "") -> str:
+    """List the recipes in which a word occurs: name, modalities, size, published weights, what each is.
+
+    Raises:
+        ValueError: If it occurs in none.
+    """
+    from emolab.recipes import RECIPES, recipe
+
+    def has_network(name: str) -> bool:
+        return bool(RECIPES[name].network) or any(map(has_network, RECIPES[name].members))
+
+    rows = []
+    for name, row in RECIPES.items():
+        made = recipe(name, preset="full")
+        size = "large" if made.pretrained else "small" if has_network(name) else "light"
+        rows.append((name, "+".join(made.modalities), size, made.pretrained or "none", row.about))
+    if not (found := [row for row in rows if word.lower() in " ".join(row).lower()]):
+        raise ValueError(f"no recipe with the word {word!r}; expected one such as audio, svm or whisper. Try another.")
+    return columns([HEADINGS, *found]) + SIZES
+
+
+def methods() -> str:
+    """List the methods of explanation: name, the class that computes it, what it asks."""
+    from emolab.explain import TABLE
+
+    return columns([(name, row["engine"], row["asks"]) for name, row in TABLE.items()])
+
+
+LISTS: dict[str, Callable[..., Any]] = {"recipes": recipes, "methods": methods, "progress": progress_table}
+LISTS |= {"corpora": lambda: Diagnosis(corpora_found()), "doctor": doctor}
