@@ -9,6 +9,7 @@ from typing import Any, Self
 
 import numpy as np
 import pandas as pd
+from numpy.typing import ArrayLike, NDArray
 
 from emolab.corpora.corpus import raise_problems, some
 
@@ -18,6 +19,8 @@ WORDS = {"start": "float64", "end": "float64", "word": "string", "segment": "int
 P = "p_"  # before the name of an emotion: the column of its probability
 UNSURE = "don't know"  # stands in an emotion's place where the model, or a rater, cannot tell
 YES = ("true", "1", "1.0", "yes")
+UNITS = "Units: start and end in seconds; confidence and p_ from 0 to 1; valence from 1 (negative) to 5 (positive); "
+UNITS += "arousal from 1 (calm) to 5 (excited)."
 LATE_S = 0.1  # that a segment may end after the recording: formats round, and so do players
 OFF = 0.02  # from 1, the sum of probabilities, which formats round
 CONTROLS = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\ud800-\udfff\ufffe\uffff]")  # no words, and not allowed in XML
@@ -62,7 +65,7 @@ class Annotation:
         raise_problems(problems, where=where, remedy=REMEDY)
         order = np.argsort(segments["start"].to_numpy(), kind="stable")
         words["segment"] = np.argsort(order)[words["segment"].to_numpy()]
-        object.__setattr__(self, "segments", _with_second(segments.iloc[order].reset_index(drop=True)))
+        object.__setattr__(self, "segments", segments.iloc[order].reset_index(drop=True))
         object.__setattr__(self, "words", words)
 
     def __len__(self) -> int:
@@ -81,9 +84,9 @@ class Annotation:
         return (*dict.fromkeys([*named, *self.about.get("emotions", ()), *self.segments["emotion"].dropna().unique()]),)
 
     @property
-    def labels(self) -> pd.Series:
-        """What is shown of each segment: the emotion, `UNSURE`, or an empty string where there is none."""
-        return self.segments["emotion"].mask(self.segments["unsure"], UNSURE).fillna("")
+    def shown(self) -> pd.DataFrame:
+        """The segments with a column more, label: the emotion, `UNSURE`, or an empty string where there is none."""
+        return self.segments.assign(label=self.segments["emotion"].mask(self.segments["unsure"], UNSURE).fillna(""))
 
     @classmethod
     def of_file(cls, path: Path, rows: Any, *, facts: Mapping[str, Any], words: Any = ()) -> Self:
@@ -108,7 +111,7 @@ class Annotation:
     @property
     def audit(self) -> str:
         """One line for every export: what made it, what it is and what the law asks."""
-        return str(self.about.get("audit") or audit_line(self.about))
+        return " ".join(str(self.about.get("audit") or audit_line(self.about)).replace("-->", "->").split())
 
     def to_frame(self, *, long: bool = False) -> pd.DataFrame:
         """Return one row a segment or, if `long`, one row for each emotion of each segment.
@@ -195,11 +198,16 @@ def _word_problems(table: pd.DataFrame, n_segments: int) -> Iterator[str]:
     yield from (f"words: {fault} in rows {some(table.index[rows])}" for fault, rows in faults.items() if rows.any())
 
 
-def _with_second(table: pd.DataFrame) -> pd.DataFrame:
-    """Fill in the second choice where it is missing: the most probable emotion beside the one that was chosen."""
-    shares = table[[name for name in table if name.startswith(P)]].rename(columns=lambda name: name.removeprefix(P))
-    rows = table["second"].isna() & table["emotion"].notna() & shares.notna().any(axis=1)
-    if rows.any() and shares.shape[1] > 1:
-        others = shares[rows].mask(np.equal.outer(table.loc[rows, "emotion"].to_numpy(object), [*shares]), -1.0)
-        table.loc[rows, "second"] = others.idxmax(axis=1).astype("string")
-    return table
+def homes(spans: ArrayLike, segments: ArrayLike, *, bonus: ArrayLike = 0.0) -> NDArray[np.int64]:
+    """Return for each span the segment that it shares most time with, -1 where it shares too little with each.
+
+    Args:
+        spans: (n, 2) start and end.
+        segments: (m, 2) in the same unit. A span shares enough if it is half of the shorter of the two.
+        bonus: (n, m) time that is added to what they share, where they share enough.
+    """
+    a, b = (np.reshape(np.asarray(each, np.float64), (-1, 2)) for each in (spans, segments))
+    shared = np.minimum.outer(a[:, 1], b[:, 1]) - np.maximum.outer(a[:, 0], b[:, 0])
+    enough = shared >= np.minimum.outer(a[:, 1] - a[:, 0], b[:, 1] - b[:, 0]) / 2
+    score = np.where(enough, shared + bonus, -1.0)
+    return np.where(enough.any(axis=1), score.argmax(axis=1), -1) if len(b) else np.full(len(a), -1)

@@ -6,7 +6,7 @@ What comes back (docs/formats.md says which programs were tried, and what become
 |---------------|-------|---------|------|---------|----------|-------|-----------------|
 | json          | exact | yes     | yes  | yes     | exact    | yes   | yes             |
 | audformat     | 1 ns  | yes     | yes  | yes     | exact    | yes   | yes             |
-| csv, csv-long | 1 µs  | yes     | yes  | yes     | 6 digits | no    | yes             |
+| csv, csv-long | 1 µs  | yes     | yes  | yes     | 6 digits | no    | audit line      |
 | eaf           | 1 ms  | yes     | yes  | yes     | 4 digits | yes   | yes             |
 | textgrid      | 1 ms  | yes     | yes  | yes     | 4 digits | yes   | audit line      |
 | vtt           | 1 ms  | yes     | yes  | yes     | no       | no    | yes             |
@@ -31,16 +31,15 @@ import numpy as np
 import pandas as pd
 
 from emolab.annotate import subtitles, tiers
-from emolab.annotate.annotation import SEGMENTS, YES, Annotation, P
+from emolab.annotate.annotation import SEGMENTS, UNITS, YES, Annotation, P
 from emolab.corpora.corpus import raise_problems, some
 from emolab.corpora.tables import read_text, table_rows
 from emolab.storage import atomic_write
 
-UNITS = {"start": "s", "end": "s", "confidence": "probability, 0 to 1", "valence": "1 (negative) to 5 (positive)"}
-UNITS |= {"arousal": "1 (calm) to 5 (excited)", "probability": "0 to 1", "unsure": "True: the model does not know"}
 MADE = "Made by emolab"  # how every audit line begins
 WRITTEN = ".emolab-written.json"  # beside the files: the digest of each as it was written
 DIGITS = 6  # of numbers in CSV
+RTTM_FIELDS = 10
 DTYPES = {"string": "str", "float64": "float", "int64": "int", "bool": "bool"}  # of audformat
 
 
@@ -75,10 +74,6 @@ def write_annotation(annotation: Annotation, path: Path | str, form: str | None 
         target = path.with_name(f"{stem}.{number}{ending}")
     with atomic_write(target) as part:
         write(annotation, part)
-    if suffix.endswith(".csv"):
-        description = _described(annotation, target)
-        with atomic_write(_metadata(target)) as part:
-            part.write_text(description, encoding="utf-8")
     with atomic_write(path.parent / WRITTEN) as part:
         part.write_text(json.dumps(_written(path.parent) | {target.name: _digest(target)}), encoding="utf-8")
     return target
@@ -135,24 +130,7 @@ def _digest(path: Path) -> str:
 def _write_csv(annotation: Annotation, path: Path, *, long: bool = False) -> None:
     table = annotation.to_frame(long=long).round(DIGITS)
     table.insert(0, "media", annotation.media)
-    table.assign(made_by=annotation.audit).to_csv(path, index=False, encoding="utf-8")
-
-
-def _metadata(path: Path) -> Path:
-    """Return where the description of a table lies, as CSV on the Web (W3C) has it."""
-    return path.with_name(f"{path.name}-metadata.json")
-
-
-def _described(annotation: Annotation, path: Path) -> str:
-    """Describe the columns of a table, their types and units, and the model, in the W3C's vocabulary."""
-    columns, units = table_rows(path)[0], UNITS | annotation.about.get("units", {})
-    numbers = {name for name, kind in SEGMENTS.items() if kind == "float64"} | {"probability"}
-    types = {name: "number" if name in numbers or name.startswith(P) else "string" for name in columns}
-    said = {name: units["probability"] if name.startswith(P) else units.get(name, "") for name in columns}
-    schema = [{"name": name, "datatype": types[name], "dc:description": said[name]} for name in columns]
-    head = {"@context": "http://www.w3.org/ns/csvw", "url": path.name, "dc:description": annotation.audit}
-    whole = head | {"tableSchema": {"columns": schema}, "notes": [annotation.facts()]}
-    return json.dumps(whole, indent=1, ensure_ascii=False, default=str)
+    table.assign(made_by=f"{annotation.audit} {UNITS}").to_csv(path, index=False, encoding="utf-8")
 
 
 def _read_csv(path: Path) -> Annotation:
@@ -161,12 +139,11 @@ def _read_csv(path: Path) -> Annotation:
     table = pd.DataFrame([*rows.values()], columns=header)
     for name in (name for name in header if SEGMENTS.get(name) == "float64" or name.startswith((P, "probability"))):
         table[name] = table[name].str.replace(",", ".")  # spreadsheets of many countries
+    media, made = (next(iter(table.get(name, ())), "") for name in ("media", "made_by"))
+    about = {"audit": made.removesuffix(UNITS).strip()} if made else {}
     if "probability" in table:
         table = _widened(table)
-    facts = {"media": next(iter(table.get("media", ())), None)}
-    with suppress(OSError, ValueError, LookupError):
-        facts = json.loads(_metadata(path).read_text(encoding="utf-8"))["notes"][0]
-    return Annotation.of_file(path, table, facts=facts)
+    return Annotation.of_file(path, table, facts={"media": media, "about": about})
 
 
 def _widened(table: pd.DataFrame) -> pd.DataFrame:
@@ -182,12 +159,7 @@ def _widened(table: pd.DataFrame) -> pd.DataFrame:
 def _write_json(annotation: Annotation, path: Path) -> None:
     tables = {"segments": annotation.segments, "words": annotation.words}
     rows = {name: table.astype(object).where(table.notna(), None).to_dict("records") for name, table in tables.items()}
-    whole = {
-        "made by": annotation.audit,
-        **annotation.facts(),
-        "units": UNITS | annotation.about.get("units", {}),
-        **rows,
-    }
+    whole = {"made by": annotation.audit, "units": UNITS, **annotation.facts(), **rows}
     path.write_text(json.dumps(whole, indent=1, ensure_ascii=False, default=str), encoding="utf-8")
 
 
@@ -198,7 +170,7 @@ def _read_json(path: Path) -> Annotation:
 
 def _write_audacity(annotation: Annotation, path: Path) -> None:
     rows = [(0.0, 0.0, annotation.audit)]
-    for row in annotation.segments.assign(label=annotation.labels).to_dict("records"):
+    for row in annotation.shown.to_dict("records"):
         rows.append((row["start"], row["end"], " ".join(subtitles.caption(row).split())))
     path.write_text("".join(f"{start:.6f}\t{end:.6f}\t{text}\n" for start, end, text in rows), encoding="utf-8")
 
@@ -226,7 +198,7 @@ def _write_rttm(annotation: Annotation, path: Path) -> None:
         )
         raise ValueError(f"{why}. Rename one.")
     lines = [f";; {media} 1 <NA> <NA> {'_'.join(annotation.audit.split())} <NA> <NA> <NA> <NA>"]
-    for row in subtitles.timed(annotation):
+    for row in subtitles.timed(annotation.segments):
         start, seconds = row["start"] / 1000, (row["end"] - row["start"]) / 1000
         lines.append(f"SPEAKER {media} 1 {start:.3f} {seconds:.3f} <NA> <NA> {names[row['speaker']]} <NA> <NA>")
     path.write_text("\n".join(lines) + "\n", encoding="utf-8")
@@ -238,7 +210,8 @@ def _read_rttm(path: Path) -> Annotation:
     if len(media := {line[1] for line in turns}) > 1:
         raise ValueError(f"it holds {len(media)} recordings, {some(sorted(media))}; expected one a file")
     rows = [{"start": float(turn[3]), "end": float(turn[3]) + float(turn[4]), "speaker": turn[7]} for turn in turns]
-    audit = next((line[5].replace("_", " ") for line in lines if line[:1] == [";;"] and MADE[:4] in line[-5]), None)
+    notes = [line[5].replace("_", " ") for line in lines if line[:1] == [";;"] and len(line) == RTTM_FIELDS]
+    audit = next((note for note in notes if note.startswith(MADE)), None)
     facts = {"media": next(iter(media), None), "about": {"audit": audit} if audit else {}}
     return Annotation.of_file(path, rows, facts=facts)
 

@@ -8,22 +8,20 @@ names, from other tools, are read as turns: the tier's name is the speaker, its 
 import json
 import mimetypes
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
-import numpy as np
 import pandas as pd
 
-from emolab.annotate.annotation import UNSURE, Annotation, P
-from emolab.annotate.subtitles import Row, as_label, compact, timed, whole
+from emolab.annotate.annotation import UNSURE, Annotation, P, homes
+from emolab.annotate.subtitles import Row, as_label, compact, timed
 from emolab.corpora.tables import read_text
 
 KINDS = ("text", "emotion", "confidence", "valence", "arousal", "probabilities")
 NAME = re.compile(rf"({'|'.join(KINDS)}|words)@(.*)", re.DOTALL)
 OVERLAP = re.compile(r" \(overlap \d+\)$")  # after a speaker's name
 NO_WORDS = "-"  # an empty label would be a gap
-ENOUGH = 0.5  # of an interval has to lie within a segment for it to belong there
 MADE_BY = "made by"  # name of the property, or tier, that holds the audit line
 MIME = {".wav": "audio/x-wav", ".flac": "audio/flac"}  # which systems call differently
 ENGLISH = ("eng", "http://cdb.iso.org/lg/CDB-00138502-001", "English (eng)")
@@ -41,7 +39,7 @@ def tiers_of(annotation: Annotation) -> dict[str, list[Span]]:
     """Return the tiers of an annotation by name; those of text and emotion are there even if they are empty."""
     tiers: dict[str, list[Span]] = {}
     layers: dict[str, list[int]] = {}  # speaker: where each of the layers ends so far
-    for row in timed(annotation):
+    for row in timed(annotation.shown):
         who = _layer(layers, row["speaker"], row)
         shares = [(name.removeprefix(P), share) for name, share in row.items() if name.startswith(P)]
         row |= {"emotion": row["label"], "text": row["text"] or NO_WORDS}
@@ -52,7 +50,7 @@ def tiers_of(annotation: Annotation) -> dict[str, list[Span]]:
                 own = tiers.setdefault(f"{kind}@{who}", [])
                 own += [Span(row["start"], row["end"], label)] * bool(label)
     layers = {}
-    for word in whole(annotation.words.sort_values("start")).to_dict("records"):
+    for word in timed(annotation.words.sort_values("start")):
         who = _layer(layers, annotation.segments["speaker"][word["segment"]], word)
         tiers.setdefault(f"words@{who}", []).append(Span(word["start"], word["end"], word["word"] or NO_WORDS))
     return tiers
@@ -78,46 +76,36 @@ def annotation_of(path: Path, tiers: Iterable[tuple[str, Iterable[Span]]], facts
         speaker = OVERLAP.sub("", speaker) if kind == "words" else speaker
         by_speaker.setdefault(speaker, {}).setdefault(kind, []).extend(spans)
     rows = [row for speaker, own in by_speaker.items() for row in _rows(speaker, own)]
-    words = []
+    words: list[Row] = []
     for speaker, own in by_speaker.items():
         places = [number for number, row in enumerate(rows) if row["speaker"] == speaker]
-        segments = [Span(rows[place]["start"], rows[place]["end"], "") for place in places]
-        homes = [(span, home) for span in own.get("words", ()) if (home := _home(span, segments)) is not None]
-        words += [_seconds(span) | {"word": span.label, "segment": places[home]} for span, home in homes]
-    return Annotation.of_file(path, [row | _seconds(row) for row in rows], facts=facts, words=words)
+        spans, times = own.get("words", []), [(rows[place]["start"], rows[place]["end"]) for place in places]
+        for (start, end, word), home in zip(spans, homes([span[:2] for span in spans], times), strict=True):
+            if home >= 0:
+                words.append({"start": start / 1000, "end": end / 1000, "word": word, "segment": places[home]})
+    rows = [row | {"start": row["start"] / 1000, "end": row["end"] / 1000} for row in rows]
+    return Annotation.of_file(path, rows, facts=facts, words=words)
 
 
 def _rows(speaker: str, tiers: dict[str, list[Span]]) -> list[Row]:
     """Return the segments of one speaker, times in milliseconds."""
-    labelled = tiers.get("emotion", [])
-    segments = labelled + [span for span in tiers.get("text", ()) if _home(span, labelled) is None]
-    rows: list[Row] = [span._asdict() | {"speaker": OVERLAP.sub("", speaker), "text": ""} for span in segments]
-    for row in rows[: len(labelled)]:
-        row |= as_label(row["label"])
+    labelled, texts = tiers.get("emotion", []), tiers.get("text", [])
+    lone = homes([span[:2] for span in texts], [span[:2] for span in labelled]) < 0
+    segments = [*labelled, *(span for span, alone in zip(texts, lone, strict=True) if alone)]
+    rows = [span._asdict() | as_label(span.label) | {"speaker": OVERLAP.sub("", speaker)} for span in segments]
+    for row in rows[len(labelled) :]:
+        row |= as_label(None)
     for kind in tiers.keys() - {"emotion", "words"}:
-        for span in tiers[kind]:
-            if (home := _home(span, segments)) is not None:
-                label = f"{rows[home]['text']} {span.label}" if kind == "text" else rows[home].get(kind) or span.label
-                rows[home][kind] = rows[home]["text"] if span.label == NO_WORDS else label
+        places = homes([span[:2] for span in tiers[kind]], [span[:2] for span in segments])
+        for (_, _, label), place in zip(tiers[kind], places, strict=True):
+            if place >= 0 and (kind == "text" or kind not in rows[place]):
+                rows[place][kind] = f"{rows[place].get(kind, '')} {'' if label == NO_WORDS else label}".strip()
     for row in rows:
         shares = [part.rsplit("=", 1) for part in row.get("probabilities", "").split("; ") if part]
         row |= {P + name: float(share) for name, share in shares}
-        if shares and row.get("unsure"):
+        if shares and row["unsure"]:
             row["emotion"] = max(shares, key=lambda share: float(share[1]))[0]
     return rows
-
-
-def _home(span: Span, segments: Sequence[Span]) -> int | None:
-    """Return the segment that an interval overlaps most, and by at least half of the shorter one; None without."""
-    starts, ends = np.array([[each.start, each.end] for each in segments] or np.zeros((0, 2))).T
-    shared = np.minimum(ends, span.end) - np.maximum(starts, span.start)
-    enough = shared >= ENOUGH * np.minimum(ends - starts, span.end - span.start)
-    return int(np.where(enough, shared, -1).argmax()) if enough.any() else None
-
-
-def _seconds(span: Any) -> Row:
-    start, end = (span["start"], span["end"]) if isinstance(span, dict) else span[:2]
-    return {"start": start / 1000, "end": end / 1000}
 
 
 def write_eaf(annotation: Annotation, path: Path) -> None:
