@@ -15,7 +15,8 @@ from emolab.corpora import Corpus
 from emolab.late_fusion import LEAST, LateFusion
 from emolab.recognizer import Recognizer
 
-PRIOR = 0.3  # corrections that the model's own probabilities for a segment count as, so that a few do not mislead
+PRIOR = 3.0  # corrections that the model itself counts as for each of its emotions, so that a few do not undo it
+SURE = 0.8  # probability of an emotion in an utterance that the model is sure of
 PENALTY_C = 10.0  # inverse strength of the penalty on the head
 N_FOLDS = 5
 MIN_SEGMENTS = 10
@@ -139,9 +140,9 @@ def refit(
 ) -> Refit:
     """Fit a logistic regression on a model's log-probabilities to corrected segments, and save both together.
 
-    Every segment counts as seen by the rater; delete the emotion of those that were not. The model's own probabilities
-    count as well, `PRIOR` for each segment, so that a few corrections do not undo what it has learned. The figures
-    before and after are of cross-validation: by speaker if there are several.
+    Every segment counts as seen by the rater; delete the emotion of those that were not. For each emotion of the model
+    `PRIOR` utterances that it is sure of are added, so that a few corrections do not undo what it has learned. The
+    figures before and after are of cross-validation: by speaker if there are several.
 
     Args:
         model: A fitted recognizer, or the folder of one.
@@ -182,8 +183,11 @@ def refit(
 def corpus_of(corrected: Annotation | Sequence[Annotation], media: Path | str | Sequence[Path | str]) -> Corpus:
     """Return the labelled segments of annotations as utterances, cut from their recordings."""
     annotations = [corrected] if isinstance(corrected, Annotation) else [*corrected]
+    files = [media] if isinstance(media, Path | str) else [*media]
+    if len(files) != len(annotations):
+        raise ValueError(f"{len(annotations)} annotations of {len(files)} recordings; expected one each, in one order.")
     rows = []
-    for own, path in zip(annotations, [media] if isinstance(media, Path | str) else media, strict=True):
+    for own, path in zip(annotations, files, strict=True):
         file = str(Path(path).resolve())
         for number, row in own.segments[own.segments["emotion"].notna() & ~own.segments["unsure"]].iterrows():
             about = {"utterance_id": f"{file} {number}", "dialogue_id": file, "audio_path": file, "video_path": file}
@@ -209,12 +213,13 @@ def _head(given: NDArray[np.float64], targets: NDArray[np.int64], n_emotions: in
     """Fit the head: coef (n_emotions, n_given) and intercept (n_emotions,), for log-probabilities of mean 0."""
     from sklearn.linear_model import LogisticRegression
 
-    n, k = given.shape
-    logs = np.log(np.maximum(given, LEAST))
+    k = given.shape[1]
+    typical = np.where(np.eye(k) > 0, SURE, (1 - SURE) / (k - 1))  # of each emotion in turn
+    logs = np.log(np.maximum(np.vstack([np.repeat(typical, k, axis=0), given]), LEAST))
     logs -= logs.mean(axis=1, keepdims=True)
-    rows, labels = np.vstack([np.repeat(logs, k, axis=0), logs]), np.concatenate([np.tile(np.arange(k), n), targets])
-    weights = np.concatenate([PRIOR * given.ravel(), np.ones(n)])
-    model = LogisticRegression(C=PENALTY_C, max_iter=5_000).fit(rows, labels, sample_weight=weights)
+    labels = np.concatenate([np.tile(np.arange(k), k), targets])
+    weights = np.concatenate([PRIOR * typical.ravel(), np.ones(len(given))])
+    model = LogisticRegression(C=PENALTY_C, max_iter=5_000).fit(logs, labels, sample_weight=weights)
     coef, intercept = model.coef_, model.intercept_
     if len(model.classes_) == 2:  # of two emotions scikit-learn keeps one row
         coef, intercept = np.concatenate([-coef, coef]) / 2, np.concatenate([-intercept, intercept]) / 2
