@@ -6,7 +6,6 @@ import re
 import shlex
 import signal
 import sys
-import time
 from collections.abc import Iterator, Sequence
 from functools import partial
 from pathlib import Path
@@ -14,10 +13,9 @@ from typing import Any
 from urllib.parse import urlencode
 
 from emolab import __version__
-from emolab.storage import atomic_write, toml_beside
+from emolab.storage import toml_beside
 
 TABLE: dict[str, Any] = toml_beside(__file__, "cli.toml")
-CHOICE = ("view", "emotions", "merge", "folds")  # what may be chosen of a corpus
 TYPES = {"int": int, "Path": Path}
 
 
@@ -51,13 +49,10 @@ def _parser() -> argparse.ArgumentParser:
     about = "Multimodal emotion recognition\n"
     for group, names in TABLE["groups"].items():
         about += "".join([f"\n{group}\n", *(f"  {name:11}{TABLE['commands'][name]['about']}\n" for name in names)])
-    how: dict[str, Any] = {"formatter_class": argparse.RawDescriptionHelpFormatter}
-    epilog = "EMOLAB_DEBUG=1 shows the whole traceback of an error."
-    parser = argparse.ArgumentParser(prog="emolab", description=about, epilog=epilog, **how)
+    how: dict[str, Any] = {"formatter_class": argparse.RawDescriptionHelpFormatter, "epilog": TABLE["epilog"]}
+    parser = argparse.ArgumentParser(prog="emolab", description=about, **how)
     parser.add_argument("--version", action="version", version=f"emolab {__version__}")
-    subparsers = parser.add_subparsers(
-        required=True, metavar="COMMAND", help="emolab COMMAND --help says what it takes"
-    )
+    subparsers = parser.add_subparsers(required=True, metavar="COMMAND", help=TABLE["help"])
     users = (_fit, _predict, _explain, _explore, _list, _list, _list, _list, _run, _list, _sample)
     for command, (name, row) in zip(users, TABLE["commands"].items(), strict=True):
         added = subparsers.add_parser(name, description=row["about"])
@@ -72,10 +67,9 @@ def _parser() -> argparse.ArgumentParser:
 
 def _chosen(options: argparse.Namespace) -> str:
     """Return the corpus and what is chosen of it, as `load_corpus` takes it; the path of a file is whole."""
-    choice = {name: getattr(options, name) for name in CHOICE}
-    choice["folds"] = TABLE["folds"].get(options.folds, options.folds)
+    name, folds = options.corpus or "sample", TABLE["folds"].get(options.folds, options.folds)
+    choice = {"view": options.view, "merge": options.merge, "emotions": options.emotions, "folds": folds}
     choice = {name: value for name, value in choice.items() if value}
-    name = options.corpus or "sample"
     name = str(Path(name).resolve()) if Path(name).is_file() else name
     return f"{name}?{urlencode(choice, safe=',=')}" if choice else name
 
@@ -92,14 +86,14 @@ def _list(options: argparse.Namespace) -> int:
 def _sample(options: argparse.Namespace) -> int:
     from emolab.sample import ensure
 
-    began = time.perf_counter()
-    print(f"sample corpora: {ensure(force=options.force)} ({time.perf_counter() - began:.0f} s)")
+    print(f"sample corpora: {ensure(force=options.force)}")
     return 0
 
 
 def _predict(options: argparse.Namespace) -> int:
     import pandas as pd
 
+    from emolab.course import fits
     from emolab.recognizer import Recognizer
 
     recognizer, rows = Recognizer.load(options.model), []
@@ -108,27 +102,11 @@ def _predict(options: argparse.Namespace) -> int:
         raise ValueError('nothing to predict; expected files, or --text "some words". See emolab predict --help.')
     for name, item in items:  # one by one: a file that cannot be read must not cost the others their result
         try:
-            (given,) = recognizer.calibrated(recognizer.predict_proba(item))
+            rows.append({"file" if options.files else "text": name, **fits.answer(recognizer, item)})
         except (ValueError, OSError) as error:
             print(f"emolab: {name}: {_told(error)}", file=sys.stderr)
-            continue
-        best, unsure = recognizer.emotions[given.argmax()], given.max() < recognizer.unsure_below
-        answer = [TABLE["predict"]["unsure"] if unsure else best, best][: 1 + (recognizer.unsure_below > 0)]
-        rows.append([name, *answer, *map(float, given)])
-    columns = [
-        "file" if options.files else "text",
-        *(["emotion", "most probable"][: 1 + (recognizer.unsure_below > 0)]),
-    ]
-    frame = pd.DataFrame(rows, columns=[*columns, *recognizer.emotions])
-    text = frame.to_string(index=False, float_format="{:.3f}".format)
     form = options.to or (options.output.suffix.lower()[1:] if options.output else "table")
-    if form in ("csv", "json"):
-        text = frame.to_csv(index=False) if form == "csv" else frame.to_json(orient="records", indent=1)
-    if options.output:
-        with atomic_write(options.output) as part:
-            part.write_text(text.rstrip("\n") + "\n", encoding="utf-8")
-    else:
-        print(text.rstrip("\n"))
+    fits.write_table(pd.DataFrame(rows), form, options.output)
     return 0 if len(rows) == len(items) else 1
 
 
@@ -137,18 +115,16 @@ def _items(files: Sequence[Path]) -> Iterator[tuple[str, Any]]:
     from emolab.corpora import load_corpus
 
     for file in files:
-        if file.suffix.lower() == ".csv":
-            table = load_corpus(file)
-            yield from (
-                (name, table.select(table.table["utterance_id"] == name)) for name in table.table["utterance_id"]
-            )
-            continue
-        found = [file]
         if file.is_dir():
-            found = sorted(each for each in file.rglob("*") if each.suffix.lower() in TABLE["predict"]["media"])
+            yield from _items(sorted(each for each in file.rglob("*") if each.suffix.lower() in TABLE["media"]))
         elif file.suffix.lower() == ".txt":
-            found = [file.parent / line for line in file.read_text(encoding="utf-8-sig").splitlines() if line]
-        yield from ((str(each), [each]) for each in found)
+            lines = file.read_text(encoding="utf-8-sig").splitlines()
+            yield from _items([file.parent / line for line in lines if line])
+        elif file.suffix.lower() == ".csv":
+            ids = (corpus := load_corpus(file)).table["utterance_id"]
+            yield from ((name, corpus.select(ids == name)) for name in ids)
+        else:
+            yield str(file), [file]
 
 
 def _run(options: argparse.Namespace) -> int:

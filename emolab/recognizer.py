@@ -136,18 +136,11 @@ class Recognizer(ABC):
             probabilities: (n, n_emotions) of such utterances, as `predict_proba` or cross-validation gives them.
             targets: (n,) the position of each one's emotion.
             coverage: The share of utterances, from 0 to 1, that is to be answered: the most confident ones.
-
-        Raises:
-            ValueError: If they do not pair up, or there are none.
         """
         from emolab.models.light import fit_inverse_temperature
 
-        given = np.asarray(probabilities, np.float64)
-        if len(targets) == 0 or given.shape != (len(targets), len(self.emotions)):
-            found = f"probabilities of shape {given.shape} for {len(targets)} targets of {self.name}"
-            raise ValueError(f"{found}; expected (n, {len(self.emotions)}), one row a target. Take both from a report.")
-        self.temperature = 1 / fit_inverse_temperature(np.log(np.maximum(given, SMALLEST_PROBABILITY)), targets)
-        self.unsure_below = float(np.quantile(self.calibrated(given).max(axis=1), 1 - coverage))
+        self.temperature = 1 / fit_inverse_temperature(np.log(np.maximum(probabilities, SMALLEST_PROBABILITY)), targets)
+        self.unsure_below = float(np.quantile(self.calibrated(probabilities).max(axis=1), 1 - coverage))
 
     def calibrated(self, probabilities: NDArray[np.floating]) -> NDArray[np.float64]:
         """Return (n, n_emotions) probabilities as confident as they were right where `calibrate` looked."""

@@ -3,18 +3,24 @@ from __future__ import annotations
 import csv
 import json
 import re
+import shutil
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
 import soundfile
 
+import emolab
 from emolab import cli, evaluation
-from emolab.corpora import Corpus
+from emolab.corpora import Corpus, load_corpus
 from emolab.course import chapters
 from emolab.course.chapters import ChapterRun
+from emolab.explain import METHODS
 from emolab.recipes import recipe
 from emolab.recognizer import Recognizer
+from emolab.splits import folds_of
+from tests.voices import own
 
 
 @pytest.fixture(autouse=True)
@@ -143,7 +149,7 @@ def test_errors_are_one_line_and_status_2(capsys: pytest.CaptureFixture[str], mo
     assert cli.main(["fit", "audio/cnn-bilstn"]) == 2
     told = capsys.readouterr().err
     assert told.startswith(
-        "emolab: no recipe 'audio/cnn-bilstn'; expected a key of emolab.recipes.RECIPES, @per-speaker "
+        "emolab: no recipe 'audio/cnn-bilstn'; expected one that emolab recipes lists, @per-speaker "
     )
     assert "Did you mean " in told
     assert "audio/cnn-bilstm," in told
@@ -192,7 +198,152 @@ def test_fit_says_before_measuring_that_the_ledger_would_refuse(
         cli.main([*fit, "--preset", "full", "--replace"])
 
 
-@pytest.mark.parametrize("command", ["doctor", "sample", "predict", "run", "progress", "fit", "explain"])
+def speeches(folder: Path, n_speakers: int = 6) -> Path:
+    """Write a CSV file of texts: everybody says twice what is happy, sad and calm."""
+    said = [(speaker, emotion) for speaker in range(n_speakers) for emotion in ("happy", "sad", "calm") for _ in "ab"]
+    rows = [f"u{number},p{speaker},{emotion},so {emotion} {number}" for number, (speaker, emotion) in enumerate(said)]
+    (folder / "mine.csv").write_text("\n".join(["id,speaker,emotion,text", *rows]))
+    return folder / "mine.csv"
+
+
+def test_without_a_command_the_help_lists_all_of_them_in_groups(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as left:
+        cli.main([])
+    assert left.value.code == 0
+    told = capsys.readouterr().out
+    grouped = [name for names in cli.TABLE["groups"].values() for name in names]
+    assert sorted(grouped) == sorted(cli.TABLE["commands"])
+    assert [name for name in grouped if not re.search(rf"^  {name} +\w", told, re.MULTILINE)] == []
+
+
+def test_version_is_that_of_the_package(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        cli.main(["--version"])
+    assert capsys.readouterr().out == f"emolab {emolab.__version__}\n"
+
+
+def test_recipes_lists_what_a_word_occurs_in(capsys: pytest.CaptureFixture[str]) -> None:
+    assert cli.main(["recipes", "bilstm"]) == 0
+    rows = {line.split()[0]: line.split() for line in capsys.readouterr().out.splitlines() if "/" in line}
+    assert rows["audio/cnn-bilstm"][1:4] == ["audio", "small", "none"]
+    assert rows["fusion/late/wav2vec2+bilstm"][1:4] == ["audio+text", "large", "facebook/wav2vec2-base"]
+    assert "audio/svm" not in rows
+    assert cli.main(["recipes", "audio/svm"]) == 0
+    assert "audio/svm  audio       light  none" in capsys.readouterr().out
+    assert cli.main(["recipes", "telepathy"]) == 2
+    assert capsys.readouterr().err.startswith("emolab: no recipe with the word 'telepathy'")
+
+
+def test_methods_lists_each_with_what_it_asks(capsys: pytest.CaptureFixture[str]) -> None:
+    assert cli.main(["methods"]) == 0
+    assert [line.split()[0] for line in capsys.readouterr().out.splitlines()] == [*METHODS]
+
+
+def test_run_takes_a_file_from_where_the_user_stands(
+    called: dict[str, object], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    speeches(tmp_path)
+    monkeypatch.chdir(tmp_path)
+    choice = ["--emotions", "happy,sad", "--merge", "calm=sad", "--folds", "loso", "--view", "all"]
+    assert cli.main(["run", "00", "--corpus", "mine.csv", *choice]) == 0
+    name = called["parameters"]["corpus"]  # type: ignore[index]
+    monkeypatch.chdir("/")  # kernels stand elsewhere
+    corpus = load_corpus(name).view()
+    assert (corpus.emotions, len(corpus)) == (("happy", "sad"), 36)
+    assert {fold.protocol for fold in folds_of(corpus)} == {"leave-one-speaker-out"}
+
+
+@pytest.mark.parametrize(
+    ("choice", "emotions", "protocol"),
+    [
+        (["--emotions", "happy,sad"], ["happy", "sad"], "speakers-5-folds"),
+        (["--merge", "calm=sad", "--folds", "3"], ["happy", "sad"], "speakers-3-folds"),
+        (["--folds", "loso"], ["calm", "happy", "sad"], "leave-one-speaker-out"),
+    ],
+)
+def test_fit_takes_a_choice_of_emotions_and_folds(
+    choice: list[str], emotions: list[str], protocol: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setenv("EMOLAB_DATA", str(tmp_path))
+    corpus = str(speeches(tmp_path))
+    assert cli.main(["fit", "text/logistic-regression", "--corpus", corpus, *choice, "--record"]) == 0
+    (file,) = (tmp_path / "results").rglob("text-*.json")
+    entry = json.loads(file.read_text())
+    assert sorted(entry["per_emotion"]) == emotions
+    assert entry["protocol"] == protocol
+
+
+def test_explain_takes_the_same_choice(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    choice = ["--corpus", str(speeches(tmp_path)), "--emotions", "happy,sad", "--folds", "loso"]
+    how = ["--modality", "text", "--methods", "ablation", "--utterances", "4", "--alone"]
+    assert cli.main(["explain", "text/logistic-regression", *choice, *how]) == 0
+    assert "4 utterances of mine, leave-one-speaker-out" in capsys.readouterr().out
+
+
+def test_remedies_are_options_at_a_shell(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    corpus = str(speeches(tmp_path))
+    assert cli.main(["fit", "text/logistic-regression", "--corpus", corpus, "--folds", "sessions"]) == 2
+    told = capsys.readouterr().err
+    assert "take --folds speakers" in told
+    assert "speaker_folds" not in told
+    assert cli.main(["fit", "text/logistic-regression", "--corpus", corpus, "--folds", "often"]) == 2
+    assert "has the protocol 'often'; expected one of sessions, speakers" in capsys.readouterr().err
+    assert cli.main(["fit", "text/logistic-regression", "--corpus", corpus, "--folds", "9"]) == 2
+    assert "at most 6" in capsys.readouterr().err
+
+
+def test_fit_keeps_a_calibrated_recognizer_and_what_was_measured(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    rows = own(tmp_path, emotions=("happy", "sad", "angry"))
+    kept, out, name = tmp_path / "kept", tmp_path / "report", "audio/classical-logistic-regression"
+    assert cli.main(["fit", name, "--corpus", str(tmp_path / "mine.csv"), "--save", str(kept), "--out", str(out)]) == 0
+    told = capsys.readouterr().out
+    assert "confusion matrix" in told
+    assert f"kept in {kept}: trained on {len(rows)} utterances" in told
+    assert sorted(path.name for path in out.iterdir()) == [
+        *("confusion-matrix.png", "log.txt", "model-card.md", "per-emotion.csv", "utterances.csv")
+    ]
+    said = pd.read_csv(out / "utterances.csv")
+    assert sorted(said["utterance_id"]) == sorted(row["id"] for row in rows)
+    np.testing.assert_allclose(said[["p(happy)", "p(angry)", "p(sad)"]].sum(axis=1), 1)
+    assert pd.read_csv(out / "per-emotion.csv")["support"].sum() == len(rows)
+    card = (out / "model-card.md").read_text()
+    assert (out / "log.txt").read_text() in card
+    for fact in (name, "speakers-5-folds", f"trained on {len(rows)} utterances", "To judge people"):
+        assert fact in card
+    recognizer = Recognizer.load(kept)
+    sure = recognizer.calibrated(said[[f"p({emotion})" for emotion in recognizer.emotions]].to_numpy()).max(axis=1)
+    assert np.mean(sure >= recognizer.unsure_below) == pytest.approx(0.7, abs=0.02)  # the others: don't know
+
+
+def test_predict_takes_folders_lists_and_tables_and_says_what_it_does_not_know(
+    capsys: pytest.CaptureFixture[str], audio_model: Path, tmp_path: Path
+) -> None:
+    recognizer = Recognizer.load(audio_model / "model")
+    recognizer.unsure_below = 0.999999  # of what it was trained on it is surer
+    recognizer.save(model := tmp_path / "model")
+    folder = tmp_path / "new" / "deep"
+    folder.mkdir(parents=True)
+    for name in ("high.wav", "low.wav"):
+        shutil.copy(audio_model / name, folder / name)
+    noise = np.random.default_rng(7).normal(0, 0.1, 16_000).astype(np.float32)
+    soundfile.write(folder / "noise.WAV", noise, 16_000)
+    (tmp_path / "new" / "notes.md").write_text("no recording")
+    (tmp_path / "list.txt").write_text("new/deep/high.wav\n\nnew/deep/low.wav\n")
+    assert cli.main(["predict", str(model), str(tmp_path / "new"), str(tmp_path / "list.txt"), "--to", "csv"]) == 0
+    rows = [*csv.DictReader(capsys.readouterr().out.splitlines())]
+    assert [*rows[0]] == ["file", "emotion", "most probable", *EMOTIONS]
+    assert [Path(row["file"]).name for row in rows] == ["high.wav", "low.wav", "noise.WAV", "high.wav", "low.wav"]
+    for row in rows:
+        best = max(EMOTIONS, key=lambda emotion: float(row[emotion]))
+        assert row["most probable"] == best
+        assert row["emotion"] == (best if float(row[best]) >= 0.999999 else "don't know")
+    assert cli.main(["predict", str(model), str(tmp_path / "model")]) == 2  # a folder without recordings
+    assert "nothing to predict" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("command", [*cli.TABLE["commands"]])
 def test_every_command_has_help(command: str, capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit) as left:
         cli.main([command, "--help"])

@@ -1,4 +1,4 @@
-"""What `emolab fit` keeps: the final recognizer, tables and pictures of what was measured, and a model card."""
+"""What `emolab fit` keeps, the final recognizer, tables and a model card; and tables of what was predicted."""
 
 from collections.abc import Callable
 from datetime import UTC, datetime
@@ -12,9 +12,9 @@ from emolab import __version__, plots
 from emolab.corpora import Corpus
 from emolab.evaluation import CrossValidation
 from emolab.recipes import RECIPES
-from emolab.recognizer import Recognizer
+from emolab.recognizer import Material, Recognizer
 from emolab.splits import Fold
-from emolab.storage import toml_beside
+from emolab.storage import atomic_write, toml_beside
 
 TEXTS = toml_beside(__file__, "fits.toml")
 DPI = 150  # of pictures
@@ -74,3 +74,27 @@ def write(folder: Path, corpus: Corpus, measured: CrossValidation, **facts: Any)
     predictions(measured).to_csv(folder / "utterances.csv", index=False)
     for name, text in {"log.txt": facts["log"], "model-card.md": TEXTS["card"].format(**facts)}.items():
         (folder / name).write_text(text, encoding="utf-8")
+
+
+def answer(recognizer: Recognizer, item: Material) -> dict[str, Any]:
+    """Predict one utterance: emotion, and the calibrated probability of each.
+
+    Of a recognizer that was calibrated the emotion may be "don't know"; then "most probable" says which it would be.
+    """
+    (given,) = recognizer.calibrated(recognizer.predict_proba(item))
+    best = recognizer.emotions[given.argmax()]
+    said = {"emotion": TEXTS["unsure"] if given.max() < recognizer.unsure_below else best}
+    said |= {"most probable": best} if recognizer.unsure_below else {}
+    return said | dict(zip(recognizer.emotions, map(float, given), strict=True))
+
+
+def write_table(frame: pd.DataFrame, form: str, file: Path | None) -> None:
+    """Write predictions as "csv", "json" or, whatever else is named, a table to read: to a file, or to the terminal."""
+    text = frame.to_string(index=False, float_format="{:.3f}".format)
+    if form in ("csv", "json"):
+        text = frame.to_csv(index=False) if form == "csv" else frame.to_json(orient="records", indent=1)
+    if file is None:
+        print(text.rstrip("\n"))
+        return
+    with atomic_write(file) as part:
+        part.write_text(text.rstrip("\n") + "\n", encoding="utf-8")
