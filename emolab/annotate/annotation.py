@@ -56,13 +56,11 @@ class Annotation:
     about: dict[str, Any]
 
     def __post_init__(self) -> None:
-        where, types = f"the annotation of {self.media!r}", dict(SEGMENTS)
-        types |= {column: "float64" for column in self.segments if column.startswith(P)}
-        problems = [*_unreadable(self.segments, types), *_unreadable(self.words, WORDS, "words: ")]
-        raise_problems(problems, where=where, remedy=REMEDY)
-        segments, words = _typed(self.segments, types), _typed(self.words, WORDS)
-        problems = [*_segment_problems(segments, self.seconds), *_word_problems(words, len(segments))]
-        raise_problems(problems, where=where, remedy=REMEDY)
+        types = SEGMENTS | {column: "float64" for column in self.segments if column.startswith(P)}
+        problems: list[str] = []
+        segments, words = _typed(self.segments, types, problems), _typed(self.words, WORDS, problems)
+        problems = problems or [*_problems(segments, words, self.seconds)]
+        raise_problems(problems, where=f"the annotation of {self.media!r}", remedy=REMEDY)
         order = np.argsort(segments["start"].to_numpy(), kind="stable")
         words["segment"] = np.argsort(order)[words["segment"].to_numpy()]
         object.__setattr__(self, "segments", segments.iloc[order].reset_index(drop=True))
@@ -141,17 +139,8 @@ def audit_line(about: Mapping[str, Any]) -> str:
     return f"{made}: expression as perceived by raters, not what people feel{source}{words}.{synthetic} {law}"
 
 
-def _unreadable(table: pd.DataFrame, types: Mapping[str, str], what: str = "") -> Iterator[str]:
-    """Yield, in words, which columns of numbers are missing or hold something else."""
-    yield from (f"{what}no column {name}" for name in ("start", "end") if len(table) and name not in table)
-    for name in (name for name, kind in types.items() if name in table and kind in ("float64", "int64")):
-        odd = pd.to_numeric(table[name], errors="coerce").isna() & table[name].notna() & (table[name].map(str) != "")
-        if odd.any():
-            yield f"{what}{name} is no number in rows {some(odd.index[odd])}: {some(table.loc[odd, name].map(repr))}"
-
-
-def _typed(table: pd.DataFrame, types: Mapping[str, str]) -> pd.DataFrame:
-    """Return the columns of `types` in their types, and no others; texts lose control characters."""
+def _typed(table: pd.DataFrame, types: Mapping[str, str], problems: list[str]) -> pd.DataFrame:
+    """Return the columns of `types` in their types, and no others; say which hold no numbers, in words."""
     columns = {}
     for name, kind in types.items():
         given = table[name] if name in table else pd.Series([pd.NA] * len(table), table.index, dtype="object")
@@ -163,6 +152,11 @@ def _typed(table: pd.DataFrame, types: Mapping[str, str]) -> pd.DataFrame:
         else:
             numbers = pd.to_numeric(given, errors="coerce").astype("float64")
             columns[name] = numbers.fillna(-1).astype("int64") if kind == "int64" else numbers
+            if (odd := numbers.isna() & given.notna() & (given.map(str) != "")).any():
+                problems.append(f"{name} is no number in rows {some(odd.index[odd])}: {some(given[odd].map(repr))}")
+    if "unsure" in columns:  # a rater may have written it for an emotion
+        cannot_tell = (columns["emotion"] == UNSURE).fillna(False).astype("bool")
+        columns |= {"unsure": columns["unsure"] | cannot_tell, "emotion": columns["emotion"].mask(cannot_tell)}
     return pd.DataFrame(columns).reset_index(drop=True)
 
 
@@ -172,8 +166,8 @@ def _plain(value: Any, *, lines: bool) -> str:
     return text if lines else " ".join(text.split())
 
 
-def _segment_problems(table: pd.DataFrame, seconds: float) -> Iterator[str]:
-    """Yield, in words, what is wrong with segments."""
+def _problems(table: pd.DataFrame, words: pd.DataFrame, seconds: float) -> Iterator[str]:
+    """Yield, in words, what is wrong with segments and words."""
     times, shares = table[["start", "end"]], table[[name for name in table if name.startswith(P)]]
     numbers = shares.assign(confidence=table["confidence"])
     faults = {
@@ -183,31 +177,25 @@ def _segment_problems(table: pd.DataFrame, seconds: float) -> Iterator[str]:
         "speaker is empty": table["speaker"] == "",
         "a probability is not between 0 and 1": ((numbers < 0) | (numbers > 1)).any(axis=1),
         "the probabilities do not sum to 1": (shares.sum(axis=1, min_count=1) - 1).abs() > OFF,
-    }
-    yield from (f"{fault} in rows {some(table.index[rows])}" for fault, rows in faults.items() if rows.any())
-
-
-def _word_problems(table: pd.DataFrame, n_segments: int) -> Iterator[str]:
-    """Yield, in words, what is wrong with words."""
-    faults = {
-        "start or end is missing, or end lies before start": ~(
-            (table["start"] >= 0) & (table["end"] >= table["start"])
+        "words: a time is missing, or end lies before start": ~(
+            (words["end"] >= words["start"]) & (words["start"] >= 0)
         ),
-        f"segment is none of 0 to {n_segments - 1}": ~table["segment"].between(0, n_segments - 1),
+        f"words: segment is none of 0 to {len(table) - 1}": ~words["segment"].between(0, len(table) - 1),
     }
-    yield from (f"words: {fault} in rows {some(table.index[rows])}" for fault, rows in faults.items() if rows.any())
+    yield from (f"{fault} in rows {some(rows.index[rows])}" for fault, rows in faults.items() if rows.any())
 
 
 def homes(spans: ArrayLike, segments: ArrayLike, *, bonus: ArrayLike = 0.0) -> NDArray[np.int64]:
-    """Return for each span the segment that it shares most time with, -1 where it shares too little with each.
+    """Return for each span the segment that it fits best, -1 where it shares less than half of the shorter with each.
 
     Args:
         spans: (n, 2) start and end.
-        segments: (m, 2) in the same unit. A span shares enough if it is half of the shorter of the two.
-        bonus: (n, m) time that is added to what they share, where they share enough.
+        segments: (m, 2) in the same unit. The fit is the time shared by both, as a share of the time of either.
+        bonus: (n, m) is added to the fit of those that share enough.
     """
     a, b = (np.reshape(np.asarray(each, np.float64), (-1, 2)) for each in (spans, segments))
     shared = np.minimum.outer(a[:, 1], b[:, 1]) - np.maximum.outer(a[:, 0], b[:, 0])
+    either = np.maximum.outer(a[:, 1], b[:, 1]) - np.minimum.outer(a[:, 0], b[:, 0])
     enough = shared >= np.minimum.outer(a[:, 1] - a[:, 0], b[:, 1] - b[:, 0]) / 2
-    score = np.where(enough, shared + bonus, -1.0)
-    return np.where(enough.any(axis=1), score.argmax(axis=1), -1) if len(b) else np.full(len(a), -1)
+    fit = np.where(enough, shared / np.maximum(either, 1e-9) + bonus, -1.0)
+    return np.where(enough.any(axis=1), fit.argmax(axis=1), -1) if len(b) else np.full(len(a), -1)

@@ -67,11 +67,9 @@ def compare(annotation: Annotation, *corrected: Annotation) -> Agreement:
     labels = annotation.segments[columns].assign(model=annotation.segments["emotion"])
     added = 0
     for number, rater in enumerate(corrected, start=1):
-        same = np.equal.outer(
-            annotation.segments["speaker"].to_numpy(object), rater.segments["speaker"].to_numpy(object)
-        )
-        times = (table[["start", "end"]] for table in (annotation.segments, rater.segments))
-        places = homes(*times, bonus=same * annotation.seconds)
+        both = (annotation.segments, rater.segments)
+        same = np.equal.outer(*(table["speaker"].to_numpy(object) for table in both))
+        places = homes(*(table[["start", "end"]] for table in both), bonus=same)
         emotions = rater.segments["emotion"].mask(rater.segments["unsure"]).to_numpy(object)
         labels[f"rater {number}"] = [emotions[place] if place >= 0 else None for place in places]
         added += len({*range(len(rater))} - {*places})
@@ -100,14 +98,12 @@ def krippendorff_alpha(labels: pd.DataFrame) -> float:
     Args:
         labels: One row a unit, one column a rater; NA is missing. Source: Krippendorff 2011.
     """
-    values = pd.unique(labels.stack().dropna())
-    counts = np.stack([(labels == value).sum(axis=1) for value in values], axis=1) if len(values) else np.zeros((0, 0))
+    counts = pd.get_dummies(labels.stack()).groupby(level=0).sum().to_numpy()  # of each label in each unit
     counts = counts[counts.sum(axis=1) > 1]  # a label alone in its unit pairs with none
     raters, totals = counts.sum(axis=1), counts.sum(axis=0)
-    n = totals.sum()
-    disagreement = (raters - (counts**2).sum(axis=1) / np.maximum(raters, 1)) * raters / np.maximum(raters - 1, 1)
-    expected = (n**2 - (totals**2).sum()) / max(n - 1, 1)
-    return float(1 - disagreement.sum() / expected) if expected > 0 else np.nan
+    observed = ((raters**2 - (counts**2).sum(axis=1)) / (raters - 1)).sum()
+    expected = (totals.sum() ** 2 - (totals**2).sum()) / max(totals.sum() - 1, 1)
+    return float(1 - observed / expected) if expected > 0 else np.nan
 
 
 @dataclass(frozen=True, eq=False)

@@ -38,12 +38,7 @@ def read_caption(text: str) -> Row:
     """Return speaker, emotion and text of such a text; without a speaker it is `NOBODY`'s."""
     found = CAPTION.match(text)
     speaker, label = (found[1] or found[3], found[2]) if found else (NOBODY, None)
-    return {"speaker": speaker, "text": text[found.end() :] if found else text} | as_label(label)
-
-
-def as_label(label: str | None) -> Row:
-    """Return emotion and unsure of what is shown in an emotion's place."""
-    return {"emotion": None if label == UNSURE else label, "unsure": label == UNSURE}
+    return {"speaker": speaker, "text": text[found.end() :] if found else text, "emotion": label}
 
 
 def timed(table: pd.DataFrame, *, step_ms: int = 1) -> list[Row]:
@@ -127,7 +122,7 @@ def read_ass(path: Path) -> Annotation:
     rows: list[Row] = []
     for event in subtitles.get_text_events():
         row = {"start": event.start / 1000, "end": event.end / 1000, "speaker": event.name.strip() or NOBODY}
-        rows.append(row | {"text": event.plaintext} | as_label(named.get(event.style)))
+        rows.append(row | {"text": event.plaintext, "emotion": named.get(event.style)})
     return Annotation.of_file(path, rows, facts=facts)
 
 

@@ -1,8 +1,8 @@
 """Annotations as tiers: ELAN's EAF and Praat's TextGrid, a tier for each speaker and kind of label.
 
 A tier is called kind@speaker, such as emotion@Ana; the kinds are `KINDS`, and words, each with its own time. A tier
-cannot hold two intervals at once, so what overlaps a speaker's own segments is in tiers of its own. Tiers of other
-names, from other tools, are read as turns: the tier's name is the speaker, its labels the text.
+cannot hold two intervals at once, so what overlaps a speaker's own is in tiers of its own. Tiers of other names, from
+other tools, are read as turns: the tier's name is the speaker, its labels the text.
 """
 
 import json
@@ -10,102 +10,77 @@ import mimetypes
 import re
 from collections.abc import Iterable
 from pathlib import Path
-from typing import NamedTuple
 
 import pandas as pd
 
 from emolab.annotate.annotation import UNSURE, Annotation, P, homes
-from emolab.annotate.subtitles import Row, as_label, compact, timed
+from emolab.annotate.subtitles import Row, compact, timed
 from emolab.corpora.tables import read_text
 
 KINDS = ("text", "emotion", "confidence", "valence", "arousal", "probabilities")
-NAME = re.compile(rf"({'|'.join(KINDS)}|words)@(.*)", re.DOTALL)
-OVERLAP = re.compile(r" \(overlap \d+\)$")  # after a speaker's name
+NAME = re.compile(rf"({'|'.join(KINDS)}|words)@(.*?)(?: \(overlap \d+\))?", re.DOTALL)
 NO_WORDS = "-"  # an empty label would be a gap
 MADE_BY = "made by"  # name of the property, or tier, that holds the audit line
-MIME = {".wav": "audio/x-wav", ".flac": "audio/flac"}  # which systems call differently
 ENGLISH = ("eng", "http://cdb.iso.org/lg/CDB-00138502-001", "English (eng)")
+TIMES = ["start", "end"]
+Spans = list[tuple[int, int, str]]  # start and end in milliseconds, label
 
 
-class Span(NamedTuple):
-    """An interval of a tier; times in whole milliseconds."""
-
-    start: int
-    end: int
-    label: str
-
-
-def tiers_of(annotation: Annotation) -> dict[str, list[Span]]:
-    """Return the tiers of an annotation by name; those of text and emotion are there even if they are empty."""
-    tiers: dict[str, list[Span]] = {}
-    layers: dict[str, list[int]] = {}  # speaker: where each of the layers ends so far
+def tiers_of(annotation: Annotation) -> dict[str, Spans]:
+    """Return the tiers of an annotation by name; those of emotions are there even if they are empty."""
+    labels: list[tuple[int, int, str, str, str]] = []  # start, end, kind, speaker, label
     for row in timed(annotation.shown):
-        who = _layer(layers, row["speaker"], row)
-        shares = [(name.removeprefix(P), share) for name, share in row.items() if name.startswith(P)]
         row |= {"emotion": row["label"], "text": row["text"] or NO_WORDS}
-        row["probabilities"] = "; ".join(f"{name}={share:.4f}" for name, share in shares if share == share)
-        for kind in KINDS:
-            label = row[kind] if isinstance(row[kind], str) else f"{row[kind]:.4f}" * (row[kind] == row[kind])
-            if label or kind == "emotion":
-                own = tiers.setdefault(f"{kind}@{who}", [])
-                own += [Span(row["start"], row["end"], label)] * bool(label)
-    layers = {}
-    for word in timed(annotation.words.sort_values("start")):
-        who = _layer(layers, annotation.segments["speaker"][word["segment"]], word)
-        tiers.setdefault(f"words@{who}", []).append(Span(word["start"], word["end"], word["word"] or NO_WORDS))
+        shares = {name.removeprefix(P): share for name, share in row.items() if name.startswith(P) and share == share}
+        row["probabilities"] = "; ".join(f"{name}={share:.4f}" for name, share in shares.items())
+        row |= {kind: "" if row[kind] != row[kind] else f"{row[kind]:.4f}" for kind in KINDS[2:5]}
+        labels += [(row["start"], row["end"], kind, row["speaker"], row[kind]) for kind in KINDS]
+    for word in timed(annotation.words):
+        speaker = annotation.segments["speaker"][word["segment"]]
+        labels.append((word["start"], word["end"], "words", speaker, word["word"] or NO_WORDS))
+    tiers: dict[str, Spans] = {}
+    for start, end, kind, speaker, label in sorted(labels, key=lambda each: each[0]):
+        name, number = f"{kind}@{speaker}", 0
+        while tiers.get(name) and tiers[name][-1][1] > start:
+            number += 1
+            name = f"{kind}@{speaker} (overlap {number})"
+        if label or kind == "emotion":
+            tiers.setdefault(name, []).extend([(start, end, label)] * bool(label))
     return tiers
 
 
-def _layer(layers: dict[str, list[int]], speaker: str, row: Row) -> str:
-    """Return the speaker's name in tiers whose last interval is over when this one starts."""
-    ends = layers.setdefault(speaker, [])
-    place = next((number for number, end in enumerate(ends) if end <= row["start"]), len(ends))
-    ends[place : place + 1] = [row["end"]]
-    return f"{speaker} (overlap {place})" if place else speaker
-
-
-def annotation_of(path: Path, tiers: Iterable[tuple[str, Iterable[Span]]], facts: Row) -> Annotation:
+def annotation_of(path: Path, tiers: Iterable[tuple[str, Spans]], facts: Row) -> Annotation:
     """Put tiers together.
 
     The segments are the intervals of a speaker's emotions, whose borders a rater may have moved, and those of the text
-    where there is no emotion; every other label goes to the segment that it overlaps most.
+    where there is no emotion; every other label goes to the segment that it fits best.
     """
-    by_speaker: dict[str, dict[str, list[Span]]] = {}
-    for name, spans in tiers:
-        kind, speaker = found.groups() if (found := NAME.fullmatch(name)) else ("text", name)
-        speaker = OVERLAP.sub("", speaker) if kind == "words" else speaker
-        by_speaker.setdefault(speaker, {}).setdefault(kind, []).extend(spans)
-    rows = [row for speaker, own in by_speaker.items() for row in _rows(speaker, own)]
+    spans = [
+        (*(found.groups() if (found := NAME.fullmatch(name)) else ("text", name)), start / 1000, end / 1000, label)
+        for name, own in tiers
+        for start, end, label in own
+    ]
+    rows: list[Row] = []
     words: list[Row] = []
-    for speaker, own in by_speaker.items():
-        places = [number for number, row in enumerate(rows) if row["speaker"] == speaker]
-        spans, times = own.get("words", []), [(rows[place]["start"], rows[place]["end"]) for place in places]
-        for (start, end, word), home in zip(spans, homes([span[:2] for span in spans], times), strict=True):
-            if home >= 0:
-                words.append({"start": start / 1000, "end": end / 1000, "word": word, "segment": places[home]})
-    rows = [row | {"start": row["start"] / 1000, "end": row["end"] / 1000} for row in rows]
-    return Annotation.of_file(path, rows, facts=facts, words=words)
-
-
-def _rows(speaker: str, tiers: dict[str, list[Span]]) -> list[Row]:
-    """Return the segments of one speaker, times in milliseconds."""
-    labelled, texts = tiers.get("emotion", []), tiers.get("text", [])
-    lone = homes([span[:2] for span in texts], [span[:2] for span in labelled]) < 0
-    segments = [*labelled, *(span for span, alone in zip(texts, lone, strict=True) if alone)]
-    rows = [span._asdict() | as_label(span.label) | {"speaker": OVERLAP.sub("", speaker)} for span in segments]
-    for row in rows[len(labelled) :]:
-        row |= as_label(None)
-    for kind in tiers.keys() - {"emotion", "words"}:
-        places = homes([span[:2] for span in tiers[kind]], [span[:2] for span in segments])
-        for (_, _, label), place in zip(tiers[kind], places, strict=True):
-            if place >= 0 and (kind == "text" or kind not in rows[place]):
-                rows[place][kind] = f"{rows[place].get(kind, '')} {'' if label == NO_WORDS else label}".strip()
+    table = pd.DataFrame(spans, columns=["kind", "speaker", *TIMES, "label"])
+    for _, own in table.groupby("speaker", sort=False):
+        emotions, texts = (own[own["kind"] == kind] for kind in ("emotion", "text"))
+        segments = pd.concat([emotions, texts[homes(texts[TIMES], emotions[TIMES]) < 0].assign(label=None)])
+        new = [row | {"emotion": row["label"]} for row in segments.to_dict("records")]
+        rest = own[own["kind"] != "emotion"]
+        for span, home in zip(rest.to_dict("records"), homes(rest[TIMES], segments[TIMES]), strict=True):
+            kind, label = span["kind"], "" if span["label"] == NO_WORDS else span["label"]
+            if kind == "words" and home >= 0:
+                words.append(span | {"word": label, "segment": len(rows) + home})
+            elif home >= 0 and (kind == "text" or kind not in new[home]):
+                new[home][kind] = f"{new[home].get(kind, '')} {label}".strip()
+        rows += new
     for row in rows:
-        shares = [part.rsplit("=", 1) for part in row.get("probabilities", "").split("; ") if part]
-        row |= {P + name: float(share) for name, share in shares}
-        if shares and row["unsure"]:
-            row["emotion"] = max(shares, key=lambda share: float(share[1]))[0]
-    return rows
+        shares = dict(part.rsplit("=", 1) for part in row.get("probabilities", "").split("; ") if part)
+        row |= {P + name: share for name, share in shares.items()}
+        if shares and row["emotion"] == UNSURE:
+            row |= {"unsure": True, "emotion": max(shares, key=lambda name: float(shares[name]))}
+    return Annotation.of_file(path, rows, facts=facts, words=words)
 
 
 def write_eaf(annotation: Annotation, path: Path) -> None:
@@ -115,23 +90,22 @@ def write_eaf(annotation: Annotation, path: Path) -> None:
     eaf = Eaf(author=MADE_BY)
     eaf.remove_tier("default")
     eaf.header = {"MEDIA_FILE": "", "TIME_UNITS": "milliseconds"}
-    kind = MIME.get(Path(annotation.media).suffix.lower()) or mimetypes.guess_type(annotation.media)[0] or "unknown"
+    eaf.adocument["DATE"] = annotation.about.get("created", eaf.adocument["DATE"])
+    kind = mimetypes.guess_type(annotation.media)[0] or "unknown"
     eaf.add_linked_file(annotation.media, relpath=f"./{annotation.media}", mimetype=kind)
     eaf.add_property(MADE_BY, annotation.audit)
     eaf.add_property("emolab", compact(annotation))
-    if "created" in annotation.about:
-        eaf.adocument["DATE"] = str(annotation.about["created"])
     eaf.add_language(*ENGLISH)
     eaf.add_controlled_vocabulary("emotions")
     for number, emotion in enumerate([*annotation.emotions, UNSURE]):
         eaf.add_cv_entry("emotions", f"cveid{number}", [(emotion, ENGLISH[0], None)])
-    parameters = {"TIME_ALIGNABLE": "true", "GRAPHIC_REFERENCES": "false", "CONTROLLED_VOCABULARY_REF": "emotions"}
-    eaf.add_linguistic_type("emotion", param_dict={"LINGUISTIC_TYPE_ID": "emotion"} | parameters)
+    parameters = {"LINGUISTIC_TYPE_ID": "emotion", "TIME_ALIGNABLE": "true", "GRAPHIC_REFERENCES": "false"}
+    eaf.add_linguistic_type("emotion", param_dict=parameters | {"CONTROLLED_VOCABULARY_REF": "emotions"})
     for name, spans in tiers_of(annotation).items():
-        kind, speaker = name.split("@", 1)
-        eaf.add_tier(name, ling="emotion" if kind == "emotion" else "default-lt", part=OVERLAP.sub("", speaker))
-        for start, end, label in spans:
-            eaf.add_annotation(name, start, end, label)
+        kind, speaker = NAME.fullmatch(name).groups()  # type: ignore[union-attr]
+        eaf.add_tier(name, ling="emotion" if kind == "emotion" else "default-lt", part=speaker)
+        for span in spans:
+            eaf.add_annotation(name, *span)
     eaf.to_file(path)
 
 
@@ -141,11 +115,11 @@ def read_eaf(path: Path) -> Annotation:
 
     eaf = Eaf(str(path), suppress_version_warning=True)
     slots = pd.Series(eaf.timeslots, dtype="float64").interpolate()  # those within a subdivided interval have no time
-    tiers = []
+    tiers: list[tuple[str, Spans]] = []
     for name, (aligned, _, about, _) in eaf.tiers.items():
-        if NAME.fullmatch(name) or not about.get("PARENT_REF"):
-            spans = [Span(int(slots[start]), int(slots[end]), label) for start, end, label, _ in aligned.values()]
-            tiers.append((name if NAME.fullmatch(name) else about.get("PARTICIPANT") or name, spans))
+        own = NAME.fullmatch(name)
+        spans = [(int(slots[start]), int(slots[end]), label) for start, end, label, _ in aligned.values()]
+        tiers += [(name if own else about.get("PARTICIPANT") or name, spans)] * bool(own or not about.get("PARENT_REF"))
     facts = json.loads(dict(eaf.properties).get("emolab") or "{}")
     media = (each.get("RELATIVE_MEDIA_URL") or each.get("MEDIA_URL", "") for each in eaf.media_descriptors)
     facts.setdefault("media", next((re.split(r"[/\\]", url)[-1] for url in media), None))
@@ -156,13 +130,12 @@ def write_textgrid(annotation: Annotation, path: Path) -> None:
     """Write Praat's TextGrid in its long form; the audit line is a tier of its own."""
     from praatio.utilities import textgrid_io
 
-    tiers = tiers_of(annotation)
-    last = max([annotation.seconds, *(span.end / 1000 for spans in tiers.values() for span in spans)])
-    rows = {name: [(start / 1000, end / 1000, label) for start, end, label in spans] for name, spans in tiers.items()}
+    rows = {name: [(s / 1000, e / 1000, label) for s, e, label in own] for name, own in tiers_of(annotation).items()}
+    last = max([annotation.seconds, *(end for own in rows.values() for _, end, _ in own)])
     rows[MADE_BY] = [(0.0, last, annotation.audit)] * (last > 0)
-    frame = {"class": "IntervalTier", "xmin": 0.0, "xmax": last}
-    grid = {"xmin": 0.0, "xmax": last, "tiers": [frame | {"name": name, "entries": own} for name, own in rows.items()]}
-    path.write_text(textgrid_io.getTextgridAsStr(grid, "long_textgrid", True), encoding="utf-8")
+    size = {"xmin": 0.0, "xmax": last}
+    tiers = [size | {"class": "IntervalTier", "name": name, "entries": own} for name, own in rows.items()]
+    path.write_text(textgrid_io.getTextgridAsStr(size | {"tiers": tiers}, "long_textgrid", True), encoding="utf-8")
 
 
 def read_textgrid(path: Path) -> Annotation:
@@ -172,14 +145,11 @@ def read_textgrid(path: Path) -> Annotation:
     raw = path.read_bytes()
     text = raw.decode("utf-16") if raw.startswith((b"\xff\xfe", b"\xfe\xff")) else read_text(path)
     grid = textgrid_io.parseTextgridStr(text.rstrip() + "\n")  # a last line without its break would be lost
-    tiers, facts = [], {"seconds": grid["xmax"]}
-    for tier in (tier for tier in grid["tiers"] if tier["class"] == "IntervalTier"):
-        entries = (
-            (round(float(start) * 1000), round(float(end) * 1000), label) for start, end, label in tier["entries"]
-        )
-        spans = [Span(*entry) for entry in entries]
-        if tier["name"] == MADE_BY:
-            facts["about"] = {"audit": spans[0].label} if spans else {}
-        else:
-            tiers.append((tier["name"], spans))
-    return annotation_of(path, tiers, facts)
+    tiers = [
+        (tier["name"], [(round(float(s) * 1000), round(float(e) * 1000), label) for s, e, label in tier["entries"]])
+        for tier in grid["tiers"]
+        if tier["class"] == "IntervalTier"
+    ]
+    audit = [label for name, own in tiers for _, _, label in own if name == MADE_BY]
+    facts = {"seconds": grid["xmax"], "about": {"audit": audit[0]} if audit else {}}
+    return annotation_of(path, [tier for tier in tiers if tier[0] != MADE_BY], facts)

@@ -30,7 +30,7 @@ ROWS: list[tuple[Any, ...]] = [
         0.1,
     ),
     (2.0, 2.5, "Ben", "", "very angry", "happy", 0.8, False, NAN, NAN, 0.1, 0.1, 0.8),  # while Ana speaks
-    (2.25, 2.75, "Ben", "null", None, None, NAN, False, NAN, NAN, NAN, NAN, NAN),  # overlaps his own
+    (2.4, 2.75, "Ben", "null", None, None, NAN, False, NAN, NAN, NAN, NAN, NAN),  # overlaps his own
     (2.75, 2.75, "Ben", "1 <laughs> {\\an8} --> [sighs] 2", "sad", "happy", 0.5, False, NAN, NAN, 0.3, 0.5, 0.2),
 ]
 

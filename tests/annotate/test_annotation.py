@@ -51,7 +51,7 @@ def test_annotation_names_what_is_wrong(columns: dict[str, Any], problem: str) -
 def test_annotation_checks_words() -> None:
     with pytest.raises(ValueError, match="words: segment is none of 0 to 0 in rows 0"):
         of([{"start": 0, "end": 1, "word": "hm", "segment": 1}], speaker=["Ana"])
-    with pytest.raises(ValueError, match="words: start or end is missing, or end lies before start in rows 0"):
+    with pytest.raises(ValueError, match="words: a time is missing, or end lies before start in rows 0"):
         of([{"start": 1, "end": 0, "word": "hm", "segment": 0}], speaker=["Ana"])
 
 
@@ -62,6 +62,12 @@ def test_annotation_shows_unsure_segments_and_says_what_it_is() -> None:
     assert repr(annotation) == (
         "Annotation('my film.flac', 4.0 s, 5 segments, 2 speakers, 1 unsure; audio/svm, synthetic)"
     )
+
+
+def test_a_rater_may_write_that_nobody_can_tell() -> None:
+    annotation = of(speaker=["Ana"], emotion=["don't know"])
+    assert annotation.segments["unsure"][0]
+    assert annotation.segments["emotion"].isna()[0]
 
 
 def test_to_frame_long_has_a_row_for_each_emotion() -> None:
@@ -88,9 +94,10 @@ def test_audit_line_says_model_data_law_and_whether_it_is_synthetic() -> None:
     assert conversation(audit="one\n\n--> line").audit == "one -> line"
 
 
-def test_homes_takes_what_shares_most_time_and_enough() -> None:
+def test_homes_takes_what_fits_best_and_shares_enough() -> None:
     segments = [(0, 2), (2, 6), (7, 7)]
     spans = [(0.5, 3), (1.5, 6), (5.5, 9), (6, 6.5), (7, 7)]
     np.testing.assert_array_equal(homes(spans, segments), [0, 1, 2, -1, 2])
     np.testing.assert_array_equal(homes(spans, []), [-1] * 5)
     np.testing.assert_array_equal(homes([(0, 2)], [(0, 2), (0, 1.5)], bonus=[[0, 9]]), [1])
+    np.testing.assert_array_equal(homes([(4, 5)], [(0, 10), (4, 5.5)]), [1])
