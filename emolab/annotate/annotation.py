@@ -3,7 +3,6 @@
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any, Self
 
@@ -11,6 +10,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 
+from emolab import __version__
 from emolab.corpora.corpus import raise_problems, some
 
 SEGMENTS = {"start": "float64", "end": "float64", "speaker": "string", "text": "string", "emotion": "label"}
@@ -131,7 +131,7 @@ class Annotation:
 def audit_line(about: Mapping[str, Any]) -> str:
     """Say in plain words what made an annotation, what it is, and what the EU AI Act asks of whoever uses it."""
     created, model, data = (about.get(key) for key in ("created", "model", "trained on"))
-    made = f"Made by emolab {version('emolab')}" + f" on {str(created)[:10]}" * bool(created)
+    made = f"Made by emolab {__version__}" + f" on {str(created)[:10]}" * bool(created)
     source = f", from {model}" * bool(model) + f" trained on {data}" * bool(model and data)
     words = ", by the words alone" * ([*about.get("modalities", ())] == ["text"])
     synthetic = " Trained on synthetic recordings: it says nothing about people." * bool(about.get("synthetic"))
