@@ -2,15 +2,13 @@
 
 from collections.abc import Iterator, Sequence
 from itertools import chain
-from pathlib import Path
-from typing import Any, Literal, Self
+from typing import Any, Literal
 
 import numpy as np
-import pandas as pd
 from numpy.typing import NDArray
 from scipy.special import log_softmax, softmax
 
-from emolab.corpora import Corpus, some
+from emolab.corpora import Corpus
 from emolab.features.base import FeatureExtractor
 from emolab.recognizer import Recognizer
 
@@ -19,7 +17,6 @@ HOWS: tuple[How, ...] = ("mean", "product", "weighted", "stacked")
 N_STEPS = 200  # of expectation-maximisation; each brings the weights closer to the best
 LEAST = 1e-6  # probability; nothing is impossible, or one member could rule an emotion out for all
 TINY = 1e-12  # keeps a division by zero away
-SUM_TOLERANCE = 0.01  # of probabilities from outside, which are often rounded
 STACK_PENALTIES = (0.01, 0.03, 0.1, 0.3, 1.0)
 
 Probabilities = NDArray[np.float64]  # (n_utterances, n_emotions); NaN in the rows that a member cannot predict
@@ -50,7 +47,7 @@ class LateFusion(Recognizer):
         super().__init__(name, [], [*chain(*(member.modalities for member in members))])
         if how not in HOWS or not members:
             raise ValueError(f"how={how!r} of {len(members)} members; expected one of {', '.join(HOWS)} and some.")
-        self.members, self.how, self.calibrated = list(members), how, calibrated
+        self.members, self.how, self.calibrates = list(members), how, calibrated
         self.partial = len({member.modalities for member in members}) > 1
         self.inverse_temperature = np.ones(len(members))
         self.weights = np.full(len(members), 1 / len(members))
@@ -67,7 +64,7 @@ class LateFusion(Recognizer):
     @property
     def _n_own(self) -> int:
         fitted = {"weighted": len(self.weights), "stacked": sum(part.size for part in self.stack.values())}
-        return fitted.get(self.how, 0) + len(self.members) * self.calibrated
+        return fitted.get(self.how, 0) + len(self.members) * self.calibrates
 
     @property
     def training_data(self) -> str:  # noqa: D102
@@ -104,7 +101,7 @@ class LateFusion(Recognizer):
         if self.how == "product":
             return np.asarray(softmax(np.nansum(logs, axis=0), axis=1))
         weights = np.maximum(self.weights, LEAST)[:, None, None] * ~missing[..., None]  # a member alone counts fully
-        return np.nansum(weights * (np.exp(logs) if self.calibrated else given), axis=0) / weights.sum(axis=0)
+        return np.nansum(weights * (np.exp(logs) if self.calibrates else given), axis=0) / weights.sum(axis=0)
 
     def _logs(self, given: NDArray[np.float64]) -> NDArray[np.float64]:
         """Return calibrated log-probabilities, in the shape of `given`."""
@@ -115,7 +112,7 @@ class LateFusion(Recognizer):
             member._check_sets(train, valid)
 
     def _train(self, train: Corpus, valid: Corpus, train_only: bool) -> None:
-        chooses = self.how in ("weighted", "stacked") or self.calibrated
+        chooses = self.how in ("weighted", "stacked") or self.calibrates
         found = []
         for member in self.members:
             member.fit(*_covered(member, train, valid), train_only=train_only or chooses)
@@ -139,7 +136,7 @@ class LateFusion(Recognizer):
             if not there.any():
                 what = f"{member.name} predicts none of the {len(valid)} utterances of the validation set"
                 raise ValueError(f'{what}; expected some, to choose by. Give it such, or take plain how="mean".')
-            if self.calibrated:
+            if self.calibrates:
                 logs = np.log(np.maximum(own[there], LEAST))
                 self.inverse_temperature[place] = fit_inverse_temperature(logs, targets[there])
         logs = self._logs(given)
@@ -153,72 +150,6 @@ class LateFusion(Recognizer):
 
     def _lacking(self, corpus: Corpus) -> list[str]:
         return list(dict.fromkeys(modality for member in self.members for modality in member._lacking(corpus)))
-
-
-class Posteriors(Recognizer):
-    """Probabilities from outside, such as those that a paper publishes, to be evaluated and fused like any recognizer.
-
-    Args:
-        name: What tables call it.
-        table: One row an utterance, indexed by utterance_id, and one column an emotion.
-        modalities: What they were made from, for tables.
-
-    Raises:
-        ValueError: If an utterance comes twice, or a row is no distribution; the rows are named.
-    """
-
-    def __init__(self, name: str, table: pd.DataFrame, modalities: Sequence[str] = ()) -> None:
-        super().__init__(name, [], modalities)
-        values = table.to_numpy(np.float64)
-        sums = values.sum(axis=1)
-        odd = ~((values >= 0).all(axis=1) & (np.abs(sums - 1) <= SUM_TOLERANCE)) | table.index.duplicated(keep=False)
-        if not len(table) or odd.any():
-            found = f"{odd.sum()} of {len(table)} rows of {name} come twice or are no distribution"
-            raise ValueError(
-                f"{found}: {some(table.index[odd]) or 'no row at all'}. Expected each utterance once, its numbers at "
-                "least 0 and sum to 1. Turn logits into probabilities: scipy.special.softmax."
-            )
-        self.table = table / sums[:, None]
-
-    @classmethod
-    def read(cls, path: Path | str, modalities: Sequence[str] = ()) -> Self:
-        """Read a CSV file with a column utterance_id and one column an emotion.
-
-        Raises:
-            ValueError: If there is no such column, a value is no number, or rows are odd.
-        """
-        table = pd.read_csv(path, dtype={"utterance_id": "string"})
-        if "utterance_id" not in table:
-            raise ValueError(f"{path} has the columns {list(table)}; expected utterance_id and one column an emotion.")
-        numbers = table.set_index("utterance_id").apply(pd.to_numeric, errors="coerce")
-        if others := [repr(column) for column in numbers if len(numbers) and numbers[column].isna().all()]:
-            found = f"column {', '.join(others)} of {path} holds no number"
-            raise ValueError(f"{found}; expected probabilities, one column an emotion. Leave other columns out.")
-        return cls(Path(path).stem, numbers, modalities)
-
-    @property
-    def n_parameters(self) -> int:
-        """Zero: the model that made the probabilities is not known."""
-        return 0
-
-    def covers(self, corpus: Corpus) -> NDArray[np.bool_]:
-        """Mask (n_utterances,): true where the table has the utterance."""
-        return corpus.table["utterance_id"].isin(self.table.index).to_numpy(bool)
-
-    def _check_sets(self, train: Corpus, valid: Corpus) -> None:
-        """Nothing is trained, so nothing can be missing."""
-
-    def _fit(self, train: Corpus, valid: Corpus) -> None:
-        if sorted(self.table.columns) != sorted(train.emotions):
-            found = f"{self.name} tells {list(self.table.columns)}, the corpus {list(train.emotions)}"
-            raise ValueError(f"{found}; expected the same emotions. Rename the columns, or take their view.")
-
-    def _predict_proba(self, corpus: Corpus) -> Probabilities:
-        names = corpus.table["utterance_id"]
-        if missing := names[~self.covers(corpus)].tolist():
-            found = f"{self.name} has no row for {len(missing)} of {len(names)} utterances: {some(missing)}"
-            raise ValueError(f"{found}. Expected one each. Leave them out: corpus.select(recognizer.covers(corpus)).")
-        return self.table.loc[names, list(self.emotions)].to_numpy()
 
 
 def trains_on_validation(recognizer: Recognizer) -> bool:

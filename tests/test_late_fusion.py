@@ -15,9 +15,10 @@ from numpy.typing import NDArray
 
 from emolab.corpora import Corpus
 from emolab.evaluation import evaluate
-from emolab.late_fusion import HOWS, How, LateFusion, Posteriors, likeliest_weights
+from emolab.late_fusion import HOWS, How, LateFusion, likeliest_weights
 from emolab.recipes import recipe
 from emolab.recognizer import Recognizer
+from tests.outside import Posteriors
 
 EMOTIONS = ("angry", "calm", "sad")
 SURE, TORN, SILENT = [0.8, 0.1, 0.1], [0.2, 0.4, 0.4], [np.nan] * 3
@@ -353,71 +354,3 @@ def test_save_and_load_keep_every_answer(how: How, tmp_path: Path) -> None:
     assert [member.name for member in loaded.members] == ["a", "b"]
     assert (loaded.how, loaded.modalities, loaded.partial) == (how, ("audio", "text"), True)
     assert loaded.n_parameters == fusion.n_parameters
-
-
-def test_posteriors_are_read_scored_and_put_in_the_order_of_the_corpus(tmp_path: Path) -> None:
-    table = said_by(1.5, seed=0)[["sad", "angry", "calm"]][::-1]
-    table.rename_axis("utterance_id").round(3).to_csv(tmp_path / "paper.csv")
-    paper = Posteriors.read(tmp_path / "paper.csv", modalities=("audio",))
-    part = corpus_of(TRUTH)
-    paper.fit(part, part)
-    assert (paper.name, paper.modalities, paper.n_parameters) == ("paper", ("audio",), 0)
-    np.testing.assert_allclose(paper.predict_proba(part), said_by(1.5, seed=0), atol=0.002)
-    np.testing.assert_allclose(paper.predict_proba(part).sum(axis=1), 1)
-    assert evaluate(paper, part).metrics["wa"].value > 0.6
-
-
-def test_posteriors_keep_ids_that_look_like_numbers(tmp_path: Path) -> None:
-    (tmp_path / "ids.csv").write_text("utterance_id,angry,calm,sad\n001,0.2,0.3,0.5\n01,1,0,0\n")
-    assert Posteriors.read(tmp_path / "ids.csv").table.index.tolist() == ["001", "01"]
-
-
-@pytest.mark.parametrize(
-    ("rows", "match"),
-    [
-        ("u1,0.5,0.5\nu1,0.5,0.5", r"2 of 2 rows of odd come twice or are no distribution: u1.*each utterance once"),
-        ("u1,0.5,0.4\nu2,0.5,0.5", r"1 of 2 rows of odd .*: u1.*sum to 1\. Turn logits"),
-        ("u1,1.5,-0.5", r"1 of 1 rows"),
-        ("u1,0.5,\nu2,0.5,0.5", r"1 of 2 rows"),
-        ("u1,0.5,half\nu2,0.5,0.5", r"1 of 2 rows"),
-        ("u1,inf,0.5", r"1 of 1 rows"),
-        ("", r"0 of 0 rows of odd .*no row at all"),
-    ],
-    ids=["twice", "sum", "negative", "empty", "a word", "infinite", "no row"],
-)
-def test_posteriors_name_odd_rows(rows: str, match: str, tmp_path: Path) -> None:
-    (tmp_path / "odd.csv").write_text(f"utterance_id,angry,sad\n{rows}\n")
-    with pytest.raises(ValueError, match=match):
-        Posteriors.read(tmp_path / "odd.csv")
-
-
-def test_posteriors_name_columns_that_are_odd(tmp_path: Path) -> None:
-    (tmp_path / "bare.csv").write_text("id,angry,sad\nu1,0.5,0.5\n")
-    with pytest.raises(ValueError, match=r"\['id', 'angry', 'sad'\]; expected utterance_id and one column an emotion"):
-        Posteriors.read(tmp_path / "bare.csv")
-    (tmp_path / "truth.csv").write_text("utterance_id,truth,angry,sad\nu1,sad,0.5,0.5\n")
-    with pytest.raises(ValueError, match=r"column 'truth'.* holds no number; expected .*one column an emotion.*Leave"):
-        Posteriors.read(tmp_path / "truth.csv")
-
-
-def test_posteriors_tell_other_emotions_and_utterances_from_their_own() -> None:
-    part = corpus_of(TRUTH)
-    with pytest.raises(ValueError, match=r"paper tells \['angry', 'calm', 'glad'\], the corpus .*Rename the columns"):
-        Posteriors("paper", said_by(1, seed=0).rename(columns={"sad": "glad"})).fit(part, part)
-    with pytest.raises(ValueError, match="the same emotions"):
-        Posteriors("twice", pd.DataFrame([[0.1, 0.2, 0.3, 0.4]], ["u0"], [*EMOTIONS, "sad"])).fit(part, part)
-    paper = Posteriors("paper", said_by(1, seed=0).iloc[2:])
-    paper.fit(part, part)
-    assert paper.covers(part).tolist() == [False, False] + [True] * 238
-    with pytest.raises(ValueError, match=r"paper has no row for 2 of 240 utterances: u0, u1.*Leave them out"):
-        paper.predict_proba(part)
-
-
-def test_posteriors_survive_saving(tmp_path: Path) -> None:
-    part = corpus_of(TRUTH)
-    paper = Posteriors("paper/with-a-slash", said_by(1, seed=0), ["audio"])
-    paper.fit(part, part)
-    paper.save(tmp_path / "kept")
-    loaded = Recognizer.load(tmp_path / "kept")
-    np.testing.assert_allclose(loaded.predict_proba(part), paper.predict_proba(part), rtol=1e-12)
-    assert (loaded.name, loaded.modalities) == (paper.name, ("audio",))

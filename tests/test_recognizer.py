@@ -18,7 +18,7 @@ from emolab.corpora import Corpus
 from emolab.features.audio import Chroma, Classical8, Functionals, LogMel, Mfcc
 from emolab.features.base import FeatureExtractor
 from emolab.features.text import Tfidf, Tokens
-from emolab.late_fusion import HOWS, How, LateFusion, Posteriors
+from emolab.late_fusion import HOWS, How, LateFusion
 from emolab.models.light import discriminant, laplacian_svm, linear_svm, logistic_regression, random_forest, svm
 from emolab.recipes import RECIPES, TABLE, NetworkBuilder, fit_or_load, fuse, kept_in, recipe
 from emolab.recognizer import (
@@ -32,6 +32,7 @@ from emolab.recognizer import (
 )
 from emolab.splits import Fold
 from emolab.training import TrainingConfig, _Run
+from tests.outside import Posteriors
 
 EMOTIONS = ("angry", "sad")
 PITCH = {"angry": 400, "sad": 120}

@@ -14,8 +14,8 @@ from emolab import load_corpus
 from emolab.corpora import Corpus
 from emolab.explain import perturbation
 from emolab.explain.explanation import Attribution, Explanation, Options, few_of
-from emolab.late_fusion import Posteriors
 from tests.course.answers import Given, cases
+from tests.outside import Posteriors
 
 Array = NDArray[Any]
 WORDS = SimpleNamespace(table=pd.DataFrame({"cue_words": [(1,), (1,)]}))  # word 1 was planted in both texts
