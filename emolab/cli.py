@@ -53,7 +53,7 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="emolab", description=about, **how)
     parser.add_argument("--version", action="version", version=f"emolab {__version__}")
     subparsers = parser.add_subparsers(required=True, metavar="COMMAND", help=TABLE["help"])
-    users = (_fit, _predict, _explain, _explore, _list, _list, _list, _list, _run, _list, _sample)
+    users = (_fit, _predict, _explain, _explore, _list, _list, _list, _list, _run, _list, _sample, _correct, _correct)
     for command, (name, row) in zip(users, TABLE["commands"].items(), strict=True):
         added = subparsers.add_parser(name, description=row["about"])
         for option in row["takes"]:
@@ -201,6 +201,15 @@ def _explain(options: argparse.Namespace) -> int:
         print(wide(results.frame_of(entry)).T.to_string(float_format="{:.3f}".format, na_rep=""), "\n")
         if options.record:
             print(f"recorded in {results.record_scores(entry)}\n")
+    return 0
+
+
+def _correct(options: argparse.Namespace) -> int:
+    from emolab.annotate import corrections, formats
+
+    given = [formats.read_annotation(file) for file in options.annotations]
+    fitted = options.save and corrections.refit(options.model, given, options.media, options.save)
+    print(fitted or corrections.compare(*given))
     return 0
 
 

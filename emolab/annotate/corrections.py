@@ -20,6 +20,7 @@ SURE = 0.8  # probability of an emotion in an utterance that the model is sure o
 PENALTY_C = 10.0  # inverse strength of the penalty on the head
 N_FOLDS = 5
 MIN_SEGMENTS = 10
+N_SHOWN = 20  # rows of what differs
 IMPOSSIBLE = -30.0  # intercept of an emotion without examples
 
 
@@ -51,7 +52,10 @@ class Agreement:
         figures = self.pairs.to_string(float_format="{:.3f}".format, na_rep="undefined")
         alpha = "undefined" if np.isnan(self.alpha) else f"{self.alpha:.3f}"
         unsure = f"{int(self.labels['unsure'].sum())} of {len(self.labels)} segments, in which the model is unsure, do"
-        return f"{figures}\nKrippendorff's alpha {alpha}; {unsure} not count; {self.added} segments were added"
+        said = f"{figures}\nKrippendorff's alpha {alpha}; {unsure} not count; {self.added} segments were added"
+        return (
+            f"{said}\n{self.differ.to_string(max_rows=N_SHOWN, max_colwidth=40, na_rep='') if len(self.differ) else ''}"
+        )
 
 
 def compare(annotation: Annotation, *corrected: Annotation) -> Agreement:

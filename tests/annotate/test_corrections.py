@@ -11,6 +11,7 @@ import pytest
 from emolab.annotate.annotation import Annotation
 from emolab.annotate.corrections import compare, krippendorff_alpha, refit
 from emolab.annotate.formats import read_annotation, write_annotation
+from emolab.cli import main
 from emolab.corpora import Corpus
 from emolab.features.text import Tfidf
 from emolab.models.light import logistic_regression
@@ -171,3 +172,18 @@ def test_refit_says_what_is_missing(tmp_path: Path) -> None:
         refit(base, of(["sad"] * 12), "talk.wav", tmp_path / "new")
     with pytest.raises(FileExistsError, match="is there already; expected a new folder"):
         refit(base, corrected(), "talk.wav", tmp_path)
+
+
+def test_the_command_line_compares_and_refits(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    model_of_words().save(tmp_path / "model")
+    own = write_annotation(corrected(), tmp_path / "talk.json")
+    rater = write_annotation(corrected(neutral="sad"), tmp_path / "talk.TextGrid")
+    assert main(["compare", str(own), str(rater)]) == 0
+    assert "model and rater 1" in (said := capsys.readouterr().out)
+    assert "neutral" in said.split("\n")[4]  # what differs
+    files = [str(rater), "--media", "talk.wav", "--into", str(tmp_path / "new")]
+    assert main(["refit", str(tmp_path / "model"), *files]) == 0
+    assert "cross-validation by speaker" in capsys.readouterr().out
+    assert Recognizer.load(tmp_path / "new").predict([SAID["neutral"]]) == ["sad"]
+    assert main(["refit", str(tmp_path / "model"), *files]) == 2
+    assert "is there already" in capsys.readouterr().err
