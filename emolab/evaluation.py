@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import warnings
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property, partial
@@ -15,11 +17,11 @@ from scipy.special import stdtrit
 from scipy.stats import binomtest
 from sklearn.metrics import f1_score, recall_score
 
+from emolab.corpora import Corpus
 from emolab.cost import measure_cost
 from emolab.storage import progress
 
 if TYPE_CHECKING:
-    from emolab.corpora import Corpus
     from emolab.recognizer import Recognizer
     from emolab.splits import Fold
 
@@ -34,6 +36,7 @@ MIN_FREEDOM = 0.1  # degrees; where one speaker has nearly all utterances the in
 ROW_SUM_TOLERANCE = 1e-4
 DIFFERENCES = ("ua", "weighted_f1")  # what two recognizers are compared in
 PER_SPEAKER = "per-speaker, unlabelled"  # behind the protocol of recognizers that take test speakers' own means
+N_SHUFFLES = 5  # of the labels, to see that a recognizer falls to chance
 N_NAMED = 5  # an error names this many offenders
 EMOTION_COLUMNS = ["precision", "recall", "f1", "support"]
 
@@ -270,7 +273,9 @@ class Report:
         view, n = f" (view {self.view})" * bool(self.view), len(self.sizes)
         few = f"no interval: {n} speaker{'s' * (n > 1)}, at least {MIN_SPEAKERS} are needed"
         intervals = few if n < MIN_SPEAKERS else f"95 % intervals over {n} speakers"
-        return f"{self.recognizer or 'report'} on {corpus}{view}: n = {self.n}, {intervals}"
+        beyond = [(count, name) for name, count in Counter(self.predicted).items() if name not in self.truth]
+        told = "".join(f", {count} predicted as {name}, which never occurs" for count, name in beyond)
+        return f"{self.recognizer or 'report'} on {corpus}{view}: n = {self.n}, {intervals}{told}"
 
     def __repr__(self) -> str:
         return f"{self.title}\n{self.to_frame().to_string(float_format='{:.3f}'.format, na_rep='')}"
@@ -288,18 +293,55 @@ def report(
 
 
 def evaluate(recognizer: Recognizer, corpus: Corpus) -> Report:
-    """Evaluate a fitted recognizer on a corpus that it was not trained on, such as `fold.test`.
+    """Evaluate a fitted recognizer on a corpus that it was not trained on, such as `fold.test` or another corpus.
+
+    The corpus may lack some of the recognizer's emotions, and have them in another order: the report's are the
+    recognizer's, and it says how many utterances were predicted as what the corpus does not have.
 
     Raises:
-        ValueError: If the recognizer knows other emotions than the corpus, or the corpus is empty.
+        TypeError: If `corpus` is no corpus.
+        ValueError: If the corpus has emotions that the recognizer does not know, no labels, or no utterance.
     """
-    if tuple(recognizer.emotions) != tuple(corpus.emotions):
-        given = f"{recognizer.name!r} knows {recognizer.emotions}, corpus {corpus.name!r} has {corpus.emotions}"
-        raise ValueError(f"{given}; expected the same emotions in the same order. Fit it first, or take its view.")
+    if not isinstance(corpus, Corpus):
+        why = f"evaluate was given {type(corpus).__name__}; expected a Corpus with labels, such as fold.test. Take"
+        raise TypeError(f"{why} load_corpus(…), or scikit-learn's metrics with recognizer.predict(…).")
+    if unknown := [emotion for emotion in corpus.emotions if emotion not in recognizer.emotions]:
+        given = f"{recognizer.name!r} knows {', '.join(recognizer.emotions) or 'no emotion yet'}; corpus"
+        remedy = f'Map or leave them out: corpus.merged({unknown[0]}="…"), corpus.only(…); or fit it on such a corpus.'
+        raise ValueError(f"{given} {corpus.name!r} has {', '.join(unknown)} too; expected no others. {remedy}")
+    corpus.targets()  # raises where there are no labels
     truth, clusters, ids = (tuple(corpus.table[name].fillna("")) for name in ("emotion", "speaker", "utterance_id"))
     probabilities = np.asarray(recognizer.predict_proba(corpus), float)
     about = (recognizer.name, corpus.name, corpus.view_name, corpus.synthetic, recognizer.training_data)
-    return Report(corpus.emotions, truth, probabilities, clusters, ids, *about)
+    return Report(tuple(recognizer.emotions), truth, probabilities, clusters, ids, *about)
+
+
+def rows_out_of_step(build: Callable[..., Recognizer], fold: Fold, *, seed: int = 7) -> dict[str, float]:
+    """Compare a recognizer with what it scores where labels are shuffled among the rows, before any other training.
+
+    Shuffled, it must fall to chance. It warns where a fit on shuffled labels does as well as that on the own ones: rows
+    of features and labels are out of step, labels leak into the features, or these tell nothing. It takes
+    1 + `N_SHUFFLES` fits on the training set, each scored on the validation set; take a light recipe.
+
+    Args:
+        build: Makes an unfitted recognizer; called with `seed=…`.
+        fold: Its test set is left alone.
+        seed: Of the recognizer and the shuffles.
+
+    Returns:
+        "own", the unweighted average recall of the labels as they are, and "shuffled", the highest of the others.
+    """
+    rng, sets, scores = np.random.default_rng(seed), [fold.train, fold.valid], []
+    for _ in range(1 + N_SHUFFLES):
+        (recognizer := build(seed=seed)).fit(*sets, train_only=True)
+        scores.append(evaluate(recognizer, sets[1]).metrics["ua"].value)
+        mixed = [part.table["emotion"].sample(frac=1, random_state=rng).array for part in sets]
+        sets = [replace(p, table=p.table.assign(emotion=each)) for p, each in zip(sets, mixed, strict=True)]
+    own, shuffled = scores[0], max(scores[1:])
+    if own <= shuffled:
+        found = f"{recognizer.name} has UA {own:.3f} on {fold.name}, and {shuffled:.3f} with labels shuffled among rows"
+        warnings.warn(f"{found}: rows and labels are out of step, labels leak, or features tell nothing", stacklevel=2)
+    return {"own": own, "shuffled": shuffled}
 
 
 def pool(reports: Sequence[Report]) -> Report:

@@ -3,24 +3,28 @@
 import hashlib
 import os
 from collections import Counter
-from collections.abc import Callable, Hashable, Mapping
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
-from functools import lru_cache
+from functools import lru_cache, partial
 from itertools import combinations, product
-from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike, NDArray
-from scipy.cluster.hierarchy import DisjointSet
+from scipy.sparse import coo_array
+from scipy.sparse.csgraph import connected_components
 
 from emolab.corpora.corpus import MODALITIES, SCHEMA, Corpus, some
 
 LEAK_KINDS = ("speaker", "recording", "row", "sound")
+RECORDINGS = ("dialogue_id", "audio_path", "video_path")  # rows that share one of these were recorded together
+VOICES = ("speaker", *RECORDINGS)
 MIN_GROUPS, MAX_GROUPS = 3, 5  # one group each to train, validate and test on; more than five only if asked for
 # The published test actors of each fold (EmoBox); odd numbers are men, even ones women.
 FOLDS_OF_FOUR = ("01 11 20 21", "04 10 12 14", "08 09 19 23", "03 05 07 24", "02 15 16 18", "06 13 17 22")
 RAVDESS_FOLDS = tuple(tuple(actors.split()) for actors in FOLDS_OF_FOUR)
+ACTORS = {actor for actors in RAVDESS_FOLDS for actor in actors}
 SHIPPED = ("train", "dev", "test")
 
 
@@ -65,7 +69,8 @@ class Fold:
         if len(bad := leaks[~leaks["kind"].isin(allowed)]):
             found = "; ".join(f"{leak.kind} {some(leak.values)} in {leak.between}" for leak in bad.itertuples())
             why = f"fold {self.name!r} leaks: {found}. Expected sets that share no speaker, recording, row or sound."
-            raise LeakError(f"{why} Take folds_of(corpus), or study the leak with leaky={tuple(bad['kind'].unique())}.")
+            kinds = tuple(bad["kind"].unique())
+            raise LeakError(f"{why} Take speaker_folds(corpus), --folds speakers, or study it with leaky={kinds}.")
         object.__setattr__(self, "leaks", leaks)
 
     @property
@@ -81,32 +86,61 @@ class Fold:
 def find_leaks(train: Corpus, valid: Corpus, test: Corpus) -> pd.DataFrame:
     """Find everything that two sets share and must not share.
 
-    A "recording" is a dialogue, a "row" an utterance_id or a whole row that says the same under another id, a "sound"
-    a sound file with the same bytes. Sound files that are not on this disk cannot be compared.
+    A "recording" is a dialogue, or a sound file or film from which several utterances are taken; a "row" an
+    utterance_id or a whole row that says the same under another id; a "sound" a sound file with the same bytes, or the
+    same part of it. Sound files that are not on this disk cannot be compared.
 
     Returns:
         One row a kind of leak and pair of sets: kind, between ("train and test"), values (tuple of names; for two
         utterances that are one and the same "a = b"). Empty if all is well.
     """
     sets = {"train": train, "valid": valid, "test": test}
-    n_of_size = Counter(stat.st_size for corpus in sets.values() for _, _, stat in _sound_files(corpus))
-    traces = {name: _traces(corpus, n_of_size) for name, corpus in sets.items()}
-    found = []
-    for kind, (a, b) in product(LEAK_KINDS, combinations(sets, 2)):
-        names = dict(traces[a][kind])
-        both = {(names[trace], name) for trace, name in traces[b][kind] if trace in names}
-        if both:
-            shared = tuple(sorted(own if own == other else f"{own} = {other}" for own, other in both))
-            found.append((kind, f"{a} and {b}", shared))
+    table = pd.concat([_with_files(corpus).assign(set=name) for name, corpus in sets.items()], ignore_index=True)
+    shared: dict[Any, set[Any]] = {key: set() for key in product(LEAK_KINDS, combinations(sets, 2))}
+    for kind, trace, name in _traces(table):
+        known = pd.util.hash_pandas_object(trace.dropna(how="all"), index=False)
+        in_set = {each: known[(table["set"] == each)[known.index]] for each in sets}
+        for a, b in combinations(sets, 2):
+            both = in_set[b][in_set[b].isin(in_set[a])]
+            own = name[in_set[a].index].set_axis(in_set[a])[lambda names: ~names.index.duplicated(keep="last")]
+            shared[kind, (a, b)] |= {*zip(own[both], name[both.index], strict=True)}
+    told = {key: sorted(a if a == b else f"{a} = {b}" for a, b in names) for key, names in shared.items() if names}
+    found = [(kind, f"{a} and {b}", tuple(names)) for (kind, (a, b)), names in told.items()]
     return pd.DataFrame(found, columns=["kind", "between", "values"])
 
 
 def folds_of(corpus: Corpus) -> list[Fold]:
-    """Split a corpus the way its figures are measured here: by its `protocol`, one of `PROTOCOLS`."""
-    if corpus.protocol not in PROTOCOLS:
-        why = f"corpus {corpus.name!r} has the protocol {corpus.protocol!r}; expected one of {', '.join(PROTOCOLS)}."
+    """Split a corpus the way its figures are measured here: by its `protocol`, one of `PROTOCOLS`, as far as it fits.
+
+    What does not fit is split otherwise, and the names of the folds say so: RAVDESS without some of its actors, and
+    IEMOCAP with fewer than three sessions, by speakers. Where a corpus is split by speakers, its own column `fold`
+    comes first, then its column `part` with train, dev and test; and where all its speakers share recordings, its
+    dialogues are split, in folds that are leaky for speakers.
+
+    Raises:
+        LeakError: If a fold shares what it must not.
+        ValueError: If there is no such protocol, or too little to split; the message says what and who.
+    """
+    name = corpus.protocol.removesuffix("!")  # that it was asked for: it is taken as it is, or not at all
+    if name.isdecimal():
+        return speaker_folds(corpus, int(name))
+    if name not in PROTOCOLS:
+        why = f"corpus {corpus.name!r} has the protocol {name!r}; expected one of {', '.join(PROTOCOLS)}."
         raise ValueError(f"{why} Name one of them in its reader: Corpus.from_rows(…, protocol=…).")
-    return PROTOCOLS[corpus.protocol](corpus)
+    return PROTOCOLS[name if name != corpus.protocol else _fitting_protocol(corpus)](corpus)
+
+
+def _fitting_protocol(corpus: Corpus) -> str:
+    """Return the protocol of a corpus, or the one that takes its place where it does not fit."""
+    table = corpus.table
+    in_part = {"actors": {*table["speaker"]} != ACTORS, "sessions": table["session"].nunique() < MIN_GROUPS}
+    if corpus.protocol != "speakers" and not in_part.get(corpus.protocol):
+        return corpus.protocol
+    if "fold" in table or {*table.get("part", ())} == {*SHIPPED}:
+        return "given" if "fold" in table else "as-shipped"
+    n_circles, n_recordings = (_linked(corpus, *names).max(initial=-1) + 1 for names in (VOICES, RECORDINGS))
+    recorded = table[["dialogue_id", "audio_start", "video_start"]].notna().any(axis=1).all()
+    return "dialogues" if n_circles < MIN_GROUPS <= n_recordings and recorded else "speakers"
 
 
 def session_folds(corpus: Corpus) -> list[Fold]:
@@ -117,12 +151,19 @@ def session_folds(corpus: Corpus) -> list[Fold]:
     Raises:
         ValueError: If there are fewer than three sessions, or utterances without one.
     """
-    groups, _ = pd.factorize(corpus.table["session"].str.zfill(20), sort=True)  # 10 comes after 9; -1 is none
-    if (groups < 0).any():
-        lost = corpus.table.loc[groups < 0, "utterance_id"]
-        why = f"{len(lost)} utterances of corpus {corpus.name!r} have no session: {some(lost)}"
-        raise ValueError(f"{why}. Expected one for each; take speaker_folds.")
-    return _rotation(corpus, groups, "sessions")
+    return _rotation(corpus, _numbered(corpus, "session"), "sessions")
+
+
+def given_folds(corpus: Corpus) -> list[Fold]:
+    """Test each value of the table's own column `fold` once, and validate on the one before it.
+
+    Speakers whom the folds share are allowed, and told in `leaks`; recordings and rows must be apart.
+
+    Raises:
+        LeakError: If recordings, rows or sounds are not apart.
+        ValueError: If there are fewer than three values, or utterances without one.
+    """
+    return _rotation(corpus, _numbered(corpus, "fold"), "folds", "given-{n}-folds", leaky=("speaker",))
 
 
 def speaker_folds(corpus: Corpus, k: int | None = None, *, seed: int = 0) -> list[Fold]:
@@ -137,16 +178,33 @@ def speaker_folds(corpus: Corpus, k: int | None = None, *, seed: int = 0) -> lis
         seed: Decides between groupings that are equally good.
 
     Raises:
-        ValueError: If there are fewer than `k` groups of speakers who never talk with one another.
+        ValueError: If there are fewer than `k` groups of speakers who never talk with one another, or fewer than three
+            speakers.
     """
-    circles = _circles(corpus)
-    n_circles = int(circles.max(initial=-1)) + 1
-    k = max(MIN_GROUPS, min(MAX_GROUPS, n_circles)) if k is None else k
-    if not MIN_GROUPS <= k <= n_circles:
-        why = f"k is {k}; expected at least {MIN_GROUPS} and at most {n_circles}, the groups of speakers in corpus"
-        raise ValueError(f"{why} {corpus.name!r} that share no recording. Choose such a k, or a larger corpus.")
-    facts = pd.get_dummies(corpus.table[["emotion", "gender"]]).assign(size=1).groupby(circles).sum()
-    return _rotation(corpus, _balanced((facts / facts.sum()).to_numpy(float), k, seed=seed)[circles], "speakers")
+    return _rotation(corpus, _alike(corpus, _circles(corpus), k, seed=seed), "speakers")
+
+
+def leave_one_speaker_out(corpus: Corpus) -> list[Fold]:
+    """Test each speaker once and validate on the one before; those who share a recording are left out together.
+
+    Raises:
+        ValueError: If there are fewer than three groups of speakers who never talk with one another.
+    """
+    return _rotation(corpus, _circles(corpus), "speakers", "leave-one-speaker-out")
+
+
+def dialogue_folds(corpus: Corpus, k: int | None = None, *, seed: int = 0) -> list[Fold]:
+    """Divide the dialogues among `k` groups as `speaker_folds` does the speakers; test each once.
+
+    It is for corpora in which the same people talk everywhere, such as one interviewer or "client" and "therapist". The
+    folds are leaky for speakers, as those of MELD are, and `leaks` names them: figures tell how well a recognizer knows
+    further dialogues of these people, not strangers.
+
+    Raises:
+        ValueError: If there are fewer than `k` dialogues that share no sound file.
+    """
+    groups = _alike(corpus, _linked(corpus, *RECORDINGS), k, seed=seed)
+    return _rotation(corpus, groups, "dialogues", leaky=("speaker",))
 
 
 def actor_folds(corpus: Corpus) -> list[Fold]:
@@ -158,10 +216,11 @@ def actor_folds(corpus: Corpus) -> list[Fold]:
     Raises:
         ValueError: If the speakers are not the actors 01 to 24.
     """
-    speaker, actors = corpus.table["speaker"], {actor for fold in RAVDESS_FOLDS for actor in fold}
-    if {*speaker} != actors:
-        why = f"corpus {corpus.name!r} is not all of RAVDESS: missing actors {some(sorted(actors - {*speaker}))};"
-        raise ValueError(f"{why} unknown {some(sorted({*speaker} - actors))}. Expected 01 to 24; take speaker_folds.")
+    speaker = corpus.table["speaker"]
+    odd = {"missing": sorted(ACTORS - {*speaker}), "unknown": sorted({*speaker} - ACTORS)}
+    if told := "; ".join(f"{what} actors {some(actors)}" for what, actors in odd.items() if actors):
+        why = f"corpus {corpus.name!r} is not all of RAVDESS: {told}. Expected 01 to 24;"
+        raise ValueError(f"{why} take folds_of(corpus), or speaker_folds(corpus), --folds speakers.")
     folds = []
     for number, test in enumerate(RAVDESS_FOLDS):
         following = [actor for fold in RAVDESS_FOLDS[number + 1 :] + RAVDESS_FOLDS[:number] for actor in fold]
@@ -189,6 +248,7 @@ def published_parts(corpus: Corpus) -> list[Fold]:
 
 # What a reader may name as the protocol of its corpus
 PROTOCOLS: dict[str, Callable[[Corpus], list[Fold]]] = {"sessions": session_folds, "speakers": speaker_folds}
+PROTOCOLS |= {"dialogues": dialogue_folds, "given": given_folds, "leave-one-speaker-out": leave_one_speaker_out}
 PROTOCOLS |= {"actors": actor_folds, "as-shipped": published_parts}
 
 
@@ -198,24 +258,64 @@ def _fold(corpus: Corpus, name: str, valid: ArrayLike, test: ArrayLike, leaky: t
     return Fold(name, corpus.select(~valid & ~test), corpus.select(valid), corpus.select(test), leaky)
 
 
-def _rotation(corpus: Corpus, groups: NDArray[np.int64], word: str) -> list[Fold]:
+def _numbered(corpus: Corpus, column: str) -> NDArray[np.int64]:
+    """Number the values of a column, (n_utterances,) from 0, in the order in which people count."""
+    groups, _ = pd.factorize(corpus.table[column].astype("string").str.zfill(20), sort=True)  # 10 comes after 9
+    if (groups < 0).any():
+        lost = corpus.table.loc[groups < 0, "utterance_id"]
+        why = f"{len(lost)} utterances of corpus {corpus.name!r} have no {column}: {some(lost)}"
+        raise ValueError(f"{why}. Expected one for each; take speaker_folds.")
+    return groups
+
+
+def _alike(corpus: Corpus, groups: NDArray[np.int64], k: int | None, *, seed: int) -> NDArray[np.int64]:
+    """Divide groups of utterances among `k` folds that are alike in size, gender and emotions: (n_utterances,)."""
+    n_groups = int(groups.max(initial=-1)) + 1
+    k = max(MIN_GROUPS, min(MAX_GROUPS, n_groups)) if k is None else k
+    if not MIN_GROUPS <= k <= n_groups:
+        why = f"k is {k}; expected at least {MIN_GROUPS} and at most {n_groups}, the groups in corpus {corpus.name!r}"
+        raise ValueError(f"{why} that share no recording. Choose such a k, or a larger corpus.")
+    facts = pd.get_dummies(corpus.table[["emotion", "gender"]]).assign(size=1).groupby(groups).sum()
+    return _balanced((facts / facts.sum()).to_numpy(float), k, seed=seed)[groups]
+
+
+def _rotation(
+    corpus: Corpus, groups: NDArray[np.int64], word: str, name: str = "{word}-{n}-folds", leaky: tuple[str, ...] = ()
+) -> list[Fold]:
     """Test each group once and validate on the group before it, (n_utterances,) numbers from 0."""
     n_groups = int(groups.max(initial=-1)) + 1
     if n_groups < MIN_GROUPS:
         why = f"corpus {corpus.name!r} has {n_groups} {word}; expected at least {MIN_GROUPS}, to train, validate and"
         raise ValueError(f"{why} test on. Take a corpus with more, or build a Fold by hand.")
-    names = [f"{word}-{n_groups}-folds/{number + 1}" for number in range(n_groups)]
-    return [_fold(corpus, name, groups == (i - 1) % n_groups, groups == i) for i, name in enumerate(names)]
+    names = [f"{name.format(word=word, n=n_groups)}/{number + 1}" for number in range(n_groups)]
+    return [_fold(corpus, each, groups == (i - 1) % n_groups, groups == i, leaky) for i, each in enumerate(names)]
+
+
+def _linked(corpus: Corpus, *columns: str) -> NDArray[np.int64]:
+    """Number each utterance's group, (n_utterances,) from 0: those that are linked by common values of the columns."""
+    n_nodes, links = len(corpus), [np.zeros((2, 0), np.int64)]
+    for column in columns:
+        values, names = pd.factorize(corpus.table[column])  # -1 is none
+        links.append(np.array([np.flatnonzero(values >= 0), n_nodes + values[values >= 0]]))
+        n_nodes += len(names)
+    rows, others = np.concatenate(links, axis=1)
+    graph = coo_array((np.ones(len(rows)), (rows, others)), shape=(n_nodes, n_nodes))
+    return pd.factorize(connected_components(graph, directed=False)[1][: len(corpus)])[0].astype(np.int64)
 
 
 def _circles(corpus: Corpus) -> NDArray[np.int64]:
-    """Number each utterance's circle of speakers, (n_utterances,) from 0: those linked by common recordings."""
-    speaker = corpus.table["speaker"]
-    circles = DisjointSet(speaker)
-    for _, talkers in speaker.groupby(corpus.table["dialogue_id"]):
-        for other in talkers.unique():
-            circles.merge(talkers.iloc[0], other)
-    return pd.factorize(speaker.map(circles.__getitem__))[0].astype(np.int64)
+    """Number each utterance's circle of speakers who share recordings; ValueError says why there are not three."""
+    circles, speaker = _linked(corpus, *VOICES), corpus.table["speaker"]
+    if (n := len({*circles})) < MIN_GROUPS:
+        recordings = pd.Series(_linked(corpus, *RECORDINGS))
+        n_of = recordings.groupby(speaker).nunique()
+        links = f", linked by {some(n_of.index[n_of == n_of.max()])} in {n_of.max()} of {recordings.nunique()}"
+        why = f"corpus {corpus.name!r} has {len(n_of)} speakers who are in {n} groups without a common recording"
+        why += (
+            f"{links * (n < len(n_of))}; expected {MIN_GROUPS}, to train, validate and test on: with fewer, no figure"
+        )
+        raise ValueError(f"{why} is honest about strangers. Take more speakers or, marked as leaky, --folds dialogues.")
+    return circles
 
 
 def _balanced(shares: NDArray[np.float64], k: int, *, seed: int) -> NDArray[np.int64]:
@@ -237,29 +337,37 @@ def _balanced(shares: NDArray[np.float64], k: int, *, seed: int) -> NDArray[np.i
     return fold_of
 
 
-def _sound_files(corpus: Corpus) -> list[tuple[str, Path, os.stat_result]]:
-    """List the sound files that are on this disk: utterance_id, path, size and time of change."""
-    paths = corpus.table[["utterance_id", "audio_path"]].dropna().itertuples(index=False)
-    return [(name, file, file.stat()) for name, path in paths if (file := corpus.root / path).is_file()]
+def _with_files(corpus: Corpus) -> pd.DataFrame:
+    """Return the columns of the schema, and in `sound` and `film` the whole paths of the files."""
+    table, whole = corpus.table[[*SCHEMA]], partial(os.path.join, corpus.root)
+    paths = {"sound": table["audio_path"], "film": table["video_path"]}
+    return table.assign(**{name: each.map(whole, na_action="ignore").astype("string") for name, each in paths.items()})
 
 
-def _traces(corpus: Corpus, n_of_size: Mapping[int, int]) -> dict[str, list[tuple[Hashable, str]]]:
-    """List what may not be in two sets, and the name by which it is told: a row by its id and by all else it says.
+def _traces(table: pd.DataFrame) -> Iterator[tuple[str, Any, pd.Series]]:
+    """Yield what may not be in two sets, a column or several: the kind of leak, and the names by which it is told."""
+    ids, sound, cut = table["utterance_id"], table["sound"], table[["audio_start", "audio_end"]]
+    content = sound.map(_contents(sound.dropna().unique()).get, na_action="ignore").astype("string")
+    told = table.dropna(subset=[*MODALITIES.values()], how="all").drop(columns=["utterance_id", "set"])
+    yield "speaker", table["speaker"], table["speaker"]
+    yield "recording", table["dialogue_id"], table["dialogue_id"]
+    yield "recording", content.where(cut.notna().any(axis=1)).fillna(sound), table["audio_path"]
+    yield "recording", table["film"], table["video_path"]
+    yield "row", ids, ids
+    yield "row", told.astype({"votes": "string"}).dropna(axis=1, how="all"), ids  # dicts have no hash
+    yield "sound", cut.assign(content=content)[content.notna()], ids
 
-    Sound files of a size of their own, `n_of_size` 1, need not be read.
-    """
-    table = corpus.table
-    columns = {"speaker": "speaker", "recording": "dialogue_id", "row": "utterance_id"}
-    traces: dict[str, list[tuple[Hashable, str]]] = {k: [(v, v) for v in table[c].dropna()] for k, c in columns.items()}
-    told = table.dropna(subset=[*MODALITIES.values()], how="all")
-    contents = told[[column for column in SCHEMA if column != "utterance_id"]].itertuples(index=False, name=None)
-    traces["row"] += zip(map(repr, contents), told["utterance_id"], strict=True)
-    files = [found for found in _sound_files(corpus) if n_of_size[found[2].st_size] > 1]
-    return traces | {"sound": [(_digest(file, stat.st_size, stat.st_mtime_ns), name) for name, file, stat in files]}
+
+def _contents(paths: Iterable[str]) -> dict[str, str]:
+    """Tell what the files that are on this disk hold by a hash; those of a size of their own need not be read."""
+    stats = {path: os.stat(path) for path in paths if os.path.isfile(path)}
+    n_of_size = Counter(stat.st_size for stat in stats.values())
+    several = {path: s for path, s in stats.items() if n_of_size[s.st_size] > 1}
+    return {path: path for path in stats} | {p: _digest(p, s.st_size, s.st_mtime_ns) for p, s in several.items()}
 
 
 @lru_cache(maxsize=100_000)
-def _digest(path: Path, size: int, changed_ns: int) -> bytes:
+def _digest(path: str, size: int, changed_ns: int) -> str:
     """Hash a file; size and time of change are there to notice a new one under an old name."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").digest()
+    with open(path, "rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import doctest
 import time
+import warnings
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -32,9 +35,11 @@ from emolab.evaluation import (
     leave_one_out,
     pool,
     report,
+    rows_out_of_step,
     unweighted_average_recall,
     weighted_f1,
 )
+from emolab.recipes import recipe
 from emolab.splits import Fold, speaker_folds
 
 EMOTIONS = ("angry", "calm", "sad", "happy")
@@ -391,12 +396,92 @@ def test_evaluate_reports_on_each_utterance() -> None:
     assert said.title == "text/guess on the synthetic sample (view iemocap4): n = 120, 95 % intervals over 10 speakers"
 
 
-@pytest.mark.parametrize("emotions", [(), ("sad", "calm"), EMOTIONS[::-1]])
-def test_evaluate_refuses_other_emotions(emotions: tuple[str, ...]) -> None:
+@pytest.mark.parametrize(("emotions", "known"), [((), "no emotion yet"), (("sad", "calm"), "sad, calm")])
+def test_evaluate_refuses_emotions_that_the_recognizer_does_not_know(emotions: tuple[str, ...], known: str) -> None:
     recognizer = fitted(speech())
     recognizer.emotions = emotions
-    with pytest.raises(ValueError, match=r"'text/guess' knows .*expected the same emotions in the same order"):
+    remedy = r'has angry, .*happy too; expected no others\. Map or leave them out: corpus\.merged\(angry="…"\)'
+    with pytest.raises(ValueError, match=rf"'text/guess' knows {known}; corpus 'own' {remedy}"):
         evaluate(recognizer, speech())
+
+
+def test_evaluate_takes_emotions_in_another_order() -> None:
+    corpus, turned = speech(), replace(speech(), emotions=EMOTIONS[::-1])
+    assert evaluate(fitted(corpus), turned).metrics == evaluate(fitted(corpus), corpus).metrics
+    assert evaluate(fitted(corpus), turned).emotions == EMOTIONS
+
+
+def test_evaluate_takes_a_corpus_with_fewer_emotions_and_counts_what_is_beyond() -> None:
+    recognizer, fewer = fitted(speech()), speech().only("sad", "happy")
+    recognizer.predict_proba = lambda corpus: np.eye(4)[[1, *corpus.table.index[1:] % 2 + 2]]  # type: ignore[method-assign]
+    said = evaluate(recognizer, fewer)
+    assert (said.n, said.emotions, said.view) == (60, EMOTIONS, "sad+happy")
+    assert said.title.endswith("1 predicted as calm, which never occurs")
+    assert said.confusion.loc["sad"].tolist() == [0, 1, 29, 0]
+    assert said.metrics["ua"].value == pytest.approx((29 / 30 + 1) / 2)  # over the two that occur
+
+
+def test_evaluate_takes_names_of_another_corpus_by_a_mapping() -> None:
+    recognizer, other = fitted(speech()), speech().merged(happy="Joy", sad="Sadness")
+    with pytest.raises(ValueError, match=r'has Sadness, Joy too.*corpus\.merged\(Sadness="…"\)'):
+        evaluate(recognizer, other)
+    mapped = other.merged(Joy="happy", Sadness="sad")
+    assert mapped.view_name == "sad=Sadness+happy=Joy > Sadness=sad+Joy=happy"
+    assert evaluate(recognizer, mapped).n == 120
+
+
+@pytest.mark.parametrize("given", [["a.wav"], "a.wav", np.zeros(3)])
+def test_evaluate_says_that_it_was_given_no_corpus(given: Any) -> None:
+    with pytest.raises(TypeError, match=rf"evaluate was given {type(given).__name__}; expected a Corpus with labels"):
+        evaluate(fitted(speech()), given)
+
+
+def test_evaluate_needs_labels() -> None:
+    with pytest.raises(ValueError, match="corpus 'unlabelled' has no labels; expected an emotion for each"):
+        evaluate(fitted(speech()), Corpus.of_files(["Well."], "text"))
+
+
+def told(labels: Any) -> Fold:
+    """Twelve speakers who say words that give their emotion away, each utterance another."""
+    rng = np.random.default_rng(0)
+    rows = [
+        {"utterance_id": f"{s}-{i}", "speaker": f"s{s}", "emotion": emotion, "text": f"{emotion} {rng.integers(1_000)}"}
+        for s in range(12)
+        for i, emotion in enumerate(EMOTIONS * 3)
+    ]
+    corpus = Corpus.from_rows("own", rows, emotions=EMOTIONS, root=Path())
+    return speaker_folds(replace(corpus, table=labels(corpus.table)), 3)[0]
+
+
+def test_rows_out_of_step_says_nothing_where_features_tell_the_emotion() -> None:
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        found = rows_out_of_step(partial(recipe, "text/logistic-regression"), told(lambda table: table))
+    assert found["own"] > 0.9 > 0.5 > found["shuffled"]
+
+
+def test_rows_out_of_step_warns_where_labels_are_of_other_rows() -> None:
+    def shifted(table: pd.DataFrame) -> pd.DataFrame:
+        return table.assign(emotion=table["emotion"].sample(frac=1, random_state=1).array)
+
+    with pytest.warns(
+        UserWarning, match=r"UA 0\.\d+ on speakers-3-folds/1, and 0\.\d+ with labels shuffled.*out of step"
+    ):
+        found = rows_out_of_step(partial(recipe, "text/logistic-regression"), told(shifted), seed=1)
+    assert found["own"] <= found["shuffled"] < 0.5
+
+
+def test_rows_out_of_step_warns_where_labels_leak_into_features() -> None:
+    class Peeking(Guesser):
+        def fit(self, train: Corpus, valid: Corpus, *, train_only: bool) -> None:
+            assert train_only
+            super().fit(train, valid)
+
+        def predict_proba(self, corpus: Corpus) -> np.ndarray:
+            return np.eye(len(self.emotions))[corpus.targets()]
+
+    with pytest.warns(UserWarning, match=r"UA 1\.000 on .*, and 1\.000 with labels shuffled among rows: .*labels leak"):
+        assert rows_out_of_step(Peeking, told(lambda table: table)) == {"own": 1.0, "shuffled": 1.0}
 
 
 def test_pool_joins_folds_into_one_report() -> None:

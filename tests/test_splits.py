@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import csv
+import time
 from collections.abc import Iterable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +22,7 @@ from emolab.splits import (
     actor_folds,
     find_leaks,
     folds_of,
+    leave_one_speaker_out,
     published_parts,
     session_folds,
     speaker_folds,
@@ -126,7 +129,9 @@ def test_speaker_folds_are_disjoint_on_any_corpus(rows: list[tuple[int, int, str
     talkers = {s for s, d, _ in rows if d == 0}
     n_circles = len({s for s, *_ in rows} - talkers) + bool(talkers)
     if k > n_circles:
-        with pytest.raises(ValueError, match=f"k is {k}; expected at least 3 and at most {n_circles}"):
+        few = f"who are in {n_circles} groups without a common recording.*expected 3, to train"
+        told = few if n_circles < 3 else f"k is {k}; expected at least 3 and at most {n_circles}"
+        with pytest.raises(ValueError, match=told):
             speaker_folds(whole, k, seed=seed)
         return
     folds = speaker_folds(whole, k, seed=seed)
@@ -172,8 +177,133 @@ def test_actor_folds_choose_on_one_woman_and_one_man() -> None:
 
 
 def test_actor_folds_say_which_actors_are_missing() -> None:
-    with pytest.raises(ValueError, match=r"missing actors 23, 24; unknown \. Expected 01 to 24; take speaker_folds"):
+    with pytest.raises(ValueError, match=r"RAVDESS: missing actors 23, 24\. Expected 01 to 24; take folds_of"):
         actor_folds(ravdess_like(range(1, 23)))
+    with pytest.raises(ValueError, match=r"RAVDESS: missing actors 01; unknown actors 25\. Expected 01 to 24"):
+        actor_folds(ravdess_like(range(2, 26)))
+
+
+@pytest.mark.parametrize(("n", "k"), [(3, 3), (4, 4), (6, 5), (23, 5)])
+def test_folds_of_a_part_of_ravdess_are_by_speaker(n: int, k: int) -> None:
+    whole = ravdess_like(range(1, n + 1))
+    assert_proper(folds_of(whole), whole)
+    assert {fold.protocol for fold in folds_of(whole)} == {f"speakers-{k}-folds"}
+
+
+def test_folds_of_two_speakers_say_that_this_cannot_be_measured() -> None:
+    with pytest.raises(
+        ValueError, match=r"has 2 speakers .*; expected 3, .*with fewer, no figure is honest about stran"
+    ):
+        folds_of(ravdess_like([1, 2]))
+
+
+def dialogues(n: int = 30, *, client: str = "Client", **fields: Any) -> Corpus:
+    """Two people a dialogue, of whom one is in all."""
+    rows = [
+        {
+            "utterance_id": f"d{d}u{u}",
+            "speaker": [client.format(d), "Therapist"][u % 2],
+            "dialogue_id": f"d{d}",
+            **fields,
+        }
+        for d in range(n)
+        for u in range(10)
+    ]
+    return corpus(rows)
+
+
+@pytest.mark.parametrize(("client", "shared"), [("Client", ("Client", "Therapist")), ("Client {}", ("Therapist",))])
+def test_folds_of_dialogues_that_share_their_speakers_are_by_dialogue(client: str, shared: tuple[str, ...]) -> None:
+    whole = dialogues(client=client)
+    folds = folds_of(whole)
+    assert {(fold.protocol, fold.leaky) for fold in folds} == {("dialogues-5-folds", ("speaker",))}
+    assert sorted(u for fold in folds for u in fold.test.table["utterance_id"]) == sorted(whole.table["utterance_id"])
+    for fold in folds:
+        assert fold.leaks["kind"].unique().tolist() == ["speaker"]
+        assert fold.leaks["values"].tolist() == [shared] * 3
+        assert fold.test.table["dialogue_id"].nunique() == 6
+    told = rf"in 1 groups without .*, linked by {', '.join(shared)} in 30 of 30; expected 3.*--folds dialogues"
+    with pytest.raises(ValueError, match=told):
+        speaker_folds(whole)
+
+
+def test_folds_of_obey_a_column_part_and_a_column_fold() -> None:
+    whole = ravdess_like(range(1, 10))
+    whole = replace(whole, protocol="speakers")
+    place = whole.table["speaker"].astype(int) % 3
+    part = replace(whole, table=whole.table.assign(part=place.map(dict(enumerate(["train", "dev", "test"])))))
+    (shipped,) = folds_of(part)
+    assert (shipped.name, shipped.leaks.empty) == ("as-shipped/test", True)
+    assert speakers(shipped.valid) == {"01", "04", "07"}
+    given = folds_of(replace(part, table=part.table.assign(fold=place.map(dict(enumerate(["a", "b", "c"]))))))
+    assert [fold.name for fold in given] == [f"given-3-folds/{i}" for i in (1, 2, 3)]
+    assert speakers(given[1].test) == {"01", "04", "07"}
+    assert speakers(given[1].valid) == {"03", "06", "09"}
+    assert {fold.protocol for fold in folds_of(replace(whole, table=whole.table.assign(part="train")))} == {
+        "speakers-5-folds"
+    }
+
+
+def test_given_folds_tell_the_speakers_they_share_and_refuse_what_is_no_split() -> None:
+    whole = corpus({"speaker": f"s{i % 2}", "fold": str(i % 3)} for i in range(12))
+    assert all(fold.leaks["kind"].eq("speaker").all() and len(fold.leaks) for fold in folds_of(whole))
+    with pytest.raises(ValueError, match="has 2 folds; expected at least 3"):
+        folds_of(corpus({"speaker": f"s{i}", "fold": str(i % 2)} for i in range(4)))
+    with pytest.raises(ValueError, match="have no fold: u3"):
+        folds_of(corpus({"speaker": f"s{i}", "fold": str(i) if i < 3 else None} for i in range(4)))
+    with pytest.raises(LeakError, match=r"recording d in .*Take speaker_folds\(corpus\), --folds speakers"):
+        folds_of(corpus({"speaker": f"s{i}", "fold": str(i), "dialogue_id": "d"} for i in range(3)))
+
+
+def test_leave_one_speaker_out_tests_each_alone_and_partners_together() -> None:
+    folds = leave_one_speaker_out(ravdess_like(range(1, 8)))
+    assert_proper(folds, ravdess_like(range(1, 8)))
+    assert [len(speakers(fold.test)) for fold in folds] == [1] * 7
+    assert {fold.protocol for fold in folds} == {"leave-one-speaker-out"}
+    assert [len(speakers(fold.test)) for fold in leave_one_speaker_out(iemocap_like())] == [2] * 5
+
+
+def cut(n_files: int, n_speakers: int, root: Path = Path()) -> Corpus:
+    """Speakers who take turns in each of several long recordings, which no column dialogue tells apart."""
+    rows = [
+        {"speaker": f"f{f}s{s}", "audio_path": f"{f}.wav", "audio_start": turn + s / 8, "audio_end": turn + s / 8 + 0.1}
+        for f in range(n_files)
+        for turn in range(4)
+        for s in range(n_speakers)
+    ]
+    return corpus(rows, root=root)
+
+
+def test_segments_of_one_recording_are_one_recording() -> None:
+    whole = cut(6, 2)
+    assert_proper(folds_of(whole), whole)  # those who share a file stay together
+    first = whole.table["speaker"].str.endswith("s0").to_numpy()
+    rest = np.arange(len(whole)) < 24
+    with pytest.raises(LeakError, match=r"recording 0\.wav, 1\.wav, 2\.wav in train and test"):
+        Fold("f/1", whole.select(first & rest), whole.select(~rest), whole.select(~first & rest))
+    with pytest.raises(
+        ValueError, match=r"2 speakers who are in 1 groups .*linked by f0s0, f0s1 in 1 of 1; expected 3"
+    ):
+        folds_of(cut(1, 2))
+
+
+def test_the_same_segment_of_copies_is_the_same_sound_and_recording(tmp_path: Path) -> None:
+    for name in ("0", "1", "2"):
+        (tmp_path / f"{name}.wav").write_bytes(b"one recording")
+    whole = cut(3, 1, tmp_path)
+    leaks = find_leaks(*(whole.select(whole.table["audio_path"] == f"{n}.wav") for n in range(3)))
+    assert leaks["kind"].tolist() == ["recording"] * 3 + ["sound"] * 3
+    assert leaks["values"][0] == ("0.wav = 1.wav",)
+    assert leaks["values"][3] == tuple(f"u{i} = u{i + 4}" for i in range(4))
+
+
+def test_many_rows_are_split_in_little_time() -> None:
+    n = 20_000
+    rows = ({"speaker": f"s{i % 300}", "dialogue_id": f"d{i % 300}-{i % 7}", "text": f"word {i}"} for i in range(n))
+    whole = corpus(rows)
+    began = time.process_time()
+    assert len(speaker_folds(whole)) == 5
+    assert time.process_time() - began < 2
 
 
 def meld_like() -> Corpus:

@@ -1,85 +1,91 @@
 """Where utterances come from: real corpora, the synthetic sample, and the user's own files and tables."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import replace
+from difflib import get_close_matches
+from functools import partial
 from pathlib import Path
 from typing import Any
+from urllib.parse import parse_qsl
 
 import pandas as pd
 
-from emolab.corpora.corpus import MODALITIES, TRUTH, VIEWS, Corpus, complete_table, raise_problems, require_files, some
+from emolab.corpora.corpus import TRUTH, VIEWS, Corpus, complete_table, raise_problems, some
 from emolab.corpora.iemocap import read_iemocap
 from emolab.corpora.meld import read_meld
+from emolab.corpora.named import NAMED, read_named
 from emolab.corpora.ravdess import read_action_units, read_ravdess
 from emolab.corpora.tables import WHERE_FROM, read_own, table_rows
 from emolab.storage import corpus_places
 
-__all__ = ["READERS", "VIEWS", "Corpus", "load_corpus", "unlabelled"]
-__all__ += ["read_action_units", "read_iemocap", "read_meld", "read_own", "read_ravdess"]
+__all__ = ["READERS", "VIEWS", "Corpus", "chosen", "load_corpus", "unlabelled"]
+__all__ += ["read_action_units", "read_iemocap", "read_meld", "read_named", "read_own", "read_ravdess"]
 
 # Name of a corpus: the function that reads its folder. One line registers another: READERS["mine"] = read_mine
-READERS: dict[str, Callable[[Path], Corpus]] = {"iemocap": read_iemocap, "ravdess": read_ravdess, "meld": read_meld}
+READERS: dict[str, Callable[..., Corpus]] = {"iemocap": read_iemocap, "ravdess": read_ravdess, "meld": read_meld}
+READERS |= {name: partial(read_named, name=name) for name in NAMED if name not in READERS}
+unlabelled = Corpus.of_files
 SAMPLES = {"sample": ("iemocap", "sessions"), "sample-ravdess": ("ravdess", "speakers")}  # layout and protocol
 
 
-def load_corpus(name: str | Path = "sample", root: Path | None = None) -> Corpus:
+def load_corpus(name: str | Path = "sample", root: Path | None = None, **options: Any) -> Corpus:
     """Load a corpus whole; `corpus.view()` then takes its usual emotions.
 
     Args:
         name: "sample" or "sample-ravdess" (synthetic, built on first use), a key of `READERS` such as "iemocap",
-            "ravdess" and "meld", or the path of a CSV file of your own.
+            "ravdess" and "meld", capitals or not, or the path of a CSV file of your own. What is `chosen` of it may
+            stand behind: "ravdess?merge=calm=neutral&emotions=happy,neutral&folds=speakers".
         root: The folder it lies in. Without one, a corpus of `READERS` is looked for in the places of
             `emolab.storage.corpus_places`, a CSV file in the working directory.
+        options: What its reader takes: skip_missing=True of IEMOCAP, strict=True of MELD, encoding="gbk" of a CSV file.
 
     Raises:
         FileNotFoundError: If it is not there; the message lists where it was looked for.
         ValueError: If its files break their format, or there is no corpus of that name.
     """
-    if name in SAMPLES:
-        return _load_sample(str(name), root)
-    if name in READERS:
-        read = READERS[str(name)](Path(root).expanduser() if root else _place(str(name)))
+    if "?" in str(name):
+        name, _, choice = str(name).partition("?")
+        return chosen(load_corpus(name, root, **options), **dict(parse_qsl(choice)))
+    known = {key.lower(): key for key in (*SAMPLES, *READERS)}
+    if (key := known.get(str(name).lower(), "")) in SAMPLES:
+        return _load_sample(key, root, **options)
+    if key:
+        read = READERS[key](Path(root).expanduser() if root else _place(key), **options)
         if not isinstance(read, Corpus):
             kind = type(read).__name__
-            raise TypeError(f"READERS[{name!r}] returned {kind}; expected a Corpus. Let it return Corpus.from_rows(…).")
+            raise TypeError(f"READERS[{key!r}] returned {kind}; expected a Corpus. Let it return Corpus.from_rows(…).")
         return read
     path = Path(root or "", name).expanduser()
+    if path.is_dir():
+        why = f"{path} is a folder; expected the name of a corpus or a CSV file that lists the recordings in it. Take"
+        raise ValueError(f'{why} load_corpus("ravdess", root="{path}") for one of {", ".join(READERS)}.')
     if isinstance(name, Path) or path.is_file() or path.suffix.lower() in (".csv", ".tsv", ".txt"):
-        return read_own(path)
-    known = ", ".join([*SAMPLES, *READERS])
-    raise ValueError(f"no corpus {name!r}. Expected one of {known}, or the path of a CSV file. Correct the name.")
+        return read_own(path, **options)
+    meant = get_close_matches(str(name).lower(), known, n=1)
+    why = f"no corpus {name!r}. Expected one of {', '.join(known.values())}, or the path of a CSV file."
+    raise ValueError(f"{why} Correct the name{': ' * len(meant)}{''.join(meant)}.")
 
 
-def unlabelled(items: Sequence[str | Path], modality: str) -> Corpus:
-    """Make a corpus without labels of files or texts, for prediction.
+def chosen(corpus: Corpus, *, view: str = "", merge: str = "", emotions: str = "", folds: str = "") -> Corpus:
+    """Choose of a corpus what words such as those behind its name say; `view()` and `folds_of` then keep to it.
 
     Args:
-        items: Paths of sound files or films (modality "audio"; the sound of a film is taken), of films ("video"), or
-            texts ("text").
-        modality: "audio", "text" or "video".
-
-    Returns:
-        One utterance an item, in their order, without emotion; the speaker is "unknown". Its id is the file's name
-        without suffix, with a number where that would occur twice, or "text-0", "text-1", ….
+        corpus: The whole corpus.
+        view: Name of a view; its usual one if none is named.
+        merge: Emotions that count as another, such as "calm=neutral,Joy=happy".
+        emotions: Those that stay, such as "happy,sad".
+        folds: A protocol of `emolab.splits`, taken as it is or refused, or a number of groups of speakers.
 
     Raises:
-        ValueError: If there is no such modality, or no item, or a single string instead of a list.
-        FileNotFoundError: If files are missing; the message lists them.
+        KeyError: If there is no such view.
+        ValueError: If the corpus lacks one of the emotions, or `merge` is not made of pairs.
     """
-    if modality not in MODALITIES or isinstance(items, str | Path) or not len(items):
-        why = f"modality {modality!r}, items {str(items)[:60]!r}; expected one of {', '.join(MODALITIES)}, and a list"
-        raise ValueError(f"{why} of texts or of paths, at least one. Put brackets around a single one.")
-    column = MODALITIES[modality]
-    contents = [str(item).strip() if modality == "text" else str(Path(item).expanduser().resolve()) for item in items]
-    if modality != "text":
-        require_files(contents)
-    rows: dict[str, dict[str, str | None]] = {}
-    for number, content in enumerate(contents):
-        stem = f"text-{number}" if modality == "text" else Path(content).stem
-        taken = (f"{stem}-{again}" for again in range(2, len(contents) + 2))
-        name = stem if stem not in rows else next(name for name in taken if name not in rows)
-        rows[name] = {"utterance_id": name, "speaker": "unknown", column: content or None}
-    return Corpus.from_rows("unlabelled", rows.values(), emotions=(), root=Path())
+    corpus, pairs = corpus.view(view or None), [pair.split("=") for pair in merge.split(",") if merge]
+    if any(len(pair) != 2 for pair in pairs):
+        raise ValueError(f"merge {merge!r}; expected pairs such as calm=neutral,Joy=happy. Part them by commas.")
+    corpus = corpus.merged(**dict(pairs)) if pairs else corpus
+    corpus = corpus.only(*emotions.split(",")) if emotions else corpus
+    return replace(corpus, default_view=None, protocol=f"{folds}!" if folds else corpus.protocol)
 
 
 def _place(name: str) -> Path:
@@ -92,13 +98,13 @@ def _place(name: str) -> Path:
     raise FileNotFoundError(f'{why} load_corpus("{name}", root=...). {WHERE_FROM}')
 
 
-def _load_sample(name: str, root: Path | None) -> Corpus:
+def _load_sample(name: str, root: Path | None, **options: Any) -> Corpus:
     """Read a sample corpus with the reader of its layout, and join the ground truth that was planted in it."""
     from emolab.sample import ensure
 
     layout, protocol = SAMPLES[name]
     folder = Path(root or ensure()) / layout
-    corpus = join_truth(READERS[layout](folder), folder / "truth.csv")
+    corpus = join_truth(READERS[layout](folder, **options), folder / "truth.csv")
     return replace(corpus, name=name, synthetic=True, protocol=protocol)
 
 

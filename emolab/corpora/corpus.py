@@ -1,5 +1,6 @@
 """The corpus: a validated table of utterances, and the named views of its emotions."""
 
+import copy
 import os
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
@@ -11,14 +12,14 @@ import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 
-from emolab.media import InMemoryMedia
+from emolab.media import InMemoryMedia, Segment
 from emolab.storage import toml_beside
 
 DATA = toml_beside(__file__, "schema.toml")
 # Column: (pandas dtype, meaning); TRUTH are the columns that only the synthetic sample can have
 SCHEMA, TRUTH = ({name: (facts[0], facts[1]) for name, facts in DATA[kind].items()} for kind in ("columns", "truth"))
 LABELS: Mapping[str, Mapping[str, str]] = DATA["labels"]  # corpus: {its code: emotion}
-EMOTIONS = (*dict.fromkeys([*LABELS["iemocap"].values(), *LABELS["ravdess"].values()]),)
+EMOTIONS = (*dict.fromkeys(emotion for codes in LABELS.values() for emotion in codes.values()),)
 REQUIRED = ("utterance_id", "speaker", "emotion")
 GENDERS = ("female", "male")
 Rows = Iterable[Mapping[str, Any]]
@@ -92,6 +93,42 @@ class Corpus:
         gone = pd.DataFrame(list(dropped), columns=["utterance_id", "reason"])
         return cls(name, complete_table(pd.DataFrame(list(rows))), tuple(emotions), Path(root), dropped=gone, **fields)
 
+    @classmethod
+    def of_files(cls, items: Sequence[str | Path], modality: str = "audio") -> Self:
+        """Make a corpus without labels of files or texts, for prediction.
+
+        Args:
+            items: Paths of sound files or films (modality "audio"; the sound of a film is taken), of films ("video"),
+                or texts ("text").
+            modality: "audio", "text" or "video".
+
+        Returns:
+            One utterance an item, in their order, without emotion; the speaker is "unknown". Its id is the file's name
+            without suffix, with a number where that would occur twice, or "text-0", "text-1", ….
+
+        Raises:
+            ValueError: If there is no such modality, or no item, or a single string instead of a list.
+            FileNotFoundError: If files are missing; the message lists them.
+        """
+        if modality not in MODALITIES or isinstance(items, str | Path) or not len(items):
+            why = (
+                f"modality {modality!r}, items {str(items)[:60]!r}; expected one of {', '.join(MODALITIES)}, and a list"
+            )
+            raise ValueError(f"{why} of texts or of paths, at least one. Put brackets around a single one.")
+        column = MODALITIES[modality]
+        contents = [
+            str(item).strip() if modality == "text" else str(Path(item).expanduser().resolve()) for item in items
+        ]
+        if modality != "text":
+            require_files(contents)
+        rows: dict[str, dict[str, str | None]] = {}
+        for number, content in enumerate(contents):
+            stem = f"text-{number}" if modality == "text" else Path(content).stem
+            taken = (f"{stem}-{again}" for again in range(2, len(contents) + 2))
+            name = stem if stem not in rows else next(name for name in taken if name not in rows)
+            rows[name] = {"utterance_id": name, "speaker": "unknown", column: content or None}
+        return cls.from_rows("unlabelled", rows.values(), emotions=(), root=Path())
+
     def __len__(self) -> int:
         return len(self.table)
 
@@ -134,7 +171,9 @@ class Corpus:
 
     def select(self, rows: ArrayLike) -> Self:
         """Keep the rows for which the (n_utterances,) mask `rows` is true, in their order."""
-        return replace(self, table=self.table[np.asarray(rows, dtype=bool)].reset_index(drop=True))
+        part = copy.copy(self)  # rows of a valid table need no second look
+        object.__setattr__(part, "table", self.table[np.asarray(rows, dtype=bool)].reset_index(drop=True))
+        return part
 
     def view(self, name: str | None = None) -> Self:
         """Take a named view: some emotions merged, some left out; `dropped` lists the utterances that went.
@@ -148,18 +187,51 @@ class Corpus:
             return self
         if name not in VIEWS:
             raise KeyError(f"no view {name!r}; expected one of {sorted(VIEWS)}, or no name for the corpus's own view.")
-        if self.view_name in VIEWS and VIEWS[self.view_name].merged:
-            why = f"corpus {self.name!r} is in view {self.view_name!r}, which has merged emotions; expected the whole"
+        if self.view_name != "all" and (self.view_name not in VIEWS or VIEWS[self.view_name].merged):
+            why = (
+                f"corpus {self.name!r} is in view {self.view_name!r}, which has merged or left out; expected the whole"
+            )
             raise ValueError(f"{why} corpus, where {name!r} tells them apart. Take it from load_corpus({self.name!r}).")
-        emotion = self.table["emotion"].map(VIEWS[name].emotion_of, na_action="ignore").astype("string")
-        kept = emotion.notna().to_numpy()
-        if not kept.any():
+        view = self._take(VIEWS[name], name)
+        if not len(view):
             why = f"corpus {self.name!r} has none of the emotions of view {name!r}, {VIEWS[name].emotions}; it has"
             raise ValueError(f"{why} {sorted(self.table['emotion'].dropna().unique())}. Take another view: {[*VIEWS]}.")
-        gone = self.table[~kept].assign(reason=f"not in view {name}: " + self.table["emotion"])[[*self.dropped]]
+        return view
+
+    def only(self, *emotions: str) -> Self:
+        """Keep the utterances of some emotions, in the order of `emotions` here; `dropped` lists the others.
+
+        Raises:
+            ValueError: If none is named, or the corpus does not have one of them.
+        """
+        kept = tuple(emotion for emotion in self.emotions if emotion in emotions)
+        return self._choose(emotions, View(kept, {}, "chosen"), "+".join(kept))
+
+    def merged(self, **into: str) -> Self:
+        """Merge emotions into others, or give them other names: merged(calm="neutral", Joy="happy").
+
+        Raises:
+            ValueError: If none is named, or the corpus does not have one of them.
+        """
+        emotions = tuple(dict.fromkeys(into.get(emotion, emotion) for emotion in self.emotions))
+        named = "+".join(f"{emotion}={into[emotion]}" for emotion in self.emotions if emotion in into)
+        return self._choose(tuple(into), View(emotions, into, "chosen"), named)
+
+    def _choose(self, named: tuple[str, ...], view: View, name: str) -> Self:
+        if not named or (unknown := [emotion for emotion in named if emotion not in self.emotions]):
+            why = f"corpus {self.name!r} has no emotion {some(unknown) if named else '(none is named)'}"
+            raise ValueError(f"{why}; expected some of {', '.join(self.emotions) or 'its own'}. Correct the names.")
+        name = name if self.view_name == "all" else f"{self.view_name} > {name}"
+        return replace(self._take(view, name), default_view=None)
+
+    def _take(self, view: View, name: str) -> Self:
+        emotion = self.table["emotion"].map(view.emotion_of, na_action="ignore").astype("string")
+        kept = emotion.notna().to_numpy()
+        gone = self.table[~kept]
+        gone = gone.assign(reason=f"not in view {name}: " + gone["emotion"])[[*self.dropped]]
         dropped = pd.concat([part for part in (self.dropped, gone) if len(part)] or [gone], ignore_index=True)
         table = self.table.assign(emotion=emotion)[kept].reset_index(drop=True)
-        return replace(self, table=table, emotions=VIEWS[name].emotions, view_name=name, dropped=dropped)
+        return replace(self, table=table, emotions=view.emotions, view_name=name, dropped=dropped)
 
     def targets(self) -> NDArray[np.int64]:
         """Return (n_utterances,) int64, the position of each utterance's emotion in `emotions`.
@@ -177,8 +249,15 @@ class Corpus:
         return [str(text) for text in self._whole_column("text")]
 
     def audio_paths(self) -> list[Any]:
-        """Return the sound file of each utterance, a path or `InMemoryMedia`; ValueError names those without one."""
-        return self._sources("audio")
+        """Return the sound of each utterance: a path, a `Segment` of a file, or `InMemoryMedia`.
+
+        Raises:
+            ValueError: If some have none; the message names them.
+        """
+        spans = self.table[["audio_start", "audio_end"]].astype(object).replace({np.nan: None})
+        pairs = zip(self._sources("audio"), spans.itertuples(index=False, name=None), strict=True)
+        whole = (None, None)  # held in memory is the utterance alone
+        return [Segment(p, *at) if at != whole and not isinstance(p, InMemoryMedia) else p for p, at in pairs]
 
     def video_paths(self) -> list[Any]:
         """Return the film of each utterance, a path or `InMemoryMedia`; ValueError names those without one."""
@@ -227,8 +306,9 @@ def schema_problems(table: pd.DataFrame, emotions: Sequence[str]) -> list[str]:
     if len(unknown := labels[~labels.isin(list(emotions))]):
         rows = some(unknown.index)
         problems.append(f"unknown emotion {some(unknown.unique())} in rows {rows}; known: {list(emotions)}")
-    odd_gender = ~table["gender"].isin(GENDERS) & table["gender"].notna()
-    faults = {"gender is not female or male": odd_gender, "end lies before start": table["end"] < table["start"]}
+    faults = {"gender is not female or male": ~table["gender"].isin(GENDERS) & table["gender"].notna()}
+    spans = ((f"{of}start", f"{of}end") for of in ("", "audio_", "video_"))
+    faults |= {f"{end} lies before {start}": table[end] < table[start] for start, end in spans}
     return problems + [f"{fault} in rows {some(table.index[rows])}" for fault, rows in faults.items() if rows.any()]
 
 

@@ -8,7 +8,7 @@ from emolab.corpora.corpus import LABELS, Corpus, raise_problems, some
 from emolab.corpora.tables import WHERE_FROM, found_in, lines_of, nearby
 
 EMOTIONS, VOTES = LABELS["iemocap"], LABELS["iemocap_votes"]
-N_SESSIONS = 5
+SESSIONS = [f"Session{number}" for number in range(1, 6)]
 EVALUATED, TRANSCRIBED, FILMED = "dialog/EmoEvaluation", "dialog/transcriptions", "dialog/avi/DivX"
 GENDERS = {"F": "female", "M": "male"}
 MARKED = len("Ses01")  # where a dialogue's name says who wears the markers
@@ -21,19 +21,18 @@ SPOKEN = re.compile(r"(?P<name>Ses\w+)\s*(?:\[[\d.\s-]*\]?)?\s*:?\s*(?P<text>.*)
 
 
 def session_folders(root: Path) -> list[Path]:
-    """Return the folders Session1 to Session5 of an IEMOCAP release, in that order.
+    """Return the folders Session1 to Session5 of an IEMOCAP release, in that order, or those of them that are there.
 
     Raises:
-        FileNotFoundError: If they are neither in `root` nor one level below or above.
+        FileNotFoundError: If there is none in `root`, nor one level below or above.
     """
-    sessions = [f"Session{number}" for number in range(1, N_SESSIONS + 1)]
-    places = [(folder, [s for s in sessions if not (folder / s / EVALUATED).is_dir()]) for folder in nearby(Path(root))]
-    best, missing = min(places, key=lambda place: len(place[1]))
-    if not missing:
-        return [best.resolve() / session for session in sessions]
-    why = f"no IEMOCAP in {best.resolve()}: dialog/EmoEvaluation is missing in {', '.join(missing)};"
-    remedy = f"Expected the unpacked release, Session1 to Session{N_SESSIONS}. Licensed, never downloaded: {WHERE_FROM}"
-    raise FileNotFoundError(f"{why} found there: {found_in(best)}. {remedy}")
+    places = [[folder / session for session in SESSIONS] for folder in nearby(Path(root))]
+    found = max(([each for each in place if (each / EVALUATED).is_dir()] for place in places), key=len)
+    if found:
+        return [folder.resolve() for folder in found]
+    why = f"no IEMOCAP in {Path(root).resolve()}: dialog/EmoEvaluation is missing in {', '.join(SESSIONS)};"
+    remedy = f"Expected the unpacked release, {SESSIONS[0]} to {SESSIONS[-1]}. Licensed, never downloaded: {WHERE_FROM}"
+    raise FileNotFoundError(f"{why} found there: {found_in(Path(root))}. {remedy}")
 
 
 def read_iemocap(root: Path, *, skip_missing: bool = False) -> Corpus:
@@ -46,7 +45,7 @@ def read_iemocap(root: Path, *, skip_missing: bool = False) -> Corpus:
         valence, arousal, dominance: the means that the evaluation states; 0 stands for "not rated" and becomes NA.
         speaker: session and the letter before the turn number, such as "Ses01F"; the letter in the dialogue's
             own name only says who wears the motion-capture markers.
-        text: the transcript; NA where it has no line for the utterance.
+        text: the transcript; NA where there is none, or it has no line for the utterance.
         video_path: the film of the whole dialogue, where there is one, with the utterance's times in it.
         video_side: the half that shows the speaker. The film shows the actor who wears the markers on the left; so two
             public preparations of the corpus have it, while its own documentation is silent.
@@ -56,15 +55,18 @@ def read_iemocap(root: Path, *, skip_missing: bool = False) -> Corpus:
         skip_missing: Leave out utterances without a sound file, listed in `dropped`, instead of raising.
 
     Returns:
-        The corpus; `dropped` also lists what was transcribed but never labelled, and lines that are no utterance.
+        The corpus; `dropped` also lists sessions and transcripts that are not there, what was transcribed but never
+        labelled, and lines that are no utterance.
 
     Raises:
-        FileNotFoundError: If the release, or a sound file or transcript in it, is missing.
+        FileNotFoundError: If the release, or a sound file in it, is missing.
         ValueError: If files break the format; all problems are listed with file and line.
     """
     folders = session_folders(root)
     root = folders[0].parent
-    found = _Findings([], [], [], [])
+    there = {folder.name for folder in folders}
+    absent = [(session, f"no {EVALUATED}: not read") for session in SESSIONS if session not in there]
+    found = _Findings([], [], [], absent)
     for folder in folders:
         for path in sorted((folder / EVALUATED).glob("[!.]*.txt")):
             _read_dialogue(path, folder, found)
@@ -75,7 +77,7 @@ def read_iemocap(root: Path, *, skip_missing: bool = False) -> Corpus:
     if found.missing and not (skip_missing and rows):
         why = f"{len(found.missing)} files of IEMOCAP are missing in {root}: {some(found.missing)}. Expected sound"
         remedy = "Unpack the archive again, or leave utterances out by skip_missing=True, if there are some with sound."
-        raise FileNotFoundError(f"{why} for each evaluated utterance and a transcript for each dialogue. {remedy}")
+        raise FileNotFoundError(f"{why} for each evaluated utterance. {remedy}")
     silent = [(row["utterance_id"], "no sound file") for row in found.rows if not row["audio_path"]]
     facts = {"emotions": EMOTIONS.values(), "default_view": "iemocap6", "protocol": "sessions"}
     return Corpus.from_rows("iemocap", rows, root=root, dropped=found.dropped + silent, **facts)
@@ -170,7 +172,7 @@ def _count_votes(line: str, votes: dict[str, int]) -> bool:
 def _transcript(path: Path, found: _Findings) -> dict[str, str]:
     """Return the words of each utterance of a dialogue; what is no utterance of it is listed as dropped."""
     if not path.is_file():
-        found.missing.append(path.relative_to(path.parents[3]).as_posix())
+        found.dropped.append((path.stem, f"no transcript {path.relative_to(path.parents[3]).as_posix()}: no words"))
         return {}
     texts: dict[str, str] = {}
     for number, line in lines_of(path):

@@ -2,6 +2,8 @@
 
 import math
 import re
+from collections import Counter
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -17,9 +19,12 @@ CLIP = re.compile(r"(dia\d+)_(utt\d+)\.(mp4|wav|flac)", re.ASCII)
 COUNT = re.compile(r"\d{1,9}", re.ASCII)
 TYPED = str.maketrans({"’": "'", "‘": "'", "“": '"', "”": '"'})
 DEPTH = 4  # folders below the root that are searched for media
+N_PUBLISHED = {"train": 9_989, "dev": 1_109, "test": 2_610}  # utterances in the tables
+BROKEN = ("train-dia125-utt3", "mp4")  # this clip of the release cannot be decoded
+KNOWN = {BROKEN[0]: "its clip is broken in the release", "dev-dia110-utt7": "the release has no clip of it"}
 
 
-def read_meld(root: Path) -> Corpus:
+def read_meld(root: Path, *, strict: bool = False) -> Corpus:
     """Read MELD, its three parts together, from train_sent_emo.csv, dev_sent_emo.csv and test_sent_emo.csv.
 
     Extra columns: `part` (train, dev, test), `season`, `episode`. Utterances are named "train-dia0-utt0"; `turn` is
@@ -30,15 +35,21 @@ def read_meld(root: Path) -> Corpus:
     runs of blanks one blank. Times that cannot be read, or that end before they start, become NA; `dropped` lists them.
 
     Media are optional and found wherever below `root` they lie, by the names of the release: dia0_utt0.mp4 in a folder
-    with train, dev or test in its name. The clip is also the sound, unless a dia0_utt0.wav or .flac is there too.
+    with train, dev or test in its name. The clip is also the sound, unless a dia0_utt0.wav or .flac is there too. Where
+    there are clips, `dropped` lists the utterances of which there is none, or only a broken one: their words remain.
+
+    Args:
+        root: The folder of the tables, or one level above or below.
+        strict: Do not read a corpus in part: tables with fewer rows than were published, or clips that are missing,
+            are an error instead of a line in `dropped`.
 
     Raises:
         FileNotFoundError: If one of the three tables is missing.
-        ValueError: If they break the format; all problems are listed with row numbers.
+        ValueError: If they break the format, or `strict` and something is missing; all is listed, with row numbers.
     """
     expected = "train_sent_emo.csv, dev_sent_emo.csv and test_sent_emo.csv"
     root = find_root(root, lambda folder: all(_table(folder, part).is_file() for part in PARTS), expected=expected)
-    clips = _clips(root)
+    clips = {clip: path for clip, path in _clips(root).items() if clip != BROKEN}
     rows: dict[str, dict[str, Any]] = {}
     dropped: list[tuple[str, str]] = []
     problems: list[str] = []
@@ -56,9 +67,24 @@ def read_meld(root: Path) -> Corpus:
                 dropped.append((row["utterance_id"], f"its times only: {cell['StartTime']!r} to {cell['EndTime']!r}"))
     if not rows:
         problems.append("no utterance at all")
+    lost = [*_lost(rows, {name.partition("-")[0] for name, _ in clips})]
+    problems += [f"{name}: {why}" for name, why in lost if strict]
     raise_problems(problems, where=root, remedy="Expected the tables as MELD distributes them; fetch these anew.")
     facts = {"emotions": EMOTIONS.values(), "default_view": "meld7", "protocol": "as-shipped"}
-    return Corpus.from_rows("meld", rows.values(), root=root, dropped=dropped, **facts)
+    return Corpus.from_rows("meld", rows.values(), root=root, dropped=lost + dropped, **facts)
+
+
+def _lost(rows: Mapping[str, Mapping[str, Any]], filmed: set[str]) -> Iterator[tuple[str, str]]:
+    """Yield what the published corpus has more, by name and reason; clips only if some part has any."""
+    n_rows = Counter(row["part"] for row in rows.values())
+    for part, n in N_PUBLISHED.items():
+        if n_rows[part] < n:
+            yield part, f"{n_rows[part]:,} of {n:,} utterances: its table was cut"
+        if filmed and part not in filmed:
+            yield part, "no clips: words only"
+    for name, row in rows.items():
+        if row["part"] in filmed and not row["audio_path"]:
+            yield name, f"{KNOWN.get(name, 'no clip')}: its words only"
 
 
 def clean(text: str) -> str:

@@ -1,13 +1,14 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
 import pytest
 
 from emolab.corpora.corpus import SCHEMA, Corpus, complete_table
-from emolab.media import InMemoryMedia
+from emolab.media import InMemoryMedia, Segment
 
 ROWS = [
     {"utterance_id": "a", "speaker": "ann", "emotion": "happy", "text": "Hello", "audio_path": "a.wav"},
@@ -48,6 +49,57 @@ def test_view_explains_a_name_it_does_not_know(corpus: Corpus) -> None:
         ValueError, match=r"is in view 'iemocap4', which has merged.*expected the whole corpus.*Take it"
     ):
         corpus.view("iemocap4").view("iemocap6")
+
+
+def test_only_keeps_some_emotions_in_their_order_and_lists_the_others(corpus: Corpus) -> None:
+    part = corpus.only("undecided", "happy")
+    assert (part.emotions, part.table["utterance_id"].tolist()) == (("happy", "undecided"), ["a", "c"])
+    assert part.view_name == "happy+undecided"
+    assert part.dropped.to_dict("records") == [{"utterance_id": "b", "reason": "not in view happy+undecided: excited"}]
+    again = part.only("happy")
+    assert (again.view_name, len(again.dropped)) == ("happy+undecided > happy", 2)
+    assert corpus.view("iemocap5").only("excited").view_name == "iemocap5 > excited"
+
+
+def test_merged_gives_emotions_the_name_of_others_or_a_new_one(corpus: Corpus) -> None:
+    merged = corpus.merged(excited="happy", undecided="mixed")
+    assert (merged.emotions, merged.table["emotion"].tolist()) == (("happy", "mixed"), ["happy", "happy", "mixed"])
+    assert merged.view_name == "excited=happy+undecided=mixed"
+    assert merged.dropped.empty
+    assert merged.only("mixed").view_name == "excited=happy+undecided=mixed > mixed"
+    swapped = corpus.merged(happy="excited", excited="happy")
+    assert swapped.table["emotion"].tolist() == ["excited", "happy", "undecided"]
+
+
+def test_a_choice_is_no_place_to_take_a_view_from(corpus: Corpus) -> None:
+    chosen = corpus.only("happy", "excited")
+    assert chosen.view() is chosen  # its usual view would leave out what was chosen
+    with pytest.raises(
+        ValueError, match=r"is in view 'happy\+excited', which has merged or left out; expected the whole"
+    ):
+        chosen.view("iemocap4")
+
+
+@pytest.mark.parametrize("choose", [lambda c: c.only("hapy", "sad"), lambda c: c.merged(hapy="happy", sad="x")])
+def test_choices_name_the_emotions_that_are_there(corpus: Corpus, choose: Any) -> None:
+    with pytest.raises(
+        ValueError, match=r"'toy' has no emotion hapy, sad; expected some of happy, excited, undecided\."
+    ):
+        choose(corpus)
+    with pytest.raises(ValueError, match=r"'toy' has no emotion \(none is named\); expected some of happy"):
+        corpus.only()
+
+
+def test_audio_paths_are_segments_where_an_utterance_is_a_part_of_its_file() -> None:
+    rows = [dict(ROWS[0], audio_start=1.5, audio_end=2), dict(ROWS[0], utterance_id="b", audio_end=1), ROWS[0]]
+    rows[2] = dict(ROWS[0], utterance_id="c", start=1, end=2)  # in its dialogue: the file is this utterance's alone
+    corpus = Corpus.from_rows("toy", rows, emotions=EMOTIONS, root=Path("/data"))
+    path = Path("/data/a.wav")
+    assert corpus.audio_paths() == [Segment(path, 1.5, 2.0), Segment(path, None, 1.0), path]
+    held = corpus.with_media(audio={"a": np.ones(8, np.float32)}).audio_paths()
+    assert isinstance(held[0], InMemoryMedia)  # the utterance itself
+    with pytest.raises(ValueError, match="audio_end lies before audio_start in rows 0"):
+        Corpus.from_rows("toy", [dict(ROWS[0], audio_start=3, audio_end=2)], emotions=EMOTIONS, root=Path())
 
 
 def test_select_keeps_the_marked_rows_in_order(corpus: Corpus) -> None:

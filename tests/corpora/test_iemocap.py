@@ -8,7 +8,9 @@ import pandas as pd
 import pytest
 from hypothesis import given, settings
 
+from emolab.corpora import load_corpus
 from emolab.corpora.iemocap import read_iemocap, session_folders
+from emolab.splits import folds_of
 from tests.corpora.mangled import mangled
 
 EVALUATION = """% [START_TIME - END_TIME] TURN_NAME EMOTION [V, A, D]
@@ -55,7 +57,7 @@ def write_dialogue(session: Path, dialogue: str, evaluation: str, transcript: st
     sounds = session / "sentences" / "wav" / dialogue
     sounds.mkdir(parents=True, exist_ok=True)
     for name in re.findall(rf"{dialogue}_[FM][0-9X]+", evaluation):
-        (sounds / f"{name}.wav").touch()
+        (sounds / f"{name}.wav").write_text(name)  # no two alike
 
 
 @pytest.fixture
@@ -157,10 +159,37 @@ def test_session_folders_says_what_is_missing_and_what_is_there(tmp_path: Path) 
         session_folders(tmp_path)
 
 
-def test_session_folders_names_the_session_that_is_missing(release: Path) -> None:
-    shutil.rmtree(release / "Session4")
-    with pytest.raises(FileNotFoundError, match=r"EmoEvaluation is missing in Session4; found there: \['Session1'"):
-        session_folders(release)
+@pytest.mark.parametrize(("kept", "protocol"), [("1235", "sessions-4-folds"), ("135", "sessions-3-folds")])
+def test_read_iemocap_reads_the_sessions_that_are_there(release: Path, kept: str, protocol: str) -> None:
+    for number in {*"12345"} - {*kept}:
+        shutil.rmtree(release / f"Session{number}")
+    corpus = read_iemocap(release)
+    assert sorted(corpus.table["session"].unique()) == [f"Session{number}" for number in kept]
+    absent = corpus.dropped[corpus.dropped["utterance_id"].str.startswith("Session")]
+    assert absent["utterance_id"].tolist() == [f"Session{number}" for number in "12345" if number not in kept]
+    assert (absent["reason"] == "no dialog/EmoEvaluation: not read").all()
+    assert {fold.protocol for fold in folds_of(corpus)} == {protocol}
+
+
+def test_one_session_of_iemocap_is_split_by_dialogue(tmp_path: Path) -> None:
+    for number in range(1, 5):
+        dialogue = f"Ses01F_impro0{number}"
+        said = {"F": "neu", "M": "sad"}.items()
+        lines = [f"[1.0 - 2.5]\t{dialogue}_{who}000\t{label}\t[4.0, 4.0, 3.0]\n" for who, label in said]
+        write_dialogue(tmp_path / "Session1", dialogue, "".join(lines), "")
+    folds = folds_of(read_iemocap(tmp_path / "Session1"))
+    assert {fold.protocol for fold in folds} == {"dialogues-4-folds"}
+    assert set(folds[0].leaks["kind"]) == {"speaker"}
+
+
+def test_read_iemocap_reads_sound_without_transcripts(release: Path) -> None:
+    for number in range(1, 6):
+        shutil.rmtree(release / f"Session{number}/dialog/transcriptions")
+    corpus = load_corpus("IEMOCAP", root=release)
+    assert (len(corpus), corpus.modalities) == (7, ("audio",))
+    dropped = dict(corpus.dropped.itertuples(index=False))
+    assert len(dropped) == 5
+    assert dropped["Ses01F_impro01"] == "no transcript Session1/dialog/transcriptions/Ses01F_impro01.txt: no words"
 
 
 def test_read_iemocap_counts_missing_sound_files(release: Path) -> None:
@@ -168,7 +197,7 @@ def test_read_iemocap_counts_missing_sound_files(release: Path) -> None:
     sound.unlink()
     with pytest.raises(FileNotFoundError, match=r"1 files .* missing in .*_M000\.wav\. Expected .* skip_missing=True"):
         read_iemocap(release)
-    corpus = read_iemocap(release, skip_missing=True)
+    corpus = load_corpus("iemocap", root=release, skip_missing=True)
     assert len(corpus) == 6
     assert dict(corpus.dropped.itertuples(index=False))["Ses01F_impro01_M000"] == "no sound file"
 

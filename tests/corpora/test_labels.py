@@ -5,13 +5,29 @@ import pytest
 from emolab.corpora.corpus import EMOTIONS, LABELS, SCHEMA, TRUTH, VIEWS
 
 
+N_LABELS = {"iemocap": 11, "ravdess": 8, "meld": 7, "iemocap_votes": 11}
+PUBLISHED = {  # codes in the order of the emotions: neutral, happy, angry, sad, fearful, surprised, disgusted, others
+    "crema-d": "NEU HAP ANG SAD FEA - DIS",
+    "emodb": "N F W T A - E L",
+    "tess": "neutral happy angry sad fear ps disgust",
+    "savee": "n h a sa f su d",
+    "esd": "Neutral Happy Angry Sad - Surprise -",
+    "msp-podcast": "N H A S F U D C O X",
+    "cmu-mosei": "- happy anger sad fear surprise disgust",
+}
+BASIC = ("neutral", "happy", "angry", "sad", "fearful", "surprised", "disgusted")
+OTHERS = {"emodb": ("bored",), "msp-podcast": ("contempt", "other", "undecided")}
+
+
 def test_vocabularies_have_the_published_sizes() -> None:
-    assert {corpus: len(codes) for corpus, codes in LABELS.items()} == {
-        "iemocap": 11,
-        "ravdess": 8,
-        "meld": 7,
-        "iemocap_votes": 11,
-    }
+    assert {corpus: len(codes) for corpus, codes in LABELS.items() if corpus not in PUBLISHED} == N_LABELS
+    assert {*LABELS} == {*N_LABELS, *PUBLISHED}
+
+
+@pytest.mark.parametrize("corpus", PUBLISHED)
+def test_label_maps_are_those_of_the_corpora_s_documentation(corpus: str) -> None:
+    pairs = zip(PUBLISHED[corpus].split(), (*BASIC, *OTHERS.get(corpus, ())), strict=True)
+    assert list(LABELS[corpus].items()) == [(code, emotion) for code, emotion in pairs if code != "-"]
 
 
 @pytest.mark.parametrize("corpus", LABELS)

@@ -93,8 +93,39 @@ def test_load_corpus_reads_a_table_of_ones_own(tmp_path: Path) -> None:
 
 
 def test_load_corpus_lists_the_names_it_knows() -> None:
-    with pytest.raises(ValueError, match=r"no corpus 'imocap'\. Expected one of sample, .*meld, or the path.*Correct"):
+    expected = r"no corpus 'imocap'\. Expected one of sample, .*meld, .*savee, or the path.*Correct the name: iemocap\."
+    with pytest.raises(ValueError, match=expected):
         load_corpus("imocap")
+    with pytest.raises(ValueError, match=r"or the path of a CSV file\. Correct the name\.$"):
+        load_corpus("qqq")
+
+
+def test_load_corpus_takes_names_in_capitals(sample: Path) -> None:
+    assert load_corpus("RAVDESS", root=sample / "ravdess").name == "ravdess"
+    assert load_corpus("Sample-RAVDESS").name == "sample-ravdess"
+
+
+def test_load_corpus_says_that_a_folder_is_no_table(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "clips").mkdir()
+    monkeypatch.chdir(tmp_path)
+    for name in ("clips", tmp_path / "clips"):
+        with pytest.raises(
+            ValueError, match=r'clips is a folder; expected .* CSV file .*root="(.*/)?clips"\) for one of'
+        ):
+            load_corpus(name)
+
+
+def test_load_corpus_hands_options_to_the_reader(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    given = []
+
+    def read_mine(root: Path, **options: object) -> Corpus:
+        given.append(options)
+        rows = [{"utterance_id": "a", "speaker": "a", "emotion": "sad", "text": "Oh."}]
+        return Corpus.from_rows("mine", rows, emotions=["sad"], root=root)
+
+    monkeypatch.setitem(READERS, "mine", read_mine)
+    load_corpus("mine", root=tmp_path, strict=True)
+    assert given == [{"strict": True}]
 
 
 def test_one_line_registers_a_corpus(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
@@ -112,7 +143,7 @@ def test_one_line_registers_a_corpus(monkeypatch: pytest.MonkeyPatch, tmp_path: 
     monkeypatch.setitem(READERS, "mine", read_mine)
     assert load_corpus("mine").texts() == ["Oh a.", "Oh b.", "Oh c."]
     assert [fold.protocol for fold in folds_of(load_corpus("mine"))] == ["speakers-3-folds"] * 3
-    with pytest.raises(ValueError, match=r"Expected one of sample, .*meld, mine, or the path"):
+    with pytest.raises(ValueError, match=r"Expected one of sample, .*meld, .*savee, mine, or the path.*: mine\."):
         load_corpus("mein")
 
 

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 from hypothesis import given, settings
 
+from emolab.corpora import load_corpus
 from emolab.corpora.meld import clean, read_meld
 from tests.corpora.mangled import mangled
 
@@ -47,8 +48,39 @@ def test_read_meld_reads_tables_in_windows_letters(tmp_path: Path) -> None:
 def test_read_meld_lists_times_that_cannot_be(tmp_path: Path, end: str) -> None:
     corpus = read_meld(write(tmp_path, train=HEADER + ROW.replace("0:21:00,049", end)))
     assert corpus.table[["start", "end"]].isna().all(axis=1).tolist() == [True, False, False]
-    assert corpus.dropped["utterance_id"].tolist() == ["train-dia4-utt2"]
-    assert corpus.dropped["reason"].str.startswith("its times only").all()
+    timed = corpus.dropped[corpus.dropped["reason"].str.startswith("its times only")]
+    assert timed["utterance_id"].tolist() == ["train-dia4-utt2"]
+
+
+def test_read_meld_says_how_many_rows_were_published(tmp_path: Path) -> None:
+    corpus = read_meld(write(tmp_path))
+    assert dict(corpus.dropped.itertuples(index=False)) == {
+        "train": "1 of 9,989 utterances: its table was cut",
+        "dev": "1 of 1,109 utterances: its table was cut",
+        "test": "1 of 2,610 utterances: its table was cut",
+    }
+    with pytest.raises(ValueError, match=r"(?s)3 problems in .*train: 1 of 9,989 utterances: .*fetch these anew"):
+        load_corpus("meld", root=tmp_path, strict=True)
+
+
+def test_read_meld_takes_out_clips_that_are_broken_or_missing(tmp_path: Path) -> None:
+    rows = [ROW.replace(",4,2,", numbers) for numbers in (",125,3,", ",125,4,", ",125,5,")]
+    root = write(tmp_path, train=HEADER + "".join(rows))
+    (root / "train_splits").mkdir()
+    for name in ("dia125_utt3", "dia125_utt4"):
+        (root / f"train_splits/{name}.mp4").touch()
+    corpus = read_meld(root)
+    table = corpus.table.set_index("utterance_id")
+    assert table.loc["train-dia125-utt4", "audio_path"] == "train_splits/dia125_utt4.mp4"
+    assert table.loc[["train-dia125-utt3", "train-dia125-utt5"], ["audio_path", "video_path"]].isna().all(axis=None)
+    assert table["text"].notna().all()
+    dropped = dict(corpus.dropped.itertuples(index=False))
+    assert dropped["train-dia125-utt3"] == "its clip is broken in the release: its words only"
+    assert dropped["train-dia125-utt5"] == "no clip: its words only"
+    (root / "train_splits/dia125_utt3.wav").touch()  # a sound of its own is taken
+    assert read_meld(root).table["audio_path"].notna().sum() == 2
+    with pytest.raises(ValueError, match=r"(?s)train-dia125-utt5: no clip: its words only.*fetch these anew"):
+        read_meld(root, strict=True)
 
 
 def test_read_meld_finds_clips_in_the_folders_of_the_release(tmp_path: Path) -> None:
@@ -109,7 +141,9 @@ def test_read_meld_reads_or_explains_mangled_tables(table: bytes) -> None:
 
 
 def test_real_meld_is_complete(meld_root: Path) -> None:
-    table = read_meld(meld_root).view().table
+    corpus = read_meld(meld_root, strict=True).view()
+    table = corpus.table
+    assert not corpus.dropped["utterance_id"].isin(["train", "dev", "test"]).any()
     assert table["part"].value_counts().to_dict() == {"train": 9989, "test": 2610, "dev": 1109}
     assert table.groupby("part")["dialogue_id"].nunique().to_dict() == {"train": 1038, "test": 280, "dev": 114}
     assert table["text"].notna().all()

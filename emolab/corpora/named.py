@@ -1,0 +1,88 @@
+"""Corpora whose files say everything by their names, such as RAVDESS and CREMA-D: one reader, told by named.toml."""
+
+import re
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+from emolab.corpora.corpus import LABELS, Corpus, raise_problems
+from emolab.corpora.tables import files_below, nothing_in, table_rows
+from emolab.storage import toml_beside
+
+NAMED: Mapping[str, Mapping[str, Any]] = toml_beside(__file__, "named.toml")
+SOUNDS = (".wav", ".flac", ".mp3")
+MEDIA = (*SOUNDS, ".mp4", ".flv", ".avi")  # of two copies, the first of these kinds is taken
+DEPTH = 4  # folders below the root that are searched
+
+
+def read_named(root: Path, name: str) -> Corpus:
+    """Read a corpus by the names of its files, wherever below `root` they lie.
+
+    A row is an utterance, which may be there as sound, as film with sound and as silent film. The sound is taken from
+    a sound file, else from the film with sound; the film from that with sound, else from the silent one.
+
+    Args:
+        root: The unpacked release, or a folder above it.
+        name: A key of `NAMED`, such as "crema-d".
+
+    Returns:
+        The corpus; `dropped` lists second copies of a file, media whose names are not of this corpus, those that are
+        no utterance, and those of the synthetic sample that lie below `root`.
+
+    Raises:
+        FileNotFoundError: If there is no such file in or near `root`.
+        ValueError: If names hold codes that the corpus does not have; all are listed.
+    """
+    corpus, root = NAMED[name], Path(root).resolve()
+    root = root.parent if re.fullmatch(corpus.get("inside", "(?!)"), root.name) else root
+    files = [*files_below(root, depth=DEPTH)]
+    samples = {folder for folder, file in files if file == "truth.csv"} - {Path()}
+    found = [folder / file for folder, file in files if file.lower().endswith(MEDIA)]
+    utterances: dict[str, dict[str, Any]] = {}  # by utterance_id: the parts of the name, and a path for each kind
+    dropped: list[tuple[str, str]] = []
+    for file in sorted(found, key=lambda path: (len(path.parts), path.stem, MEDIA.index(path.suffix.lower()))):
+        path = file.as_posix()  # the least deep first, .wav before .flac
+        parts = re.search(rf"(?<![^/]){corpus['pattern']}$", path[: -len(file.suffix)], re.ASCII)
+        codes = parts.groupdict() if parts else {}
+        kind = "mute" if codes.get("mute") else "sound" if path.lower().endswith(SOUNDS) else "film"
+        if samples & {*file.parents}:  # `root` is the folder above corpus and sample
+            dropped.append((path, "of the synthetic sample"))
+        elif not parts or codes.get("aside"):
+            dropped.append((path, corpus["aside"] if parts else f"not a name of {corpus['title']}"))
+        else:
+            utterance = utterances.setdefault(codes.get("id") or parts[0].replace("/", "_"), codes)
+            if (kept := utterance.setdefault(f"{kind} file", path)) != path:
+                dropped.append((path, f"second copy of {kept}"))
+    if not utterances:
+        raise FileNotFoundError(nothing_in(root, expected=f"recordings such as {corpus['example']}"))
+    rows = _rows(name, utterances, _genders(root, files, **corpus.get("people", {})))
+    facts = {"emotions": dict.fromkeys(LABELS[name].values()), "dropped": dropped, **corpus.get("facts", {})}
+    return Corpus.from_rows(
+        name, sorted(rows, key=lambda row: (row["speaker"], row["utterance_id"])), root=root, **facts
+    )
+
+
+def _rows(name: str, utterances: Mapping[str, Mapping[str, Any]], genders: Mapping[str, str]) -> list[dict[str, Any]]:
+    """Turn the parts of the names into rows; ValueError lists the codes that are not the corpus's."""
+    corpus, rows, problems = NAMED[name], [], []
+    codes = {"emotion": LABELS[name], **corpus.get("codes", {})}
+    for utterance_id, own in utterances.items():
+        parts = {column: (group, own[group], codes.get(column)) for column, group in corpus["columns"].items()}
+        odd = dict.fromkeys(f"{group} {code}" for group, code, known in parts.values() if known and code not in known)
+        problems += [f"no {' and no '.join(odd)} in {corpus['title']} ({utterance_id})"] if odd else []
+        row = {column: known.get(code) or None if known else code for column, (_, code, known) in parts.items()}
+        sound, film, mute = (own.get(f"{kind} file") for kind in ("sound", "film", "mute"))
+        row |= {"utterance_id": utterance_id, "audio_path": sound or film, "video_path": film or mute}
+        rows.append(row | corpus["constant"] | ({"gender": genders.get(str(row["speaker"]))} if genders else {}))
+    remedy = "Expected the original names; data/README.md says what they mean."
+    raise_problems(problems, where=f"the names of {corpus['title']}", remedy=remedy)
+    return rows
+
+
+def _genders(
+    root: Path, files: Iterable[tuple[Path, str]], *, file: str = "", speaker: str = "", gender: str = ""
+) -> dict[str, str]:
+    """Return the gender of each speaker from a table of the release, if there is one."""
+    tables = [root / folder / name for folder, name in files if name == file]
+    rows = table_rows(tables[0], columns=(speaker, gender))[1].values() if tables else ()
+    return {row[speaker]: row[gender].lower() for row in rows}
