@@ -1,0 +1,89 @@
+"""What workers do: annotate a recording, explain a segment. Nothing of it stays in emolab's cache."""
+
+import os
+import tempfile
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+from emolab.annotate.annotation import Annotation
+from emolab.annotate.pipeline import annotate as annotate_file
+from emolab.annotate.pipeline import has_film, recognizer_of
+from emolab.corpora import Corpus
+from emolab.explain import explain
+from emolab.media import SAMPLE_RATE, read_audio
+from emolab.recognizer import Recognizer
+
+EXPLAINED = ("text", "audio")  # modalities with units that a page can show
+METHOD = "ablation"
+
+
+@lru_cache
+def recognizer(model: Path | None, words_only: bool = False) -> Recognizer:
+    """Return the recognizer of a folder, or the default one, which is trained on first use."""
+    return recognizer_of(model, words_only=words_only)[0]
+
+
+def prepare(model: Path | None) -> None:
+    """Load what the first recording would wait for."""
+    recognizer(model)
+
+
+@contextmanager
+def forgetful() -> Iterator[None]:
+    """Keep features in a folder that is deleted at once; recognizers have to be loaded before."""
+    with tempfile.TemporaryDirectory(dir=os.environ.get("GRADIO_TEMP_DIR")) as folder:
+        before = os.environ.get("EMOLAB_CACHE")
+        os.environ["EMOLAB_CACHE"] = folder
+        try:
+            yield
+        finally:
+            os.environ.pop("EMOLAB_CACHE") if before is None else os.environ.update(EMOLAB_CACHE=before)
+
+
+def annotate(path: Path, *, model: Path | None, words_only: bool, names: Sequence[str]) -> Annotation:
+    """Annotate a recording."""
+    made = recognizer(model, words_only)
+    with forgetful():  # of the default model, the annotation says what it was trained on
+        how: dict[str, Any] = {"words_only": words_only, "names": names, "show_progress": False}
+        return annotate_file(path, model=made if model else None, **how)
+
+
+def why(
+    path: Path, row: Mapping[str, Any], *, model: Path | None, words_only: bool
+) -> tuple[dict[str, Any], list[Any]]:
+    """Explain a segment.
+
+    Returns:
+        For each modality, the probabilities of emotions by it alone, where the model can do with one; and an
+        explanation for words and voice each: modality, emotion, names, values, spans (n, 2) in seconds, method and
+        baseline.
+    """
+    made, alone, found = recognizer(model, words_only), {}, []
+    with forgetful():
+        segment = utterance(path, row, made)
+        there = [modality for modality in segment.modalities if modality in made.modalities]
+        for modality in there if made.partial else ():
+            only = segment.without(*(other for other in there if other != modality))
+            if made.covers(only).all():
+                shares = made.calibrated(made.predict_proba(only))[0]
+                alone[modality] = dict(zip(made.emotions, shares.tolist(), strict=True))
+        for modality in (modality for modality in EXPLAINED if modality in there):
+            explanation = explain(made, segment, METHOD, str(row["emotion"]), modality=modality)
+            one = {name: getattr(explanation[0], name) for name in ("emotion", "names", "values", "spans")}
+            found.append(one | {"modality": modality, "method": METHOD, "baseline": explanation.baseline})
+    return alone, found
+
+
+def utterance(path: Path, row: Mapping[str, Any], made: Recognizer) -> Corpus:
+    """Return a segment of a recording as a corpus of one utterance, with the modalities that a recognizer takes."""
+    start, end = row["start"], row["end"]
+    about: dict[str, Any] = {"utterance_id": "0", "speaker": "unknown", "text": row["text"] or None}
+    if "video" in made.modalities and has_film(path):
+        about |= {"video_path": str(path), "video_start": start, "video_end": end}
+    corpus = Corpus.from_rows("segment", [about], emotions=(), root=Path())
+    if "audio" not in made.modalities:
+        return corpus
+    return corpus.with_media(audio={"0": read_audio(path)[int(start * SAMPLE_RATE) : int(end * SAMPLE_RATE)]})

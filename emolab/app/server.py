@@ -1,0 +1,76 @@
+"""The server of the page."""
+
+import os
+import signal
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from emolab.app.sessions import Sessions
+from emolab.app.worker import Limits
+
+OFFLINE = {"GRADIO_ANALYTICS_ENABLED": "False", "HF_HUB_DISABLE_TELEMETRY": "1"}
+FONTS: dict[str, Any] = {"font": ("system-ui", "sans-serif"), "font_mono": ("ui-monospace", "monospace")}  # not fetched
+BUTTON = {  # white on it has a contrast of 7 to 1, by day and by night
+    "button_primary_background_fill": "*primary_700",
+    "button_primary_background_fill_dark": "*primary_700",
+    "button_primary_background_fill_hover": "*primary_800",
+    "button_primary_text_color": "#ffffff",
+}
+NEITHER: dict[str, Any] = dict.fromkeys(["share", "ssr_mode", "run_history", "enable_monitoring", "pwa"], False)
+HERE = Path(__file__).parent
+
+
+def serve(limits: Limits, *, host: str, port: int, model: Path | None) -> None:
+    """Serve the page until Ctrl-C or SIGTERM; see `serving`."""
+    from emolab.app import jobs
+
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # like Ctrl-C: what was uploaded is deleted
+    with serving(limits, jobs, host=host, port=port, model=model) as (blocks, _):
+        print(f"The page is at {blocks.local_url} (Ctrl-C ends it)", flush=True)
+        blocks.block_thread()
+
+
+@contextmanager
+def serving(
+    limits: Limits, jobs: Any, *, host: str = "127.0.0.1", port: int, model: Path | None = None
+) -> Iterator[tuple[Any, Any]]:
+    """Load the models, then serve the page in the background; at the end, all that was uploaded is deleted.
+
+    Args:
+        limits: What it takes at most.
+        jobs: What workers do, see `emolab.app.page.Demo`.
+        host: Address to listen at; 0.0.0.0 is every address of this computer.
+        port: Port.
+        model: Folder of a recognizer; None takes the default one.
+
+    Returns:
+        The page's Blocks and its Demo.
+
+    Raises:
+        OSError: If the port is taken.
+        ValueError: If the model cannot be loaded.
+    """
+    sessions = Sessions(limits.keep_s)
+    os.environ.update(OFFLINE, GRADIO_TEMP_DIR=str(sessions.root))  # read when gradio makes its components
+    import gradio as gr
+
+    from emolab.app.page import Demo, page
+
+    demo = Demo(limits, sessions, jobs, model)
+    blocks = page(demo).queue(max_size=limits.max_waiting)
+    theme = gr.themes.Default(primary_hue="indigo", **FONTS).set(**BUTTON)
+    script = f"<script>{(HERE / 'page.js').read_text(encoding='utf-8')}</script>"
+    look: dict[str, Any] = {"theme": theme, "css_paths": HERE / "page.css", "head": script, "footer_links": ["api"]}
+    how: dict[str, Any] = {"server_name": host, "server_port": port, "max_file_size": f"{limits.max_mb}mb"}
+    try:
+        for worker in demo.workers:
+            worker.run(None, jobs.prepare, model)
+        blocks.launch(quiet=True, prevent_thread_lock=True, **how, **look, **NEITHER)
+        yield blocks, demo
+    finally:
+        blocks.close(verbose=False)
+        for worker in demo.workers:
+            worker.end()
+        sessions.end()
