@@ -16,12 +16,14 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from emolab.corpora import Corpus
+    from emolab.media import Segment
 
-__all__ = ["RESULT_MIME", "check", "doctor", "followed", "listen", "record", "show"]
+__all__ = ["RESULT_MIME", "check", "doctor", "followed", "listen", "record", "show", "suited"]
 
 RESULT_MIME = "application/vnd.emolab.result+json"  # what the runner reads back from an executed chapter
 DPI = 110  # sharp at notebook width, about 60 KB a figure
 N_FOLLOWED = 5
+MOST = 0.5  # share of the utterances that a chapter has to find usable
 CASES: Mapping[tuple[bool, ...], str] = {  # which of text, audio and video show the emotion: how tables call the case
     **{(True, True, True): "all agree", (True, False, False): "words alone", (False, True, False): "voice alone"},
     **{(False, False, True): "face alone", (True, True, False): "face dissents"},
@@ -99,15 +101,16 @@ def show(drawn: Any, description: str) -> None:
     publish_display_data(data, metadata={"image/png": {"alt": description}})
 
 
-def listen(sound: Path | NDArray[np.float32], *, title: str = "") -> None:
-    """Put a player into the notebook for an audio file, or for (samples,) float32 at 16 kHz."""
+def listen(sound: Path | Segment | NDArray[np.float32], *, title: str = "") -> None:
+    """Put a player into the notebook for an audio file or a segment of one, or for (samples,) float32 at 16 kHz."""
     from IPython.display import HTML, Audio, display
 
     from emolab.media import SAMPLE_RATE, read_audio
 
     if title:
         display(HTML(f"<p>{title}</p>"))
-    wave = read_audio(sound) if isinstance(sound, Path) else sound
+    source: Any = sound
+    wave = source if hasattr(source, "dtype") else read_audio(source)
     display(Audio(wave, rate=SAMPLE_RATE, normalize=False))
 
 
@@ -129,3 +132,26 @@ def followed(test: Corpus) -> tuple[Corpus, list[str]]:
     first = [cases.index(case) for case in wanted if case in cases][:N_FOLLOWED]
     chosen = table.reset_index(drop=True).index.isin(first)
     return test.select(chosen), [cases[place] for place in sorted(first)]
+
+
+def suited(corpus: Corpus, *modalities: str, n_emotions: int = 2) -> Corpus:
+    """Keep the utterances that have some modalities and say how many have not; where most have not, take the sample.
+
+    Args:
+        corpus: In the view that is to be used.
+        modalities: What every utterance needs: audio, text, video.
+        n_emotions: How many emotions there have to be, for the sample not to be taken.
+    """
+    from emolab.corpora import load_corpus
+
+    there = corpus.has(modalities[0])
+    for modality in modalities[1:]:
+        there &= corpus.has(modality)
+    lost, few = f"{(~there).sum():,} of {len(corpus):,} utterances", len(corpus.emotions) < n_emotions
+    if few or there.mean() < MOST:
+        why = f"has only {len(corpus.emotions)} emotions" if few else f"lacks {' or '.join(modalities)} in {lost}"
+        print(f"{corpus.name} {why}: this chapter takes the synthetic sample in its place.")
+        return load_corpus("sample").view()
+    if not there.all():
+        print(f"{lost} of {corpus.name} lack {' or '.join(modalities)} and are left out.")
+    return corpus.select(there)

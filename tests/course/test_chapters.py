@@ -155,6 +155,26 @@ def test_run_chapters_refuses_wrong_parameters_before_anything_runs(
 
 
 @pytest.mark.parametrize(
+    ("corpus", "error", "message"),
+    [
+        ("nope", ValueError, "no corpus 'nope'"),
+        ("few.csv", ValueError, r"few.csv has 4 speakers; expected 5 or more in chapters"),
+        ("gone.csv", FileNotFoundError, "gone.csv is no file"),
+    ],
+)
+def test_run_chapters_tells_what_is_wrong_with_a_corpus_before_anything_runs(
+    corpus: str, error: type[Exception], message: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rows = [f"{number},p{number % 4},{'happy' if number % 8 < 4 else 'sad'},well" for number in range(16)]
+    (tmp_path / "few.csv").write_text("\n".join(["id,speaker,emotion,text", *rows]))
+    monkeypatch.chdir(tmp_path)
+    chapter = write_chapter(tmp_path / "01_fine.ipynb", "open('ran', 'w')")
+    with pytest.raises(error, match=message):
+        run_chapters([chapter], parameters={"corpus": corpus}, build=tmp_path / "build")
+    assert not (tmp_path / "build").exists()
+
+
+@pytest.mark.parametrize(
     ("parameters", "message"),
     [
         (None, "0 cells tagged"),

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from emolab.corpora import Corpus
-from emolab.course import CASES, followed, listen, show
+from emolab.course import CASES, followed, listen, show, suited
 from emolab.media import SAMPLE_RATE
 
 
@@ -62,3 +62,21 @@ def test_listen_plays_samples_at_their_rate_under_a_title(monkeypatch: pytest.Mo
     assert title.data == "<p>silence</p>"
     assert player.data[:4] == b"RIFF"
     assert int.from_bytes(player.data[24:28], "little") == SAMPLE_RATE
+
+
+def test_suited_leaves_out_what_lacks_a_modality_and_says_so(capsys: pytest.CaptureFixture[str]) -> None:
+    rows: list[dict[str, object]] = [{"emotion": "sad", "text": "well", "audio_path": f"{n}.wav"} for n in range(4)]
+    corpus = corpus_of([*rows, {"emotion": "angry", "text": "out"}])
+    assert len(suited(corpus, "text")) == 5
+    assert capsys.readouterr().out == ""
+    assert suited(corpus, "audio", "text").table["utterance_id"].tolist() == ["0", "1", "2", "3"]
+    assert capsys.readouterr().out == "1 of 5 utterances of tiny lack audio or text and are left out.\n"
+
+
+def test_suited_takes_the_sample_where_a_corpus_is_not(capsys: pytest.CaptureFixture[str]) -> None:
+    corpus = corpus_of([{"emotion": "sad", "text": "well"}])
+    assert suited(corpus, "video").name == "sample"
+    told = "tiny lacks video in 1 of 1 utterances: this chapter takes the synthetic sample in its place.\n"
+    assert capsys.readouterr().out == told
+    assert suited(corpus, "text", n_emotions=3).name == "sample"
+    assert capsys.readouterr().out.startswith("tiny has only 2 emotions: ")
