@@ -20,6 +20,7 @@ from emolab.explain import METHODS
 from emolab.recipes import recipe
 from emolab.recognizer import Recognizer
 from emolab.splits import folds_of
+from emolab.storage import CHECKOUT
 from tests.voices import own
 
 
@@ -170,7 +171,8 @@ def test_fit_prints_the_report_and_records_it(
     arguments = ["fit", "text/logistic-regression", "--corpus", "mine.csv", "--folds", "speakers", "--seeds", "7", "8"]
     assert cli.main([*arguments, "--record"]) == 0
     assert "unweighted average recall: 1.000" in capsys.readouterr().out
-    entry = json.loads((tmp_path / "results" / "mine" / "text-logistic-regression.json").read_text())
+    (file,) = (tmp_path / "results").glob("own-mine-*/text-logistic-regression.json")
+    entry = json.loads(file.read_text())
     assert entry["command"] == (
         "emolab fit text/logistic-regression --corpus mine.csv --folds speakers --seeds 7 8 --record"
     )
@@ -214,6 +216,14 @@ def test_without_a_command_the_help_lists_all_of_them_in_groups(capsys: pytest.C
     grouped = [name for names in cli.TABLE["groups"].values() for name in names]
     assert sorted(grouped) == sorted(cli.TABLE["commands"])
     assert [name for name in grouped if not re.search(rf"^  {name} +\w", told, re.MULTILINE)] == []
+
+
+def test_the_page_on_the_command_line_names_every_command_and_shared_option() -> None:
+    page = (CHECKOUT / "docs" / "commands.md").read_text(encoding="utf-8")
+    assert [name for name in cli.TABLE["commands"] if f"`{name}`" not in page] == []
+    options = set.intersection(*(set(cli.TABLE["commands"][name]["takes"]) for name in ("fit", "explain", "run")))
+    assert {"--corpus", "--view", "--emotions", "--merge", "--folds", "--weights"} <= options
+    assert [option for option in options - {"--preset"} if f"`{option}" not in page] == []
 
 
 def test_version_is_that_of_the_package(capsys: pytest.CaptureFixture[str]) -> None:
@@ -277,7 +287,7 @@ def test_explain_takes_the_same_choice(capsys: pytest.CaptureFixture[str], tmp_p
     choice = ["--corpus", str(speeches(tmp_path)), "--emotions", "happy,sad", "--folds", "loso"]
     how = ["--modality", "text", "--methods", "ablation", "--utterances", "4", "--alone"]
     assert cli.main(["explain", "text/logistic-regression", *choice, *how]) == 0
-    assert "4 utterances of mine, leave-one-speaker-out" in capsys.readouterr().out
+    assert re.search("4 utterances of own-mine-.{4}, leave-one-speaker-out", capsys.readouterr().out)
 
 
 def test_remedies_are_options_at_a_shell(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
