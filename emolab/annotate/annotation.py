@@ -120,10 +120,11 @@ class Annotation:
         if not long:
             return self.segments.copy()
         table = self.segments.drop(columns="second").rename(columns={"emotion": "label"}).reset_index(names="segment")
-        for emotion in self.emotions:
+        emotions = self.emotions or ("",)  # a row at least
+        for emotion in emotions:
             table[emotion] = table.get(P + emotion, np.nan)
-        kept = [column for column in table if column not in self.emotions and not column.startswith(P)]
-        table = table.melt(kept, list(self.emotions), "emotion", "probability")
+        kept = [column for column in table if column not in emotions and not column.startswith(P)]
+        table = table.melt(kept, list(emotions), "emotion", "probability")
         table["chosen"] = (table["emotion"] == table["label"]).fillna(False).astype(bool)
         return table.drop(columns="label").sort_values("segment", kind="stable", ignore_index=True)
 

@@ -40,6 +40,7 @@ MADE = "Made by emolab"  # how every audit line begins
 WRITTEN = ".emolab-written.json"  # beside the files: the digest of each as it was written
 DIGITS = 6  # of numbers in CSV
 RTTM_FIELDS = 10
+TWIN_S = 1e-6  # between the ends of segments of equal times, which audformat would take for one
 DTYPES = {"string": "str", "float64": "float", "int64": "int", "bool": "bool"}  # of audformat
 
 
@@ -225,7 +226,8 @@ def _write_audformat(annotation: Annotation, path: Path) -> None:
     labels = {"emotion": annotation.emotions, "second": annotation.emotions}
     labels["speaker"] = (*annotation.segments["speaker"].unique(),)
     for name, table in {"segments": annotation.segments, "words": annotation.words}.items():
-        times = [pd.to_timedelta(table[edge], unit="s") for edge in ("start", "end")]  # bare numbers mean many things
+        twins = table.groupby(["start", "end"]).cumcount() * TWIN_S
+        times = [pd.to_timedelta(seconds, unit="s") for seconds in (table["start"], table["end"] + twins)]
         database[name] = audformat.Table(audformat.segmented_index([annotation.media] * len(table), *times))
         for column in table.columns.drop(["start", "end"]):
             limits = {"minimum": 0.0, "maximum": 1.0} if column == "confidence" or column.startswith(P) else {}

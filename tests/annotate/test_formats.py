@@ -5,10 +5,13 @@ from __future__ import annotations
 import json
 import re
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import numpy as np
 import pandas as pd
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from emolab.annotate.annotation import UNSURE, Annotation
 from emolab.annotate.formats import FORMATS, read_annotation, write_annotation
@@ -87,6 +90,32 @@ def test_writing_twice_gives_the_same_file(form: str, tmp_path: Path) -> None:
     once, again = (write_annotation(conversation(), tmp_path / f"{n}{FORMATS[form].suffix}") for n in ("a", "b"))
     if once.is_file():
         assert once.read_bytes() == again.read_bytes()
+
+
+LINES = st.text(max_size=20) | st.sampled_from(
+    ["-- >", '"', "a\n\nb", "<v Ben>x</v>", "NOTE x", "STYLE", "=1+1", "&amp;"]
+)
+NAMES = st.sampled_from(["Ana", "A@b", "x (2)", "made by", "ж,;:"])
+
+
+@settings(max_examples=25)
+@given(st.lists(st.tuples(NAMES, LINES, st.floats(0, 50), st.floats(0, 9)), max_size=4), st.sampled_from(LABELS))
+def test_any_text_comes_back(rows: list[tuple[str, str, float, float]], form: str) -> None:
+    table = pd.DataFrame(rows, columns=["speaker", "text", "start", "end"]).assign(emotion="sad")
+    table["end"] += table["start"]
+    annotation = Annotation(table, pd.DataFrame(), "a.wav", 99.0, {})
+    with TemporaryDirectory() as folder:
+        found = back(annotation, Path(folder), form).segments
+    own, tidy = annotation.segments, r"\s*\n\s*" if form == "vtt" else "\n"
+    assert sorted(found["speaker"]) == sorted(own["speaker"])
+    assert sorted(found["text"]) == sorted(own["text"].str.replace(tidy, "\n", regex=True))
+
+
+def test_segments_of_equal_times_stay_apart(tmp_path: Path) -> None:
+    rows = {"start": [0, 0], "end": [1, 1], "speaker": ["Ana", "Ben"], "text": ["a", "b"]}
+    annotation = Annotation(pd.DataFrame(rows), pd.DataFrame(), "a.wav", 2.0, {})
+    for form in FORMATS:
+        assert [*back(annotation, tmp_path, form).segments["speaker"]] == ["Ana", "Ben"]
 
 
 # ---------------------------------------------------------------- names and files
