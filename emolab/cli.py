@@ -53,7 +53,22 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="emolab", description=about, **how)
     parser.add_argument("--version", action="version", version=f"emolab {__version__}")
     subparsers = parser.add_subparsers(required=True, metavar="COMMAND", help=TABLE["help"])
-    users = (_fit, _predict, _explain, _explore, _list, _list, _list, _list, _run, _list, _sample, _correct, _correct)
+    users = (
+        _fit,
+        _predict,
+        _explain,
+        _explore,
+        _list,
+        _list,
+        _list,
+        _list,
+        _run,
+        _list,
+        _sample,
+        _correct,
+        _correct,
+        _demo,
+    )
     for command, (name, row) in zip(users, TABLE["commands"].items(), strict=True):
         added = subparsers.add_parser(name, description=row["about"])
         for option in row["takes"]:
@@ -131,7 +146,7 @@ def _run(options: argparse.Namespace) -> int:
     from emolab.course import chapters
 
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # like Ctrl-C: kernels end, what is finished stays
-    names = [name for name in ("preset", "seed", "weights") if getattr(options, name) is not None]
+    names = [name for name in ("preset", "seed") if getattr(options, name) is not None]
     parameters = {"corpus": _chosen(options), **{name: getattr(options, name) for name in names}}
     how = {"parameters": parameters, "jobs": options.jobs, "timeout_s": options.timeout}
     runs = chapters.run_chapters(chapters.find_chapters(options.chapters), **how)
@@ -210,6 +225,13 @@ def _correct(options: argparse.Namespace) -> int:
     given = [formats.read_annotation(file) for file in options.annotations]
     fitted = options.save and corrections.refit(options.model, given, options.media, options.save)
     print(fitted or corrections.compare(*given))
+    return 0
+
+
+def _demo(options: argparse.Namespace) -> int:
+    from emolab.app.server import serve
+
+    serve(**{name: getattr(options, name) for name in ("host", "port", "model", "max_seconds", "max_mb", "workers")})
     return 0
 
 

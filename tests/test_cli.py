@@ -222,7 +222,7 @@ def test_the_page_on_the_command_line_names_every_command_and_shared_option() ->
     page = (CHECKOUT / "docs" / "commands.md").read_text(encoding="utf-8")
     assert [name for name in cli.TABLE["commands"] if f"`{name}`" not in page] == []
     options = set.intersection(*(set(cli.TABLE["commands"][name]["takes"]) for name in ("fit", "explain", "run")))
-    assert {"--corpus", "--view", "--emotions", "--merge", "--folds", "--weights"} <= options
+    assert {"--corpus", "--view", "--emotions", "--merge", "--folds"} <= options
     assert [option for option in options - {"--preset"} if f"`{option}" not in page] == []
 
 
