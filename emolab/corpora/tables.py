@@ -1,29 +1,38 @@
 """Finding the files of a corpus, reading text and CSV as they come, and the user's own CSV file."""
 
+import codecs
 import csv
 import io
 import os
 import re
+import warnings
+import zlib
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from difflib import get_close_matches
+from functools import cache
 from pathlib import Path
 from typing import Any
+from unicodedata import normalize
 
 import numpy as np
 import pandas as pd
 
-from emolab.corpora.corpus import DATA, EMOTIONS, MODALITIES, REQUIRED, SCHEMA, TRUTH, Corpus, raise_problems, some
+from emolab.corpora.corpus import DATA, EMOTIONS, MODALITIES, Corpus, complete_table, raise_problems, some
 
 WINDOWS_CONTROLS = re.compile("[\x80-\x9f]")  # letters of Windows-1252 that were read as Latin-1
 LINE_END = re.compile(r"\r\n|\n|\r")  # str.splitlines would also break at control characters inside a line
-RESERVED = ("votes", *TRUTH)  # columns that a user's own file cannot fill
-ALIASES: Mapping[str, tuple[str, ...]] = {column: tuple(facts[2:]) for column, facts in DATA["columns"].items()}
-OWN: Mapping[str, Any] = DATA["own"]  # what a user's own file is told
-CHOICES: Mapping[str, Mapping[str, Any]] = DATA["choices"]  # column: {what a file says: what is meant}
-MEANING = {alias: column for column, others in ALIASES.items() for alias in (column, *others)}
-COUNT, DECIMAL_COMMA = r"[0-9]{1,9}", r"^([^,]*),([^,]*)$"
-N_ROWS, N_LETTERS = 20, 30  # a problem names so many rows, and so many letters of each cell
+OWN: Mapping[str, Any] = DATA["own"]  # what is particular to a user's own table
+CODES = {**DATA["choices"], "emoclass": {code.lower(): says for code, says in DATA["labels"]["msp-podcast"].items()}}
+ALIASES = {**{column: facts[2:] for column, facts in DATA["columns"].items()}, **OWN["columns"]}
+PARTING = re.compile(r"[\W_]")  # what may stand between the words of a column's name
+MEANING = {PARTING.sub("", name): column for column, others in ALIASES.items() for name in (column, *others)}
+# What no language that is written in Windows-1252 has: three such letters in a row, or a sign between letters
+FOREIGN = r"[^\x00-\x7f“”‘’«»…–—¿¡\xa0]{3}|[a-z][¢-³¹¼-¿][a-z]|\0"
+VOTE = r'\s*["\']?([^\W\d][^;:,="\']*?)["\']?[\s:=]+(\d+(?:\.\d+)?)\s*'  # such as happy 3
+COUNT = r"[0-9]{1,9}"
+N_ROWS, N_LETTERS = 6, 20  # a problem names so many rows, and so many letters of each cell
 Cells = tuple[list[str], dict[int, dict[str, str]], list[str]]  # header, rows, problems
 Fault = tuple[str, list[Any]]  # what is wrong, and the rows where it is
 WHERE_FROM = 'data/README.md says how to get it and where to put it; load_corpus("sample") needs nothing.'
@@ -62,10 +71,9 @@ def found_in(folder: Path) -> list[str] | str:
 def read_text(path: Path) -> str:
     """Read a text file in UTF-8 or, where it is not that, in Windows-1252 or Latin-1."""
     raw = path.read_bytes()
-    try:
+    with suppress(UnicodeDecodeError):
         return raw.decode("utf-8-sig")
-    except UnicodeDecodeError:
-        return windows_letters(raw.decode("latin-1"))
+    return windows_letters(raw.decode("latin-1"))
 
 
 def windows_letters(text: str) -> str:
@@ -79,36 +87,77 @@ def lines_of(path: Path) -> Iterator[tuple[int, str]]:
     yield from ((number, line) for number, line in lines if line)
 
 
-def table_rows(path: Path, *, columns: Iterable[str] = (), delimiters: str = ",") -> Cells:
-    """Read a CSV file cell by cell, as text without blanks at either end.
+def encoding_of(raw: bytes, path: Path, given: str | None = None) -> str:
+    """Return the encoding of a table: UTF-8, UTF-16 with a byte order mark, or Windows-1252 where that is plausible.
+
+    Raises:
+        ValueError: If the bytes are no text, or in another encoding than these or the one that is given.
+    """
+    head = raw[:64].decode("latin-1").lstrip("\xef\xbb\xbf \t\r\n")
+    if kind := next((kind for mark, kind in OWN["kinds"].items() if head.startswith(mark)), None):
+        raise ValueError(f"cannot read {path}: it is {kind}. {OWN['save']}")
+    usual = ("utf-16",) if raw[:2] in (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE) else ("utf-8-sig", "cp1252")
+    for encoding in (given,) if given else usual:
+        guessed = encoding == "cp1252" and not given
+        with suppress(UnicodeError, LookupError):
+            if not re.search(FOREIGN if guessed else "\0", raw.decode(encoding)):
+                if guessed:
+                    warnings.warn(f"{path.name} {OWN['guessed']}", RuntimeWarning, stacklevel=2)
+                return encoding
+    raise ValueError(f"cannot read {path} as {given or 'UTF-8'}. {OWN['encoding']}")
+
+
+def table_cells(
+    path: Path, *, columns: Iterable[str] = (), delimiters: str = ",", encoding: str | None = None
+) -> tuple[pd.DataFrame, list[str]]:
+    """Read a CSV file as text without blanks at either end.
 
     Args:
         path: The file; its first row names the columns.
         columns: Those it must have; if one is missing, that is the only problem, and there are no rows.
-        delimiters: What may part the cells; the one that is most frequent in the first line is taken.
+        delimiters: What may part the cells; the one that is most frequent in the first line is taken, or what a line
+            above it names (sep=;), as Excel writes it.
+        encoding: Where it is not what `encoding_of` can tell.
 
     Returns:
-        The names of the columns; the rows by their number in a spreadsheet, where the first below the header is row 2
-        (empty ones left out); and, in words, which columns are missing and which rows have too many or too few cells.
+        The cells by their row in a spreadsheet, where the first below the header is row 2 (empty ones left out); and,
+        in words, which columns are missing or there twice, which rows have too many or too few cells, and which have
+        swallowed others behind a quotation mark without a partner.
 
     Raises:
         ValueError: If the file is no CSV at all.
     """
-    text = read_text(path)
-    delimiter = max(delimiters, key=text.partition("\n")[0].count)
-    reader = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter)
+    raw = path.read_bytes()
+    stream = io.TextIOWrapper(io.BytesIO(raw), encoding_of(raw, path, encoding), newline="")
+    if not (told := re.match(r'"?sep=([,;|\t])', first := stream.readline())):
+        stream.seek(0)
+    delimiter = told[1] if told else max(delimiters, key=first.count)
+    reader = csv.reader(stream, delimiter=delimiter, skipinitialspace=True, strict=True)
+    rows: list[list[str]] = []
     try:
-        cells = [[cell.strip() for cell in row] for row in reader]
+        rows.extend(reader)
     except csv.Error as error:
-        why = f"cannot read {path} as a table: {error}. Expected a CSV file, its first row the names of the columns."
-        raise ValueError(f"{why} Save it as CSV (UTF-8) from a spreadsheet.") from error
-    header = cells[0] if cells else []
+        raise ValueError(f"cannot read {path} as a table: row {len(rows) + 1}: {error}. {OWN['quotes']}") from error
+    header = [name.strip(" \ufeff") or f"Unnamed: #{place}" for place, name in enumerate(rows[0] if rows else [])]
     if missing := [column for column in columns if column not in header]:
-        return header, {}, [f"no column {some(missing)}; found: {', '.join(header)[:200] or 'nothing'}"]
-    full = {number: row for number, row in enumerate(cells[1:], start=2) if any(row)}
+        found = ", ".join(header)[:200] or "nothing"
+        return pd.DataFrame(columns=header), [f"no column {some(missing)}; found: {found}"]
+    problems = [f"{count} columns named {name}" for name, count in Counter(header).items() if count > 1]
+    full = {number: row for number, row in enumerate(rows[1:], start=2) if "".join(row).strip()}
     odd = [number for number, row in full.items() if len(row) != len(header)]
-    problems = [f"row {number} has {len(full.pop(number))} cells, the header {len(header)}" for number in odd]
-    return header, {number: dict(zip(header, row, strict=True)) for number, row in full.items()}, problems
+    problems += [f"row {number} has {len(full.pop(number))} cells, the header {len(header)}" for number in odd]
+    wide = max(len(header) - 1, 2)  # a text may hold line breaks; a line with as many delimiters as a row is a row
+    lines = {n: LINE_END.split("\0".join(row))[1:] for n, row in full.items()} if reader.line_num > len(rows) else {}
+    odd = [number for number, inner in lines.items() if any(line.count(delimiter) >= wide for line in inner)]
+    problems += [f"row {number} holds other rows, since a quotation mark has no partner" for number in odd]
+    cells = pd.DataFrame(full.values(), index=[*full], columns=header, dtype=object).astype("string")
+    return cells.loc[:, ~cells.columns.duplicated()].apply(lambda column: column.str.strip()), problems
+
+
+def table_rows(path: Path, *, columns: Iterable[str] = (), delimiters: str = ",") -> Cells:
+    """Return what `table_cells` does row by row: the names of the columns, the rows by their number, the problems."""
+    cells, problems = table_cells(path, columns=columns, delimiters=delimiters)
+    return [*cells], cells.to_dict("index"), problems
 
 
 def files_below(root: Path, *, depth: int) -> Iterator[tuple[Path, str]]:
@@ -122,88 +171,205 @@ def files_below(root: Path, *, depth: int) -> Iterator[tuple[Path, str]]:
         yield from ((here, name) for name in sorted(names) if not name.startswith("."))
 
 
-def read_own(csv_path: Path) -> Corpus:
-    """Read a CSV file with an id, a speaker, an emotion, and any of text, sound file and film for each utterance.
+def read_own(csv_path: Path, *, encoding: str | None = None) -> Corpus:
+    """Read a CSV file that lists utterances: any of text, sound file and film, and who speaks with which emotion.
 
-    Commas, semicolons and tabs may part the cells. Columns are those of emolab/corpora/schema.toml, without votes, or
-    go by the other names that it lists, capitals or not; further columns are kept as they are. Paths are relative to
-    the file's folder, or absolute. Emotions are taken as they are written; where they are those of `EMOTIONS`, the
-    named views apply. Empty rows are passed over, and empty cells are NA.
+    Commas, semicolons, tabs or bars may part the cells. Columns are those of emolab/corpora/schema.toml, or go by the
+    other names that it lists; further columns are kept as they are. Paths are relative to the file's folder, or
+    absolute. Emotions are taken as they are written; where they are those of `EMOTIONS`, the named views apply. Empty
+    rows are passed over, and empty cells are NA. What else is understood stands in `corpus_of`.
+
+    Args:
+        csv_path: The file.
+        encoding: Its encoding, where it is neither UTF-8 nor UTF-16 with a byte order mark nor Windows-1252.
 
     Raises:
         FileNotFoundError: If there is no such file.
         ValueError: If anything is wrong with it; all problems are listed, with the row numbers a spreadsheet shows.
     """
-    csv_path = Path(csv_path).resolve()
-    if not csv_path.is_file():
-        why = f"no file {csv_path}. Expected a CSV file with a row for each utterance. Check the path;"
-        raise FileNotFoundError(f'{why} names that need no file are "sample", "iemocap", "ravdess" and "meld".')
-    header, rows, malformed = table_rows(csv_path, delimiters=",;\t")
-    columns = {name: MEANING.get(name.lower(), name) for name in header}
-    cells = pd.DataFrame.from_dict(rows, orient="index", columns=[*columns], dtype="string").replace("", pd.NA)
-    table = pd.DataFrame({columns[name]: _values(columns[name], cells[name]) for name in cells})
-    problems = _header_problems(header, columns) + malformed
-    for what, at in [*_unreadable_cells(cells, table, columns), *_row_faults(table, csv_path.parent)]:
-        problems += [f"{what} in row{'s' * (len(at) > 1)} {some(at, limit=N_ROWS)}"] if at else []
-    if not rows and not problems:
-        problems.append("no row with an utterance")
-    raise_problems(problems, where=csv_path, remedy=OWN["remedy"])
-    labels = {*table["emotion"]}
-    emotions = [*(e for e in EMOTIONS if e in labels), *sorted(labels - {*EMOTIONS})]
-    own = table.drop(columns="", errors="ignore").to_dict("records")
-    return Corpus.from_rows(csv_path.stem, own, emotions=emotions, root=csv_path.parent)
+    path = Path(csv_path).resolve()
+    if not path.is_file():
+        raise FileNotFoundError(f"{path} is {'a folder' if path.is_dir() else 'no file'}. {OWN['file']}")
+    return corpus_of(*table_cells(path, delimiters=OWN["delimiters"], encoding=encoding), path)
 
 
-def _values(column: str, cells: pd.Series) -> pd.Series:
-    """Return what the cells of a column say, NA where they cannot be read."""
-    if column in CHOICES:
-        return cells.str.lower().map(CHOICES[column]).astype(object)
-    if column == "turn":
+def corpus_of(cells: pd.DataFrame, problems: Sequence[str], path: Path) -> Corpus:
+    """Make a corpus of a table of text that is indexed by the numbers of its rows; empty cells are NA.
+
+    - Without ids, utterances go by the names of their files, else by row. To ids that count within a dialogue, its name
+      is added.
+    - Rows of one utterance by several annotators become one; votes may also be told as "happy 3; sad 1" or in columns
+      votes_happy, …. Where no emotion is told it is that of the most votes, "undecided" if two have as many.
+    - Without emotions it is a corpus without labels, whose speakers are "unknown" if they are not told.
+    - `start` and `end` cut sound and film, unless each utterance of a dialogue has a file of its own: then they are
+      times in the dialogue.
+
+    Args:
+        cells: The table, of type string.
+        problems: What is known to be wrong with it.
+        path: The file it comes from; paths are relative to its folder, and the corpus is named after both.
+
+    Raises:
+        ValueError: If anything is wrong; all problems are listed, with rows.
+    """
+    cells = cells.replace("", pd.NA)
+    if shares := [name for name in cells if name.lower().startswith("votes_")]:
+        rows = cells[shares].fillna("0").itertuples(index=False)
+        cells["votes"] = ["; ".join(f"{name[6:]} {n}" for name, n in zip(shares, row, strict=True)) for row in rows]
+    columns = {name: meaning for name in cells if (meaning := _meaning(name, cells[name])) is not None}
+    table, faults = _values_of(cells, columns)
+    table = _completed(table, {*columns.values()})
+    labels = {*table["emotion"].dropna().unique()}
+    problems = [*_header_problems(columns, bool(labels)), *problems]
+    for what, at in [*faults, *_row_faults(table, path.parent)]:
+        problems += [f"{what} in row{'s' * (len(at) > 1)} {some(at, limit=N_ROWS)}"] * bool(at)
+    raise_problems(problems or ["no row with an utterance"] * cells.empty, where=path, remedy=OWN["remedy"])
+    if labels and (strangers := table["speaker"].str.lower().isin(OWN["nothing"])).any():
+        warnings.warn(f"{path.name}: {strangers.sum():,} {OWN['strangers']}", RuntimeWarning, stacklevel=2)
+    emotions = (*(e for e in EMOTIONS if e in labels), *sorted(labels - {*EMOTIONS}))
+    folder = zlib.crc32(os.fsencode(path.parent)) & 0xFFFF  # the tables mine.csv of two folders are two corpora
+    name = re.sub(r"[^\w.+-]+", "-", f"own-{path.stem}-{folder:04x}")
+    return Corpus(name, table.reset_index(drop=True), emotions, path.parent)
+
+
+def _meaning(name: str, cells: pd.Series) -> str | None:
+    """Return the corpus's name of a column; "" if it has no name, None if it only numbers rows, as pandas writes it."""
+    column = MEANING.get(PARTING.sub("", name.lower()), name)
+    if column == "video_path" != name and not cells.str.contains(".", regex=False).any():
+        return name  # of recordings, not of files
+    if name.startswith("Unnamed: "):
+        return None if cells.dropna().str.fullmatch(COUNT).all() else ""
+    return column
+
+
+def _values_of(cells: pd.DataFrame, columns: Mapping[str, str]) -> tuple[pd.DataFrame, list[Fault]]:
+    """Return what the cells say, NA where they cannot be read, and which these are."""
+    values, faults = {}, []
+    for name, column in columns.items():
+        wanted = OWN["wanted"].get(column)
+        said = cells[name].mask(cells[name].str.lower().isin(OWN["nothing"])) if wanted else cells[name]
+        values[column] = _values(column, said, PARTING.sub("", name.lower()))
+        odd = said[said.notna() & (values[column].isna() | (column == ""))]
+        what = f"{name} is not {wanted}" if column else "a cell below no column name"
+        faults.append((what, [f"{row} ({cell[:N_LETTERS]!r})" for row, cell in odd.items()]))
+    return pd.DataFrame(values, index=cells.index).drop(columns="", errors="ignore"), faults
+
+
+def _values(column: str, cells: pd.Series, key: str) -> pd.Series:
+    """Return what the cells of a column say, NA where they cannot be read; `key` is the name that the file gives it."""
+    kind = DATA["columns"].get(column, ["string"])[0]
+    if codes := CODES.get(column, CODES.get(key)):
+        meant = cells.str.lower().map(codes).astype(object)
+        return meant if column in OWN["wanted"] else meant.fillna(cells)
+    if kind == "Int64":
         return cells.where(cells.str.fullmatch(COUNT).fillna(False))
-    if SCHEMA.get(column, ("string", ""))[0] == "float64":
-        numbers = pd.to_numeric(cells.str.replace(DECIMAL_COMMA, r"\1.\2", regex=True), errors="coerce")
-        return numbers.astype("float64").replace([np.inf, -np.inf], np.nan)
-    return cells.str.replace("\\", "/") if column in ("audio_path", "video_path") else cells
+    if kind == "object":
+        like_votes = cells.where(cells.str.fullmatch(rf"\{{?{VOTE}([;,]{VOTE})*\}}?").fillna(False))
+        return like_votes.astype(object).map(_votes, na_action="ignore").astype(object)
+    if kind == "float64":
+        return _numbers(cells.str.replace(r"^([^,]*),([^,]*)$", r"\1.\2", regex=True), OWN["scales"].get(key))
+    return cells.str.replace("\\", "/") if column.endswith("_path") else cells
 
 
-def _header_problems(header: list[str], columns: Mapping[str, str]) -> list[str]:
+def _numbers(cells: pd.Series, scale: Sequence[float] | None) -> pd.Series:
+    """Return numbers, ratings on a scale from 1 to 5, and times such as 1:02.5 or 0 days 00:01:02.5 in seconds."""
+    numbers = pd.to_numeric(cells, errors="coerce").astype("float64").replace([np.inf, -np.inf], np.nan)
+    if scale:
+        return 1 + (numbers.where(numbers.between(*scale)) - scale[0]) * 4 / (scale[1] - scale[0])
+    times = cells.where(numbers.isna()).str.replace(r"^(\d+:[\d.]+)$", r"0:\1", regex=True)
+    return numbers.fillna(pd.to_timedelta(times, errors="coerce").dt.total_seconds())
+
+
+def _votes(cell: str) -> dict[str, float] | None:
+    """Turn "happy 3; sad 1" into the number of votes for each emotion."""
+    return {emotion: float(n) for emotion, n in re.findall(VOTE, cell) if float(n)} or None
+
+
+def _winner(votes: Mapping[str, float]) -> str:
+    """Return the emotion with the most votes, "undecided" if several have as many."""
+    first = [emotion for emotion, n in votes.items() if n == max(votes.values())]
+    return first[0] if len(first) == 1 else "undecided"
+
+
+def _completed(table: pd.DataFrame, here: set[str]) -> pd.DataFrame:
+    """Fill in what the columns that are here tell about the others, see `corpus_of`."""
+    table, many = complete_table(table).set_axis(table.index), "annotator" in here
+    ids = table["utterance_id"]
+    if "utterance_id" not in here:
+        ids = table["audio_path"].fillna(table["video_path"]).str.replace(r"^.*/|\.[^./]*$", "", regex=True)
+        numbered = ids.fillna("row") + "-" + pd.Series(table.index, table.index).astype("string")
+        ids = ids.mask(ids.isna() | (ids.duplicated(keep=False) & (not many)), numbered)
+    elif "dialogue_id" in here and not many and ids.duplicated().any():
+        table["turn"] = table["turn"].fillna(_values("turn", ids, "").astype("Int64"))
+        ids = table["dialogue_id"] + "-" + ids
+    table["utterance_id"] = ids
+    if many:
+        counts = pd.crosstab(ids, table["emotion"]).to_dict("index")
+        votes = {name: {emotion: float(n) for emotion, n in row.items() if n} for name, row in counts.items()}
+        ratings = table.groupby(ids)[["valence", "arousal", "dominance"]].transform("mean")
+        table = table.assign(**ratings, emotion=pd.Series(pd.NA, table.index, "string"))
+        first = table[[*DATA["columns"]]].drop(columns="votes").drop_duplicates().index
+        table = table.assign(votes=[votes.get(name) for name in ids]).loc[first].drop(columns="annotator")
+    table["emotion"] = table["emotion"].fillna(table["votes"].map(_winner, na_action="ignore").astype("string"))
+    if "speaker" not in here or table["emotion"].isna().all():
+        table["speaker"] = table["speaker"].fillna("unknown")
+    for medium in ("audio", "video"):
+        path = table[f"{medium}_path"].dropna()
+        alone = path.is_unique and not table["dialogue_id"][path.index].dropna().is_unique
+        if not alone and not {f"{medium}_start", f"{medium}_end"} & here:
+            table[[f"{medium}_start", f"{medium}_end"]] = table.loc[path.index, ["start", "end"]]
+    return table
+
+
+def _header_problems(columns: Mapping[str, str], labelled: bool) -> list[str]:
     """Say what is missing in the first row, there twice, or looks like a slip."""
-    missing = [column for column in REQUIRED if column not in columns.values()]
-    problems = [f"no column {column} (nor {', '.join(ALIASES[column])})" for column in missing]
-    if not {*MODALITIES.values()} & {*columns.values()}:
-        problems.append("none of the columns text, audio_path, video_path")
-    counts = Counter(columns[name] for name in header)
-    problems += [f"{count} columns for {column}" for column, count in counts.items() if count > 1 and column]
-    problems += [f"column {name}, which only emolab fills; give it another name" for name in RESERVED if name in counts]
-    for name in header:
-        if name.lower() not in MEANING and (close := get_close_matches(name.lower(), MEANING, n=1, cutoff=0.8)):
+    found, counts = f"found: {', '.join(columns)[:200] or 'nothing'}", Counter(columns.values())
+    problems = [f"no column speaker (nor {some(ALIASES['speaker'])}); {found}. {OWN['speaker']}"]
+    problems *= labelled and "speaker" not in counts
+    if not {*MODALITIES.values()} & {*counts}:
+        problems.append(f"none of the columns {', '.join(MODALITIES.values())}; {found}")
+    problems += [f"{count} columns for {column}; {found}" for column, count in counts.items() if count > 1 and column]
+    problems += [f"column {name}, which only emolab fills; rename it" for name in DATA["truth"] if name in counts]
+    for name, column in columns.items():
+        key = PARTING.sub("", name.lower())
+        close = get_close_matches(key, MEANING, n=1, cutoff=0.8) if column == name and key not in MEANING else []
+        if close and close[0] not in key:  # such as emotion_id, which is no slip
             problems.append(f"column {name!r} looks like a slip of {close[0]!r}; take that name, or one less like it")
     return problems
 
 
-def _unreadable_cells(cells: pd.DataFrame, table: pd.DataFrame, columns: Mapping[str, str]) -> Iterator[Fault]:
-    """Yield which cells are not what their column wants, with what they say."""
-    for name, column in columns.items():
-        odd = cells[name].notna() & (table[column].isna() | (column == ""))
-        what = f"{name} is not {OWN['wanted'].get(column, 'a number')}" if column else "a cell below no column name"
-        yield what, [f"{row} ({cell[:N_LETTERS]!r})" for row, cell in cells.loc[odd, name].items()]
-
-
 def _row_faults(table: pd.DataFrame, folder: Path) -> Iterator[Fault]:
-    """Yield what is missing, contradictory or there twice."""
-    here, table = {*table}, table.reindex(columns=[*SCHEMA])
-    yield "neither text nor sound nor film", [*table.index[table[[*MODALITIES.values()]].isna().all(axis=1)]]
-    for column in (column for column in REQUIRED if column in here):
-        yield f"{column} is empty", [*table.index[table[column].isna()]]
+    """Yield what is missing, contradictory or there twice; paths become what they are on this disk."""
+    yield from ((what, [*table.index[table.eval(where)]]) for what, where in OWN["faults"].items())
     for column in ("audio_path", "video_path"):
-        missing = [(row, path) for row, path in table[column].dropna().items() if not os.path.isfile(folder / path)]
-        yield f"the file of {column} is missing", [f"{row} ({path})" for row, path in missing]
-    for start, end in (("start", "end"), ("video_start", "video_end")):
-        yield f"{end} lies before {start}", [*table.index[table[start] > table[end]]]
-    twice = table[table["utterance_id"].duplicated(keep=False)]
-    for name, rows in twice.groupby("utterance_id").groups.items():
-        yield f"the id {name!r} occurs {len(rows)} times,", [*rows]
-    written = table["emotion"].astype("string").dropna().drop_duplicates()
+        paths = table[column].dropna()
+        real = paths.map(_on_disk(paths.unique(), folder)).astype("string")
+        lost = paths[real.isna()]
+        table[column] = real.fillna(paths).reindex(table.index)
+        what = f"the file of {column} is missing{_elsewhere(folder, *lost[:1])}"
+        yield what, [f"{row} ({path[-N_LETTERS:]})" for row, path in lost.items()]
+    twice = table[table["utterance_id"].duplicated(keep=False)].groupby("utterance_id").groups
+    yield from ((f"the id {name!r} occurs {len(rows)} times,", [*rows]) for name, rows in twice.items())
+    written = table["emotion"].dropna().drop_duplicates()
     for _, spellings in written.groupby(written.str.lower()):
         what = f"one emotion is written {' and '.join(map(repr, spellings))},"
         yield what, [*spellings.index] if len(spellings) > 1 else []
+
+
+def _on_disk(paths: Iterable[str], folder: Path) -> dict[str, str | None]:
+    """Return each path as it is on this disk, where accents may be composed or not; None where there is no file."""
+    names = cache(lambda of: {*os.listdir(of)} if os.path.isdir(of) and os.access(of, os.R_OK) else set())
+
+    def there(path: str) -> bool:  # one look at a folder is quicker than one at each of its files
+        of, name = os.path.split(os.path.join(folder, path))
+        return name in names(of)
+
+    forms = {path: (path, normalize("NFC", path), normalize("NFD", path)) for path in paths}
+    return {path: next(filter(there, own), None) for path, own in forms.items()}
+
+
+def _elsewhere(folder: Path, path: str = "") -> str:
+    """Say where a missing file is, if it is there below less of its path, as with paths of another computer."""
+    tails = [path.split("/", n)[-1] for n in range(1, path.count("/") + 1)]
+    tail = next(filter(None, _on_disk(tails, folder).values()), "")
+    return f" (but {tail} is there: take {path.removesuffix(tail)} away)" if tail else ""

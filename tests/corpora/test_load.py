@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 
 import emolab.corpora
-from emolab.corpora import READERS, Corpus, join_truth, load_corpus, read_ravdess
+from emolab.corpora import READERS, Corpus, load_corpus, read_ravdess
+from emolab.sample.truth import join_truth
 from emolab.splits import folds_of
 
 HEADER = (
@@ -89,7 +90,7 @@ def test_load_corpus_passes_over_an_empty_place(monkeypatch: pytest.MonkeyPatch,
 def test_load_corpus_reads_a_table_of_ones_own(tmp_path: Path) -> None:
     (tmp_path / "mine.csv").write_text("id,speaker,emotion,text\na,ann,sad,Oh no.\n")
     assert len(load_corpus(tmp_path / "mine.csv")) == 1
-    assert load_corpus("mine.csv", root=tmp_path).name == "mine"
+    assert load_corpus("mine.csv", root=tmp_path).name.startswith("own-mine-")
 
 
 def test_load_corpus_lists_the_names_it_knows() -> None:
