@@ -186,7 +186,7 @@ def _problems(table: pd.DataFrame, words: pd.DataFrame, seconds: float) -> Itera
     yield from (f"{fault} in rows {some(rows.index[rows])}" for fault, rows in faults.items() if rows.any())
 
 
-def homes(spans: ArrayLike, segments: ArrayLike, *, bonus: ArrayLike = 0.0) -> NDArray[np.int64]:
+def homes(spans: ArrayLike, segments: ArrayLike, *, bonus: ArrayLike | None = None) -> NDArray[np.int64]:
     """Return for each span the segment that it fits best, -1 where it shares less than half of the shorter with each.
 
     Args:
@@ -194,9 +194,12 @@ def homes(spans: ArrayLike, segments: ArrayLike, *, bonus: ArrayLike = 0.0) -> N
         segments: (m, 2) in the same unit. The fit is the time shared by both, as a share of the time of either.
         bonus: (n, m) is added to the fit of those that share enough.
     """
-    a, b = (np.reshape(np.asarray(each, np.float64), (-1, 2)) for each in (spans, segments))
-    shared = np.minimum.outer(a[:, 1], b[:, 1]) - np.maximum.outer(a[:, 0], b[:, 0])
-    either = np.maximum.outer(a[:, 1], b[:, 1]) - np.minimum.outer(a[:, 0], b[:, 0])
-    enough = shared >= np.minimum.outer(a[:, 1] - a[:, 0], b[:, 1] - b[:, 0]) / 2
-    fit = np.where(enough, shared / np.maximum(either, 1e-9) + bonus, -1.0)
-    return np.where(enough.any(axis=1), fit.argmax(axis=1), -1) if len(b) else np.full(len(a), -1)
+    given, (starts, ends) = np.reshape(np.asarray(spans, np.float64), (-1, 2)), np.reshape(segments, (-1, 2)).T
+    best = np.full(len(given), -1)
+    for number, (start, end) in enumerate(given if len(starts) else ()):
+        shared = np.minimum(ends, end) - np.maximum(starts, start)
+        fit = shared / np.maximum(np.maximum(ends, end) - np.minimum(starts, start), 1e-9)
+        fit = fit + (0 if bonus is None else np.asarray(bonus)[number])
+        if (enough := shared >= np.minimum(ends - starts, end - start) / 2).any():
+            best[number] = np.where(enough, fit, -1.0).argmax()
+    return best
