@@ -14,7 +14,7 @@ from typing import Any
 import gradio as gr
 import pandas as pd
 
-from emolab.annotate.annotation import Annotation
+from emolab.annotate.annotation import UNSURE, Annotation
 from emolab.annotate.formats import FORMATS, write_annotation
 from emolab.app import view
 from emolab.app.sessions import Session, Sessions
@@ -169,9 +169,9 @@ def error(message: str) -> gr.Error:
 
 
 def table_of(annotation: Annotation) -> pd.DataFrame:
-    """Return the table that is corrected; where the model does not know, there is no emotion in it."""
-    table = annotation.segments[SHOWN].round({"start": 2, "end": 2, "confidence": 2})
-    return table.assign(emotion=table["emotion"].mask(annotation.segments["unsure"]).fillna(""))
+    """Return the table that is corrected, with `UNSURE` in an emotion's place where the model does not know."""
+    shown = annotation.shown
+    return shown.assign(emotion=shown["label"])[SHOWN].round({"start": 2, "end": 2, "confidence": 2})
 
 
 def corrected(annotation: Annotation, table: pd.DataFrame) -> tuple[Annotation, int]:
@@ -180,16 +180,16 @@ def corrected(annotation: Annotation, table: pd.DataFrame) -> tuple[Annotation, 
     Raises:
         ValueError: If an emotion is none of the annotation's, or a time or name cannot be.
     """
-    old, new = table_of(annotation)[EDITED].astype(str), table[EDITED].reset_index(drop=True).fillna("").astype(str)
-    changed = old.ne(new)
-    for row, emotion in new.loc[changed["emotion"], "emotion"].str.strip().items():
-        if emotion and emotion not in annotation.emotions:
-            known = ", ".join(annotation.emotions)
-            raise ValueError(WRONG["emotion"].format(row=int(str(row)) + 1, emotion=emotion, known=known))
+    old, new = (each[EDITED].reset_index(drop=True).fillna("").astype(str) for each in (table_of(annotation), table))
+    changed, emotions = old.ne(new), new["emotion"].str.strip()
+    for row in changed.index[changed["emotion"] & ~emotions.isin([*annotation.emotions, UNSURE, ""])]:
+        known = ", ".join([*annotation.emotions, UNSURE])
+        raise ValueError(WRONG["emotion"].format(row=row + 1, emotion=emotions[row], known=known))
     segments = annotation.segments.astype("object")
-    segments[EDITED] = segments[EDITED].mask(changed, new)
-    segments.loc[changed["emotion"], ["confidence", "second"]] = pd.NA
-    segments.loc[changed["emotion"], "unsure"] = False
+    rated, unsure = changed["emotion"], emotions == UNSURE
+    segments.loc[rated, ["confidence", "second"]] = pd.NA
+    segments.loc[rated, "unsure"] = unsure[rated]
+    segments[EDITED] = segments[EDITED].mask(changed.assign(emotion=rated & ~unsure), new)  # a guess is kept
     n = int(changed.any(axis=1).sum())
     return replace(annotation, segments=segments, about={**annotation.about, "corrected": n}), n
 

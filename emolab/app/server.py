@@ -22,12 +22,12 @@ NEITHER: dict[str, Any] = dict.fromkeys(["share", "ssr_mode", "run_history", "en
 HERE = Path(__file__).parent
 
 
-def serve(limits: Limits, *, host: str, port: int, model: Path | None) -> None:
-    """Serve the page until Ctrl-C or SIGTERM; see `serving`."""
+def serve(*, host: str, port: int, model: Path | None, **limits: int) -> None:
+    """Serve the page until Ctrl-C or SIGTERM; see `serving` and `Limits`."""
     from emolab.app import jobs
 
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # like Ctrl-C: what was uploaded is deleted
-    with serving(limits, jobs, host=host, port=port, model=model) as (blocks, _):
+    with serving(Limits(**limits), jobs, host=host, port=port, model=model) as (blocks, _):
         print(f"The page is at {blocks.local_url} (Ctrl-C ends it)", flush=True)
         blocks.block_thread()
 

@@ -120,16 +120,17 @@ def test_whoever_comes_first_is_served_first_and_all_are_told_their_place(
 
 def test_corrections_are_a_raters_and_leave_the_rest_as_it_was(annotation: Annotation) -> None:
     table = table_of(annotation)
-    assert list(table["emotion"]) == ["", "happy", "neutral", "neutral"]  # the first is unsure
+    assert list(table["emotion"]) == ["don't know", "happy", "neutral", "neutral"]
     table.loc[0, "emotion"] = "sad"
     table.loc[1, "speaker"] = "Zoé"
     table.loc[2, "end"] = 4.25
+    table.loc[2, "emotion"] = "don't know"
     table.loc[3, "emotion"] = ""
     found, n = corrected(annotation, table)
     assert n == 4
     assert found.about["corrected"] == 4
     assert list(found.segments["emotion"].fillna("")) == ["sad", "happy", "neutral", ""]
-    assert list(found.segments["unsure"]) == [False] * 4
+    assert list(found.segments["unsure"]) == [False, False, True, False]
     assert found.segments.loc[1, "speaker"] == "Zoé"
     assert found.segments.loc[2, "end"] == 4.25
     assert np.isnan(found.segments.loc[0, "confidence"])
@@ -148,7 +149,7 @@ def test_a_table_without_changes_corrects_nothing(annotation: Annotation) -> Non
 @pytest.mark.parametrize(
     ("column", "value", "message"),
     [
-        ("emotion", "hapy", "Segment 2: 'hapy' is none of neutral, happy, sad, angry"),
+        ("emotion", "hapy", "Segment 2: 'hapy' is none of neutral, happy, sad, angry, don't know"),
         ("end", "soon", "end is no number in rows 1"),
         ("end", -1, "negative"),
         ("speaker", "", "speaker is empty in rows 1"),
