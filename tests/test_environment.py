@@ -46,7 +46,9 @@ def test_dependencies_are_what_the_package_imports() -> None:
     distributions = packages_distributions()
     homes = {canonicalize_name(home) for top in tops for home in distributions[top]}
     brought = {"ipython": "ipykernel"}  # by which dependency, where it is not one itself
-    assert {brought.get(home, home) for home in homes} == {Requirement(line).name for line in PROJECT["dependencies"]}
+    assert {brought.get(home, home) for home in homes} == {
+        Requirement(line).name for line in [*PROJECT["dependencies"], *PROJECT["optional-dependencies"]["app"]]
+    }
 
 
 def pins(python: str, platform: str) -> dict[str, Version]:

@@ -1,6 +1,7 @@
 """What the page shows of an annotation: player, time line, transcript, radar chart, words coloured by attribution."""
 
 from collections.abc import Mapping, Sequence
+from html import escape
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
@@ -9,7 +10,6 @@ import numpy as np
 import pandas as pd
 import plotly.graph_objects as go
 from jinja2 import Environment, FileSystemLoader
-from markupsafe import escape
 
 from emolab.annotate.annotation import Annotation, P
 from emolab.app.worker import TEXTS
@@ -75,7 +75,7 @@ def parts(annotation: Annotation, files: Mapping[str, Path], media: Path) -> tup
 
 def heading(annotation: Annotation, number: int) -> str:
     """Say which segment is shown, in Markdown."""
-    facts = {name: escape(text) for name, text in described(annotation)[number].items() if name != "number"}
+    facts = {name: escape(str(fact)) for name, fact in described(annotation)[number].items() if name != "number"}
     return SAYS["chosen"].format(number=number + 1, n=len(annotation), **facts)
 
 
