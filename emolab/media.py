@@ -1,10 +1,14 @@
 """Audio and pictures from files: any rate, any number of channels, any container."""
 
-from collections.abc import Iterator
+import re
+import warnings
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from itertools import chain
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any, NamedTuple
 
 import av
@@ -14,17 +18,10 @@ import soxr
 from av.error import FFmpegError
 from numpy.typing import NDArray
 
+from emolab.storage import toml_beside
+
 SAMPLE_RATE = 16_000  # Hz, of the audio that every model takes
-# Beginnings of the files that libsndfile reads; FFmpeg reads the others
-SOUND_FILES = (b"RIFF", b"RF64", b"fLaC", b"OggS", b"FORM", b".snd", b"caff", b"riff")
-MIN_RATE, MAX_RATE = 1_000, 768_000  # Hz; a header that says something else is broken
-MAX_SAMPLE = 100.0  # full scale is 1; a float file may overshoot by some dB, not by 40
-N_VALUES_A_BLOCK = 1 << 22  # a broken header may promise terabytes: memory is taken as the audio arrives
-UNSIZED = 0x7FFF_0000  # bytes; a file written into a pipe could not know its size and states this or more
-PADDING = 8  # bytes that the size in a header may be too large by
-TOLERANCE_S = 0.25  # a container's duration and that of its audio differ by some codec frames
-SAME_TIME_S = 1e-3  # times of film frames are rounded
-FIRST_LENIENT_AV = 19  # from this version on PyAV reads tags that are not UTF-8 without being asked
+SET = SimpleNamespace(**toml_beside(__file__, "media.toml"))  # all other numbers
 
 
 @dataclass(frozen=True, eq=False)
@@ -47,17 +44,23 @@ class Segment(NamedTuple):
     side: str | None = None  # left or right: half of the picture
 
 
+Block = tuple[NDArray[np.float32], int]  # (channels, samples), and samples a second
+
+
 class DecodingError(ValueError):
     """The content of a file is not what its header promises, or not what a recording can hold."""
 
 
-def read_audio(path: str | Path | InMemoryMedia, *, sample_rate: int = SAMPLE_RATE) -> NDArray[np.float32]:
-    """Read a sound file, or the sound of a film, as one channel at one rate.
+def read_audio(path: str | Path | InMemoryMedia | Segment, *, sample_rate: int = SAMPLE_RATE) -> NDArray[np.float32]:
+    """Read a sound file, the sound of a film, or a segment of one, as one channel at one rate.
 
-    Channels are averaged; silence and a single sample are audio like any other and come back as they are.
+    Channels are averaged; where they cancel each other out (opposite phase), the loudest is taken, with a warning.
+    Silence and a single sample are audio like any other and come back as they are. Of a segment, little more than
+    itself is decoded.
 
     Args:
-        path: Sound file (wav, flac, ogg, mp3, …) or container (mp4, avi, m4a, …); or audio in memory.
+        path: Sound file (wav, flac, ogg, mp3, …) or container (mp4, avi, m4a, …), or a segment of it; or audio in
+            memory.
         sample_rate: Rate to resample to, Hz.
 
     Returns:
@@ -65,19 +68,22 @@ def read_audio(path: str | Path | InMemoryMedia, *, sample_rate: int = SAMPLE_RA
 
     Raises:
         FileNotFoundError: If there is no such file.
-        ValueError: If the file is empty, corrupt, cut off, without audio, or has samples that are no audio.
+        ValueError: If the file is empty, corrupt, cut off, without audio, or has samples that are no audio; or if a
+            segment does not end after its start, or lies beyond the end of its file.
         OSError: If the system cannot read the file.
     """
+    path, *span = path[:3] if isinstance(path, Segment) else (path, None, None)
     if isinstance(path, InMemoryMedia):
         wave, rate = path.content, SAMPLE_RATE
     else:
         with _readable(path, "sound") as path:
-            wave, rate = (_read_sound_file if _is_sound_file(path) else _read_sound_track)(path)
-            if not MIN_RATE <= rate <= MAX_RATE:
-                raise DecodingError(f"its header says {rate} samples a second, not {MIN_RATE} to {MAX_RATE}")
+            decode = partial(_sound_file if _is_sound_file(path) else _sound_track, path, *_span(*span))
+            wave, rate = _mixed(decode, path)
+            if not SET.min_rate <= rate <= SET.max_rate:
+                raise DecodingError(f"its header says {rate} samples a second, not {SET.min_rate} to {SET.max_rate}")
             if len(wave) == 0:
                 raise DecodingError("it holds not a single sample")
-            if not (peak := np.abs(wave).max()) <= MAX_SAMPLE:  # NaN is not below anything
+            if not (peak := np.abs(wave).max()) <= SET.max_sample:  # NaN is not below anything
                 raise DecodingError(f"its samples reach {peak:g}, where 1 is full scale (integers saved as floats?)")
     if rate == sample_rate:
         return wave
@@ -88,7 +94,7 @@ def read_audio(path: str | Path | InMemoryMedia, *, sample_rate: int = SAMPLE_RA
 def read_frames(
     path: str | Path, *, start: float | None = None, end: float | None = None, fps: float | None = None
 ) -> NDArray[np.uint8]:
-    """Read the pictures of a film, or of the part of it from `start` to `end`.
+    """Read the pictures of a film, upright, or of the part of it from `start` to `end`.
 
     Args:
         path: Film (mp4, avi, …).
@@ -104,34 +110,45 @@ def read_frames(
         ValueError: If the file is empty, corrupt, cut off or without pictures, or shows none between start and end.
         OSError: If the system cannot read the file.
     """
-    first, last = start or 0.0, float("inf") if end is None else end
-    if not 0 <= first < last or not (fps is None or fps > 0):
-        raise ValueError(f"{start=}, {end=}, {fps=}; expected 0 <= start < end and fps above 0. Leave out others.")
+    first, last = _span(start, end)
+    if fps is not None and not fps > 0:
+        raise ValueError(f"{fps=}; expected more than 0 pictures a second, or None for all. Correct the number.")
     with _readable(path, "pictures") as path, _opened(path, "video") as (container, stream):
-        _checked_head(path)
         shown = _timed_frames(container, stream, first, last)
         if fps is not None:
             shown = _on_grid(shown, first, min(last, _promised_seconds(container, stream)), fps)
-        pictures = (picture for time, picture in shown if time >= first - SAME_TIME_S)
-        arrays = [picture.to_ndarray(format="rgb24") for picture in pictures]
+        pictures = (picture for time, picture in shown if time >= first - SET.same_time_s)
+        arrays = [np.rot90(each.to_ndarray(format="rgb24"), round(each.rotation / 90)) for each in pictures]  # upright
         if not arrays:
             raise DecodingError(f"it shows no picture between {first:g} and {last:g} s")
         return np.stack(arrays)
 
 
-def audio_seconds(path: str | Path) -> float:
+def audio_seconds(path: str | Path | Segment) -> float:
     """Return how long the audio of a file lasts, in seconds, as its header says; without one it is decoded.
 
     Raises:
         FileNotFoundError: If there is no such file.
         ValueError: If the file is empty, corrupt or without audio.
     """
-    with _readable(path, "sound") as path:
-        if _is_sound_file(path):
-            return float(soundfile.info(path).duration)
-        with _opened(path, "audio") as (container, stream):
-            seconds = _promised_seconds(container, stream)
-    return seconds or len(read_audio(path)) / SAMPLE_RATE
+    if not isinstance(path, Segment):
+        with _readable(path, "sound") as path, _opened(path, "audio") as (container, stream):
+            if seconds := _promised_seconds(container, stream):
+                return seconds
+    return len(read_audio(path)) / SAMPLE_RATE
+
+
+def fault(source: Any, modality: str) -> str:
+    """Say why the sound ("audio") or the film ("video") of a path or segment cannot be used; "" where it can.
+
+    Sound is decoded, and digital silence (a peak below -84 dB) is a fault. Of a film the first picture is decoded.
+    """
+    try:
+        if modality == "audio":
+            return "" if np.abs(read_audio(source)).max() > SET.silent else "digital silence"
+        return "" if len(read_frames(source, end=1.0, fps=1.0)) else "no picture"
+    except (ValueError, OSError) as error:
+        return str(error.__cause__ or error)
 
 
 @contextmanager
@@ -147,63 +164,113 @@ def _readable(path: str | Path, wanted: str) -> Iterator[Path]:
     if path.stat().st_size == 0:
         raise ValueError(f"{path} is empty, 0 bytes; expected {wanted}. Copy the file again or leave it out by its id.")
     try:
+        _checked_head(path)
         yield path
     except (DecodingError, FFmpegError, soundfile.SoundFileError, UnicodeDecodeError, MemoryError) as error:
-        reason = str(error).rstrip(".") or type(error).__name__
+        told = getattr(error, "error_string", None) or getattr(error, "strerror", None)  # these do not name the file
+        reason = (told or str(error) or type(error).__name__).rstrip(".")
         why = f"{path} cannot be read: {reason}. Expected whole, uncorrupted {wanted}."
-        raise ValueError(f"{why} Copy the file again, convert it, or leave it out by its id.") from error
+        remedy = "Copy the file again, convert it, or leave it out by its id."
+        raise ValueError(f"{why} {remedy}") from DecodingError(reason)
 
 
 def _checked_head(path: Path) -> bytes:
     """Return the first bytes of a file; raise if it is a wav, avi or aiff shorter than they say, as decoders do not."""
     with path.open("rb") as file:
-        head, found = file.read(12), path.stat().st_size
+        head, found = file.read(64), path.stat().st_size
+    if what := [what for start, what in SET.impostors.items() if head.lower().startswith(start.encode())]:
+        raise DecodingError(f"it is {what[0]}")
     order: Any = {b"RIFF": "little", b"FORM": "big"}.get(head[:4])
     stated = int.from_bytes(head[4:8], order) if order else 0
-    if found + PADDING < stated < UNSIZED:
+    if found + SET.padding < stated < SET.unsized:
         raise DecodingError(f"it is cut off after {found:,} bytes; its header promises {stated:,}")
     return head
 
 
+def _span(start: float | None, end: float | None) -> tuple[float, float]:
+    """Return first and last moment of a part, seconds; ValueError unless it ends after its start."""
+    first, last = start or 0.0, SET.longest_s if end is None else end
+    if not 0 <= first < last:
+        raise ValueError(f"{start=}, {end=}; expected 0 <= start < end, in seconds. Leave out others, or correct them.")
+    return first, last
+
+
+def _check_inside(first: float, last: float, seconds: float) -> None:
+    """Raise unless a part lies inside what lasts so many seconds."""
+    if (first and first >= seconds) or seconds + SET.tolerance_s < last < SET.longest_s:
+        raise DecodingError(f"it lasts {seconds:.2f} s, and its segment from {first:g} s on goes beyond that")
+
+
 def _is_sound_file(path: Path) -> bool:
-    """Tell by its first bytes, whatever its name, whether libsndfile reads a file."""
+    """Tell by its first bytes, whatever its name, whether libsndfile reads a file; FFmpeg reads those without length.
+
+    A header that states less than there is, as where a recorder was switched off, gives a warning.
+    """
     head = _checked_head(path)
-    return head.startswith(SOUND_FILES) and head[8:] != b"AVI "
+    if head[:4].decode("latin-1") not in SET.sound_files or head[8:12] == b"AVI ":
+        return False
+    about = soundfile.info(path)
+    stated = re.search(r"^data : (\d+)\n\*\*\* Unknown chunk", about.extra_info, re.MULTILINE)  # no chunk follows
+    if stated and path.stat().st_size > SET.excess * int(stated[1]) + len(head):
+        why = f"the header of {path} states {about.duration:.2f} s, but more follows, as where a recorder was switched"
+        warnings.warn(f"{why} off; {'only that' if about.frames else 'all of it'} is read.", stacklevel=2)
+    return 0 < about.frames < SET.unknown_length
 
 
-def _read_sound_file(path: Path) -> tuple[NDArray[np.float32], int]:
-    """Decode with libsndfile: mono wave and its rate."""
-    with soundfile.SoundFile(path) as file:
-        n_block = max(1, N_VALUES_A_BLOCK // file.channels)
-        blocks = [file.read(n_block, dtype="float32", always_2d=True)]
-        while len(blocks[-1]) == n_block:
-            blocks.append(file.read(n_block, dtype="float32", always_2d=True))
-        if (n_found := sum(map(len, blocks))) < file.frames:
-            raise DecodingError(f"it is cut off after {n_found / file.samplerate:.2f} s; its header promises more")
-        return np.concatenate([_mono(block.T) for block in blocks]), file.samplerate
+def _sound_file(path: Path, first: float, last: float) -> Iterator[Block]:
+    """Decode with libsndfile, from the first moment to the last."""
+    about = soundfile.info(path)
+    _check_inside(first, last, about.duration)
+    place, end = round(first * about.samplerate), min(round(last * about.samplerate), about.frames)
+    n_block = max(1, SET.n_values_a_block // about.channels)
+    for block in soundfile.blocks(path, n_block, start=place, stop=end, dtype="float32", always_2d=True):
+        yield block.T, about.samplerate
+        place += len(block)
+    if place < end:
+        raise DecodingError(f"it is cut off after {place / about.samplerate:.2f} s; its header promises more")
 
 
-def _read_sound_track(path: Path) -> tuple[NDArray[np.float32], int]:
-    """Decode with FFmpeg: mono wave and its rate."""
+def _sound_track(path: Path, first: float, last: float) -> Iterator[Block]:
+    """Decode with FFmpeg, from the first moment to the last."""
     with _opened(path, "audio") as (container, stream):
         to_float = av.AudioResampler(format="fltp")  # keeps rate and channels
-        frames: list[Any] = [part for frame in container.decode(stream) for part in to_float.resample(frame)]
-        rate = frames[0].sample_rate if frames else SAMPLE_RATE
-        wave = np.concatenate([np.zeros(0, np.float32), *(_mono(frame.to_ndarray()) for frame in frames)])
-        _check_whole(len(wave) / rate, container, stream)
-        return wave, rate
+        zero, place, rate = float((stream.start_time or 0) * stream.time_base), 0, SAMPLE_RATE
+        if seek := first > SET.pre_roll_s:
+            container.seek(round((first - SET.pre_roll_s + zero) / stream.time_base), stream=stream)
+        for part in (part for frame in container.decode(stream) for part in to_float.resample(frame)):
+            block, rate = part.to_ndarray().astype(np.float32, copy=False), part.sample_rate
+            if seek:  # only now it is known where this has led
+                seek, place = False, round(((part.time or zero) - zero) * rate)
+                if place > first * rate:
+                    raise DecodingError(f"it cannot be cut at {first:g} s")
+            begin, end = round(first * rate) - place, round(last * rate) - place
+            yield block[:, max(0, begin) : max(0, end)], rate
+            place += block.shape[1]
+            if end <= block.shape[1]:
+                return
+        _check_whole(place / rate, container, stream)
+        _check_inside(first, last, place / rate)
 
 
-def _mono(channels: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Average (channels, samples) to (samples,)."""
+def _mixed(decode: Callable[[], Iterator[Block]], path: Path) -> tuple[NDArray[np.float32], int]:
+    """Mix blocks of (channels, samples) down to one channel: the wave and its rate."""
     with np.errstate(over="ignore", invalid="ignore"):  # samples that are no audio are told from the result
-        return channels[0] if len(channels) == 1 else channels.mean(axis=0)
+        waves, rate, powers = [np.zeros(0, np.float32)], SAMPLE_RATE, np.zeros(1)
+        for block, rate in decode():  # noqa: B007
+            waves.append(block[0] if len(block) == 1 else block.mean(axis=0))
+            if len(block) > 1:
+                powers = powers + np.einsum("ij,ij->i", block, block, dtype=np.float64)
+        wave, n_channels = np.concatenate(waves), len(powers)
+        if np.square(n_channels * wave).sum(dtype=np.float64) < SET.cancelled * powers.sum():
+            warnings.warn(f"the channels of {path} cancel each other out; the loudest of them is taken.", stacklevel=2)
+            wave = np.concatenate([block[powers.argmax()] for block, _ in decode()])
+    return wave, rate
 
 
 @contextmanager
 def _opened(path: Path, kind: str) -> Iterator[tuple[Any, Any]]:
     """Open a container and give it with its first stream of sound ("audio") or pictures ("video")."""
-    strict = int(av.__version__.partition(".")[0]) < FIRST_LENIENT_AV
+    strict = int(av.__version__.partition(".")[0]) < SET.first_lenient_av
     options: dict[str, Any] = {"metadata_errors": "ignore"} if strict else {}
     with av.open(str(path), **options) as container:
         streams = getattr(container.streams, kind)
@@ -222,7 +289,7 @@ def _promised_seconds(container: Any, stream: Any) -> float:
 
 def _check_whole(found: float, container: Any, stream: Any) -> None:
     """Raise if less is found, in seconds, than the header of a container promises."""
-    if found < (promised := _promised_seconds(container, stream)) - TOLERANCE_S:
+    if found < (promised := _promised_seconds(container, stream)) - SET.tolerance_s:
         raise DecodingError(f"it is cut off after {found:.2f} s; its header promises {promised:.2f} s")
 
 
@@ -235,10 +302,10 @@ def _timed_frames(container: Any, stream: Any, first: float, last: float) -> Ite
     time = -period
     for frame in container.decode(stream):
         time = time + period if frame.time is None else frame.time - begin
-        if time >= last - SAME_TIME_S:
+        if time >= last - SET.same_time_s:
             return
         yield time, frame
-    if last == float("inf"):
+    if last == SET.longest_s:
         _check_whole(time + period, container, stream)
 
 
@@ -246,7 +313,7 @@ def _on_grid(shown: Iterator[tuple[float, Any]], first: float, last: float, fps:
     """Yield first, first + 1 / fps, … before `last`, each with the picture that is on screen then."""
     n_yielded, on_screen = 0, None
     for time, picture in chain(shown, [(last, None)]):
-        while on_screen is not None and (moment := first + n_yielded / fps) < time - SAME_TIME_S:
+        while on_screen is not None and (moment := first + n_yielded / fps) < time - SET.same_time_s:
             yield moment, on_screen
             n_yielded += 1
         on_screen = picture

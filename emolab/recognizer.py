@@ -25,7 +25,7 @@ from numpy.typing import NDArray
 from scipy.special import softmax
 
 from emolab.corpora import Corpus, some, unlabelled
-from emolab.features.base import FeatureExtractor, of_each
+from emolab.features.base import FeatureExtractor, of_each, usable
 from emolab.features.combined import Concatenated, SpeakerNormalized
 from emolab.storage import atomic_write
 
@@ -73,8 +73,10 @@ class Recognizer(ABC):
         state = f"tells {', '.join(self.emotions)}" if self.emotions else "not fitted"
         return f"{type(self).__name__}({self.name!r}, {' + '.join(self.modalities)}, {state})"
 
-    def fit(self, train: Corpus, valid: Corpus, *, train_only: bool = False) -> History | None:
+    def fit(self, train: Corpus, valid: Corpus | None = None, *, train_only: bool = False) -> History | None:
         """Train on `train`; whatever has to be chosen (epoch, hyperparameter) is chosen on `valid`.
+
+        Utterances that it can make nothing of are left out, with a warning that names them: see `usable`.
 
         Args:
             train: The training set.
@@ -82,8 +84,14 @@ class Recognizer(ABC):
             train_only: Do not train on the validation set, even where `train_on_validation` says so.
 
         Raises:
+            TypeError: If one of them is no corpus.
             ValueError: If a modality is missing, the sets differ in their emotions, or an emotion has no example.
         """
+        if not (isinstance(train, Corpus) and isinstance(valid, Corpus)):
+            given = f"fit({type(train).__name__}, {type(valid).__name__})"
+            remedy = "scikit-learn's own tools take feature_matrix(corpus) and corpus.targets()."
+            raise TypeError(f"{given}; expected two corpora, such as fit(fold.train, fold.valid). {remedy}")
+        train, valid = self.usable(train), self.usable(valid)
         self._check_sets(train, valid)
         self.emotions, began = train.emotions, time.perf_counter()
         self.temperature, self.unsure_below = 1.0, 0.0  # what was calibrated is no more
@@ -155,10 +163,24 @@ class Recognizer(ABC):
             raise ValueError(f"{str(utterances)[:60]!r} is no list; expected files or texts. Put brackets around it.")
         if not isinstance(utterances, Corpus):
             items, modality = list(utterances), "video" if self.modalities[:1] == ("video",) else "audio"
+            if odd := {type(each).__name__ for each in items if not isinstance(each, str | Path)}:
+                found = (
+                    f"{type(utterances).__name__} of {', '.join(sorted(odd))}; expected a corpus, or a list of files"
+                )
+                raise TypeError(f"{found} or texts. Give a wave as corpus.with_media(audio={{utterance_id: wave}}).")
             files = any(isinstance(each, Path) or os.path.isfile(each) for each in items)
             utterances = unlabelled(items, "text" if "text" in self.modalities and not files else modality)
         self._check_modalities(utterances)
-        return utterances
+        return utterances if utterances.emotions else self.usable(utterances, strict=True)
+
+    def usable(self, corpus: Corpus, *, strict: bool | None = None) -> Corpus:
+        """Leave out the utterances that it can make nothing of, for whatever reason: see `emolab.features.base.usable`.
+
+        Raises:
+            ValueError: If `strict`, or the environment variable EMOLAB_STRICT, allows of none, and there are some.
+        """
+        needed = dict.fromkeys(chain(*(extractor.modalities for extractor in self.extractors())))
+        return usable(corpus, *needed, covers=self.covers, strict=strict) if needed else corpus
 
     def save(self, folder: Path | str) -> None:
         """Write everything that `load` needs to `folder`, whole or not at all; an older one there is replaced.

@@ -1,7 +1,9 @@
 from __future__ import annotations
 
 import os
+import struct
 import subprocess
+import warnings
 from fractions import Fraction
 from pathlib import Path
 
@@ -12,7 +14,7 @@ import soundfile
 from hypothesis import given
 from hypothesis import strategies as st
 
-from emolab.media import SAMPLE_RATE, InMemoryMedia, audio_seconds, read_audio, read_frames
+from emolab.media import SAMPLE_RATE, InMemoryMedia, Segment, audio_seconds, fault, read_audio, read_frames
 
 THREE_PARTS = r"(cannot be read: |is empty, 0 bytes).*[Ee]xpected.*(Copy|copy|leave)"
 FPS = 10
@@ -181,6 +183,215 @@ def test_read_audio_takes_sound_whose_length_was_unknown_when_it_was_written(tmp
     content[4:8] = content[40:44] = b"\xff" * 4  # as programs write it into a pipe
     (tmp_path / "a.wav").write_bytes(content)
     assert_is_tone(read_audio(tmp_path / "a.wav"))
+
+
+def sweep(seconds: float = 4.0) -> np.ndarray:
+    """A tone that rises from 200 Hz, so that no moment is like another: (samples,) at 48 kHz."""
+    time = np.arange(round(seconds * 48_000)) / 48_000
+    return (0.3 * np.sin(2 * np.pi * (200 + 300 * time) * time)).astype(np.float32)
+
+
+def write_track(path: Path, codec: str) -> Path:
+    with av.open(str(path), "w") as container:
+        stream = container.add_stream(codec, rate=48_000, layout="mono")
+        frame = av.AudioFrame.from_ndarray(sweep()[None], format="fltp", layout="mono")
+        frame.sample_rate, frame.pts, frame.time_base = 48_000, 0, Fraction(1, 48_000)
+        to_codec = av.AudioResampler(stream.codec_context.format.name, "mono", 48_000, stream.codec_context.frame_size)
+        for part in [*to_codec.resample(frame), *to_codec.resample(None)]:
+            container.mux(stream.encode(part))
+        container.mux(stream.encode())
+    return path
+
+
+TRACKS = {"a.m4a": "aac", "a.webm": "libopus", "a.avi": "pcm_s16le", "a.mov": "pcm_s16le"}
+
+
+@pytest.mark.parametrize("name", ["a.wav", "a.flac", "a.ogg", "a.mp3", *TRACKS])
+@pytest.mark.parametrize(("start", "end"), [(None, 0.4), (1.5, 2.25), (3.0, None), (2.0, 4.2)])
+def test_read_audio_cuts_segments(tmp_path: Path, name: str, start: float | None, end: float | None) -> None:
+    path = tmp_path / name
+    if name in TRACKS:
+        write_track(path, TRACKS[name])
+    else:
+        soundfile.write(path, sweep(), 48_000)
+    whole, part = (read_audio(each, sample_rate=48_000) for each in (path, Segment(path, start, end)))
+    expected = whole[round(48_000 * (start or 0)) : None if end is None else round(48_000 * end)]
+    lags = range(-100, 101) if name in ("a.webm", "a.ogg") else [0]  # they are sought to a millisecond or two
+    assert len(part) == pytest.approx(len(expected), abs=len(lags) // 2)
+    inner = slice(100, min(20_000, len(part) - 100))
+    away = [np.abs(part[inner] - np.roll(expected, lag)[inner]).max() for lag in lags]
+    assert min(away) < 0.01
+    assert len(read_audio(Segment(path, start, end))) == pytest.approx(len(part) / 3, abs=2)
+
+
+def test_read_audio_decodes_little_more_than_a_segment(tmp_path: Path) -> None:
+    soundfile.write(tmp_path / "a.flac", np.random.default_rng(0).normal(0, 0.1, 160_000), SAMPLE_RATE)
+    content, whole = (tmp_path / "a.flac").read_bytes(), read_audio(tmp_path / "a.flac")
+    for name, kept, start in (("cut.flac", content[: len(content) // 2], 1.0), ("hurt.flac", bytearray(content), 8.0)):
+        if name == "hurt.flac":
+            kept[10_000:60_000] = bytes(50_000)  # from second 0.6 to second 3
+        (tmp_path / name).write_bytes(kept)
+        part = read_audio(Segment(tmp_path / name, start, start + 1))
+        np.testing.assert_array_equal(
+            part, whole[round(start * SAMPLE_RATE) : round(start * SAMPLE_RATE) + SAMPLE_RATE]
+        )
+        with pytest.raises(ValueError, match=name):
+            read_audio(tmp_path / name)
+
+
+@pytest.mark.parametrize("name", ["a.wav", "a.m4a"])
+def test_read_audio_says_when_a_segment_is_none(tmp_path: Path, name: str) -> None:
+    path = tmp_path / name
+    soundfile.write(path, sweep(), 48_000) if name == "a.wav" else write_track(path, "aac")
+    for start, end in ((3.0, 4.4), (None, 5.0), (4.5, 6.0), (4.5, None)):
+        with pytest.raises(
+            ValueError, match=rf"{name} cannot be read: it lasts 4\.0. s, and its segment from .* goes beyon"
+        ):
+            read_audio(Segment(path, start, end))
+    for start, end in ((2.0, 1.0), (2.0, 2.0), (-1.0, 1.0)):
+        with pytest.raises(ValueError, match=r"start=.*, end=.*; expected 0 <= start < end, in seconds"):
+            read_audio(Segment(path, start, end))
+
+
+def test_read_audio_takes_sound_in_memory_whole() -> None:
+    wave = np.zeros(10, np.float32)
+    assert read_audio(Segment(InMemoryMedia(wave), 1.0, 2.0)) is wave
+
+
+@pytest.mark.parametrize("name", ["a.wav", "a.m4a"])
+def test_read_audio_takes_the_louder_channel_where_channels_cancel_each_other_out(tmp_path: Path, name: str) -> None:
+    x = 0.5 * sweep()
+    both = np.stack([x, -1.05 * x])
+    if name == "a.wav":
+        soundfile.write(tmp_path / name, both.T, 48_000)
+    else:
+        with av.open(str(tmp_path / name), "w") as container:
+            stream = container.add_stream("aac", rate=48_000, layout="stereo")
+            for start in range(0, len(x), 1024):
+                frame = av.AudioFrame.from_ndarray(
+                    np.ascontiguousarray(both[:, start : start + 1024]), "fltp", "stereo"
+                )
+                frame.sample_rate, frame.pts, frame.time_base = 48_000, start, Fraction(1, 48_000)
+                container.mux(stream.encode(frame))
+            container.mux(stream.encode())
+    with pytest.warns(UserWarning, match=f"the channels of .*{name} cancel each other out; the loudest") as told:
+        wave = read_audio(tmp_path / name, sample_rate=48_000)
+    assert len(told) == 1
+    assert np.sqrt(np.mean(wave[:190_000] ** 2)) == pytest.approx(1.05 * np.sqrt(np.mean(x**2)), rel=0.02)
+
+
+@pytest.mark.parametrize("second", [0.0, 1.0, -0.7, "other"])
+def test_read_audio_averages_channels_that_do_not_cancel_each_other_out(tmp_path: Path, second: float | str) -> None:
+    x, other = 0.5 * sweep(), np.random.default_rng(0).normal(0, 0.1, len(sweep()))
+    y = other if second == "other" else second * x
+    soundfile.write(tmp_path / "a.wav", np.stack([x, y], axis=1), 48_000, subtype="FLOAT")
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        wave = read_audio(tmp_path / "a.wav", sample_rate=48_000)
+    np.testing.assert_allclose(wave, (x + y) / 2, atol=1e-6)
+
+
+@pytest.mark.parametrize(("places", "read"), [((4, 40), 48_000), ((40,), 48_000), ((4,), 48_000)])
+def test_read_audio_reads_what_a_recorder_that_died_has_left(
+    tmp_path: Path, places: tuple[int, ...], read: int
+) -> None:
+    soundfile.write(tmp_path / "a.wav", tone(SAMPLE_RATE, seconds=3), SAMPLE_RATE)
+    whole, content = read_audio(tmp_path / "a.wav"), bytearray((tmp_path / "a.wav").read_bytes())
+    for place in places:
+        content[place : place + 4] = bytes(4)
+    (tmp_path / "a.wav").write_bytes(content)
+    with warnings.catch_warnings(record=True) as told:
+        warnings.simplefilter("always")
+        np.testing.assert_array_equal(read_audio(tmp_path / "a.wav"), whole)
+        part = read_audio(Segment(tmp_path / "a.wav", 1.0, 2.0))
+        assert audio_seconds(tmp_path / "a.wav") == pytest.approx(3)
+    np.testing.assert_array_equal(part, whole[SAMPLE_RATE : 2 * SAMPLE_RATE])
+    assert all("a.wav states 0.00 s, but more follows" in str(each.message) for each in told)
+    assert bool(told) == (40 in places)
+
+
+@pytest.mark.parametrize("places", [(4, 40), (40,)])
+def test_read_audio_tells_of_a_header_that_states_less_than_there_is(tmp_path: Path, places: tuple[int, ...]) -> None:
+    soundfile.write(tmp_path / "a.wav", tone(SAMPLE_RATE, seconds=3), SAMPLE_RATE)
+    content = bytearray((tmp_path / "a.wav").read_bytes())
+    for place in places:
+        content[place : place + 4] = struct.pack("<I", (len(content) - 44) // 2 + 40 - place)
+    (tmp_path / "a.wav").write_bytes(content)
+    with pytest.warns(UserWarning, match=r"a.wav states 1\.50 s, but more follows.*; only that is read"):
+        assert len(read_audio(tmp_path / "a.wav")) == 1.5 * SAMPLE_RATE
+    content[4:8] = struct.pack("<I", 36 + 48_000)
+    (tmp_path / "a.wav").write_bytes(content[: 44 + 48_000] + b"some bytes behind")
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        read_audio(tmp_path / "a.wav")
+
+
+def test_read_audio_reads_flac_whose_length_was_unknown_when_it_was_written(tmp_path: Path) -> None:
+    soundfile.write(tmp_path / "a.flac", tone(SAMPLE_RATE), SAMPLE_RATE)
+    content = bytearray((tmp_path / "a.flac").read_bytes())
+    content[21] &= 0xF0  # the number of samples, 36 bits
+    content[22:26] = bytes(4)
+    (tmp_path / "a.flac").write_bytes(content)
+    assert_is_tone(read_audio(tmp_path / "a.flac"))
+
+
+@pytest.mark.parametrize(
+    ("content", "reason"),
+    [
+        (b"version https://git-lfs.github.com/spec/v1\noid sha256:ab\nsize 96044\n", "it is a Git LFS pointer"),
+        (b"<!DOCTYPE html>\n<html><body>404</body></html>", "it is a web page"),
+        (b"not sound", "Invalid data found when processing input"),
+        (b"RIFF\x40\x00\x00\x00WAVEfmt ", "it is cut off after 16 bytes; its header promises 64"),
+        (b"fLaC not sound", "unknown error in flac decoder"),
+    ],
+)
+def test_an_error_names_the_file_once_and_says_what_it_is(tmp_path: Path, content: bytes, reason: str) -> None:
+    (tmp_path / "a.wav").write_bytes(content)
+    for read in (read_audio, read_frames):
+        with pytest.raises(
+            ValueError, match=f"a.wav cannot be read: .*{'' if read is read_frames else reason}"
+        ) as caught:
+            read(tmp_path / "a.wav")
+        assert str(caught.value).count(str(tmp_path)) == 1
+        assert len(str(caught.value).replace(str(tmp_path), "")) < 220
+
+
+def test_fault_says_why_a_file_cannot_be_used(tmp_path: Path) -> None:
+    soundfile.write(tmp_path / "a.wav", tone(SAMPLE_RATE), SAMPLE_RATE)
+    soundfile.write(tmp_path / "silent.wav", np.full(SAMPLE_RATE, 1 / 2**15), SAMPLE_RATE)
+    (tmp_path / "bad.wav").write_bytes(b"not sound")
+    write_film(tmp_path / "a.mp4", sound=False)
+    assert [fault(tmp_path / name, "audio") for name in ("a.wav", "silent.wav")] == ["", "digital silence"]
+    assert fault(tmp_path / "bad.wav", "audio") == "Invalid data found when processing input"
+    assert fault(Segment(tmp_path / "a.wav", 3.0, 4.0), "audio").startswith("it lasts 0.50 s, and its segment from 3 s")
+    assert "does not exist" in fault(tmp_path / "gone.wav", "audio")
+    assert fault(tmp_path / "a.mp4", "audio") == "it has no sound track that can be decoded"
+    assert fault(tmp_path / "a.mp4", "video") == ""
+    assert fault(tmp_path / "bad.wav", "video") == "Invalid data found when processing input"
+
+
+def test_read_frames_turns_a_film_as_its_telephone_was_held(tmp_path: Path) -> None:
+    upright = np.zeros((10, 48, 32, 3), np.uint8)
+    upright[:, :16, :16] = 255  # white in the left upper corner
+    path = tmp_path / "a.mp4"
+    for turns, sines in ((1, (0, 1, -1, 0)), (2, (-1, 0, 0, -1)), (3, (0, -1, 1, 0)), (0, (1, 0, 0, 1))):
+        lying = np.rot90(upright, turns, axes=(1, 2))
+        with av.open(str(path), "w") as container:
+            stream = container.add_stream("libx264", rate=FPS)
+            stream.height, stream.width, stream.pix_fmt = *lying.shape[1:3], "yuv420p"
+            for number, picture in enumerate(lying):
+                frame = av.VideoFrame.from_ndarray(np.ascontiguousarray(picture), format="rgb24")
+                frame.pts, frame.time_base = number, Fraction(1, FPS)
+                container.mux(stream.encode(frame))
+            container.mux(stream.encode())
+        content = bytearray(path.read_bytes())
+        matrix = content.index(b"tkhd") + 44
+        a, b, c, d = (65_536 * sine for sine in sines)
+        content[matrix : matrix + 36] = struct.pack(">9i", a, b, 0, c, d, 0, 0, 0, 1 << 30)
+        path.write_bytes(content)
+        frames = read_frames(path)
+        assert frames.shape == upright.shape
+        assert np.abs(frames.astype(int) - upright).mean() < 5
 
 
 def test_read_audio_says_when_a_film_is_silent_and_read_frames_when_sound_has_no_pictures(tmp_path: Path) -> None:

@@ -490,3 +490,51 @@ def test_one_modality_needs_what_it_needs(fold: Fold) -> None:
         recognizer.predict_proba(fold.test.without("text"))
     with pytest.raises(KeyError, match="no modality 'smell'; expected some of audio, text, video"):
         fold.test.without("smell")
+
+
+def test_fit_leaves_out_what_cannot_be_heard_and_names_it(fold: Fold, tmp_path: Path) -> None:
+    table, (broken, silent, missing) = fold.train.table.copy(), (tmp_path / f"{name}.wav" for name in "xyz")
+    broken.write_bytes(b"not sound")
+    soundfile.write(silent, np.zeros(8_000), 16_000)
+    table.loc[[0, 1, 2], "audio_path"] = [str(broken), str(silent), str(missing)]
+    table.loc[3, "audio_path"] = pd.NA
+    train = replace(fold.train, table=table)
+    for recognizer in (light(Functionals()), tiny_network()):
+        with pytest.warns(
+            UserWarning, match=r"4 of 16 utterances of corpus 'tones' have no usable audio: a0 \(Invalid da"
+        ):
+            recognizer.fit(train, fold.valid)
+        assert recognizer.predict(fold.test) == fold.test.table["emotion"].tolist()
+    fusion = LateFusion("both", [light(Functionals()), light(Tfidf(min_count=1))])
+    with pytest.warns(UserWarning, match=r"3 of 16 utterances .* have no usable audio or text: .*; 0 are left out"):
+        fusion.fit(train, fold.valid)
+    for wrong in (broken, silent):
+        for recognizer in (light_fitted(fold), fusion):
+            with pytest.raises(ValueError, match=rf"1 of 2 utterances .* have no usable .*: {wrong.stem} \("):
+                recognizer.predict_proba([fold.test.root / fold.test.table["audio_path"][0], wrong])
+
+
+def light_fitted(fold: Fold) -> LightRecognizer:
+    recognizer = light(Functionals())
+    recognizer.fit(fold.train, fold.valid)
+    return recognizer
+
+
+def test_a_recognizer_says_what_it_wants(fold: Fold) -> None:
+    recognizer = light(Functionals())
+    matrix, targets = np.zeros((3, 2)), pd.Series(["sad"] * 3)
+    for given, found in (
+        ((matrix, targets), "ndarray, Series"),
+        ((fold.train,), "Corpus, NoneType"),
+        ((fold.train, targets), "Corpus, Series"),
+    ):
+        with pytest.raises(TypeError, match=rf"fit\({found}\); expected two corpora, .*feature_matrix\(corpus\)"):
+            recognizer.fit(*given)
+    recognizer = light_fitted(fold)
+    with pytest.raises(ValueError, match=r"'new.wav' is no list; expected files or texts. Put brackets around it"):
+        recognizer.predict("new.wav")
+    for wave in (np.zeros(3, np.float32), [np.zeros(3)], [1.0, 2.0]):
+        with pytest.raises(
+            TypeError, match=r"of (ndarray|float|float32); expected a corpus, or a list of files or texts"
+        ):
+            recognizer.predict(wave)

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from emolab import media
 from emolab.corpora.corpus import MODALITIES, Corpus, require_files
+from emolab.media import Segment
 from emolab.storage import atomic_write, cache_root, progress
 
 SNR_RANGE = (-30.0, 100.0)  # dB; noise that is louder would leave the range of a sound, less is lost in rounding
@@ -77,25 +78,26 @@ def add_noise(corpus: Corpus, snr_db: float, *, seed: int = 0) -> Corpus:
         raise ValueError(f"{why} noisy waves: corpus.with_media(audio={{name: with_noise(wave, snr_db, rng)}}).")
     heard = corpus.select(corpus.table["audio_path"].notna())
     sounds = heard.audio_paths()
-    require_files(sounds)
+    require_files(sound.path if isinstance(sound, Segment) else sound for sound in sounds)
     made = partial(_noisy_file, snr_db=float(snr_db), seed=seed)
     with ThreadPoolExecutor(joblib.cpu_count()) as threads:
         files = progress(threads.map(made, heard.table["utterance_id"], sounds), "noise", total=len(heard))
         paths = dict(zip(heard.table["utterance_id"], map(str, files), strict=True))
     column = corpus.table["utterance_id"].map(paths).astype("string")
-    return replace(corpus, table=corpus.table.assign(audio_path=column))
+    return replace(corpus, table=corpus.table.assign(audio_path=column, audio_start=np.nan, audio_end=np.nan))
 
 
-def _noisy_file(utterance_id: str, path: Path, *, snr_db: float, seed: int) -> Path:
+def _noisy_file(utterance_id: str, sound: Path | Segment, *, snr_db: float, seed: int) -> Path:
     """Return the file that holds a sound with noise; it is written if it is not there."""
+    path, *segment = sound if isinstance(sound, Segment) else (sound,)
     facts = path.stat()
-    key = [NOISE_VERSION, utterance_id, str(path.resolve()), facts.st_size, facts.st_mtime_ns, snr_db, seed]
+    key = [NOISE_VERSION, utterance_id, str(path.resolve()), facts.st_size, facts.st_mtime_ns, snr_db, seed, *segment]
     target = cache_root() / "noisy" / f"{joblib.hash(key)}.wav"
     if not target.is_file():
         import soundfile
 
         drawn_by = hashlib.sha256(f"{seed}\0{utterance_id}".encode()).digest()
-        noisy = with_noise(media.read_audio(path), snr_db, np.random.default_rng(list(drawn_by)))
+        noisy = with_noise(media.read_audio(sound), snr_db, np.random.default_rng(list(drawn_by)))
         with atomic_write(target) as part:
             soundfile.write(part, noisy, media.SAMPLE_RATE, subtype="FLOAT", format="WAV")
     return target

@@ -1,7 +1,6 @@
 """Explanations: what each unit of an utterance adds to the logit of an emotion, on units that all models share."""
 
 import math
-import re
 import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -14,7 +13,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from emolab.corpora.corpus import Corpus
-from emolab.features.text import words
+from emolab.features.text import UNIT, text_units, words
 from emolab.storage import toml_beside
 
 UNIT_S = 0.1  # seconds of sound
@@ -187,14 +186,14 @@ def owners_in_time(n_steps: int, hop_s: float, spans: Floats) -> NDArray[np.int6
 
 
 def owners_of_words(text: str) -> NDArray[np.int64]:
-    """Return for each of `words(text)`, or for the unknown word of a text without any, its place in text.split()."""
-    counts = [len(words(word)) for word in text.split()]
+    """Return for each of `words(text)`, or for the unknown word of a text without any, its place in `text_units`."""
+    counts = [len(words(unit)) for unit in text_units(text)]
     return np.repeat(np.arange(len(counts)), counts) if sum(counts) else np.full(1, NOBODY)
 
 
 def owners_of_subwords(text: str, tokenizer: Any) -> NDArray[np.int64]:
-    """Return for each subword of a text, special tokens included, its place in text.split()."""
-    starts = [match.start() for match in re.finditer(r"\S+", text)]
+    """Return for each subword of a text, special tokens included, its place in `text_units`."""
+    starts = [match.start() for match in UNIT.finditer(text)]
     encoding = tokenizer.encode(text)
     places = [np.searchsorted(starts, end - 1, side="right") - 1 for _, end in encoding.offsets]
     return np.where(encoding.special_tokens_mask, NOBODY, places).astype(np.int64)

@@ -19,7 +19,7 @@ from emolab.explain.explanation import SET, Attribution, Explained, Floats, Numb
 from emolab.explain.maskers import checked_baseline, known_token, still
 from emolab.explain.perturbation import run_captum, running
 from emolab.features.pretrained import AudioHiddenStates, TextHiddenStates
-from emolab.features.text import PAD, UNKNOWN, words
+from emolab.features.text import PAD, UNKNOWN, text_units, words
 from emolab.features.video import FaceFunctionals
 from emolab.media import SAMPLE_RATE, read_audio
 from emolab.models.pretrained import TextEncoder
@@ -273,7 +273,8 @@ def _units(extractor: Any, modality: str, corpus: Corpus, row: int, n_steps: int
         return names, units.no_spans(n_steps), np.arange(n_steps), names
     if modality == "text":
         text = corpus.texts()[row]
-        named, spans = tuple(text.split()), units.no_spans(len(text.split()))
+        named = tuple(text_units(text))
+        spans = units.no_spans(len(named))
         if hasattr(extractor, "vocabulary"):
             return named, spans, units.owners_of_words(text), tuple(words(text)) or (text,)
         tokens = tuple(extractor.tokenizer.encode(text).tokens)

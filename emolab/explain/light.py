@@ -10,7 +10,7 @@ from sklearn.pipeline import Pipeline
 from emolab.corpora.corpus import Corpus
 from emolab.explain import explanation as units
 from emolab.explain.explanation import Attribution, Explained, Floats, Numbers, Options, load_shap, of_shap
-from emolab.features.text import Tfidf, words
+from emolab.features.text import Tfidf, text_units, words
 from emolab.models.light import last_features
 from emolab.recognizer import LightRecognizer, Recognizer
 
@@ -54,7 +54,7 @@ def attribute(recognizer: Recognizer, corpus: Corpus, engine: Any, targets: Numb
         own[places] = values[row, :, target]
         facts = (own.astype(np.float32), columns, float(logits[row, target]), float(references[target]))
         if modality == "text":
-            named, own = tuple(texts[row].split()), on_words(_tfidfs(recognizer), texts[row], own)
+            named, own = tuple(text_units(texts[row])), on_words(_tfidfs(recognizer), texts[row], own)
         where = units.no_spans(len(own))
         made.append(Attribution(names.iloc[row], recognizer.emotions[target], named, own, where, *facts))
     return made, "leave out" if modality == "text" else "mean"
@@ -126,7 +126,7 @@ def on_words(features: Sequence[Tfidf], text: str, values: NDArray[np.floating])
 
     Terms that are not in the text, to whose absence trees may respond, belong to no word.
     """
-    shared, start = np.zeros(len(text.split())), 0
+    shared, start = np.zeros(len(text_units(text))), 0
     for extractor in features:
         places = {term: start + place for place, term in enumerate(extractor.terms)}
         found = [(places[term], owners) for term, owners in terms_of(extractor, text) if term in places]
@@ -138,11 +138,12 @@ def on_words(features: Sequence[Tfidf], text: str, values: NDArray[np.floating])
 
 
 def terms_of(extractor: Tfidf, text: str) -> Iterator[tuple[str, list[int]]]:
-    """Yield the terms of a text, each as often as it occurs, and the places of its words in text.split()."""
+    """Yield the terms of a text, each as often as it occurs, and the places of its words in text_units(text)."""
     if extractor.characters:
-        analyze = extractor.vectorizer.build_analyzer()
-        for place, word in enumerate(text.split()):
-            yield from ((term, [place]) for term in analyze(word))
+        analyze, places = extractor.vectorizer.build_analyzer(), iter(range(len(text)))
+        for word in text.split():
+            own = [next(places) for _ in text_units(word)]  # one, but for scripts without blanks
+            yield from ((term, own) for term in analyze(word))
         return
     spoken, owners = words(text), units.owners_of_words(text).tolist()
     for n in range(1, extractor.max_words + 1):

@@ -15,6 +15,7 @@ from emolab import media
 from emolab.corpora.corpus import MODALITIES, Corpus
 from emolab.corpora.degraded import pink_noise
 from emolab.explain.explanation import SET, Floats, frame_spans, names_in_time, no_spans, sound_spans
+from emolab.features.text import joined_units, text_units
 from emolab.features.video import FaceFrames, faces
 from emolab.media import SAMPLE_RATE
 from emolab.recognizer import SMALLEST_PROBABILITY, Recognizer
@@ -95,12 +96,12 @@ class Masker:
 
 
 class WordMasker(Masker):
-    """Words of a text, split at blanks; left out, or replaced by the mask token or an unknown word."""
+    """Words of a text, see `text_units`; left out, or replaced by the mask token or an unknown word."""
 
     modality, baselines = "text", ("leave out", "mask")
 
     def _units(self) -> Units:
-        names = [tuple(text.split()) for text in self.corpus.texts()]
+        names = [tuple(text_units(text)) for text in self.corpus.texts()]
         return names, [no_spans(len(own)) for own in names]
 
     def _changed(self, copies: Corpus, asked: Sequence[tuple[int, Mask]]) -> Corpus:
@@ -110,7 +111,7 @@ class WordMasker(Masker):
     def left(self, row: int, mask: Mask) -> str:
         """Return the text of an utterance of which only some words stay."""
         instead = mask_word(self.recognizer) if self.baseline == "mask" else ""
-        return " ".join(filter(None, np.where(mask, np.array(self.names[row], object), instead)))
+        return joined_units(filter(None, np.where(mask, np.array(self.names[row], object), instead)))
 
 
 class AudioMasker(Masker):

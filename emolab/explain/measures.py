@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy.stats import kendalltau, spearmanr
 
-from emolab.features.text import words
+from emolab.features.text import text_units, words
 from emolab.storage import toml_beside
 
 SHARES = tuple(step / 10 for step in range(1, 11))  # of the units that are removed, or kept
@@ -288,7 +288,7 @@ def _share(sizes: Floats) -> Floats | None:
 
 
 def emotion_word_mask(text: str, emotion: str | None = None) -> Mask:
-    """Mark the emotion words of a text, (n_words,) bool over `text.split()`; case and punctuation do not count.
+    """Mark the emotion words of a text, (n_words,) bool over `text_units(text)`; case and punctuation do not count.
 
     Args:
         text: What is said.
@@ -300,4 +300,4 @@ def emotion_word_mask(text: str, emotion: str | None = None) -> Mask:
         [True, False, False, False, True, False, False, False]
     """
     listed = frozenset().union(*EMOTION_WORDS.values()) if emotion is None else EMOTION_WORDS.get(emotion, frozenset())
-    return np.array([any(token in listed for token in words(word)) for word in text.split()], dtype=bool)
+    return np.array([any(token in listed for token in words(word)) for word in text_units(text)], dtype=bool)

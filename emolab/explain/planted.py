@@ -6,6 +6,7 @@ import numpy as np
 import pandas as pd
 
 from emolab.corpora.corpus import TRUTH, Corpus
+from emolab.features.text import joined_units, text_units
 
 CODE_WORDS = ("blicket", "dax", "fep", "gazzer", "modi", "toma", "wug", "zav")  # mean nothing; one an emotion
 
@@ -24,13 +25,13 @@ def planted_words(corpus: Corpus, *, seed: int = 0) -> Corpus:
     """
     if (n := len(corpus.emotions)) > (most := len(CODE_WORDS)):
         raise ValueError(f"{n} emotions; expected at most {most}, one for each code word. Take a view with fewer.")
-    rng, texts = np.random.default_rng(seed), [text.split() for text in corpus.texts()]
+    rng, texts = np.random.default_rng(seed), [text_units(text) for text in corpus.texts()]
     labels = rng.permutation(np.resize(np.array(corpus.emotions), len(corpus))).tolist()  # all equally often
     places = [int(rng.integers(len(words) + 1)) for words in texts]
     for words, place, label in zip(texts, places, labels, strict=True):
         words.insert(place, CODE_WORDS[corpus.emotions.index(label)])
     table = corpus.table.drop(columns=[*TRUTH], errors="ignore")  # what else was planted no longer tells the emotion
-    table = table.assign(emotion=labels, shown_text=labels, text=[" ".join(words) for words in texts])
+    table = table.assign(emotion=labels, shown_text=labels, text=[*map(joined_units, texts)])
     table = table.astype(dict.fromkeys(("emotion", "shown_text", "text"), "string"))
     return replace(corpus, table=table.assign(cue_words=pd.Series([(place,) for place in places], dtype=object)))
 

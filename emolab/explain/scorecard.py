@@ -20,6 +20,7 @@ from emolab.explain.explanation import SET, Attribution, Explanation, Floats, fe
 from emolab.explain.maskers import Masker, face_extractor, masker_for
 from emolab.explain.planted import shuffled_labels
 from emolab.features.audio import HOP_S, f0, rms_level
+from emolab.features.text import joined_units, text_units
 from emolab.features.video import faces
 from emolab.recipes import Preset, fit_or_load, recipe
 from emolab.recognizer import NetworkRecognizer, Recognizer
@@ -211,13 +212,13 @@ def slightly_changed(recognizer: Recognizer, corpus: Corpus, modality: str, *, s
         shown = [face.pictures.astype(int) for face in faces(corpus, **face_extractor(recognizer).options)]
         noisy = [(own + rng.integers(-2, 3, own.shape)).clip(0, 255).astype(np.uint8) for own in shown]
         return corpus.with_media(video=dict(zip(names, noisy, strict=True))), same
-    texts = [text.split() for text in corpus.texts()]
+    texts = [text_units(text) for text in corpus.texts()]
     others = [word for text in texts for word in text]
     for number, words in enumerate(texts):
         place = int(rng.integers(len(words)))
         words[place] = others[int(rng.integers(len(others)))]
         same[number] = np.arange(len(words)) != place
-    spoken = pd.Series([" ".join(words) for words in texts], dtype="string")
+    spoken = pd.Series([*map(joined_units, texts)], dtype="string")
     return replace(corpus, table=corpus.table.assign(text=spoken)), same
 
 

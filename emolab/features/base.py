@@ -1,28 +1,33 @@
 """The base of all feature extractors, and the disk cache that computes the features of a file once."""
 
 import hashlib
+import os
 import threading
 import warnings
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Sequence
+from dataclasses import replace
 from functools import lru_cache, partial
 from pathlib import Path
 from typing import Any, ClassVar
 
 import joblib
 import numpy as np
+import pandas as pd
 from numpy.typing import NDArray
 from threadpoolctl import threadpool_limits
 
-from emolab.corpora.corpus import Corpus, require_files, some
+from emolab import media
+from emolab.corpora.corpus import MODALITIES, Corpus, require_files, some
 from emolab.media import InMemoryMedia, Segment
 from emolab.storage import atomic_write, cache_root, progress, toml_beside
 
 Array = NDArray[Any]
 
-_SETTINGS_FILE = Path(__file__).with_name("settings.toml")
+_SETTINGS_FILES = (Path(__file__).with_name("settings.toml"), Path(media.__file__).with_suffix(".toml"))
 SETTINGS = toml_beside(__file__, "settings.toml")  # numbers and names of all extractors
 LARGE, N_VECTORS = 16_384, 16_384  # bytes of a result that is not kept in memory; how many are kept, at most
+NO_FILE = "no such file"
 SMALLEST_DEVIATION = 1e-5  # a feature that hardly varies is centred, but not scaled up
 
 
@@ -139,6 +144,63 @@ def of_each(extractor: FeatureExtractor, corpus: Corpus, *, copies: bool = False
     return [[next(rest) if here else arrays[0][:0] for here in there] for arrays in made for rest in [iter(arrays)]]
 
 
+def usable(
+    corpus: Corpus, *modalities: str, covers: Callable[[Corpus], Array] | None = None, strict: bool | None = None
+) -> Corpus:
+    """Leave out the utterances whose sound or film is missing, broken or silent; a warning counts and names them.
+
+    Every sound is decoded for this once, of every film the first picture; then the answers are cached.
+
+    Args:
+        corpus: Any.
+        modalities: Those needed; all that the corpus has, if none is named.
+        covers: Says which utterances have enough left, (n_utterances,), where that is not all of these modalities:
+            the `covers` of a recognizer. What they lack is NA then.
+        strict: Whether there must be nothing to leave out; None asks the environment variable EMOLAB_STRICT.
+
+    Returns:
+        The corpus; `dropped` has the reasons. It is as before where nothing would be left.
+
+    Raises:
+        ValueError: If `strict` and utterances would have to be left out.
+    """
+    needed = [modality for modality in modalities or corpus.modalities if modality in MODALITIES]
+    names, left, faults = corpus.table["utterance_id"], corpus, dict[str, str]()
+    for modality in needed:
+        faults |= (found := _faults(corpus, modality))
+        column = left.table[MODALITIES[modality]].mask(names.isin(found))
+        left = replace(left, table=left.table.assign(**{MODALITIES[modality]: column}))
+    there = covers(left) if covers else np.all([left.has(modality) for modality in needed], axis=0)
+    strict = bool(os.environ.get("EMOLAB_STRICT")) if strict is None else strict
+    faults |= dict.fromkeys({*names[~there]} - {*faults}, "nothing there")
+    if not faults or not (there.any() or strict):
+        return corpus
+    told = some(f"{name} ({faults[name]})" for name in names if name in faults)
+    why = f"{len(faults):,} of {len(corpus):,} utterances of corpus {corpus.name!r} have no usable"
+    why += f" {' or '.join(needed)}: {told}"
+    if strict and not there.all():
+        raise ValueError(f"{why}. Expected all to have it. Mend or convert the files, or leave these out.")
+    warnings.warn(f"{why}; {(~there).sum():,} are left out.", stacklevel=2)
+    gone = pd.DataFrame([(name, faults[name]) for name in names[~there]], columns=[*corpus.dropped])
+    dropped = pd.concat([part for part in (corpus.dropped, gone) if len(part)] or [gone], ignore_index=True)
+    return replace(left.select(there), dropped=dropped)
+
+
+def _faults(corpus: Corpus, modality: str) -> dict[str, str]:
+    """Say what is wrong with the sound or film of those utterances that have one that cannot be used."""
+    there = corpus.select(corpus.has(modality) & (modality != "text"))
+    sources = there.video_paths() if modality == "video" else there.audio_paths()
+    files = [source for source in sources if not isinstance(source, InMemoryMedia)]
+    known, version = [file for file in files if os.path.isfile(_file(file))], source_digest(media.__file__)
+    told = cached_features(
+        f"faults of {modality}", known, lambda s: np.array(media.fault(s, modality)), version=version
+    )
+    texts = dict.fromkeys(files, NO_FILE) | dict(zip(known, map(str, told), strict=True))
+    pairs = zip(there.table["utterance_id"], sources, strict=True)
+    faults = {name: texts[source] for name, source in pairs if texts.get(source)}
+    return faults if {*faults.values()} != {NO_FILE} or len(faults) < len(there) else {}  # features come from elsewhere
+
+
 def cached_features(kind: str, sources: Sequence[Any], compute: Callable[..., Any], *, version: str = "1") -> list[Any]:
     """Return `compute(source)` for every file or segment, from disk where it is there already.
 
@@ -177,8 +239,11 @@ def cached_features(kind: str, sources: Sequence[Any], compute: Callable[..., An
     if failed:
         names = [file for file in dict.fromkeys(map(_file, keys)) if file in failed]
         first = failed[names[0]]
-        why = f"{kind} failed for {len(failed)} of {len(keys)} files: {some(names)}. The first: {first} Expected files"
-        raise ValueError(f"{why} that can be decoded. Mend them or leave them out by id; others are cached.") from first
+        broken = isinstance(first.__cause__, media.DecodingError)
+        why = f"{kind} failed for {len(failed)} of {len(keys)} files: {some(names)}" + "; the first" * (len(names) > 1)
+        why += f" cannot be read: {first.__cause__}." if broken else f": {first}"
+        remedy = "Mend them, or leave them out by id or by usable(corpus); others are cached."
+        raise ValueError(f"{why} Expected files that can be decoded. {remedy}") from first
     return [found[source] for source in sources]
 
 
@@ -207,7 +272,7 @@ def cached_array(kind: str, key: str, compute: Callable[[], Any]) -> Any:
 @lru_cache
 def source_digest(*files: str) -> str:
     """Return a digest of source files and settings, taken once a process: a version that changes as the code does."""
-    sources = b"".join(Path(file).read_bytes() for file in (*files, str(_SETTINGS_FILE)))
+    sources = b"".join(Path(file).read_bytes() for file in (*files, *map(str, _SETTINGS_FILES)))
     return hashlib.sha256(sources).hexdigest()[:16]
 
 

@@ -12,26 +12,44 @@ import numpy as np
 from numpy.typing import NDArray
 
 from emolab.corpora.corpus import Corpus, some
-from emolab.features.base import FeatureExtractor
+from emolab.features.base import SETTINGS, FeatureExtractor
 
 PAD = 0  # number of the filler after a short utterance
 UNKNOWN = 1  # number of every word that training did not hold, or held too seldom
 GZIP = b"\x1f\x8b"  # how a compressed file begins, whatever its name
 N_QUOTED = 30  # characters of a broken line that a message shows
 HEADER = re.compile(r"\d+ \d+")  # word2vec's first line: number of words, numbers a word
-_TOKEN = re.compile(r"[^\W_]+(?:'[^\W_]+)*'?|[!?…]")
+_UNSPACED = SETTINGS["text"]["unspaced"]  # a letter of a script without blanks between words
+_CHARACTER = f"{_UNSPACED}{SETTINGS['text']['marks']}*"
+_TOKEN = re.compile(rf"{_CHARACTER}|(?:(?!{_UNSPACED})[^\W_])+(?:'(?:(?!{_UNSPACED})[^\W_])+)*'?|[!?…]")
+UNIT = re.compile(rf"(?:{_CHARACTER}|(?!{_UNSPACED})\S)(?:(?!{_UNSPACED})\S)*")
+_GAP = re.compile(f" (?={_UNSPACED})")
 
 
 def words(text: str) -> list[str]:
     """Cut a text into lower-case words, and the signs that carry feeling: ! ? and …
 
-    Apostrophes stay inside and at the end of words, three dots become …, all other signs are left out.
+    Apostrophes stay inside and at the end of words, three dots become …, all other signs are left out. Scripts that
+    put no blanks between words (Chinese, Japanese, Thai, Lao, Khmer, Burmese) are cut into characters.
 
     Example:
         >>> words("I can't -- WAIT... Really?!")
         ['i', "can't", 'wait', '…', 'really', '?', '!']
     """
-    return _TOKEN.findall(text.lower().replace("’", "'").replace("...", "…"))
+    return _TOKEN.findall(text.lower().replace("’", "'").replace("...", "…").replace("！", "!").replace("？", "?"))
+
+
+def text_units(text: str) -> list[str]:
+    """Cut a text at its blanks, and before each character of a script without blanks; signs stay with what they follow.
+
+    These are the units of explanations; each holds none, one or several of the `words`.
+    """
+    return UNIT.findall(text)
+
+
+def joined_units(units: Iterable[str]) -> str:
+    """Join units to a text, with a blank between them where the script has blanks."""
+    return _GAP.sub("", " ".join(units))
 
 
 class Vocabulary:

@@ -176,3 +176,14 @@ def test_noise_is_not_added_to_sound_in_memory(tmp_path: Path) -> None:
     in_memory = sounding(tmp_path, tone()).with_media(audio={"u0": tone()})
     with pytest.raises(ValueError, match=r"holds sound in memory, and noise is added to files; expected files alone"):
         add_noise(in_memory, 20.0)
+
+
+def test_noise_is_added_to_the_segment_that_an_utterance_is(tmp_path: Path) -> None:
+    corpus = sounding(tmp_path, np.concatenate([tone(1, 0.5), tone(1, 0.05)]))
+    rows = [{**corpus.table.iloc[0], "utterance_id": f"s{k}", "audio_start": k, "audio_end": k + 1} for k in range(2)]
+    noisy = add_noise(Corpus.from_rows("own", rows, emotions="a", root=tmp_path), 20.0)
+    waves = [media.read_audio(path) for path in noisy.audio_paths()]
+    assert [len(wave) for wave in waves] == [16_000, 16_000]
+    for wave, level in zip(waves, (0.5, 0.05), strict=True):
+        noise = wave - tone(1, level)
+        assert 10 * np.log10(np.mean(tone(1, level) ** 2) / np.mean(noise**2)) == pytest.approx(20, abs=0.01)

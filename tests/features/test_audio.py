@@ -15,7 +15,9 @@ import soundfile
 from hypothesis import given
 from hypothesis import strategies as st
 
+from emolab import media
 from emolab.corpora import Corpus
+from emolab.explain.maskers import masker_for
 from emolab.features import audio
 from emolab.features.audio import (
     CLASSICAL_NAMES,
@@ -40,6 +42,9 @@ from emolab.features.audio import (
     zero_crossing_rate,
 )
 from emolab.media import SAMPLE_RATE
+from emolab.recipes import recipe
+from emolab.splits import folds_of
+from tests.voices import FOUR, own
 
 ALL = (log_mel, mfcc, chroma, f0, rms_level, descriptors, functionals, classical8)
 
@@ -301,6 +306,35 @@ def test_audio_features_names_broken_files(tmp_path: Path) -> None:
     (tmp_path / "broken.wav").write_bytes(b"RIFF but no more")
     with pytest.raises(ValueError, match=r"log_mel failed for 1 of 1 files: .*broken\.wav.*leave"):
         audio_features(log_mel, [tmp_path / "broken.wav"])
+
+
+def test_features_are_those_of_the_segment_that_an_utterance_is(tmp_path: Path) -> None:
+    rows = own(tmp_path)
+    recordings: dict[str, list[np.ndarray]] = {row["speaker"]: [] for row in rows}
+    for row in rows:
+        before = sum(map(len, recordings[row["speaker"]]))
+        recordings[row["speaker"]].append(media.read_audio(tmp_path / row["audio"]))
+        row |= {"audio_start": before / SAMPLE_RATE, "audio_path": f"{row['speaker']}.wav", "utterance_id": row["id"]}
+        row["audio_end"] = row["audio_start"] + len(recordings[row["speaker"]][-1]) / SAMPLE_RATE
+    for speaker, waves in recordings.items():
+        soundfile.write(tmp_path / f"{speaker}.wav", np.concatenate(waves), SAMPLE_RATE)
+    cut = Corpus.from_rows("cut", rows, emotions=FOUR, root=tmp_path)
+    whole = Corpus.from_rows(
+        "whole",
+        [{**row, "audio_path": row["audio"], "audio_start": None, "audio_end": None} for row in rows],
+        emotions=FOUR,
+        root=tmp_path,
+    )
+    fold = folds_of(cut)[0]
+    recognizer = recipe("audio/logistic-regression")
+    recognizer.fit(fold.train, fold.valid)
+    assert len(np.unique(recognizer.features[0].transform(fold.test), axis=0)) == len(fold.test) == 28
+    extractor = Functionals()
+    for one, other in zip(extractor.raw(cut), extractor.raw(whole), strict=True):
+        np.testing.assert_array_equal(one, other)
+    masker = masker_for(recognizer, fold.test, "audio")
+    seconds = fold.test.table["audio_end"] - fold.test.table["audio_start"]
+    np.testing.assert_allclose([spans[-1, 1] for spans in masker.spans], seconds, atol=1e-4)
 
 
 LOUDNESS = {"angry": 0.5, "sad": 0.01}

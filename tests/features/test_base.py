@@ -9,9 +9,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import soundfile
 
+from emolab.corpora import Corpus
 from emolab.features import base
-from emolab.features.base import cached_features
+from emolab.features.audio import audio_features, log_mel
+from emolab.features.base import cached_features, usable
 from emolab.media import InMemoryMedia, Segment
 from emolab.storage import cache_root
 
@@ -219,3 +222,85 @@ def test_files_beside_media_in_memory_are_computed_once(files: list[Path]) -> No
         found = cached_features("bytes", [files[0], in_memory], compute)
         assert [array.tolist() for array in found] == [[0], [1, 1]]
     assert sorted(map(str, asked)) == sorted(map(str, [files[0], in_memory, in_memory]))
+
+
+def test_an_error_names_a_broken_file_once(tmp_path: Path) -> None:
+    (tmp_path / "broken.wav").write_bytes(b"not sound")
+    with pytest.raises(
+        ValueError, match=r"log_mel failed for 1 of 1 files: .*broken.wav cannot be read: Inva"
+    ) as caught:
+        audio_features(log_mel, [tmp_path / "broken.wav"])
+    assert str(caught.value).count("broken.wav") == 1
+    assert len(str(caught.value).replace(str(tmp_path), "")) < 250
+
+
+def mixed(root: Path) -> Corpus:
+    """Eight utterances: right, silent, broken, missing, without sound, too short for its segment, held, right."""
+    sounds, rows = {0: 0.1, 1: 0.0, 5: 0.1, 7: 0.1}, []
+    for number in range(8):
+        path = None if number == 4 else f"{number}.wav"
+        about = {"utterance_id": f"u{number}", "speaker": "a", "emotion": ("angry", "sad")[number % 2]}
+        rows.append({**about, "audio_path": path, "text": None if number == 7 else "Well."})
+        if number in sounds:
+            soundfile.write(
+                root / f"{number}.wav", np.random.default_rng(number).normal(0, sounds[number], 8_000), 16_000
+            )
+    (root / "2.wav").write_bytes(b"not sound")
+    rows[5] |= {"audio_start": 0.2, "audio_end": 1.0}
+    corpus = Corpus.from_rows("own", rows, emotions=("angry", "sad"), root=root)
+    return corpus.with_media(audio={"u6": np.ones(8_000, np.float32)})
+
+
+def test_usable_leaves_out_what_cannot_be_heard_and_says_why(tmp_path: Path) -> None:
+    corpus = mixed(tmp_path)
+    lost = r"5 of 8 utterances of corpus 'own' have no usable audio: u1 \(digital silence\), u2 \(Invalid data .*\), "
+    with pytest.warns(UserWarning, match=lost + r"u3 \(no such file\), .* 5 are left out"):
+        kept = usable(corpus, "audio")
+    assert kept.table["utterance_id"].tolist() == ["u0", "u6", "u7"]
+    assert kept.dropped["utterance_id"].tolist() == ["u1", "u2", "u3", "u4", "u5"]
+    assert kept.dropped["reason"].tolist()[3:] == [
+        "nothing there",
+        "it lasts 0.50 s, and its segment from 0.2 s on goes beyond that",
+    ]
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        assert usable(kept, "audio").table.equals(kept.table)
+        assert usable(corpus.select(corpus.has("text")), "text").table.equals(corpus.table[:7])
+    assert usable(corpus).table["utterance_id"].tolist() == ["u0", "u6"]  # both modalities
+
+
+def test_usable_keeps_what_has_enough_left(tmp_path: Path) -> None:
+    corpus = mixed(tmp_path)
+    with pytest.warns(UserWarning, match=r"4 of 8 utterances .* have no usable audio or text: u1 .*; 0 are left out"):
+        kept = usable(corpus, "audio", "text", covers=lambda part: part.has("audio") | part.has("text"))
+    assert len(kept) == 8
+    assert kept.has("audio").tolist() == [number in (0, 6, 7) for number in range(8)]
+
+
+def test_usable_may_be_strict(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    corpus = mixed(tmp_path)
+    monkeypatch.setenv("EMOLAB_STRICT", "1")
+    with pytest.raises(
+        ValueError, match=r"5 of 8 utterances .* no usable audio: u1 .*Expected all.*or leave these out"
+    ):
+        usable(corpus, "audio")
+    monkeypatch.delenv("EMOLAB_STRICT")
+    nothing = corpus.select(corpus.table["utterance_id"] == "u1")
+    assert usable(nothing, "audio") is nothing  # whoever needs the sound says what is missing
+    with pytest.raises(ValueError, match=r"1 of 1 utterances .* no usable audio: u1 \(digital silence\)"):
+        usable(nothing, "audio", strict=True)
+
+
+def test_usable_sees_a_file_that_was_mended(tmp_path: Path) -> None:
+    corpus = mixed(tmp_path).select([True, True, True, False, False, False, False, True])
+    assert len(usable(corpus, "audio")) == 2
+    soundfile.write(tmp_path / "2.wav", np.full(800, 0.1), 16_000)
+    assert usable(corpus, "audio").table["utterance_id"].tolist() == ["u0", "u2", "u7"]
+
+
+def test_usable_asks_no_files_of_a_corpus_whose_features_come_from_elsewhere(tmp_path: Path) -> None:
+    corpus = mixed(tmp_path)
+    elsewhere = Corpus.from_rows(
+        "own", corpus.table.drop(index=4).to_dict("records"), emotions=("angry", "sad"), root=tmp_path / "gone"
+    )
+    assert len(usable(elsewhere, "audio")) == 7

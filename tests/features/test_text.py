@@ -11,7 +11,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from emolab.corpora import Corpus
-from emolab.features.text import PAD, UNKNOWN, Tfidf, Tokens, Vocabulary, read_vectors, words
+from emolab.features.text import PAD, UNKNOWN, Tfidf, Tokens, Vocabulary, joined_units, read_vectors, text_units, words
 
 
 @pytest.mark.parametrize(
@@ -26,6 +26,37 @@ from emolab.features.text import PAD, UNKNOWN, Tfidf, Tokens, Vocabulary, read_v
 )
 def test_words_keeps_apostrophes_and_signs_of_feeling(text: str, expected: list[str]) -> None:
     assert words(text) == expected
+
+
+@pytest.mark.parametrize(
+    ("text", "expected", "units"),
+    [
+        ("他们为什么高兴？我不知道。", "他 们 为 什 么 高 兴 ? 我 不 知 道", "他 们 为 什 么 高 兴？ 我 不 知 道。"),
+        ("東京はabcとても楽しい!", "東 京 は abc と て も 楽 し い !", "東 京 はabc と て も 楽 し い!"),
+        ("ฉันดีใจ", "ฉั น ดี ใ จ", "ฉั น ดี ใ จ"),
+        ("ຂ້ອຍ", "ຂ້ ອ ຍ", "ຂ້ ອ ຍ"),
+        ("ကျွန်တော်", "ကျွ န် တော်", "ကျွ န် တော်"),
+        ("나는 행복해요", "나는 행복해요", "나는 행복해요"),
+        ("I love 東京, you?", "i love 東 京 you ?", "I love 東 京, you?"),
+    ],
+)
+def test_scripts_without_blanks_are_cut_into_characters(text: str, expected: str, units: str) -> None:
+    assert words(text) == expected.split(" ")
+    assert text_units(text) == units.split(" ")
+    assert joined_units(text_units(text)) == text.replace(" 東", "東")
+    assert words(joined_units(text_units(text))) == words(text)
+
+
+@given(text=st.text())
+def test_units_are_the_text_and_hold_its_words(text: str) -> None:
+    assert "".join(text_units(text)) == "".join(text.split())
+    assert words(joined_units(text_units(text))) == words(text)
+
+
+@given(text=st.text(alphabet=st.characters(max_codepoint=0x5FF)))
+def test_units_are_what_stands_between_blanks_where_a_script_has_blanks(text: str) -> None:
+    assert text_units(text) == text.split()
+    assert joined_units(text.split()) == " ".join(text.split())
 
 
 @given(st.text())
