@@ -119,7 +119,8 @@ def _predict(options: argparse.Namespace) -> int:
         try:
             rows.append({"file" if options.files else "text": name, **fits.answer(recognizer, item)})
         except (ValueError, OSError) as error:
-            print(f"emolab: {name}: {_told(error)}", file=sys.stderr)
+            told = _told(error).replace(str(Path(name).resolve()), "it")
+            print(f"emolab: {name}: {told}", file=sys.stderr)
     form = options.to or (options.output.suffix.lower()[1:] if options.output else "table")
     fits.write_table(pd.DataFrame(rows), form, options.output)
     return 0 if len(rows) == len(items) else 1
@@ -180,11 +181,11 @@ def _fit(options: argparse.Namespace) -> int:
             results.place_of({**same, "preset": options.preset, "recipe": name}, replace=options.replace)
     for name, build in builds.items():
         measured = cross_validate(build, folds, seeds=options.seeds)
-        print(fits.in_words(measured))
+        print(f"{fits.in_words(measured)}\n")
         facts = {"recipe": name, "preset": options.preset, "pretrained": starts_from[name]}
         place, kept = name.replace("/", "-") * (len(builds) > 1), "none, see --save"
         if options.save:
-            print(kept := fits.keep(build, corpus, folds[0], measured, options.save / place))
+            print(f"{(kept := fits.keep(build, corpus, folds[0], measured, options.save / place))}\n")
         if options.out:
             fits.write(options.out / place, corpus, measured, **facts, kept=kept, command=shlex.join(options.typed))
         if options.record:  # no folder of one's own
@@ -192,7 +193,8 @@ def _fit(options: argparse.Namespace) -> int:
             entry = results.entry_of(measured, **facts, command=shlex.join(typed))
             print(f"recorded in {results.record(entry, replace=options.replace)}\n")
     if options.record:
-        print(results.results_table(corpus.name))
+        rows = results.read_ledger(corpus.name).sort_values("ua", ascending=False)
+        print(rows[["recipe", "protocol", "trained_on", "ua", "weighted_f1"]].round(3).to_string(index=False))
     return 0
 
 

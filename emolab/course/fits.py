@@ -23,8 +23,8 @@ DPI = 150  # of pictures
 def in_words(measured: CrossValidation) -> str:
     """Return the report of a cross-validation, the confusion matrix of its first seed, and the figures by emotion."""
     confusion = next(iter(measured.reports.values())).confusion.to_string()
-    by_emotion = measured.per_emotion.to_string(float_format="{:.3f}".format, na_rep="")
-    return f"{measured}\n\nconfusion matrix, rows are true:\n{confusion}\n\n{by_emotion}\n"
+    by_emotion = measured.per_emotion.astype({"support": int}).to_string(float_format="{:.3f}".format, na_rep="")
+    return f"{measured}\n\nconfusion matrix, rows are true:\n{confusion}\n\n{by_emotion}"
 
 
 def predictions(measured: CrossValidation) -> pd.DataFrame:
@@ -80,7 +80,13 @@ def answer(recognizer: Recognizer, item: Material) -> dict[str, Any]:
     """Predict one utterance: emotion, and the calibrated probability of each.
 
     Of a recognizer that was calibrated the emotion may be "don't know"; then "most probable" says which it would be.
+
+    Raises:
+        FileNotFoundError: If the item is a file that is not there.
+        ValueError: If it cannot be read, or is not what the recognizer needs.
     """
+    if isinstance(item, list) and isinstance(item[0], Path) and not item[0].is_file():
+        raise FileNotFoundError("there is no such file; expected a recording or film. Check the name.")
     (given,) = recognizer.calibrated(recognizer.predict_proba(item))
     best = recognizer.emotions[given.argmax()]
     said = {"emotion": TEXTS["unsure"] if given.max() < recognizer.unsure_below else best}
