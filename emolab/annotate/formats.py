@@ -99,9 +99,7 @@ def read_annotation(path: Path | str, form: str | None = None) -> Annotation:
         return FORMATS[name].read(path)
     except Exception as error:  # each library has its own
         why = f"{path} cannot be read as {name}: {str(error).rstrip('.') or type(error).__name__}"
-        raise ValueError(
-            f"{why}. Expected an intact file of this format; say the format if the name misleads."
-        ) from error
+        raise ValueError(f"{why}. Expected an intact file of it; say the format if the name misleads.") from error
 
 
 def _form_of(path: Path, form: str | None) -> str:
@@ -150,9 +148,7 @@ def _read_csv(path: Path) -> Annotation:
 def _widened(table: pd.DataFrame) -> pd.DataFrame:
     """Return a row a segment of a table that has one for each emotion of it."""
     chosen = table[table["chosen"].str.lower().isin(YES)].set_index("segment")["emotion"]
-    shares = table.replace({"probability": {"": np.nan}}).pivot(
-        index="segment", columns="emotion", values="probability"
-    )
+    shares = table.set_index(["segment", "emotion"])["probability"].replace("", np.nan).unstack()
     shares = shares[[*dict.fromkeys(table["emotion"])]].dropna(axis=1, how="all").add_prefix(P)
     return table.drop_duplicates("segment").set_index("segment").assign(emotion=chosen).join(shares)
 
@@ -194,9 +190,7 @@ def _write_rttm(annotation: Annotation, path: Path) -> None:
     media = "_".join(Path(annotation.media).stem.split()) or "recording"
     names = {speaker: "_".join(speaker.split()) for speaker in annotation.segments["speaker"]}
     if len({*names.values()}) < len(names):
-        why = (
-            f"speakers {some(names)} are the same once blanks are _; expected names that differ, as RTTM has no blanks"
-        )
+        why = f"speakers {some(names)} are the same once blanks are _, as RTTM asks; expected names that differ"
         raise ValueError(f"{why}. Rename one.")
     lines = [f";; {media} 1 <NA> <NA> {'_'.join(annotation.audit.split())} <NA> <NA> <NA> <NA>"]
     for row in subtitles.timed(annotation.segments):

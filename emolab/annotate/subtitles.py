@@ -18,11 +18,10 @@ Row = dict[str, Any]
 COLORS: dict[str, str] = toml_beside(__file__, "subtitles.toml")["colors"]  # emotion: #rrggbb; others are white
 NOBODY = "unknown"  # speaks where a file names no speaker
 LIMIT_S = {"SRT": 360_000, "ASS": 36_000}  # players read two digits of hours in SRT, one in ASS
-CLOCK = r"(?:(\d+):)?(\d{1,2}):(\d{2}[.,]\d{1,3})"
-TIMING = re.compile(rf"(?:[^\n]*\n)?[ \t]*{CLOCK}[ \t]*-->[ \t]*{CLOCK}[^\n]*\n?")
-CAPTION = re.compile(
-    r"([^:\[\]\n]+) \[([^\]\n]+)\]:\s?|([^:\[\].,!?;\n]{1,40}):(?: |$)"
-)  # speaker [emotion]: or speaker:
+CLOCK = r"[ \t]*((?:\d+:)?\d{1,2}:\d{2}[.,]\d{1,3})"
+TIMING = re.compile(rf"(?:[^\n]*\n)?{CLOCK}[ \t]*-->{CLOCK}[^\n]*\n?")
+# Ana [happy]: or Ana:
+CAPTION = re.compile(r"([^:\[\]\n]+) \[([^\]\n]+)\]:\s?|([^:\[\].,!?;\n]{1,40}):(?: |$)")
 VOICE = re.compile(r"<v((?:\.[^\s.>]+)*)(?:[ \t]+([^>]*))?>(.*?)(?=<v[.\s>]|\Z)", re.DOTALL)
 COMMANDS = str.maketrans("<>{}\\", "[][]/")  # what SRT and ASS would take for them, and no escape helps
 
@@ -86,11 +85,9 @@ def read_vtt(path: Path) -> Annotation:
     for times, text in _read_cues(path):
         for classes, speaker, words in VOICE.findall(text) or [("", "", text)]:
             plain, voice, marks = _plain(words), html.unescape(speaker), classes.split(".")
-            label = {
-                "emotion": next((named[mark] for mark in marks if mark in named), None),
-                "unsure": "unsure" in marks,
-            }
-            rows.append(times | ({"speaker": voice, "text": plain} | label if voice else read_caption(plain)))
+            emotion = next((named[mark] for mark in marks if mark in named), None)
+            told = {"speaker": voice, "text": plain, "emotion": emotion, "unsure": "unsure" in marks}
+            rows.append(times | (told if voice else read_caption(plain)))
     return Annotation.of_file(path, rows, facts=facts)
 
 
@@ -150,11 +147,9 @@ def _read_cues(path: Path) -> list[tuple[Row, str]]:
     text, cues = re.sub("\r\n?", "\n", read_text(path)), list[tuple[Row, str]]()
     for block in re.split(r"\n(?:[ \t]*\n)+", text.strip("\n")):
         if found := TIMING.match(block):
-            start, end = (
-                int(hours or 0) * 3600 + int(minutes) * 60 + float(seconds.replace(",", "."))
-                for hours, minutes, seconds in (found.groups()[:3], found.groups()[3:])
-            )
-            cues.append(({"start": start, "end": end}, block[found.end() :].strip()))
+            stamps = (f"{'0:' * (stamp.count(':') < 2)}{stamp.replace(',', '.')}" for stamp in found.groups())
+            times = (pd.Timedelta(stamp).total_seconds() for stamp in stamps)
+            cues.append((dict(zip(("start", "end"), times, strict=True)), block[found.end() :].strip()))
         elif cues and not block.startswith(("NOTE", "STYLE", "REGION")):  # an empty line amid the words
             cues[-1] = (cues[-1][0], f"{cues[-1][1]}\n{block}".strip())
     if not cues and text.strip() and "NOTE emolab" not in text:
