@@ -19,13 +19,14 @@ from emolab.corpora.corpus import MODALITIES, SCHEMA, Corpus, some
 
 LEAK_KINDS = ("speaker", "recording", "row", "sound")
 RECORDINGS = ("dialogue_id", "audio_path", "video_path")  # rows that share one of these were recorded together
-VOICES = ("speaker", *RECORDINGS)
+VOICES, SPEAKERS = ("speaker", *RECORDINGS), ("groups of speakers", "speakers-{}-folds")
 MIN_GROUPS, MAX_GROUPS = 3, 5  # one group each to train, validate and test on; more than five only if asked for
 # The published test actors of each fold (EmoBox); odd numbers are men, even ones women.
 FOLDS_OF_FOUR = ("01 11 20 21", "04 10 12 14", "08 09 19 23", "03 05 07 24", "02 15 16 18", "06 13 17 22")
 RAVDESS_FOLDS = tuple(tuple(actors.split()) for actors in FOLDS_OF_FOUR)
 ACTORS = {actor for actors in RAVDESS_FOLDS for actor in actors}
 SHIPPED = ("train", "dev", "test")
+Groups = NDArray[np.int64]  # (n_utterances,) the number of each one's group, from 0
 
 
 class LeakError(ValueError):
@@ -163,7 +164,7 @@ def given_folds(corpus: Corpus) -> list[Fold]:
         LeakError: If recordings, rows or sounds are not apart.
         ValueError: If there are fewer than three values, or utterances without one.
     """
-    return _rotation(corpus, _numbered(corpus, "fold"), "folds", "given-{n}-folds", leaky=("speaker",))
+    return _rotation(corpus, _numbered(corpus, "fold"), "folds", "given-{}-folds", leaky=("speaker",))
 
 
 def speaker_folds(corpus: Corpus, k: int | None = None, *, seed: int = 0) -> list[Fold]:
@@ -181,7 +182,7 @@ def speaker_folds(corpus: Corpus, k: int | None = None, *, seed: int = 0) -> lis
         ValueError: If there are fewer than `k` groups of speakers who never talk with one another, or fewer than three
             speakers.
     """
-    return _rotation(corpus, _alike(corpus, _circles(corpus), k, seed=seed), "speakers")
+    return _rotation(corpus, _alike(corpus, _linked(corpus, *VOICES), k, seed=seed), *SPEAKERS)
 
 
 def leave_one_speaker_out(corpus: Corpus) -> list[Fold]:
@@ -190,7 +191,7 @@ def leave_one_speaker_out(corpus: Corpus) -> list[Fold]:
     Raises:
         ValueError: If there are fewer than three groups of speakers who never talk with one another.
     """
-    return _rotation(corpus, _circles(corpus), "speakers", "leave-one-speaker-out")
+    return _rotation(corpus, _linked(corpus, *VOICES), SPEAKERS[0], "leave-one-speaker-out")
 
 
 def dialogue_folds(corpus: Corpus, k: int | None = None, *, seed: int = 0) -> list[Fold]:
@@ -258,7 +259,7 @@ def _fold(corpus: Corpus, name: str, valid: ArrayLike, test: ArrayLike, leaky: t
     return Fold(name, corpus.select(~valid & ~test), corpus.select(valid), corpus.select(test), leaky)
 
 
-def _numbered(corpus: Corpus, column: str) -> NDArray[np.int64]:
+def _numbered(corpus: Corpus, column: str) -> Groups:
     """Number the values of a column, (n_utterances,) from 0, in the order in which people count."""
     groups, _ = pd.factorize(corpus.table[column].astype("string").str.zfill(20), sort=True)  # 10 comes after 9
     if (groups < 0).any():
@@ -268,30 +269,30 @@ def _numbered(corpus: Corpus, column: str) -> NDArray[np.int64]:
     return groups
 
 
-def _alike(corpus: Corpus, groups: NDArray[np.int64], k: int | None, *, seed: int) -> NDArray[np.int64]:
+def _alike(corpus: Corpus, groups: Groups, k: int | None, *, seed: int) -> Groups:
     """Divide groups of utterances among `k` folds that are alike in size, gender and emotions: (n_utterances,)."""
     n_groups = int(groups.max(initial=-1)) + 1
-    k = max(MIN_GROUPS, min(MAX_GROUPS, n_groups)) if k is None else k
-    if not MIN_GROUPS <= k <= n_groups:
+    k = min(MAX_GROUPS, n_groups) if k is None else k
+    if not MIN_GROUPS <= k <= n_groups and n_groups >= MIN_GROUPS:
         why = f"k is {k}; expected at least {MIN_GROUPS} and at most {n_groups}, the groups in corpus {corpus.name!r}"
         raise ValueError(f"{why} that share no recording. Choose such a k, or a larger corpus.")
     facts = pd.get_dummies(corpus.table[["emotion", "gender"]]).assign(size=1).groupby(groups).sum()
     return _balanced((facts / facts.sum()).to_numpy(float), k, seed=seed)[groups]
 
 
-def _rotation(
-    corpus: Corpus, groups: NDArray[np.int64], word: str, name: str = "{word}-{n}-folds", leaky: tuple[str, ...] = ()
-) -> list[Fold]:
+def _rotation(corpus: Corpus, groups: Groups, word: str, name: str = "", leaky: tuple[str, ...] = ()) -> list[Fold]:
     """Test each group once and validate on the group before it, (n_utterances,) numbers from 0."""
-    n_groups = int(groups.max(initial=-1)) + 1
-    if n_groups < MIN_GROUPS:
-        why = f"corpus {corpus.name!r} has {n_groups} {word}; expected at least {MIN_GROUPS}, to train, validate and"
-        raise ValueError(f"{why} test on. Take a corpus with more, or build a Fold by hand.")
-    names = [f"{name.format(word=word, n=n_groups)}/{number + 1}" for number in range(n_groups)]
-    return [_fold(corpus, each, groups == (i - 1) % n_groups, groups == i, leaky) for i, each in enumerate(names)]
+    if (n := int(groups.max(initial=-1)) + 1) < MIN_GROUPS:
+        n_of = pd.Series(_linked(corpus, *RECORDINGS)).groupby(corpus.table["speaker"]).nunique()
+        links = f"Recordings link speakers, most of all {some(n_of.index[n_of == n_of.max()])}, in {n_of.max()} each. "
+        why = f"corpus {corpus.name!r} has {n} {word}; expected at least {MIN_GROUPS}, to train, validate and test on:"
+        why += f" with fewer, no figure is honest about strangers. {links * (n < len(n_of))}Take more speakers or,"
+        raise ValueError(f"{why} marked as leaky, dialogue_folds(corpus), --folds dialogues.")
+    names = [f"{(name or word + '-{}-folds').format(n)}/{number + 1}" for number in range(n)]
+    return [_fold(corpus, each, groups == (i - 1) % n, groups == i, leaky) for i, each in enumerate(names)]
 
 
-def _linked(corpus: Corpus, *columns: str) -> NDArray[np.int64]:
+def _linked(corpus: Corpus, *columns: str) -> Groups:
     """Number each utterance's group, (n_utterances,) from 0: those that are linked by common values of the columns."""
     n_nodes, links = len(corpus), [np.zeros((2, 0), np.int64)]
     for column in columns:
@@ -303,22 +304,7 @@ def _linked(corpus: Corpus, *columns: str) -> NDArray[np.int64]:
     return pd.factorize(connected_components(graph, directed=False)[1][: len(corpus)])[0].astype(np.int64)
 
 
-def _circles(corpus: Corpus) -> NDArray[np.int64]:
-    """Number each utterance's circle of speakers who share recordings; ValueError says why there are not three."""
-    circles, speaker = _linked(corpus, *VOICES), corpus.table["speaker"]
-    if (n := len({*circles})) < MIN_GROUPS:
-        recordings = pd.Series(_linked(corpus, *RECORDINGS))
-        n_of = recordings.groupby(speaker).nunique()
-        links = f", linked by {some(n_of.index[n_of == n_of.max()])} in {n_of.max()} of {recordings.nunique()}"
-        why = f"corpus {corpus.name!r} has {len(n_of)} speakers who are in {n} groups without a common recording"
-        why += (
-            f"{links * (n < len(n_of))}; expected {MIN_GROUPS}, to train, validate and test on: with fewer, no figure"
-        )
-        raise ValueError(f"{why} is honest about strangers. Take more speakers or, marked as leaky, --folds dialogues.")
-    return circles
-
-
-def _balanced(shares: NDArray[np.float64], k: int, *, seed: int) -> NDArray[np.int64]:
+def _balanced(shares: NDArray[np.float64], k: int, *, seed: int) -> Groups:
     """Divide groups among `k` folds, largest first, each to where the sum of squared shares grows least.
 
     Args:

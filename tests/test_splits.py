@@ -129,7 +129,7 @@ def test_speaker_folds_are_disjoint_on_any_corpus(rows: list[tuple[int, int, str
     talkers = {s for s, d, _ in rows if d == 0}
     n_circles = len({s for s, *_ in rows} - talkers) + bool(talkers)
     if k > n_circles:
-        few = f"who are in {n_circles} groups without a common recording.*expected 3, to train"
+        few = f"has {n_circles} groups of speakers; expected at least 3, to train"
         told = few if n_circles < 3 else f"k is {k}; expected at least 3 and at most {n_circles}"
         with pytest.raises(ValueError, match=told):
             speaker_folds(whole, k, seed=seed)
@@ -192,7 +192,7 @@ def test_folds_of_a_part_of_ravdess_are_by_speaker(n: int, k: int) -> None:
 
 def test_folds_of_two_speakers_say_that_this_cannot_be_measured() -> None:
     with pytest.raises(
-        ValueError, match=r"has 2 speakers .*; expected 3, .*with fewer, no figure is honest about stran"
+        ValueError, match=r"has 2 groups of speakers; .*with fewer, no figure is honest about strangers\. Take"
     ):
         folds_of(ravdess_like([1, 2]))
 
@@ -222,7 +222,7 @@ def test_folds_of_dialogues_that_share_their_speakers_are_by_dialogue(client: st
         assert fold.leaks["kind"].unique().tolist() == ["speaker"]
         assert fold.leaks["values"].tolist() == [shared] * 3
         assert fold.test.table["dialogue_id"].nunique() == 6
-    told = rf"in 1 groups without .*, linked by {', '.join(shared)} in 30 of 30; expected 3.*--folds dialogues"
+    told = rf"has 1 groups of speakers; .* most of all {', '.join(shared)}, in 30 each\. Take .*--folds dialogues"
     with pytest.raises(ValueError, match=told):
         speaker_folds(whole)
 
@@ -282,7 +282,7 @@ def test_segments_of_one_recording_are_one_recording() -> None:
     with pytest.raises(LeakError, match=r"recording 0\.wav, 1\.wav, 2\.wav in train and test"):
         Fold("f/1", whole.select(first & rest), whole.select(~rest), whole.select(~first & rest))
     with pytest.raises(
-        ValueError, match=r"2 speakers who are in 1 groups .*linked by f0s0, f0s1 in 1 of 1; expected 3"
+        ValueError, match=r"has 1 groups of speakers; .*Recordings link speakers, most of all f0s0, f0s1, in 1 each"
     ):
         folds_of(cut(1, 2))
 

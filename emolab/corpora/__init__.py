@@ -8,17 +8,15 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qsl
 
-import pandas as pd
-
-from emolab.corpora.corpus import TRUTH, VIEWS, Corpus, complete_table, raise_problems, some
+from emolab.corpora.corpus import VIEWS, Corpus, some
 from emolab.corpora.iemocap import read_iemocap
 from emolab.corpora.meld import read_meld
 from emolab.corpora.named import NAMED, read_named
 from emolab.corpora.ravdess import read_action_units, read_ravdess
-from emolab.corpora.tables import WHERE_FROM, read_own, table_rows
+from emolab.corpora.tables import WHERE_FROM, read_own
 from emolab.storage import corpus_places
 
-__all__ = ["READERS", "VIEWS", "Corpus", "chosen", "load_corpus", "unlabelled"]
+__all__ = ["READERS", "VIEWS", "Corpus", "chosen", "load_corpus", "some", "unlabelled"]
 __all__ += ["read_action_units", "read_iemocap", "read_meld", "read_named", "read_own", "read_ravdess"]
 
 # Name of a corpus: the function that reads its folder. One line registers another: READERS["mine"] = read_mine
@@ -33,8 +31,8 @@ def load_corpus(name: str | Path = "sample", root: Path | None = None, **options
 
     Args:
         name: "sample" or "sample-ravdess" (synthetic, built on first use), a key of `READERS` such as "iemocap",
-            "ravdess" and "meld", capitals or not, or the path of a CSV file of your own. What is `chosen` of it may
-            stand behind: "ravdess?merge=calm=neutral&emotions=happy,neutral&folds=speakers".
+            "ravdess" and "meld", capitals or not, or the path of a CSV file of your own or of a database of audformat.
+            What is `chosen` of it may stand behind: "ravdess?merge=calm=neutral&emotions=happy,neutral&folds=speakers".
         root: The folder it lies in. Without one, a corpus of `READERS` is looked for in the places of
             `emolab.storage.corpus_places`, a CSV file in the working directory.
         options: What its reader takes: skip_missing=True of IEMOCAP, strict=True of MELD, encoding="gbk" of a CSV file.
@@ -56,6 +54,10 @@ def load_corpus(name: str | Path = "sample", root: Path | None = None, **options
             raise TypeError(f"READERS[{key!r}] returned {kind}; expected a Corpus. Let it return Corpus.from_rows(…).")
         return read
     path = Path(root or "", name).expanduser()
+    if (path / "db.yaml").is_file():
+        from emolab.corpora.audformats import read_audformat
+
+        return read_audformat(path, **options)
     if path.is_dir():
         why = f"{path} is a folder; expected the name of a corpus or a CSV file that lists the recordings in it. Take"
         raise ValueError(f'{why} load_corpus("ravdess", root="{path}") for one of {", ".join(READERS)}.')
@@ -101,34 +103,9 @@ def _place(name: str) -> Path:
 def _load_sample(name: str, root: Path | None, **options: Any) -> Corpus:
     """Read a sample corpus with the reader of its layout, and join the ground truth that was planted in it."""
     from emolab.sample import ensure
+    from emolab.sample.truth import join_truth
 
     layout, protocol = SAMPLES[name]
     folder = Path(root or ensure()) / layout
     corpus = join_truth(READERS[layout](folder, **options), folder / "truth.csv")
     return replace(corpus, name=name, synthetic=True, protocol=protocol)
-
-
-def join_truth(corpus: Corpus, path: Path) -> Corpus:
-    """Give a corpus the columns of `TRUTH` from the CSV file that was written with it.
-
-    Raises:
-        FileNotFoundError: If there is no such file.
-        ValueError: If it does not tell the truth of exactly these utterances.
-    """
-    if not path.is_file():
-        raise FileNotFoundError(f"no {path}. Expected it beside the sample. Build it again: emolab sample --force")
-    _, cells, problems = table_rows(path, columns=("utterance_id", *TRUTH))
-    truth = {row["utterance_id"]: _truth(row) for row in cells.values()}
-    names = corpus.table["utterance_id"]
-    if not problems and (odd := sorted({*names} ^ truth.keys())):
-        problems.append(f"not of both sample and truth: {some(odd)} ({len(odd)} in all)")
-    raise_problems(problems, where=path, remedy="Expected the truth of each utterance. Run: emolab sample --force")
-    columns = pd.DataFrame([truth[name] for name in names], dtype=object)
-    return replace(corpus, table=complete_table(corpus.table.assign(**columns)))
-
-
-def _truth(row: dict[str, str]) -> dict[str, Any]:
-    """Turn the cells of one row of truth.csv into values."""
-    words, starts = tuple(map(int, row["cue_words"].split())), tuple(map(float, row["word_starts"].split()))
-    lists = {"cue_words": words, "word_starts": starts or None, "cue_modalities": tuple(row["cue_modalities"].split())}
-    return {column: row[column] or None for column in TRUTH} | lists

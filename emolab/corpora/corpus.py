@@ -111,22 +111,16 @@ class Corpus:
             FileNotFoundError: If files are missing; the message lists them.
         """
         if modality not in MODALITIES or isinstance(items, str | Path) or not len(items):
-            why = (
-                f"modality {modality!r}, items {str(items)[:60]!r}; expected one of {', '.join(MODALITIES)}, and a list"
-            )
-            raise ValueError(f"{why} of texts or of paths, at least one. Put brackets around a single one.")
-        column = MODALITIES[modality]
-        contents = [
-            str(item).strip() if modality == "text" else str(Path(item).expanduser().resolve()) for item in items
-        ]
-        if modality != "text":
-            require_files(contents)
-        rows: dict[str, dict[str, str | None]] = {}
+            why = f"modality {modality!r}, items {str(items)[:60]!r}; expected one of {', '.join(MODALITIES)}, and a"
+            raise ValueError(f"{why} list of texts or of paths, at least one. Put brackets around a single one.")
+        is_text, rows = modality == "text", dict[str, dict[str, str | None]]()
+        contents = [str(each).strip() if is_text else str(Path(each).expanduser().resolve()) for each in items]
+        require_files([] if is_text else contents)
         for number, content in enumerate(contents):
-            stem = f"text-{number}" if modality == "text" else Path(content).stem
-            taken = (f"{stem}-{again}" for again in range(2, len(contents) + 2))
-            name = stem if stem not in rows else next(name for name in taken if name not in rows)
-            rows[name] = {"utterance_id": name, "speaker": "unknown", column: content or None}
+            stem = f"text-{number}" if is_text else Path(content).stem
+            names = (f"{stem}-{again}" if again > 1 else stem for again in range(1, len(contents) + 2))
+            name = next(name for name in names if name not in rows)
+            rows[name] = {"utterance_id": name, "speaker": "unknown", MODALITIES[modality]: content or None}
         return cls.from_rows("unlabelled", rows.values(), emotions=(), root=Path())
 
     def __len__(self) -> int:

@@ -1,8 +1,9 @@
 """IEMOCAP exactly as its authors distribute it: five sessions of one woman and one man each, acting in pairs."""
 
 import re
+from collections import defaultdict
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 from emolab.corpora.corpus import LABELS, Corpus, raise_problems, some
 from emolab.corpora.tables import WHERE_FROM, found_in, lines_of, nearby
@@ -18,6 +19,9 @@ RATINGS = rf"\[\s*{NUMBER},\s*{NUMBER},\s*{NUMBER}\s*\]"
 EVALUATION = re.compile(rf"\[\s*{NUMBER}\s*-\s*{NUMBER}\s*\]\s+(\S+)\s+(\S+)\s+{RATINGS}", re.ASCII)
 VOTE = re.compile(r"C-(?P<annotator>\w+):\s*(?P<labels>[^(]*)")
 SPOKEN = re.compile(r"(?P<name>Ses\w+)\s*(?:\[[\d.\s-]*\]?)?\s*:?\s*(?P<text>.*)")
+
+# What the files hold: rows; problems, which make them unreadable; missing files; and dropped, by name and reason
+Findings = defaultdict[str, list[Any]]
 
 
 def session_folders(root: Path) -> list[Path]:
@@ -64,40 +68,32 @@ def read_iemocap(root: Path, *, skip_missing: bool = False) -> Corpus:
     """
     folders = session_folders(root)
     root = folders[0].parent
-    there = {folder.name for folder in folders}
-    absent = [(session, f"no {EVALUATED}: not read") for session in SESSIONS if session not in there]
-    found = _Findings([], [], [], absent)
+    found: Findings = defaultdict(list)
+    found["dropped"] = [(each, f"no {EVALUATED}: not read") for each in SESSIONS if root / each not in folders]
     for folder in folders:
         for path in sorted((folder / EVALUATED).glob("[!.]*.txt")):
             _read_dialogue(path, folder, found)
-    if not found.rows:
-        found.problems.append("no evaluated utterance at all")
-    raise_problems(found.problems, where=root, remedy="Expected the files as distributed; unpack them again.")
-    rows = [row for row in found.rows if row["audio_path"]]
-    if found.missing and not (skip_missing and rows):
-        why = f"{len(found.missing)} files of IEMOCAP are missing in {root}: {some(found.missing)}. Expected sound"
+    if not found["rows"]:
+        found["problems"].append("no evaluated utterance at all")
+    raise_problems(found["problems"], where=root, remedy="Expected the files as distributed; unpack them again.")
+    rows = [row for row in found["rows"] if row["audio_path"]]
+    if found["missing"] and not (skip_missing and rows):
+        why = (
+            f"{len(found['missing'])} files of IEMOCAP are missing in {root}: {some(found['missing'])}. Expected sound"
+        )
         remedy = "Unpack the archive again, or leave utterances out by skip_missing=True, if there are some with sound."
         raise FileNotFoundError(f"{why} for each evaluated utterance. {remedy}")
-    silent = [(row["utterance_id"], "no sound file") for row in found.rows if not row["audio_path"]]
+    silent = [(row["utterance_id"], "no sound file") for row in found["rows"] if not row["audio_path"]]
     facts = {"emotions": EMOTIONS.values(), "default_view": "iemocap6", "protocol": "sessions"}
-    return Corpus.from_rows("iemocap", rows, root=root, dropped=found.dropped + silent, **facts)
+    return Corpus.from_rows("iemocap", rows, root=root, dropped=found["dropped"] + silent, **facts)
 
 
-class _Findings(NamedTuple):
-    """What the files hold so far, the bad along with the good."""
-
-    rows: list[dict[str, Any]]
-    problems: list[str]  # what makes the files unreadable
-    missing: list[str]  # files, relative to the root
-    dropped: list[tuple[str, str]]  # name and reason
-
-
-def _read_dialogue(path: Path, folder: Path, found: _Findings) -> None:
+def _read_dialogue(path: Path, folder: Path, found: Findings) -> None:
     """Add the utterances of one dialogue, from its evaluation file, its transcript and the names of its media."""
     rows = sorted(_evaluated(path, folder, found), key=lambda row: row["start"])
     texts = _transcript(folder / TRANSCRIBED / path.name, found)
     unlabelled = texts.keys() - {row["utterance_id"] for row in rows}
-    found.dropped.extend((name, "transcribed, but not evaluated") for name in texts if name in unlabelled)
+    found["dropped"].extend((name, "transcribed, but not evaluated") for name in texts if name in unlabelled)
     sounds = f"{folder.name}/sentences/wav/{path.stem}"
     there = {file.name for file in (folder.parent / sounds).glob("*")}
     film = f"{folder.name}/{FILMED}/{path.stem}.avi"
@@ -105,15 +101,15 @@ def _read_dialogue(path: Path, folder: Path, found: _Findings) -> None:
     for turn, row in enumerate(rows):
         name = f"{row['utterance_id']}.wav"
         audio_path = f"{sounds}/{name}" if name in there else None
-        found.missing.extend([] if audio_path else [f"{sounds}/{name}"])
+        found["missing"].extend([] if audio_path else [f"{sounds}/{name}"])
         row |= {"turn": turn, "text": texts.get(row["utterance_id"]) or None, "audio_path": audio_path}
         if filmed:
             side = "left" if row["speaker"][-1] == path.stem[MARKED] else "right"
             row |= {"video_path": film, "video_start": row["start"], "video_end": row["end"], "video_side": side}
-    found.rows.extend(rows)
+    found["rows"].extend(rows)
 
 
-def _evaluated(path: Path, folder: Path, found: _Findings) -> list[dict[str, Any]]:
+def _evaluated(path: Path, folder: Path, found: Findings) -> list[dict[str, Any]]:
     """Return a row for each utterance of an evaluation file, the annotators' votes filled in."""
     votes: dict[str, int] | None = None  # of the utterance that is being read
     rows: dict[str, dict[str, Any]] = {}
@@ -126,14 +122,14 @@ def _evaluated(path: Path, folder: Path, found: _Findings) -> list[dict[str, Any
                 if rows.setdefault(row["utterance_id"], row | {"votes": votes})["votes"] is not votes:
                     raise ValueError(f"{row['utterance_id']} is evaluated a second time")
             except ValueError as problem:
-                found.problems.append(f"{place}: {problem}")
+                found["problems"].append(f"{place}: {problem}")
         elif line.startswith("C-"):
             if votes is None or not _count_votes(line, votes):
-                found.problems.append(f"{place}: no vote for a known emotion under an utterance: {line[:60]!r}")
+                found["problems"].append(f"{place}: no vote for a known emotion under an utterance: {line[:60]!r}")
         elif NAME.search(line):  # else its votes would go to the utterance before
-            found.problems.append(f"{place}: the beginning of an utterance cannot be read: {line[:80]!r}")
+            found["problems"].append(f"{place}: the beginning of an utterance cannot be read: {line[:80]!r}")
         elif not line.startswith(("%", "A-")):
-            found.dropped.append((place, f"not a line of an evaluation: {line[:60]!r}"))
+            found["dropped"].append((place, f"not a line of an evaluation: {line[:60]!r}"))
     return [row | {"votes": row["votes"] or None} for row in rows.values()]
 
 
@@ -169,17 +165,17 @@ def _count_votes(line: str, votes: dict[str, int]) -> bool:
     return True
 
 
-def _transcript(path: Path, found: _Findings) -> dict[str, str]:
+def _transcript(path: Path, found: Findings) -> dict[str, str]:
     """Return the words of each utterance of a dialogue; what is no utterance of it is listed as dropped."""
     if not path.is_file():
-        found.dropped.append((path.stem, f"no transcript {path.relative_to(path.parents[3]).as_posix()}: no words"))
+        found["dropped"].append((path.stem, f"no transcript {path.relative_to(path.parents[3]).as_posix()}: no words"))
         return {}
     texts: dict[str, str] = {}
     for number, line in lines_of(path):
         parts = SPOKEN.fullmatch(line)
         name = NAME.fullmatch(parts["name"]) if parts else None
         if not parts or not name or name["dialogue"] != path.stem:
-            found.dropped.append((f"{path.stem} line {number}", f"transcript line of no utterance: {line[:60]!r}"))
+            found["dropped"].append((f"{path.stem} line {number}", f"transcript line of no utterance: {line[:60]!r}"))
         elif texts.setdefault(parts["name"], parts["text"]) != parts["text"]:
-            found.dropped.append((parts["name"], f"second transcript, line {number}: {parts['text'][:60]!r}"))
+            found["dropped"].append((parts["name"], f"second transcript, line {number}: {parts['text'][:60]!r}"))
     return texts

@@ -67,24 +67,20 @@ def read_meld(root: Path, *, strict: bool = False) -> Corpus:
                 dropped.append((row["utterance_id"], f"its times only: {cell['StartTime']!r} to {cell['EndTime']!r}"))
     if not rows:
         problems.append("no utterance at all")
-    lost = [*_lost(rows, {name.partition("-")[0] for name, _ in clips})]
+    lost = [*_lost(rows, filmed=bool(clips))]
     problems += [f"{name}: {why}" for name, why in lost if strict]
     raise_problems(problems, where=root, remedy="Expected the tables as MELD distributes them; fetch these anew.")
     facts = {"emotions": EMOTIONS.values(), "default_view": "meld7", "protocol": "as-shipped"}
     return Corpus.from_rows("meld", rows.values(), root=root, dropped=lost + dropped, **facts)
 
 
-def _lost(rows: Mapping[str, Mapping[str, Any]], filmed: set[str]) -> Iterator[tuple[str, str]]:
-    """Yield what the published corpus has more, by name and reason; clips only if some part has any."""
+def _lost(rows: Mapping[str, Mapping[str, Any]], *, filmed: bool) -> Iterator[tuple[str, str]]:
+    """Yield what the published corpus has more, by name and reason; clips only where there are any."""
     n_rows = Counter(row["part"] for row in rows.values())
-    for part, n in N_PUBLISHED.items():
-        if n_rows[part] < n:
-            yield part, f"{n_rows[part]:,} of {n:,} utterances: its table was cut"
-        if filmed and part not in filmed:
-            yield part, "no clips: words only"
-    for name, row in rows.items():
-        if row["part"] in filmed and not row["audio_path"]:
-            yield name, f"{KNOWN.get(name, 'no clip')}: its words only"
+    cut = {part: n for part, n in N_PUBLISHED.items() if n_rows[part] < n}
+    yield from ((part, f"{n_rows[part]:,} of {n:,} utterances: its table was cut") for part, n in cut.items())
+    silent = [name for name, row in rows.items() if filmed and not row["audio_path"]]
+    yield from ((name, f"{KNOWN.get(name, 'no clip')}: its words only") for name in silent)
 
 
 def clean(text: str) -> str:

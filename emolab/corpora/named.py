@@ -1,7 +1,7 @@
 """Corpora whose files say everything by their names, such as RAVDESS and CREMA-D: one reader, told by named.toml."""
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -55,7 +55,10 @@ def read_named(root: Path, name: str) -> Corpus:
                 dropped.append((path, f"second copy of {kept}"))
     if not utterances:
         raise FileNotFoundError(nothing_in(root, expected=f"recordings such as {corpus['example']}"))
-    rows = _rows(name, utterances, _genders(root, files, **corpus.get("people", {})))
+    table, *columns = corpus.get("people", [""])  # a table of the release that tells the speakers' genders
+    cells = [row for folder, file in files if file == table for row in table_rows(root / folder / file)[1].values()]
+    genders = {row.get(columns[0], ""): row.get(columns[1], "").lower() for row in cells}
+    rows = _rows(name, utterances, genders)
     facts = {"emotions": dict.fromkeys(LABELS[name].values()), "dropped": dropped, **corpus.get("facts", {})}
     return Corpus.from_rows(
         name, sorted(rows, key=lambda row: (row["speaker"], row["utterance_id"])), root=root, **facts
@@ -77,12 +80,3 @@ def _rows(name: str, utterances: Mapping[str, Mapping[str, Any]], genders: Mappi
     remedy = "Expected the original names; data/README.md says what they mean."
     raise_problems(problems, where=f"the names of {corpus['title']}", remedy=remedy)
     return rows
-
-
-def _genders(
-    root: Path, files: Iterable[tuple[Path, str]], *, file: str = "", speaker: str = "", gender: str = ""
-) -> dict[str, str]:
-    """Return the gender of each speaker from a table of the release, if there is one."""
-    tables = [root / folder / name for folder, name in files if name == file]
-    rows = table_rows(tables[0], columns=(speaker, gender))[1].values() if tables else ()
-    return {row[speaker]: row[gender].lower() for row in rows}

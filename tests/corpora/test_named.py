@@ -91,5 +91,7 @@ def test_read_named_names_codes_that_the_corpus_does_not_have(tmp_path: Path) ->
 
 
 def test_two_speakers_are_too_few_to_measure_honestly(tmp_path: Path) -> None:
-    with pytest.raises(ValueError, match=r"'tess' has 2 speakers .*expected 3.*with fewer, no figure is honest"):
+    with pytest.raises(
+        ValueError, match=r"'tess' has 2 groups of speakers; expected at least 3.*with fewer, no figure is honest"
+    ):
         folds_of(read_named(write(tmp_path, *FILES["tess"]), "tess"))
