@@ -3,42 +3,134 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
-from emolab.evaluation import Interval
+from emolab.evaluation import METRICS, PER_SPEAKER, Interval
 from emolab.results import (
     COSTS,
-    NOTES,
+    PRETRAINING,
     SCORES,
     SIZES,
     command,
-    costs,
-    disclosed,
-    layout,
-    markdown,
-    notes,
+    marked,
     pairwise_comparisons,
-    qualities,
     read_entries,
     read_ledger,
     read_scores,
-    results_table,
+    uses_future_context,
 )
-from emolab.storage import results_roots
+from emolab.storage import results_roots, toml_beside
 
 SHOWN = (  # measures of scorecards, in this order
     *("comprehensiveness", "sufficiency", "infidelity", "convergence delta", "sensitivity", "other seed"),
     *("random labels", "units to 80 %", "agreement", "energy", "f0", "emotion words", "pointing game"),
     *("pointing game, chance", "seconds"),
 )
+NOTES: Mapping[str, str] = toml_beside(__file__, "notes.toml")
+OPERATIONS = 2e6  # in a million multiply-adds
+NONE = "–"  # stands for no number
+TEXTS = (  # columns of words
+    *("recipe", "modalities", "size", "learned from", "smaller", "larger", "shown", "measured", "method"),
+    "pretraining data",
+)
 PAIRS = (  # of models, in the founding projects
     *("cnn-bilstm+bilstm", "cnn-bilstm+albert", "wav2vec2+bilstm", "vggish+bert", "wav2vec2+resnet-transformer"),
     "cnn-bilstm+bilstm+cnn",
 )
+
+
+def results_table(corpus: str) -> str:
+    """Write the scores in the ledger of a corpus in Markdown, by modalities, the best UA first, chance at the end.
+
+    What uses turns that come later, or the test speakers' own means, stands in a table of its own.
+    """
+    entries = read_ledger(corpus)
+    later = entries["recipe"].map(uses_future_context).astype(bool)
+    own = entries["protocol"].astype(str).str.endswith(PER_SPEAKER)
+    tables = {"": entries[~later & ~own], f"{NOTES['later']}\n\n": entries[later]}
+    tables |= {f"{NOTES['per_speaker']}\n\n": entries[own]}
+    written = [text + markdown(qualities(rows, by="ua")) for text, rows in tables.items() if len(rows)]
+    return "\n\n".join([*written, notes(entries)]) if written else f"No results on {corpus} yet."
+
+
+def costs(entries: pd.DataFrame) -> pd.DataFrame:
+    """Lay out what recognizers cost: rows of `read_ledger`, by modalities and parameters, as text; "–" is unknown.
+
+    The last column says what is known of the data that published weights were trained on.
+    """
+    return layout(entries, {**COSTS, "pretrained": "pretraining data"})
+
+
+def qualities(entries: pd.DataFrame, *, by: str = "parameters") -> pd.DataFrame:
+    """Lay out what recognizers score, with intervals, as text: rows of `read_ledger`, sorted in each modality.
+
+    Args:
+        entries: Rows of `read_ledger`.
+        by: "parameters", the smallest first, or a metric, the best first.
+
+    Returns:
+        By recipe (stand-ins are marked) UA, WA, weighted F1, calibration error, F1 of emotions; chance comes last.
+    """
+    table = layout(entries, {name: heading for name, heading in SCORES.items() if name in entries}, by=by)
+    for _, entry in entries.drop_duplicates(["view", "protocol", "n_test"]).iterrows():
+        guessed = {SCORES[name]: f"{entry[f'chance.majority.{name}']:.3f}" for name in ("ua", "wa", "weighted_f1")}
+        chance = pd.DataFrame([guessed | {"measured": _setting(entry)}], index=["*always the most frequent emotion*"])
+        table = pd.concat([table, chance]).fillna("").rename_axis("recipe")
+    return table
+
+
+def layout(entries: pd.DataFrame, columns: Mapping[str, str], *, by: str | None = "parameters") -> pd.DataFrame:
+    """Write columns of rows of `read_ledger` beside modalities, size, training data and setting; sorted if `by`."""
+    entries = entries.assign(n=entries["modalities"].map(len), modalities=entries["modalities"].map(" + ".join))
+    if by:
+        entries = entries.assign(rank=entries[by] * (1 if by in COSTS else -1))
+        entries = entries.sort_values(["n", "modalities", "rank", "recipe"])
+    rows = entries.to_dict(orient="records")
+    about = entries[["modalities", "size", "trained_on"]].rename(columns={"trained_on": "learned from"})
+    cells = {heading: [_cell(row, name) for row in rows] for name, heading in columns.items()}
+    table = about.assign(**cells, measured=[_setting(row) for row in rows])
+    return table.set_axis(pd.Index([marked(row) for row in rows], name="recipe"))
+
+
+def _setting(row: Mapping[Any, Any]) -> str:
+    seeds = " ".join(map(str, row["seeds"]))
+    return f"{row['view']}, {row['protocol']}, n = {row['n_test']:,}, {row['preset']}, seeds {seeds}"
+
+
+def _cell(row: Mapping[Any, Any], name: str) -> str:
+    """Write a metric with its interval, or a cost in three digits and all of what is left of the point."""
+    if pd.isna(value := row[name]):
+        return NONE
+    if name == "pretrained":
+        return "; ".join(dict.fromkeys(PRETRAINING.get(each, NONE) for each in value.split(" + ")))
+    if name not in COSTS:
+        return str(Interval(value, *(row.get(f"{name}{limit}", math.nan) for limit in ("_low", "_high"))))
+    value = value / OPERATIONS if name == "flops" else value
+    return f"{value:,.0f}" if value >= 100 or value % 1 == 0 else f"{value:.3g}"
+
+
+def notes(entries: pd.DataFrame) -> str:
+    """Say what must be known to read the scores in rows of the ledger."""
+    lacking = entries[[f"{name}_low" for name in METRICS]].isna().any(axis=None)
+    return " ".join([NOTES["intervals"], *[NOTES["no_interval"]] * bool(lacking), *disclosed(entries)])
+
+
+def disclosed(entries: pd.DataFrame) -> list[str]:
+    """Say what figures of stand-ins and of the synthetic sample are not."""
+    return [NOTES[name] for name in ("stand_in", "synthetic") if entries[name].any()]
+
+
+def markdown(table: pd.DataFrame) -> str:
+    """Write a table of text in Markdown, its index first; numbers stand to the right."""
+    names = [str(table.index.name or ""), *map(str, table.columns)]
+    ruler = ["---" if name in TEXTS or place == 0 else "---:" for place, name in enumerate(names)]
+    rows = [[str(index), *map(str, row)] for index, row in zip(table.index, table.to_numpy(object), strict=True)]
+    return "\n".join(f"| {' | '.join(cells)} |" for cells in [names, ruler, *rows])
 
 
 def sizes_table(corpus: str) -> str:

@@ -6,6 +6,7 @@ import re
 import shlex
 import signal
 import sys
+import warnings
 from collections.abc import Iterator, Sequence
 from functools import partial
 from pathlib import Path
@@ -23,6 +24,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command and return its exit status: 0 all well, 1 something failed, 2 wrongly called, 130 stopped."""
     arguments = (sys.argv[1:] if arguments is None else arguments) or ["--help"]
     options = _parser().parse_args(arguments, argparse.Namespace(typed=["emolab", *arguments]))
+    warnings.formatwarning = lambda message, *_, **__: f"emolab: {message}\n"  # what was left out, say
     if not sys.stdout.isatty():
         os.environ.setdefault("EMOLAB_PROGRESS", "0")  # bars would fill a log file
     try:
@@ -173,13 +175,15 @@ def _fit(options: argparse.Namespace) -> int:
     how = {"preset": options.preset, "weights": options.weights}
     builds = {name: partial(recipes.recipe, name, **how) for name in options.recipes}
     starts_from = {name: build().pretrained for name, build in builds.items()}  # misspelt names are told at once
-    corpus = load_corpus(_chosen(options)).view()
-    folds = folds_of(corpus)
+    whole = load_corpus(_chosen(options)).view()
+    all_folds = folds_of(whole)
     if options.record:  # what the ledger would refuse in the end is told before hours of measuring
-        same = {"corpus": corpus.name, "view": corpus.view_name, "protocol": folds[0].protocol}
+        same = {"corpus": whole.name, "view": whole.view_name, "protocol": all_folds[0].protocol}
         for name in builds:
             results.place_of({**same, "preset": options.preset, "recipe": name}, replace=options.replace)
     for name, build in builds.items():
+        corpus = build().usable(whole)
+        folds = all_folds if corpus is whole else folds_of(corpus)
         measured = cross_validate(build, folds, seeds=options.seeds)
         print(f"{fits.in_words(measured)}\n")
         facts = {"recipe": name, "preset": options.preset, "pretrained": starts_from[name]}
@@ -208,11 +212,13 @@ def _explain(options: argparse.Namespace) -> int:
     from emolab import results
     from emolab.corpora import load_corpus
     from emolab.explain.scorecard import measure_scorecard, wide
+    from emolab.recipes import recipe
     from emolab.splits import folds_of
 
-    fold = folds_of(load_corpus(_chosen(options)).view())[0]
+    whole = load_corpus(_chosen(options)).view()
     how = {name: getattr(options, name) for name in ("modality", "preset", "seed", "weights", "methods", "alone")}
     for name in options.recipes:
+        fold = folds_of(recipe(name, preset=options.preset).usable(whole))[0]
         entry = measure_scorecard(name, fold, command=shlex.join(_typed(options, name)), n=options.utterances, **how)
         print(f"{name}, {entry['n']} utterances of {entry['corpus']}, {entry['fold']}")
         print(wide(results.frame_of(entry)).T.to_string(float_format="{:.3f}".format, na_rep=""), "\n")

@@ -18,28 +18,23 @@ import pandas as pd
 from joblib import cpu_count
 from numpy.typing import ArrayLike, NDArray
 
-from emolab.evaluation import METRICS, PER_SPEAKER, Comparison, CrossValidation, Interval, Report, aligned, compare
+from emolab.evaluation import METRICS, Comparison, CrossValidation, Interval, Report, aligned, compare
 from emolab.storage import atomic_write, results_root, results_roots, toml_beside
 
 Entry = Mapping[str, Any]
 _TABLES: dict[str, Any] = toml_beside(__file__, "results.toml")
 FIELDS: Mapping[type, Sequence[str]] = {kind: _TABLES["fields"][kind.__name__] for kind in (str, dict, list, bool, int)}
-COSTS, SCORES, SIZES, NOTES = (_TABLES[name] for name in ("costs", "scores", "sizes", "notes"))
+COSTS, SCORES, SIZES, PRETRAINING = (_TABLES[name] for name in ("costs", "scores", "sizes", "pretraining"))
 INTERVALS = "cluster jackknife, Student t"  # the mark of entries since 0.2; earlier intervals do not cover
 NOT_RECORDED = "not recorded before 0.2"
 SAFE = {"corpus": r"\w[\w.+-]*", "recipe": r"\w[\w.+@-]*(/\w[\w.+@-]*)*"}
 SAME = ("view", "protocol", "preset")  # an entry takes another's place only if these agree
 ABOUT = ("emotions", "utterances", "truth")  # two entries can be compared if their answers agree in these
 SCORECARDS = "explain-"  # how the files of scorecards begin, beside the entries of recognizers
-OPERATIONS = 2e6  # in a million multiply-adds
-NONE, LEVEL = "–", 0.05  # what stands for no number, and the level of a corrected p value
+LEVEL = 0.05  # of a corrected p value
 FIGURES = [*(f"{name}{limit}" for name in METRICS for limit in ("", "_low", "_high")), *COSTS]
 TESTED = ("modalities", "learned from", "smaller", "larger", "Δ weighted F1", "Δ UA", "only smaller right")
 SCORE_COLUMNS = ("method", "measure", "value", "low", "high", "recognizer", "modality", "stand_in", "ua", "parameters")
-TEXTS = (  # columns of words
-    *("recipe", "modalities", "size", "learned from", "smaller", "larger", "shown", "measured", "method"),
-    "pretraining data",
-)
 
 
 def entry_of(
@@ -293,64 +288,9 @@ def uses_future_context(recipe: str) -> bool:
     return recipe.startswith("conversation/future/")
 
 
-def costs(entries: pd.DataFrame) -> pd.DataFrame:
-    """Lay out what recognizers cost: rows of `read_ledger`, by modalities and parameters, as text; "–" is unknown.
-
-    The last column says what is known of the data that published weights were trained on.
-    """
-    return layout(entries, {**COSTS, "pretrained": "pretraining data"})
-
-
-def qualities(entries: pd.DataFrame, *, by: str = "parameters") -> pd.DataFrame:
-    """Lay out what recognizers score, with intervals, as text: rows of `read_ledger`, sorted in each modality.
-
-    Args:
-        entries: Rows of `read_ledger`.
-        by: "parameters", the smallest first, or a metric, the best first.
-
-    Returns:
-        By recipe (stand-ins are marked) UA, WA, weighted F1, calibration error, F1 of emotions; chance comes last.
-    """
-    table = layout(entries, {name: heading for name, heading in SCORES.items() if name in entries}, by=by)
-    for _, entry in entries.drop_duplicates(["view", "protocol", "n_test"]).iterrows():
-        guessed = {SCORES[name]: f"{entry[f'chance.majority.{name}']:.3f}" for name in ("ua", "wa", "weighted_f1")}
-        chance = pd.DataFrame([guessed | {"measured": _setting(entry)}], index=["*always the most frequent emotion*"])
-        table = pd.concat([table, chance]).fillna("").rename_axis("recipe")
-    return table
-
-
-def layout(entries: pd.DataFrame, columns: Mapping[str, str], *, by: str | None = "parameters") -> pd.DataFrame:
-    """Write columns of rows of `read_ledger` beside modalities, size, training data and setting; sorted if `by`."""
-    entries = entries.assign(n=entries["modalities"].map(len), modalities=entries["modalities"].map(" + ".join))
-    if by:
-        entries = entries.assign(rank=entries[by] * (1 if by in COSTS else -1))
-        entries = entries.sort_values(["n", "modalities", "rank", "recipe"])
-    rows = entries.to_dict(orient="records")
-    about = entries[["modalities", "size", "trained_on"]].rename(columns={"trained_on": "learned from"})
-    cells = {heading: [_cell(row, name) for row in rows] for name, heading in columns.items()}
-    table = about.assign(**cells, measured=[_setting(row) for row in rows])
-    return table.set_axis(pd.Index([_marked(row) for row in rows], name="recipe"))
-
-
-def _marked(entry: Entry) -> str:
+def marked(entry: Entry) -> str:
+    """Return the name of a recipe for tables, stand-ins marked."""
     return str(entry["recipe"]) + " (stand-in)" * bool(entry["stand_in"])
-
-
-def _setting(row: Mapping[Any, Any]) -> str:
-    seeds = " ".join(map(str, row["seeds"]))
-    return f"{row['view']}, {row['protocol']}, n = {row['n_test']:,}, {row['preset']}, seeds {seeds}"
-
-
-def _cell(row: Mapping[Any, Any], name: str) -> str:
-    """Write a metric with its interval, or a cost in three digits and all of what is left of the point."""
-    if pd.isna(value := row[name]):
-        return NONE
-    if name == "pretrained":
-        return "; ".join(dict.fromkeys(_TABLES["pretraining"].get(each, NONE) for each in value.split(" + ")))
-    if name not in COSTS:
-        return str(Interval(value, *(row.get(f"{name}{limit}", math.nan) for limit in ("_low", "_high"))))
-    value = value / OPERATIONS if name == "flops" else value
-    return f"{value:,.0f}" if value >= 100 or value % 1 == 0 else f"{value:.3g}"
 
 
 def pairwise_comparisons(entries: Sequence[Entry], *, cost: str = "parameters") -> pd.DataFrame:
@@ -391,7 +331,7 @@ def _tested(smaller: Entry, larger: Entry) -> tuple[Any, ...]:
     found = compare_entries(larger, smaller)
     gain, surplus = found.difference["weighted_f1"], found.only_a - found.only_b
     agree = (gain.low > 0 and surplus > 0) or (gain.high < 0 and surplus < 0)
-    names = (" + ".join(larger["modalities"]), larger["trained_on"], _marked(smaller), _marked(larger))
+    names = (" + ".join(larger["modalities"]), larger["trained_on"], marked(smaller), marked(larger))
     return *names, str(gain), str(found.difference["ua"]), found.only_b, found.only_a, found.p_value, agree
 
 
@@ -450,36 +390,3 @@ def _scores(entry: Entry) -> pd.DataFrame:
     if "intervals" in entry:
         return scores
     return scores.replace({"measure": _TABLES["old_measures"]}).assign(low=math.nan, high=math.nan)
-
-
-def results_table(corpus: str) -> str:
-    """Write the scores in the ledger of a corpus in Markdown, by modalities, the best UA first, chance at the end.
-
-    What uses turns that come later, or the test speakers' own means, stands in a table of its own.
-    """
-    entries = read_ledger(corpus)
-    later = entries["recipe"].map(uses_future_context).astype(bool)
-    own = entries["protocol"].astype(str).str.endswith(PER_SPEAKER)
-    tables = {"": entries[~later & ~own], f"{NOTES['later']}\n\n": entries[later]}
-    tables |= {f"{NOTES['per_speaker']}\n\n": entries[own]}
-    written = [text + markdown(qualities(rows, by="ua")) for text, rows in tables.items() if len(rows)]
-    return "\n\n".join([*written, notes(entries)]) if written else f"No results on {corpus} yet."
-
-
-def notes(entries: pd.DataFrame) -> str:
-    """Say what must be known to read the scores in rows of the ledger."""
-    lacking = entries[[f"{name}_low" for name in METRICS]].isna().any(axis=None)
-    return " ".join([NOTES["intervals"], *[NOTES["no_interval"]] * bool(lacking), *disclosed(entries)])
-
-
-def disclosed(entries: pd.DataFrame) -> list[str]:
-    """Say what figures of stand-ins and of the synthetic sample are not."""
-    return [NOTES[name] for name in ("stand_in", "synthetic") if entries[name].any()]
-
-
-def markdown(table: pd.DataFrame) -> str:
-    """Write a table of text in Markdown, its index first; numbers stand to the right."""
-    names = [str(table.index.name or ""), *map(str, table.columns)]
-    ruler = ["---" if name in TEXTS or place == 0 else "---:" for place, name in enumerate(names)]
-    rows = [[str(index), *map(str, row)] for index, row in zip(table.index, table.to_numpy(object), strict=True)]
-    return "\n".join(f"| {' | '.join(cells)} |" for cells in [names, ruler, *rows])

@@ -10,7 +10,18 @@ from typing import Any
 
 import numpy as np
 import pytest
-from page_tables import MAKERS, headlines_table, pairs_table, pairwise_comparisons_table, scores_table, sizes_table
+from page_tables import (
+    MAKERS,
+    costs,
+    headlines_table,
+    markdown,
+    pairs_table,
+    pairwise_comparisons_table,
+    qualities,
+    results_table,
+    scores_table,
+    sizes_table,
+)
 from scipy.stats import binomtest
 
 from emolab import results
@@ -23,21 +34,17 @@ from emolab.results import (
     answers_of,
     command,
     compare_entries,
-    costs,
     device,
     entry_of,
     frame_of,
     holm,
-    markdown,
     pairwise_comparisons,
     place_of,
-    qualities,
     read_entries,
     read_ledger,
     read_scores,
     record,
     record_scores,
-    results_table,
     size_class,
     versions,
 )
