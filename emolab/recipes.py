@@ -311,8 +311,8 @@ def _code_version() -> str:
 
 def _fingerprint(corpus: Corpus) -> list[str]:
     """Name everything in a set that training depends on: labels, words, and the files as they are on disk."""
-    names = ["utterance_id", "dialogue_id", "turn", "speaker", "emotion", "text", "audio_path", "video_path"]
-    columns = corpus.table[[*names, "start", "end", "video_start", "video_end", "video_side"]]
+    own = ["utterance_id", "dialogue_id", "turn", "speaker", "emotion", "text", "audio_path", "video_path"]
+    columns = corpus.table[[*own, "start", "end", "audio_start", "audio_end", "video_start", "video_end", "video_side"]]
     rows = ["\t".join(map(str, row)) for row in columns.itertuples(index=False)]
     paths = dict.fromkeys([*corpus.table["audio_path"].dropna(), *corpus.table["video_path"].dropna(), ACTION_UNITS])
     files = [corpus.root / path for path in paths]
