@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import io
 import json
+import warnings
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -135,7 +136,7 @@ def followed(test: Corpus) -> tuple[Corpus, list[str]]:
 
 
 def suited(corpus: Corpus, *modalities: str, n_emotions: int = 2) -> Corpus:
-    """Keep the utterances that have some modalities and say how many have not; where most have not, take the sample.
+    """Keep the utterances that have some modalities and name those that have not; where most have not, take the sample.
 
     Args:
         corpus: In the view that is to be used.
@@ -143,15 +144,19 @@ def suited(corpus: Corpus, *modalities: str, n_emotions: int = 2) -> Corpus:
         n_emotions: How many emotions there have to be, for the sample not to be taken.
     """
     from emolab.corpora import load_corpus
+    from emolab.features.base import usable
 
     there = corpus.has(modalities[0])
     for modality in modalities[1:]:
         there &= corpus.has(modality)
-    lost, few = f"{(~there).sum():,} of {len(corpus):,} utterances", len(corpus.emotions) < n_emotions
+    few = len(corpus.emotions) < n_emotions
     if few or there.mean() < MOST:
-        why = f"has only {len(corpus.emotions)} emotions" if few else f"lacks {' or '.join(modalities)} in {lost}"
+        lost = f"lacks {' or '.join(modalities)} in {(~there).sum():,} of {len(corpus):,} utterances"
+        why = f"has only {len(corpus.emotions)} emotions" if few else lost
         print(f"{corpus.name} {why}: this chapter takes the synthetic sample in its place.")
         return load_corpus("sample").view()
-    if not there.all():
-        print(f"{lost} of {corpus.name} lack {' or '.join(modalities)} and are left out.")
-    return corpus.select(there)
+    with warnings.catch_warnings(record=True) as told:
+        warnings.simplefilter("always")
+        left = usable(corpus, *modalities)
+    print(*(f"{each.message}\n" for each in told), sep="", end="")
+    return left

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -8,6 +9,7 @@ import IPython.display
 import matplotlib.pyplot as plt
 import numpy as np
 import pytest
+import soundfile
 
 from emolab.corpora import Corpus
 from emolab.course import CASES, followed, listen, show, suited
@@ -64,13 +66,19 @@ def test_listen_plays_samples_at_their_rate_under_a_title(monkeypatch: pytest.Mo
     assert int.from_bytes(player.data[24:28], "little") == SAMPLE_RATE
 
 
-def test_suited_leaves_out_what_lacks_a_modality_and_says_so(capsys: pytest.CaptureFixture[str]) -> None:
+def test_suited_leaves_out_what_lacks_a_modality_and_says_so(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    for number in range(4):
+        soundfile.write(tmp_path / f"{number}.wav", np.full(1_600, 0.1 * (number != 2)), SAMPLE_RATE)
     rows: list[dict[str, object]] = [{"emotion": "sad", "text": "well", "audio_path": f"{n}.wav"} for n in range(4)]
-    corpus = corpus_of([*rows, {"emotion": "angry", "text": "out"}])
+    corpus = replace(corpus_of([*rows, {"emotion": "angry", "text": "out"}]), root=tmp_path)
     assert len(suited(corpus, "text")) == 5
     assert capsys.readouterr().out == ""
-    assert suited(corpus, "audio", "text").table["utterance_id"].tolist() == ["0", "1", "2", "3"]
-    assert capsys.readouterr().out == "1 of 5 utterances of tiny lack audio or text and are left out.\n"
+    assert suited(corpus, "audio", "text").table["utterance_id"].tolist() == ["0", "1", "3"]
+    told = capsys.readouterr().out
+    assert told.startswith("2 of 5 utterances of corpus 'tiny' have no usable audio or text: 2 (digital silence), 4 (")
+    assert told.endswith("2 are left out.\n")
 
 
 def test_suited_takes_the_sample_where_a_corpus_is_not(capsys: pytest.CaptureFixture[str]) -> None:
