@@ -19,6 +19,7 @@ from emolab.corpora.corpus import MODALITIES, SCHEMA, Corpus, some
 
 LEAK_KINDS = ("speaker", "recording", "row", "sound")
 RECORDINGS = ("dialogue_id", "audio_path", "video_path")  # rows that share one of these were recorded together
+PLACES = ("dialogue_id", "audio_start", "video_start")  # of an utterance that is a part of something longer
 VOICES, SPEAKERS = ("speaker", *RECORDINGS), ("groups of speakers", "speakers-{}-folds")
 MIN_GROUPS, MAX_GROUPS = 3, 5  # one group each to train, validate and test on; more than five only if asked for
 # The published test actors of each fold (EmoBox); odd numbers are men, even ones women.
@@ -140,8 +141,8 @@ def _fitting_protocol(corpus: Corpus) -> str:
     if "fold" in table or {*table.get("part", ())} == {*SHIPPED}:
         return "given" if "fold" in table else "as-shipped"
     n_circles, n_recordings = (_linked(corpus, *names).max(initial=-1) + 1 for names in (VOICES, RECORDINGS))
-    recorded = table[["dialogue_id", "audio_start", "video_start"]].notna().any(axis=1).all()
-    return "dialogues" if n_circles < MIN_GROUPS <= n_recordings and recorded else "speakers"
+    in_dialogues = n_circles < MIN_GROUPS <= n_recordings and table[[*PLACES]].notna().any(axis=1).all()
+    return "dialogues" if in_dialogues else "speakers"
 
 
 def session_folds(corpus: Corpus) -> list[Fold]:
@@ -202,8 +203,11 @@ def dialogue_folds(corpus: Corpus, k: int | None = None, *, seed: int = 0) -> li
     further dialogues of these people, not strangers.
 
     Raises:
-        ValueError: If there are fewer than `k` dialogues that share no sound file.
+        ValueError: If utterances belong to no dialogue, or there are fewer than `k` that share no sound file.
     """
+    if (alone := corpus.table[[*PLACES]].isna().all(axis=1)).any():
+        why = f"{alone.sum()} utterances of corpus {corpus.name!r} belong to no dialogue or longer recording"
+        raise ValueError(f"{why}; expected a dialogue_id for each. Take speaker_folds.")
     groups = _alike(corpus, _linked(corpus, *RECORDINGS), k, seed=seed)
     return _rotation(corpus, groups, "dialogues", leaky=("speaker",))
 
@@ -285,9 +289,9 @@ def _rotation(corpus: Corpus, groups: Groups, word: str, name: str = "", leaky: 
     if (n := int(groups.max(initial=-1)) + 1) < MIN_GROUPS:
         n_of = pd.Series(_linked(corpus, *RECORDINGS)).groupby(corpus.table["speaker"]).nunique()
         links = f"Recordings link speakers, most of all {some(n_of.index[n_of == n_of.max()])}, in {n_of.max()} each. "
-        why = f"corpus {corpus.name!r} has {n} {word}; expected at least {MIN_GROUPS}, to train, validate and test on:"
-        why += f" with fewer, no figure is honest about strangers. {links * (n < len(n_of))}Take more speakers or,"
-        raise ValueError(f"{why} marked as leaky, dialogue_folds(corpus), --folds dialogues.")
+        why = f"corpus {corpus.name!r} has {n} {word}; expected at least {MIN_GROUPS}: with fewer, no figure is honest"
+        why += f" about strangers. {links * (n < len(n_of))}Take more speakers or, marked as leaky, a column fold"
+        raise ValueError(f"{why} of your own or dialogue_folds(corpus), --folds dialogues.")
     names = [f"{(name or word + '-{}-folds').format(n)}/{number + 1}" for number in range(n)]
     return [_fold(corpus, each, groups == (i - 1) % n, groups == i, leaky) for i, each in enumerate(names)]
 

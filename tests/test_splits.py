@@ -20,6 +20,7 @@ from emolab.splits import (
     Fold,
     LeakError,
     actor_folds,
+    dialogue_folds,
     find_leaks,
     folds_of,
     leave_one_speaker_out,
@@ -129,7 +130,7 @@ def test_speaker_folds_are_disjoint_on_any_corpus(rows: list[tuple[int, int, str
     talkers = {s for s, d, _ in rows if d == 0}
     n_circles = len({s for s, *_ in rows} - talkers) + bool(talkers)
     if k > n_circles:
-        few = f"has {n_circles} groups of speakers; expected at least 3, to train"
+        few = f"has {n_circles} groups of speakers; expected at least 3: with fewer"
         told = few if n_circles < 3 else f"k is {k}; expected at least 3 and at most {n_circles}"
         with pytest.raises(ValueError, match=told):
             speaker_folds(whole, k, seed=seed)
@@ -225,6 +226,11 @@ def test_folds_of_dialogues_that_share_their_speakers_are_by_dialogue(client: st
     told = rf"has 1 groups of speakers; .* most of all {', '.join(shared)}, in 30 each\. Take .*--folds dialogues"
     with pytest.raises(ValueError, match=told):
         speaker_folds(whole)
+
+
+def test_dialogue_folds_need_dialogues() -> None:
+    with pytest.raises(ValueError, match=r"8 utterances of .* belong to no dialogue .*expected a dialogue_id for each"):
+        dialogue_folds(ravdess_like([1, 2]))
 
 
 def test_folds_of_obey_a_column_part_and_a_column_fold() -> None:
