@@ -70,12 +70,14 @@ def _parser() -> argparse.ArgumentParser:
         _correct,
         _correct,
         _demo,
+        _annotate,
+        _annotate,
     )
     for command, (name, row) in zip(users, TABLE["commands"].items(), strict=True):
         added = subparsers.add_parser(name, description=row["about"])
         for option in row["takes"]:
             settings = dict(TABLE["options"][option])
-            names = [option, *settings.pop("also", ())]
+            names = [option.partition(" ")[0], *settings.pop("also", ())]
             types = {"type": TYPES[settings["type"]]} if "type" in settings else {}
             added.add_argument(*names, **settings | types)
         added.set_defaults(command=command, **row.get("defaults", {}))
@@ -241,6 +243,12 @@ def _demo(options: argparse.Namespace) -> int:
 
     serve(**{name: getattr(options, name) for name in ("host", "port", "model", "max_seconds", "max_mb", "workers")})
     return 0
+
+
+def _annotate(options: argparse.Namespace) -> int:
+    from emolab.annotate import command
+
+    return (command.capture if options.typed[1] == "capture" else command.annotate_files)(options)
 
 
 if __name__ == "__main__":

@@ -168,9 +168,27 @@ def annotate(
     state = [path.stat().st_size, path.stat().st_mtime_ns, source_digest(__file__), learned, asr, words_only, spans]
     key = hashlib.sha256(repr([*state, None if words is None else words.to_csv()]).encode()).hexdigest()[:16]
     done = [*job.run(folder and folder / key, show=show_progress)]
-    who, told = _who(done, known, n_speakers)
-    about = {**learned, "asr": asr, "diarization": told, "units": UNITS, "created": _now()}
-    return assembled(path.name, done, recognizer, _named(who, names), about)
+    return finished(
+        path.name, done, recognizer, {**learned, "asr": asr}, known=known, n_speakers=n_speakers, names=names
+    )
+
+
+def finished(
+    media: str,
+    done: Sequence[Work],
+    recognizer: Recognizer,
+    about: dict[str, Any],
+    *,
+    known: Annotation | None = None,
+    n_speakers: int | None = None,
+    names: Sequence[str] = (),
+) -> Annotation:
+    """Tell the speakers of all turns apart, and make the annotation."""
+    who, told = _who(done, known, n_speakers or len(names) or None)
+    given = dict(enumerate(names))
+    named = [each if isinstance(each, str) else given.get(each, f"Speaker {each + 1}") for each in who]
+    facts = {"diarization": told, "units": UNITS, "created": datetime.now(UTC).isoformat(timespec="seconds")}
+    return assembled(media, done, recognizer, named, about | facts)
 
 
 def _check(path: Path, known: Annotation | None, n_speakers: int | None, *, words_only: bool) -> None:
@@ -188,17 +206,8 @@ def _annotation(given: Annotation | Path | str | None) -> Annotation | None:
     return given if given is None or isinstance(given, Annotation) else read_annotation(given)
 
 
-def _named(who: Sequence[int | str], names: Sequence[str]) -> list[str]:
-    given = dict(enumerate(names))
-    return [each if isinstance(each, str) else given.get(each, f"Speaker {each + 1}") for each in who]
-
-
 def _sample(seconds: float) -> int:
     return round(seconds * SAMPLE_RATE)
-
-
-def _now() -> str:
-    return datetime.now(UTC).isoformat(timespec="seconds")
 
 
 def _kept(folder: Path) -> Iterator[Work]:

@@ -18,6 +18,7 @@ PACKAGE, WEIGHTS = "resemblyzer", "resemblyzer/pretrained.pt"  # Apache-2.0; Wan
 N_MELS, N_UNITS, N_LAYERS, N_FFT, HOP = 40, 256, 3, 400, 160  # of its encoder
 WINDOW, STEP = 160, 40  # frames of 10 ms that it is given at once
 LOUDNESS_DB = -30.0  # to which quieter turns are raised
+ALIKE = 0.66  # mean cosine of all turns from which on one speaker is alone; RAVDESS: one .62 to .74, several .56 to .65
 MOST_SPEAKERS = 6  # that are looked for where their number is not known
 Vectors = NDArray[np.float32]  # (n_turns, n_features)
 
@@ -75,7 +76,8 @@ def _d_vector(turn: Wave) -> Vectors:
 def _statistics(turn: Wave) -> Vectors:
     """Return mean and deviation of the MFCCs, but for the first, which is loudness."""
     frames = mfcc(turn)[:, 1:]
-    return np.concatenate([frames.mean(axis=0), frames.std(axis=0)])
+    both = np.concatenate([frames.mean(axis=0), frames.std(axis=0)])
+    return np.asarray(both / max(float(np.linalg.norm(both)), 1e-9), np.float32)
 
 
 def cluster(vectors: Vectors, n_speakers: int | None = None) -> NDArray[np.int64]:
@@ -92,7 +94,8 @@ def cluster(vectors: Vectors, n_speakers: int | None = None) -> NDArray[np.int64
     n = len(vectors)
     if n_speakers is not None and not 1 <= n_speakers <= max(n, 1):
         raise ValueError(f"{n_speakers} speakers in {n} turns; expected at least one turn each. Correct the number.")
-    if n < 3 or n_speakers == 1:
+    alike = n_speakers is None and float((vectors @ vectors.T).mean()) > ALIKE
+    if n < 3 or n_speakers == 1 or alike:
         return np.arange(n) if n_speakers == n else np.zeros(n, np.int64)
     centred = vectors - vectors.mean(axis=0)
     points = centred / np.maximum(np.linalg.norm(centred, axis=1, keepdims=True), 1e-9)

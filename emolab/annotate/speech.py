@@ -13,7 +13,7 @@ import soxr
 from av.error import FFmpegError
 from numpy.typing import NDArray
 
-from emolab.media import SAMPLE_RATE, _mono, _opened, _readable
+from emolab.media import SAMPLE_RATE, _opened, _readable
 
 Wave = NDArray[np.float32]  # (samples,), mono, 16 kHz, full scale is 1
 
@@ -24,6 +24,7 @@ SPEECH = 0.3  # probability of speech from which on a frame counts as such
 PAD_S = 0.06  # seconds before and after, where soft sounds are
 QUIET, NORMAL = 0.05, 0.3  # peak below which the detector's copy is raised, and to what; else it misses quiet speech
 MOST_GAIN = 100.0  # 40 dB
+CANCELLED = 0.01  # of the loudest channel's power is left of their mean
 
 
 class Block(NamedTuple):
@@ -70,6 +71,12 @@ def audio_blocks(path: Path, *, skip: int = 0) -> Iterator[Wave]:
                 n_found, beyond = n_found + len(sound), max(0, skip - n_found)
                 if len(sound) > beyond:
                     yield sound[beyond:]
+
+
+def _mono(channels: Wave) -> Wave:
+    """Average (channels, samples) to (samples,); where channels cancel each other out, take the loudest."""
+    mixed, loudest = channels.mean(axis=0), channels[np.square(channels).sum(axis=1).argmax()]
+    return loudest if np.square(mixed).sum() < CANCELLED * np.square(loudest).sum() else mixed
 
 
 def _decoded(container: Any, stream: Any) -> Generator[Any]:

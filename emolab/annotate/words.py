@@ -18,11 +18,11 @@ from emolab.storage import weights_root
 
 SPHINX, NONE = "pocketsphinx", "none"
 AT_HAND = ("openai/whisper-*-ct2", "Systran/faster-whisper-*")  # CTranslate2 folders below weights_root()
-WINDOW_S, GAP_S = 28.0, 0.6  # Whisper takes 30 s at once: turns share a window, with so much silence between two
+WINDOW_S, N_PIECES = 29.0, 8  # Whisper takes 30 s at once; longer turns are cut; so many are computed together
 NO_SPEECH = 0.6  # probability from which on Whisper's words are invented
-TOKENS_A_SECOND = 10  # fast speech has 6; a decoder that repeats itself is stopped
+TOKENS_A_SECOND, LEAST_TOKENS = 10, 8  # fast speech has 6; a decoder that repeats itself is stopped
 LEVEL = 0.5  # peak that pocketsphinx is given
-FRAME_S = 0.01  # of pocketsphinx
+FRAME_S = 0.01  # of both
 SETTINGS = {"samprate": SAMPLE_RATE, "cmn": "batch", "fwdflat": False, "maxhmmpf": 3_000, "loglevel": "FATAL"}
 
 
@@ -104,42 +104,57 @@ def _whisper(weights: str) -> Transcriber:
         raise OSError(f"{why}; expected a CTranslate2 folder or a name on the hub. Take asr={SPHINX!r}.") from error
 
     def words_of(turns: Sequence[Wave]) -> list[list[Word]]:
+        size = round(WINDOW_S * SAMPLE_RATE)
+        pieces = [(number, at) for number, turn in enumerate(turns) for at in range(0, len(turn), size)]
         found: list[list[Word]] = [[] for _ in turns]
-        for window in _windows([len(turn) for turn in turns]):
-            _transcribe(model, turns, window, found)
+        for place in range(0, len(pieces), N_PIECES):
+            some = pieces[place : place + N_PIECES]
+            told = _batch(model, [turns[number][at : at + size] for number, at in some])
+            for (number, at), words in zip(some, told, strict=True):
+                shift = at / SAMPLE_RATE
+                found[number] += [word._replace(start=word.start + shift, end=word.end + shift) for word in words]
         return found
 
     return words_of
 
 
-def _windows(lengths: Sequence[int]) -> list[list[int]]:
-    """Put turns, by their numbers, together as long as they fit into a window."""
-    windows: list[list[int]] = []
-    room = 0.0
-    for number, length in enumerate(lengths):
-        seconds = length / SAMPLE_RATE + GAP_S
-        if not windows or seconds > room:
-            windows.append([])
-            room = WINDOW_S
-        windows[-1].append(number)
-        room -= seconds
-    return windows
+def _batch(model: Any, waves: Sequence[Wave]) -> list[list[Word]]:
+    """Transcribe sounds of up to 30 s at once.
+
+    Each has a window of 30 s to itself: with less padding Whisper repeats itself, and of turns joined in one window it
+    takes words of one for words of the next.
+    """
+    from faster_whisper.audio import pad_or_trim
+    from faster_whisper.tokenizer import Tokenizer
+
+    encoded = model.encode(np.stack([pad_or_trim(model.feature_extractor(wave)) for wave in waves]))
+    many = model.model.is_multilingual
+    language = model.model.detect_language(encoded)[0][0][0].strip("<|>") if many else "en"
+    tokenizer = Tokenizer(model.hf_tokenizer, many, task="transcribe", language=language)
+    prompt, seconds = (
+        model.get_prompt(tokenizer, [], without_timestamps=True),
+        [len(wave) / SAMPLE_RATE for wave in waves],
+    )
+    limit = min(model.max_length, len(prompt) + LEAST_TOKENS + round(TOKENS_A_SECOND * max(seconds)))
+    how = {"beam_size": 1, "max_length": limit, "return_no_speech_prob": True, "suppress_tokens": [-1]}
+    results = model.model.generate(encoded, [prompt] * len(waves), **how)
+    kept = [result.sequences_ids[0] if result.no_speech_prob < NO_SPEECH else [] for result in results]
+    tokens = [[token for token in own if token < tokenizer.eot] for own in kept]
+    aligned = model.find_alignment(tokenizer, tokens, encoded, [max(1, round(length / FRAME_S)) for length in seconds])
+    return [_words(found, length) for found, length in zip(aligned, seconds, strict=True)]
 
 
-def _transcribe(model: Any, turns: Sequence[Wave], window: Sequence[int], found: list[list[Word]]) -> None:
-    """Transcribe turns in one window; a word belongs to the turn in which its middle lies."""
-    gap = np.zeros(round(GAP_S * SAMPLE_RATE), np.float32)
-    sound = np.concatenate([part for number in window for part in (turns[number], gap)])
-    starts = np.cumsum([0, *(len(turns[number]) + len(gap) for number in window)]) / SAMPLE_RATE
-    limit = 16 + round(TOKENS_A_SECOND * len(sound) / SAMPLE_RATE)
-    how = {"beam_size": 1, "temperature": 0.0, "condition_on_previous_text": False, "max_new_tokens": min(limit, 220)}
-    segments, _ = model.transcribe(sound, word_timestamps=True, **how)
-    for word in (word for segment in segments if segment.no_speech_prob < NO_SPEECH for word in segment.words):
-        place = max(0, int(np.searchsorted(starts, (word.start + word.end) / 2, side="right")) - 1)
-        number = window[min(place, len(window) - 1)]
-        limits = (0.0, len(turns[number]) / SAMPLE_RATE)  # of silence it makes words that end after the sound
-        start, end = np.clip([word.start - starts[place], word.end - starts[place]], *limits)
-        found[number].append(Word(float(start), float(end), word.word.strip(), float(word.probability)))
+def _words(aligned: Sequence[dict[str, Any]], seconds: float) -> list[Word]:
+    """Join punctuation to the word before it, and keep times inside the sound: Whisper's last word may end later."""
+    words: list[Word] = []
+    for each in aligned:
+        text = each["word"].strip()
+        if words and not any(map(str.isalnum, text)):
+            words[-1] = words[-1]._replace(word=words[-1].word + text)
+        elif text:
+            start, end = np.clip([each["start"], each["end"]], 0.0, seconds)
+            words.append(Word(float(start), float(end), text, float(each["probability"])))
+    return words
 
 
 def spread(transcript: Annotation) -> pd.DataFrame:
