@@ -1,5 +1,1 @@
 """The web page: a recording is uploaded, recorded or filmed, and comes back as segments with emotions."""
-
-from emolab.app.worker import Limits
-
-__all__ = ["Limits"]

@@ -61,7 +61,9 @@ def why(
         explanation for words and voice each: modality, emotion, names, values, spans (n, 2) in seconds, method and
         baseline.
     """
-    made, alone, found = recognizer(model, words_only), {}, []
+    made, alone, found = recognizer(model, words_only), dict[str, Any](), list[Any]()
+    if str(row["emotion"]) not in made.emotions:  # there is none, as where nothing was said
+        return alone, found
     with forgetful():
         segment = utterance(path, row, made)
         there = [modality for modality in segment.modalities if modality in made.modalities]

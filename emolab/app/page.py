@@ -25,12 +25,7 @@ EDITED = ["start", "end", "speaker", "text", "emotion"]
 SHOWN = [*EDITED, "confidence"]
 WIDTHS: list[str | int] = [80, 80, 130, 300, 120, 110]  # pixels
 CHECK_S = 60.0
-CHOOSE = """
-element.addEventListener("click", (event) => {
-  const button = event.target.closest("[data-segment]");
-  if (button) trigger("choose", {segment: Number(button.dataset.segment)});
-});
-"""
+CHOOSE = Path(__file__).with_name("choose.js").read_text(encoding="utf-8")
 PRIVATE: dict[str, Any] = {"api_visibility": "private"}
 
 

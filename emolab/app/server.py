@@ -9,16 +9,9 @@ from typing import Any
 
 from emolab.app.sessions import Sessions
 from emolab.app.worker import Limits
+from emolab.storage import toml_beside
 
-OFFLINE = {"GRADIO_ANALYTICS_ENABLED": "False", "HF_HUB_DISABLE_TELEMETRY": "1"}
-FONTS: dict[str, Any] = {"font": ("system-ui", "sans-serif"), "font_mono": ("ui-monospace", "monospace")}  # not fetched
-BUTTON = {  # white on it has a contrast of 7 to 1, by day and by night
-    "button_primary_background_fill": "*primary_700",
-    "button_primary_background_fill_dark": "*primary_700",
-    "button_primary_background_fill_hover": "*primary_800",
-    "button_primary_text_color": "#ffffff",
-}
-NEITHER: dict[str, Any] = dict.fromkeys(["share", "ssr_mode", "run_history", "enable_monitoring", "pwa"], False)
+SET = toml_beside(__file__, "settings.toml")
 HERE = Path(__file__).parent
 
 
@@ -53,21 +46,20 @@ def serving(
         ValueError: If the model cannot be loaded.
     """
     sessions = Sessions(limits.keep_s)
-    os.environ.update(OFFLINE, GRADIO_TEMP_DIR=str(sessions.root))  # read when gradio makes its components
+    os.environ.update(SET["environment"], GRADIO_TEMP_DIR=str(sessions.root))  # read when gradio makes its components
     import gradio as gr
 
     from emolab.app.page import Demo, page
 
     demo = Demo(limits, sessions, jobs, model)
     blocks = page(demo).queue(max_size=limits.max_waiting)
-    theme = gr.themes.Default(primary_hue="indigo", **FONTS).set(**BUTTON)
-    script = f"<script>{(HERE / 'page.js').read_text(encoding='utf-8')}</script>"
-    look: dict[str, Any] = {"theme": theme, "css_paths": HERE / "page.css", "head": script, "footer_links": ["api"]}
     how: dict[str, Any] = {"server_name": host, "server_port": port, "max_file_size": f"{limits.max_mb}mb"}
+    how["theme"] = gr.themes.Default(**SET["theme"]).set(**SET["theme_set"])
+    how |= {"css_paths": HERE / "page.css", "head": f"<script>{(HERE / 'page.js').read_text('utf-8')}</script>"}
     try:
         for worker in demo.workers:
             worker.run(None, jobs.prepare, model)
-        blocks.launch(quiet=True, prevent_thread_lock=True, **how, **look, **NEITHER)
+        blocks.launch(**how, **SET["launch"])
         yield blocks, demo
     finally:
         blocks.close(verbose=False)

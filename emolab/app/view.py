@@ -40,13 +40,6 @@ def color_of(emotion: Any, emotions: Sequence[str]) -> str:
     return str(EMOTION_COLORS.get(emotion, SERIES_COLORS[emotions.index(emotion) % len(SERIES_COLORS)]))
 
 
-def ink_on(color: str) -> str:
-    """Return black or white, whichever has more contrast on a colour (WCAG 2)."""
-    parts = np.array([int(color[place : place + 2], 16) for place in (1, 3, 5)]) / 255
-    linear = np.where(parts <= 0.04045, parts / 12.92, ((parts + 0.055) / 1.055) ** 2.4)
-    return "#000000" if linear @ [0.2126, 0.7152, 0.0722] > 0.179 else "#ffffff"
-
-
 def described(annotation: Annotation) -> list[dict[str, Any]]:
     """Return what is shown of each segment: who, when, what was found, how sure the model is, its colour and place."""
     shown, seconds = [], max(annotation.seconds, 0.1)
@@ -58,8 +51,8 @@ def described(annotation: Annotation) -> list[dict[str, Any]]:
         one |= {"start": round(row.start, 3), "end": round(row.end, 3), "unsure": row.unsure}
         one |= {"from": clock(row.start), "to": clock(row.end), "color": color_of(row.emotion, annotation.emotions)}
         left, width = 100 * row.start / seconds, 100 * (row.end - row.start) / seconds
-        one |= {"ink": ink_on(one["color"]), "place": f"left:{left:.3f}%;width:{width:.3f}%"}
-        shown.append(one | {"title": SAYS["segment"].format(**one).rstrip(", ")})
+        one |= {"title": SAYS["segment"].format(**one).rstrip(", "), "place": f"left:{left:.3f}%;width:{width:.3f}%"}
+        shown.append(one)
     return shown
 
 

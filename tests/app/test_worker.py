@@ -118,7 +118,7 @@ def test_a_job_that_takes_too_long_is_stopped(worker: Worker, tmp_path: Path) ->
     soundfile.write(tmp_path / "voice.wav", NOISE, 16_000)
     worker.run(60, jobs.number_of_process)
     with pytest.raises(ValueError, match="took too long"):
-        worker.run(0.2, jobs.slow, tmp_path / "voice.wav")
+        worker.run(0.2, jobs.held, tmp_path / "voice.wav")
     assert len(worker.run(60, jobs.annotate, tmp_path / "voice.wav")) == 0
 
 
