@@ -5,7 +5,7 @@ import os
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
-from functools import lru_cache, partial
+from functools import lru_cache
 from itertools import combinations, product
 from typing import Any
 
@@ -97,7 +97,8 @@ def find_leaks(train: Corpus, valid: Corpus, test: Corpus) -> pd.DataFrame:
         utterances that are one and the same "a = b"). Empty if all is well.
     """
     sets = {"train": train, "valid": valid, "test": test}
-    table = pd.concat([_with_files(corpus).assign(set=name) for name, corpus in sets.items()], ignore_index=True)
+    tables = [corpus.table[[*SCHEMA]].assign(set=name, root=str(corpus.root)) for name, corpus in sets.items()]
+    table = pd.concat(tables, ignore_index=True)
     shared: dict[Any, set[Any]] = {key: set() for key in product(LEAK_KINDS, combinations(sets, 2))}
     for kind, trace, name in _traces(table):
         known = pd.util.hash_pandas_object(trace.dropna(how="all"), index=False)
@@ -327,25 +328,20 @@ def _balanced(shares: NDArray[np.float64], k: int, *, seed: int) -> Groups:
     return fold_of
 
 
-def _with_files(corpus: Corpus) -> pd.DataFrame:
-    """Return the columns of the schema, and in `sound` and `film` the whole paths of the files."""
-    table, whole = corpus.table[[*SCHEMA]], partial(os.path.join, corpus.root)
-    paths = {"sound": table["audio_path"], "film": table["video_path"]}
-    return table.assign(**{name: each.map(whole, na_action="ignore").astype("string") for name, each in paths.items()})
-
-
 def _traces(table: pd.DataFrame) -> Iterator[tuple[str, Any, pd.Series]]:
     """Yield what may not be in two sets, a column or several: the kind of leak, and the names by which it is told."""
-    ids, sound, cut = table["utterance_id"], table["sound"], table[["audio_start", "audio_end"]]
-    content = sound.map(_contents(sound.dropna().unique()).get, na_action="ignore").astype("string")
+    ids, cut = table["utterance_id"], table[["audio_start", "audio_end"]]
+    there = (table[["root", column]].dropna() for column in ("audio_path", "video_path"))
+    sound, film = (pd.Series(map(os.path.join, *map(each.get, each)), each.index, "string") for each in there)
+    content = sound.map(_contents(sound.unique()).get).astype("string")
     told = table.dropna(subset=[*MODALITIES.values()], how="all").drop(columns=["utterance_id", "set"])
     yield "speaker", table["speaker"], table["speaker"]
     yield "recording", table["dialogue_id"], table["dialogue_id"]
     yield "recording", content.where(cut.notna().any(axis=1)).fillna(sound), table["audio_path"]
-    yield "recording", table["film"], table["video_path"]
+    yield "recording", film, table["video_path"]
     yield "row", ids, ids
     yield "row", told.astype({"votes": "string"}).dropna(axis=1, how="all"), ids  # dicts have no hash
-    yield "sound", cut.assign(content=content)[content.notna()], ids
+    yield "sound", cut.assign(content=content).dropna(subset="content"), ids
 
 
 def _contents(paths: Iterable[str]) -> dict[str, str]:

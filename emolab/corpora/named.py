@@ -58,11 +58,8 @@ def read_named(root: Path, name: str) -> Corpus:
     table, *columns = corpus.get("people", [""])  # a table of the release that tells the speakers' genders
     cells = [row for folder, file in files if file == table for row in table_rows(root / folder / file)[1].values()]
     genders = {row.get(columns[0], ""): row.get(columns[1], "").lower() for row in cells}
-    rows = _rows(name, utterances, genders)
     facts = {"emotions": dict.fromkeys(LABELS[name].values()), "dropped": dropped, **corpus.get("facts", {})}
-    return Corpus.from_rows(
-        name, sorted(rows, key=lambda row: (row["speaker"], row["utterance_id"])), root=root, **facts
-    )
+    return Corpus.from_rows(name, _rows(name, utterances, genders), root=root, **facts)
 
 
 def _rows(name: str, utterances: Mapping[str, Mapping[str, Any]], genders: Mapping[str, str]) -> list[dict[str, Any]]:
@@ -79,4 +76,4 @@ def _rows(name: str, utterances: Mapping[str, Mapping[str, Any]], genders: Mappi
         rows.append(row | corpus["constant"] | ({"gender": genders.get(str(row["speaker"]))} if genders else {}))
     remedy = "Expected the original names; data/README.md says what they mean."
     raise_problems(problems, where=f"the names of {corpus['title']}", remedy=remedy)
-    return rows
+    return sorted(rows, key=lambda row: (row["speaker"], row["utterance_id"]))
