@@ -7,12 +7,14 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
+import soundfile
 
 from emolab.annotate.annotation import Annotation
-from emolab.annotate.corrections import compare, krippendorff_alpha, refit
+from emolab.annotate.corrections import compare, corpus_of, krippendorff_alpha, refit
 from emolab.annotate.formats import read_annotation, write_annotation
 from emolab.cli import main
 from emolab.corpora import Corpus
+from emolab.features.audio import Functionals
 from emolab.features.text import Tfidf
 from emolab.models.light import logistic_regression
 from emolab.recognizer import LightRecognizer, Recognizer
@@ -85,6 +87,7 @@ def test_alpha_is_that_of_the_library() -> None:
         assert krippendorff_alpha(labels) == pytest.approx(expected)
 
 
+RATE = 16_000
 SAID = {"happy": "yay great", "sad": "oh no", "neutral": "well then"}
 
 
@@ -187,3 +190,27 @@ def test_the_command_line_compares_and_refits(tmp_path: Path, capsys: pytest.Cap
     assert Recognizer.load(tmp_path / "new").predict([SAID["neutral"]]) == ["sad"]
     assert main(["refit", str(tmp_path / "model"), *files]) == 2
     assert "is there already" in capsys.readouterr().err
+
+
+def tones(folder: Path) -> tuple[Path, Annotation]:
+    """Write a recording of low and high tones, two speakers in turn, and what a rater says of it."""
+    rng, second = np.random.default_rng(7), np.arange(RATE) / RATE
+    emotions = ["sad", "happy"] * 12
+    pitches = [rng.uniform(100, 150) if emotion == "sad" else rng.uniform(300, 400) for emotion in emotions]
+    waves = [sum(0.2 / k * np.sin(2 * np.pi * k * pitch * second) for k in (1, 2, 3)) for pitch in pitches]
+    soundfile.write(folder / "talk.wav", np.concatenate(waves).astype(np.float32), RATE)
+    return folder / "talk.wav", of(emotions, speaker=["Ana", "Ana", "Ben", "Ben"] * 6, text="")
+
+
+def test_refit_hears_each_segment_of_the_recording_alone(tmp_path: Path) -> None:
+    path, rater = tones(tmp_path)
+    corpus = corpus_of(rater, path)
+    base = LightRecognizer("tones", Functionals(), logistic_regression(7, c=1.0))
+    base.fit(corpus, corpus)
+    rater.segments.loc[23, "end"] += 0.05  # as formats and players round
+    swapped = rater.segments.assign(
+        emotion=[{"sad": "happy", "happy": "sad"}[each] for each in rater.segments["emotion"]]
+    )
+    found = refit(base, Annotation(swapped, pd.DataFrame(), "talk.wav", 24.1, {}), path, tmp_path / "new")
+    assert found.before.metrics["ua"].value == 0.0
+    assert found.after.metrics["ua"].value == 1.0
