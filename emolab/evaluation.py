@@ -296,7 +296,8 @@ def evaluate(recognizer: Recognizer, corpus: Corpus) -> Report:
     """Evaluate a fitted recognizer on a corpus that it was not trained on, such as `fold.test` or another corpus.
 
     The corpus may lack some of the recognizer's emotions, and have them in another order: the report's are the
-    recognizer's, and it says how many utterances were predicted as what the corpus does not have.
+    recognizer's, and it says how many utterances were predicted as what the corpus does not have. Utterances that the
+    recognizer can make nothing of, such as broken files, are left out, with a warning that names them.
 
     Raises:
         TypeError: If `corpus` is no corpus.
@@ -310,6 +311,7 @@ def evaluate(recognizer: Recognizer, corpus: Corpus) -> Report:
         remedy = f'Map or leave them out: corpus.merged({unknown[0]}="…"), corpus.only(…); or fit it on such a corpus.'
         raise ValueError(f"{given} {corpus.name!r} has {', '.join(unknown)} too; expected no others. {remedy}")
     corpus.targets()  # raises where there are no labels
+    corpus = recognizer.usable(corpus)
     truth, clusters, ids = (tuple(corpus.table[name].fillna("")) for name in ("emotion", "speaker", "utterance_id"))
     probabilities = np.asarray(recognizer.predict_proba(corpus), float)
     about = (recognizer.name, corpus.name, corpus.view_name, corpus.synthetic, recognizer.training_data)
@@ -506,7 +508,7 @@ def cross_validate(build: Callable[..., Recognizer], folds: Sequence[Fold], *, s
     pooled = {seed: pool(reports) for seed, reports in said.items()}
     protocol = protocols.pop() + f", {PER_SPEAKER}" * recognizer.per_speaker
     about = (protocol, tuple(recognizer.modalities), recognizer.stand_in, tuple(train_s))
-    cost = measure_cost(recognizer, fold.test, train_s=float(np.mean(train_s)))
+    cost = measure_cost(recognizer, recognizer.usable(fold.test), train_s=float(np.mean(train_s)))
     return CrossValidation(pooled, *about, cost, recognizer.training_data)
 
 

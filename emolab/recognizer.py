@@ -12,7 +12,7 @@ import platform
 import re
 import time
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from itertools import chain
@@ -162,7 +162,8 @@ class Recognizer(ABC):
         if isinstance(utterances, str | Path):
             raise ValueError(f"{str(utterances)[:60]!r} is no list; expected files or texts. Put brackets around it.")
         if not isinstance(utterances, Corpus):
-            items, modality = list(utterances), "video" if self.modalities[:1] == ("video",) else "audio"
+            given: Any = utterances if isinstance(utterances, Iterable) else [utterances]
+            items, modality = list(given), "video" if self.modalities[:1] == ("video",) else "audio"
             if odd := {type(each).__name__ for each in items if not isinstance(each, str | Path)}:
                 found = (
                     f"{type(utterances).__name__} of {', '.join(sorted(odd))}; expected a corpus, or a list of files"

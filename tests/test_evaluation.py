@@ -361,6 +361,9 @@ class Guesser:
     def save(self, folder: Path) -> None:
         folder.mkdir()
 
+    def usable(self, corpus: Corpus) -> Corpus:
+        return corpus
+
     def predict_proba(self, corpus: Corpus) -> np.ndarray:
         noisy = self.shares + self.rng.dirichlet(np.ones(len(self.emotions)), len(corpus))
         return noisy / noisy.sum(axis=1, keepdims=True)

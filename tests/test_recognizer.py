@@ -15,6 +15,7 @@ import soundfile
 from scipy.special import softmax
 
 from emolab.corpora import Corpus
+from emolab.evaluation import evaluate
 from emolab.features.audio import Chroma, Classical8, Functionals, LogMel, Mfcc
 from emolab.features.base import FeatureExtractor
 from emolab.features.text import Tfidf, Tokens
@@ -505,6 +506,8 @@ def test_fit_leaves_out_what_cannot_be_heard_and_names_it(fold: Fold, tmp_path: 
         ):
             recognizer.fit(train, fold.valid)
         assert recognizer.predict(fold.test) == fold.test.table["emotion"].tolist()
+        with pytest.warns(UserWarning, match=r"4 of 16 utterances of corpus 'tones' have no usable audio"):
+            assert evaluate(recognizer, train).n == 12
     fusion = LateFusion("both", [light(Functionals()), light(Tfidf(min_count=1))])
     with pytest.warns(UserWarning, match=r"3 of 16 utterances .* have no usable audio or text: .*; 0 are left out"):
         fusion.fit(train, fold.valid)
@@ -533,8 +536,8 @@ def test_a_recognizer_says_what_it_wants(fold: Fold) -> None:
     recognizer = light_fitted(fold)
     with pytest.raises(ValueError, match=r"'new.wav' is no list; expected files or texts. Put brackets around it"):
         recognizer.predict("new.wav")
-    for wave in (np.zeros(3, np.float32), [np.zeros(3)], [1.0, 2.0]):
+    for wave in (np.zeros(3, np.float32), [np.zeros(3)], [1.0, 2.0], None):
         with pytest.raises(
-            TypeError, match=r"of (ndarray|float|float32); expected a corpus, or a list of files or texts"
+            TypeError, match=r"of (ndarray|float|float32|NoneType); expected a corpus, or a list of files or texts"
         ):
             recognizer.predict(wave)
