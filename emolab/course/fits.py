@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from emolab import __version__, plots
+from emolab import __version__
 from emolab.corpora import Corpus
 from emolab.evaluation import CrossValidation
 from emolab.recipes import RECIPES
@@ -63,6 +63,8 @@ def write(folder: Path, corpus: Corpus, measured: CrossValidation, **facts: Any)
         measured: What `cross_validate` returned.
         facts: recipe, preset, pretrained, command, and kept: what `keep` returned.
     """
+    from emolab import plots
+
     first = next(iter(measured.reports.values()))
     facts |= {"about": RECIPES[facts["recipe"].partition("@")[0]].about, "version": __version__}
     facts |= {"corpus": corpus, "measured": measured, "first": first, "log": in_words(measured)}
