@@ -31,7 +31,7 @@ MEANING = {PARTING.sub("", name): column for column, others in ALIASES.items() f
 # What no language that is written in Windows-1252 has: three such letters in a row, or a sign between letters
 FOREIGN = r"[^\x00-\x7f“”‘’«»…–—¿¡\xa0]{3}|[a-z][¢-³¹¼-¿][a-z]|\0"
 VOTE = r'\s*["\']?([^\W\d][^;:,="\']*?)["\']?[\s:=]+(\d+(?:\.\d+)?)\s*'  # such as happy 3
-COUNT = r"[0-9]{1,9}"
+COUNT, TIME = r"[0-9]{1,9}", r"([0-9]{1,5} days )?([0-9]{1,5}:)+[0-9]+(\.[0-9]*)?"
 N_ROWS, N_LETTERS = 6, 20  # a problem names so many rows, and so many letters of each cell
 Cells = tuple[list[str], dict[int, dict[str, str]], list[str]]  # header, rows, problems
 Fault = tuple[str, list[Any]]  # what is wrong, and the rows where it is
@@ -213,9 +213,11 @@ def corpus_of(cells: pd.DataFrame, problems: Sequence[str], path: Path) -> Corpu
         ValueError: If anything is wrong; all problems are listed, with rows.
     """
     cells = cells.replace("", pd.NA)
-    if shares := [name for name in cells if name.lower().startswith("votes_")]:
+    shares = [name for name in cells if name.lower().startswith("votes_")]
+    if shares and "votes" not in cells:
         rows = cells[shares].fillna("0").itertuples(index=False)
-        cells["votes"] = ["; ".join(f"{name[6:]} {n}" for name, n in zip(shares, row, strict=True)) for row in rows]
+        votes = ["; ".join(f"{name[6:]} {n}" for name, n in zip(shares, row, strict=True)) for row in rows]
+        cells = cells.assign(votes=pd.Series(votes, cells.index, "string"))
     columns = {name: meaning for name in cells if (meaning := _meaning(name, cells[name])) is not None}
     table, faults = _values_of(cells, columns)
     table = _completed(table, {*columns.values()})
@@ -225,7 +227,7 @@ def corpus_of(cells: pd.DataFrame, problems: Sequence[str], path: Path) -> Corpu
         problems += [f"{what} in row{'s' * (len(at) > 1)} {some(at, limit=N_ROWS)}"] * bool(at)
     raise_problems(problems or ["no row with an utterance"] * cells.empty, where=path, remedy=OWN["remedy"])
     if labels and (strangers := table["speaker"].str.lower().isin(OWN["nothing"])).any():
-        warnings.warn(f"{path.name}: {strangers.sum():,} {OWN['strangers']}", RuntimeWarning, stacklevel=2)
+        warnings.warn(f"{path.name}: {OWN['strangers'].format(strangers.sum())}", RuntimeWarning, stacklevel=2)
     emotions = (*(e for e in EMOTIONS if e in labels), *sorted(labels - {*EMOTIONS}))
     folder = zlib.crc32(os.fsencode(path.parent)) & 0xFFFF  # the tables mine.csv of two folders are two corpora
     name = re.sub(r"[^\w.+-]+", "-", f"own-{path.stem}-{folder:04x}")
@@ -234,12 +236,11 @@ def corpus_of(cells: pd.DataFrame, problems: Sequence[str], path: Path) -> Corpu
 
 def _meaning(name: str, cells: pd.Series) -> str | None:
     """Return the corpus's name of a column; "" if it has no name, None if it only numbers rows, as pandas writes it."""
-    column = MEANING.get(PARTING.sub("", name.lower()), name)
-    if column == "video_path" != name and not cells.str.contains(".", regex=False).any():
-        return name  # of recordings, not of files
     if name.startswith("Unnamed: "):
         return None if cells.dropna().str.fullmatch(COUNT).all() else ""
-    return column
+    column = MEANING.get(PARTING.sub("", name.lower()), name)
+    no_files = column == "video_path" != name and not cells.str.contains(".", regex=False).any()
+    return name if no_files else column  # such a column has the ids of recordings
 
 
 def _values_of(cells: pd.DataFrame, columns: Mapping[str, str]) -> tuple[pd.DataFrame, list[Fault]]:
@@ -276,7 +277,7 @@ def _numbers(cells: pd.Series, scale: Sequence[float] | None) -> pd.Series:
     numbers = pd.to_numeric(cells, errors="coerce").astype("float64").replace([np.inf, -np.inf], np.nan)
     if scale:
         return 1 + (numbers.where(numbers.between(*scale)) - scale[0]) * 4 / (scale[1] - scale[0])
-    times = cells.where(numbers.isna()).str.replace(r"^(\d+:[\d.]+)$", r"0:\1", regex=True)
+    times = cells.where(cells.str.fullmatch(TIME).fillna(False)).str.replace(r"^(\d+:[\d.]+)$", r"0:\1", regex=True)
     return numbers.fillna(pd.to_timedelta(times, errors="coerce").dt.total_seconds())
 
 

@@ -9,7 +9,7 @@ import audformat
 import pandas as pd
 import pytest
 
-from emolab.corpora import Corpus
+from emolab.corpora import Corpus, load_corpus
 from emolab.corpora.audformats import read_audformat, write_audformat, write_nkululeko
 from emolab.corpora.corpus import SCHEMA
 from emolab.corpora.tables import read_own
@@ -92,7 +92,7 @@ def database(folder: Path) -> audformat.Database:
 @pytest.mark.parametrize("storage", ["csv", "parquet"])
 def test_read_audformat_joins_segments_files_speakers_and_splits(tmp_path: Path, storage: str) -> None:
     database(tmp_path).save(str(tmp_path), storage_format=storage)
-    corpus = read_audformat(tmp_path)
+    corpus = load_corpus(str(tmp_path))
     table = corpus.table
     assert corpus.name.startswith("own-db-")
     assert table["utterance_id"].tolist() == ["0-2", "0-3", "1-4", "1-5"]

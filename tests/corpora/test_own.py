@@ -5,10 +5,10 @@ import tempfile
 from pathlib import Path
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 
 from emolab.corpora.tables import read_own
-from tests.corpora.mangled import mangled
+from tests.corpora.mangled import examples, mangled
 
 TABLE = """id,Speaker,label,transcript,audio,start,end,age
 a,ann,happy,"Well, hello",a.wav,0,1.5,31
@@ -102,8 +102,16 @@ def test_read_own_takes_paths_with_backslashes_and_absolute_ones(tmp_path: Path)
     assert len({path.resolve() for path in read_own(write(tmp_path, table)).audio_paths()}) == 1
 
 
-@settings(max_examples=80)
-@given(table=mangled(TABLE))
+TALK = """,Dialogue_ID,Utterance_ID,Speaker,Utterance,StartTime,EndTime,votes_happy,votes_sad,rater,EmoVal,split,path
+0,1,0,ann,"Well,
+hello",00:00:01,500,0:02.5,2,0.5,x,7,val,a.wav
+1,1,1,ben,What?,0 days 00:00:03,0 days 00:00:04.5,0,1,y,Unknown,Test1,a.wav
+"""
+ENCODINGS = ("utf-8", "utf-8-sig", "utf-16", "cp1252")
+
+
+@examples(160)
+@given(table=mangled(TABLE, ENCODINGS) | mangled(TALK.replace("01,500", "01.500"), ENCODINGS))
 def test_read_own_reads_or_explains_mangled_tables(table: bytes) -> None:
     message = ""
     with tempfile.TemporaryDirectory() as folder:

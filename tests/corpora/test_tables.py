@@ -155,7 +155,7 @@ def test_read_own_keeps_words_that_look_like_nothing(tmp_path: Path) -> None:
     (tmp_path / "a.wav").touch()
     rows = [f"u{i},{word},{word},{word},,NA" for i, word in enumerate(words)]
     path = table(tmp_path, texts(*rows, "x,ann,sad,,a.wav,", header="id,speaker,emotion,text,audio,valence"))
-    with pytest.warns(RuntimeWarning, match=r"mine\.csv: 5 utterances have a speaker called unknown"):
+    with pytest.warns(RuntimeWarning, match=r"mine\.csv: the speaker of 5 utterances is unknown"):
         corpus = read_own(path)
     for column in ("text", "speaker", "emotion"):
         assert corpus.table[column].tolist()[:5] == words
@@ -254,7 +254,7 @@ def test_read_own_reads_labels_of_msp_podcast(tmp_path: Path) -> None:
         rows.append(
             {**about, "SpkrID": "Unknown" if code == "X" else row["speaker"], "Gender": "Unknown", "Split_Set": "Test1"}
         )
-    with pytest.warns(RuntimeWarning, match="1 utterances have a speaker called unknown"):
+    with pytest.warns(RuntimeWarning, match="the speaker of 1 utterances is unknown, and folds take them"):
         corpus = read_own(write(tmp_path / "labels_consensus.csv", rows))
     first = ["angry", "sad", "happy", "surprised", "fearful", "disgusted", "contempt", "neutral", "other", "undecided"]
     assert corpus.table["emotion"].tolist()[:10] == first
