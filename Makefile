@@ -6,6 +6,7 @@ VENV ?= .venv
 BIN = $(VENV)/bin
 CHAPTERS ?=
 JOBS ?= 1
+VOICES = resemblyzer==0.1.4
 JOINS = concat add gated tensor cross-attention transformer
 WAYS = late product weighted stacked
 PAIRS = cnn-bilstm+bilstm cnn-bilstm+albert wav2vec2+bilstm vggish+bert wav2vec2+resnet-transformer cnn-bilstm+bilstm+cnn
@@ -42,6 +43,7 @@ SCORED_MODALITY = fusion/product/ensembles+faces fusion/gated/statistics+words+f
 help:  ## list the commands
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
+# VOICES brings the weights by which emolab annotate tells voices apart; what it asks for would need a compiler.
 # The copies of lock and pyproject in the environment tell whether it is up to date, whatever the files' times are.
 # librosa compiles its functions at their first use, once for an environment (12 s): here, so that no chapter waits.
 setup:  ## make or refresh the virtual environment
@@ -61,6 +63,7 @@ setup:  ## make or refresh the virtual environment
 	  $$python -m venv $(VENV); \
 	fi; \
 	$(BIN)/python -m pip install -qq --disable-pip-version-check --no-compile --requirement requirements.lock; \
+	$(BIN)/python -m pip install -qq --disable-pip-version-check --no-deps $(VOICES) || true; \
 	$(BIN)/python -m pip install -qq --disable-pip-version-check --no-deps --no-build-isolation --editable .; \
 	$(BIN)/python -m compileall -q -j 0 $(VENV)/lib >/dev/null 2>&1 || true; \
 	$(BIN)/python -c 'import numpy; from emolab.features.audio import functionals; functionals(numpy.ones(16_000, "f4"))' >/dev/null 2>&1 || true; \

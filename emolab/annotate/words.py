@@ -19,6 +19,7 @@ from emolab.storage import weights_root
 SPHINX, NONE = "pocketsphinx", "none"
 AT_HAND = ("openai/whisper-*-ct2", "Systran/faster-whisper-*")  # CTranslate2 folders below weights_root()
 WINDOW_S, N_PIECES = 29.0, 8  # Whisper takes 30 s at once; longer turns are cut; so many are computed together
+LONG, SHORT_S = 3_000, 10.0  # frames of 10 ms in a window; up to so many seconds half of them do
 NO_SPEECH = 0.6  # probability from which on Whisper's words are invented
 TOKENS_A_SECOND, LEAST_TOKENS = 10, 8  # fast speech has 6; a decoder that repeats itself is stopped
 LEVEL = 0.5  # peak that pocketsphinx is given
@@ -27,7 +28,7 @@ SETTINGS = {"samprate": SAMPLE_RATE, "cmn": "batch", "fwdflat": False, "maxhmmpf
 
 
 class Word(NamedTuple):
-    """A word, its time in seconds into its turn, and the recognizer's confidence from 0 to 1."""
+    """A word, its time in seconds into its turn, and the recognizer's confidence from 0 to 1; NaN: unknown."""
 
     start: float
     end: float
@@ -85,13 +86,8 @@ def _heard(wave: Wave) -> list[Word]:
         _own.decoder.process_raw((sound * np.iinfo(np.int16).max).astype(np.int16).tobytes(), full_utt=True)
         _own.decoder.end_utt()
     found = [each for each in (_own.decoder.seg() or ()) if each.word[0] not in "<["]  # pauses and noises
-    log = _own.decoder.logmath
-    return [
-        Word(
-            each.start_frame * FRAME_S, (each.end_frame + 1) * FRAME_S, each.word.partition("(")[0], log.exp(each.prob)
-        )
-        for each in found
-    ]
+    ends = [(each.start_frame * FRAME_S, (each.end_frame + 1) * FRAME_S) for each in found]
+    return [Word(*end, each.word.partition("(")[0], np.nan) for end, each in zip(ends, found, strict=True)]
 
 
 def _whisper(weights: str) -> Transcriber:
@@ -121,13 +117,14 @@ def _whisper(weights: str) -> Transcriber:
 def _batch(model: Any, waves: Sequence[Wave]) -> list[list[Word]]:
     """Transcribe sounds of up to 30 s at once.
 
-    Each has a window of 30 s to itself: with less padding Whisper repeats itself, and of turns joined in one window it
-    takes words of one for words of the next.
+    Each has a window of 30 s to itself, or of 15 if all fit into 10: with less padding Whisper repeats itself, and of
+    turns joined in one window it takes words of one for words of the next.
     """
     from faster_whisper.audio import pad_or_trim
     from faster_whisper.tokenizer import Tokenizer
 
-    encoded = model.encode(np.stack([pad_or_trim(model.feature_extractor(wave)) for wave in waves]))
+    n_frames = LONG if max(map(len, waves)) > SHORT_S * SAMPLE_RATE else LONG // 2
+    encoded = model.encode(np.stack([pad_or_trim(model.feature_extractor(wave), n_frames) for wave in waves]))
     many = model.model.is_multilingual
     language = model.model.detect_language(encoded)[0][0][0].strip("<|>") if many else "en"
     tokenizer = Tokenizer(model.hf_tokenizer, many, task="transcribe", language=language)
