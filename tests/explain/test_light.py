@@ -24,6 +24,7 @@ from emolab.corpora import Corpus
 from emolab.explain import explain
 from emolab.explain.explanation import load_shap
 from emolab.explain.light import on_words, reads_words, terms_of
+from emolab.explain.maskers import masker_for
 from emolab.features.audio import Classical8
 from emolab.features.text import Tfidf
 from emolab.models import light
@@ -277,3 +278,24 @@ def test_weights_know_features_and_no_units_of_sound(senses_fold: Fold) -> None:
     assert explain(made, senses_fold.test, "shap-linear").modality == "features"
     with pytest.raises(ValueError, match=r"knows the features of audio/light, not its units of 'audio'"):
         explain(made, senses_fold.test, "shap-linear", modality="audio")
+
+
+@pytest.mark.parametrize("characters", [None, (1, 2)])
+def test_a_text_without_blanks_is_explained_by_its_characters(characters: tuple[int, int] | None) -> None:
+    said = {"happy": "我今天很高兴！", "sad": "我今天很难过。"}
+    rows = [
+        {"utterance_id": str(number), "speaker": "a", "emotion": emotion, "text": said[emotion]}
+        for number, emotion in enumerate(["happy", "sad"] * 4)
+    ]
+    corpus = Corpus.from_rows("chinese", rows, emotions=("happy", "sad"), root=Path())
+    recognizer = light_reader(light.linear_svm(1), characters=characters)
+    recognizer.fit(corpus, corpus)
+    for method in ("shap-linear", "ablation"):
+        item = explain(recognizer, some(corpus, 1), method, "happy", modality="text")[0]
+        assert item.names == ("我", "今", "天", "很", "高", "兴！")
+        assert len(item.values) == 6
+        if not characters:
+            assert set(np.argsort(-item.values)[:2]) == {4, 5}
+    masker = masker_for(recognizer, some(corpus, 2), "text")
+    assert masker.left(0, np.array([True, False, False, True, True, True])) == "我很高兴！"  # type: ignore[attr-defined]
+    np.testing.assert_allclose(masker.ends()[0], centred(recognizer.logits(some(corpus, 2))), atol=1e-6)
