@@ -1,9 +1,12 @@
 """Databases of audformat, read and written, and tables for nkululeko: so that people can move both ways."""
 
+import os
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pandas as pd
 
 from emolab.corpora.corpus import Corpus, some
@@ -64,20 +67,19 @@ def write_audformat(corpus: Corpus, folder: Path) -> None:
     """
     import audformat
 
-    table = listing(corpus, Path(folder)).assign(part=corpus.table.get("part", pd.Series(pd.NA)).astype("string"))
-    edges = [name for name in ("file", "start", "end") if name in table]
-    index_of = audformat.segmented_index if "start" in table else audformat.filewise_index
+    table = listing(corpus, Path(folder))
+    table = table.set_index([name for name in ("file", "start", "end") if name in table])
+    parts = table.pop("part").fillna("").to_numpy() if "part" in table else np.full(len(table), "")
     database = audformat.Database(corpus.name, usage=audformat.define.Usage.OTHER)
-    for name, values in table.drop(columns=[*edges, "part"]).items():
-        database.schemes[name] = audformat.Scheme(DTYPES.get(str(values.dtype), "str"))
-    if corpus.emotions:
-        database.schemes["emotion"] = audformat.Scheme(labels=[*corpus.emotions])
-    for part, rows in table.groupby(table["part"].fillna("")):
+    for name, dtype in table.dtypes.items():
+        labels = [*corpus.emotions] if name == "emotion" else None
+        database.schemes[name] = audformat.Scheme(None if labels else DTYPES.get(str(dtype), "str"), labels=labels)
+    for part, rows in table.groupby(parts):
         if part:
             database.splits[part] = audformat.Split(part if part in SPLITS else "other")
-        of_part = audformat.Table(index_of(*(rows[edge] for edge in edges)), split_id=part or None)
+        of_part = audformat.Table(rows.index, split_id=part or None)
         database[f"utterances.{part}".rstrip(".")] = of_part
-        for name in database.schemes:
+        for name in rows:
             of_part[name] = audformat.Column(scheme_id=name)
             of_part[name].set(rows[name].to_numpy(object))
     database.save(str(folder))
@@ -96,26 +98,21 @@ def listing(corpus: Corpus, folder: Path) -> pd.DataFrame:
     """List the utterances by their files, as audformat does.
 
     Returns:
-        (n_utterances, columns): file, relative to `folder` where it lies below; start and end, of type timedelta, if
-        some are parts of their file; and each column of the corpus that is not empty, without times in a dialogue.
+        (n_utterances, columns): file, relative to `folder` where that is the corpus's root, else whole; start and end,
+        of type timedelta, if some are parts of their file; and each column of the corpus that is not empty, without
+        times in a dialogue.
 
     Raises:
         ValueError: If an utterance has neither sound nor film.
     """
-    table, folder = corpus.table, folder.resolve()
-    table = table.assign(file=table["audio_path"].fillna(table["video_path"]))
+    table = corpus.table.assign(file=corpus.table["audio_path"].fillna(corpus.table["video_path"]))
     if (lost := table["file"].isna()).any():
         why = f"utterances {some(table.loc[lost, 'utterance_id'])} have neither sound nor film; expected either."
         raise ValueError(f'{why} Leave them out: corpus.select(corpus.has("audio")).')
+    whole = partial(os.path.join, "" if folder.resolve() == corpus.root else corpus.root)
     for name in ("file", "video_path"):
-        paths = {path: (corpus.root / path).resolve() for path in table[name].dropna().unique()}
-        told = {
-            path: (p.relative_to(folder) if p.is_relative_to(folder) else p).as_posix() for path, p in paths.items()
-        }
-        table[name] = table[name].map(told).astype("string")
-    table["votes"] = table["votes"].map(
-        lambda own: "; ".join(f"{name} {n:g}" for name, n in own.items()), na_action="ignore"
-    )
+        table[name] = table[name].map(whole, na_action="ignore").astype("string")
+    table["votes"] = table["votes"].map(lambda own: "; ".join(f"{e} {n:g}" for e, n in own.items()), na_action="ignore")
     spans = table[["audio_start", "audio_end"]].apply(pd.to_timedelta, unit="s").set_axis(["start", "end"], axis=1)
     spans = spans.fillna({"start": pd.Timedelta(0)}) if spans.notna().any(axis=None) else spans[[]]
     others = table.drop(columns=["file", "audio_path", "start", "end", "audio_start", "audio_end"])
