@@ -249,6 +249,19 @@ def test_methods_lists_each_with_what_it_asks(capsys: pytest.CaptureFixture[str]
     assert [line.split()[0] for line in capsys.readouterr().out.splitlines()] == [*METHODS]
 
 
+def test_corpora_says_what_its_reader_finds_where(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setenv("EMOLAB_CORPORA", str(tmp_path))
+    for name in ("DC/a01.wav", "JE/h02.wav"):
+        (tmp_path / "savee" / name).parent.mkdir(parents=True)
+        (tmp_path / "savee" / name).write_text("sound")
+    assert cli.main(["corpora"]) == 0
+    told = capsys.readouterr().out
+    assert re.search(r"\[ok\] +savee +in \S+savee: 2 utterances, 2 speakers, audio\n", told)
+    assert re.search(r"read by the names of their files, too: crema-d, emodb, savee, tess", told, re.IGNORECASE)
+
+
 def test_run_takes_a_file_from_where_the_user_stands(
     called: dict[str, object], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:

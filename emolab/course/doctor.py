@@ -14,7 +14,7 @@ from importlib.metadata import PackageNotFoundError, requires, version
 from pathlib import Path
 from typing import Literal, NamedTuple
 
-from emolab.storage import CHECKOUT, corpus_places, sample_root, weights_root
+from emolab.storage import CHECKOUT, corpus_places, sample_root, toml_beside, weights_root
 
 WEIGHTS = ("model*.safetensors*", "pytorch_model*.bin*")  # what an encoder's folder holds beside config.json
 SINGLE = (".pth", ".pt", ".onnx")  # weights in a file of their own
@@ -25,6 +25,8 @@ CORPORA = {  # what lies somewhere below a corpus's folder, and on what terms it
     "iemocap": ("EmoEvaluation/*.txt", "licensed: ask its makers"),
     "meld": ("*_sent_emo.csv", "free to download"),
 }
+# Those that are told by the names of their files
+NAMED = {*toml_beside(str(Path(__file__).parents[1] / "corpora" / "x.py"), "named.toml")} - {*CORPORA}
 
 
 class Finding(NamedTuple):
@@ -110,8 +112,10 @@ def corpora_found() -> Iterator[Finding]:
     built = (sample_root() / "stamp.json").is_file() and any(sample_root().rglob(CORPORA["iemocap"][0]))
     remedy = "emolab sample; or wait half a minute at the first use"
     yield _optional("sample", f"in {_place(sample_root())}" * built, "not built yet", remedy)
-    for name, (pattern, terms) in CORPORA.items():
+    for name, (pattern, terms) in (CORPORA | dict.fromkeys(NAMED, ("*.*", "on its makers' terms"))).items():
         folders = [place for place in corpus_places(name) if place.is_dir()]
+        if name in NAMED and not folders:
+            continue
         filled = [place for place in folders if any(path.stat().st_size for path in place.rglob(pattern))]
         found, why = _read(name, filled[0]) if filled else ("", "")
         absent = f"nothing of it in {', '.join(map(_place, folders))}" if folders else "not found"

@@ -3,8 +3,9 @@
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from emolab.course.doctor import Diagnosis, corpora_found, doctor
+from emolab.course.doctor import NAMED, Diagnosis, corpora_found, doctor
 from emolab.course.progress import progress_table
+from emolab.storage import corpus_places
 
 HEADINGS = ("recipe", "modalities", "size", "weights", "what it is")
 SIZES = """
@@ -47,5 +48,14 @@ def methods() -> str:
     return columns([(name, row["engine"], row["asks"]) for name, row in TABLE.items()])
 
 
+def corpora() -> str:
+    """List the corpora that are found, and those that belong in a folder of their name."""
+    places = ", ".join(str(place.parent) for place in corpus_places("x"))
+    also = (
+        f"Read by the names of their files, too: {', '.join(sorted(NAMED))}, each in a folder of its name in {places}"
+    )
+    return f"{Diagnosis(corpora_found())}\n\n{also}"
+
+
 LISTS: dict[str, Callable[..., Any]] = {"recipes": recipes, "methods": methods, "progress": progress_table}
-LISTS |= {"corpora": lambda: Diagnosis(corpora_found()), "doctor": doctor}
+LISTS |= {"corpora": corpora, "doctor": doctor}

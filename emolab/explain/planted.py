@@ -8,7 +8,8 @@ import pandas as pd
 from emolab.corpora.corpus import TRUTH, Corpus
 from emolab.features.text import joined_units, text_units
 
-CODE_WORDS = ("blicket", "dax", "fep", "gazzer", "modi", "toma", "wug", "zav")  # mean nothing; one an emotion
+# Words that mean nothing, one for each emotion
+CODE_WORDS = tuple("blicket dax fep gazzer modi toma wug zav koba lorp nipe pilk rilt sprock tulver vosh".split())
 
 
 def planted_words(corpus: Corpus, *, seed: int = 0) -> Corpus:
