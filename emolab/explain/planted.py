@@ -8,8 +8,10 @@ import pandas as pd
 from emolab.corpora.corpus import TRUTH, Corpus
 from emolab.features.text import joined_units, text_units
 
-# Words that mean nothing, one for each emotion
-CODE_WORDS = tuple("blicket dax fep gazzer modi toma wug zav koba lorp nipe pilk rilt sprock tulver vosh".split())
+CODE_WORDS = (  # mean nothing; one an emotion
+    *("blicket", "dax", "fep", "gazzer", "modi", "toma", "wug", "zav"),
+    *("koba", "lorp", "nipe", "pilk", "rilt", "sprock", "tulver", "vosh"),
+)
 
 
 def planted_words(corpus: Corpus, *, seed: int = 0) -> Corpus:
