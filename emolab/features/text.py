@@ -4,7 +4,7 @@ import gzip
 import re
 import zlib
 from collections import Counter
-from collections.abc import Collection, Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from pathlib import Path
 from typing import Any, Self
 
@@ -19,6 +19,7 @@ UNKNOWN = 1  # number of every word that training did not hold, or held too seld
 GZIP = b"\x1f\x8b"  # how a compressed file begins, whatever its name
 N_QUOTED = 30  # characters of a broken line that a message shows
 HEADER = re.compile(r"\d+ \d+")  # word2vec's first line: number of words, numbers a word
+NUMBER_BEHIND = re.compile(r" [-+]?[\d.]*\d(e[-+]?\d+)?$", re.ASCII)  # that of a line with too many
 _UNSPACED = SETTINGS["text"]["unspaced"]  # a letter of a script without blanks between words
 _CHARACTER = f"{_UNSPACED}{SETTINGS['text']['marks']}*"
 _TOKEN = re.compile(rf"{_CHARACTER}|(?:(?!{_UNSPACED})[^\W_])+(?:'(?:(?!{_UNSPACED})[^\W_])+)*'?|[!?…]")
@@ -104,53 +105,32 @@ def read_vectors(path: Path | str, terms: Collection[str]) -> dict[str, NDArray[
         why = f"no file of word vectors {path}; expected GloVe's or word2vec's text format."
         raise FileNotFoundError(f"{why} Fetch one, or leave the vectors out: the network then learns its own.")
     found: dict[str, NDArray[np.float32]] = {}
-    n_words, n_promised, width = 0, None, None
-    for number, line in _lines(path):
-        if width is None and HEADER.fullmatch(line):
-            n_promised, width = map(int, line.split())
-            continue
-        n_words += 1
-        width = line.count(" ") if width is None else width
-        word, *numbers = line.rsplit(" ", width)  # from the right: a few of GloVe's words hold blanks
-        if not width or len(numbers) < width or (" " in word and _numbers(word.rsplit(" ", 1)[1]) is not None):
-            wrong = f"has {line.count(' ')} numbers after {line.split(' ')[0][:N_QUOTED]!r}"
-            raise _broken(path, number, wrong, str(width or "one or more"))
-        key = word if word in wanted else word.lower()
-        if key in wanted and (word == key or key not in found):
-            if (vector := _numbers(*numbers)) is None:
-                raise _broken(path, number, f"holds {some(numbers, limit=3)!r} for {word!r}", "finite numbers")
-            found[key] = vector
+    number, n_words, n_promised, width = 0, 0, None, None
+    try:
+        with path.open("rb") as plain, gzip.open(path) if plain.peek().startswith(GZIP) else plain as file:
+            for number, raw in enumerate(file, start=1):  # at \n alone: some words hold other kinds of line ends
+                line = raw.decode("utf-8", "replace").replace("\t", " ").rstrip(" \r\n")
+                if width is None and HEADER.fullmatch(line):
+                    n_promised, width = map(int, line.split())
+                elif line:
+                    n_words, width = n_words + 1, width or max(1, line.count(" "))
+                    word, *fields = line.rsplit(" ", width)  # from the right: a few of GloVe's words hold blanks
+                    if len(fields) < width or NUMBER_BEHIND.search(word):
+                        raise ValueError(f"{line.count(' ')} numbers after {line.split(' ')[0][:N_QUOTED]!r}")
+                    key = word if word in wanted else word.lower()
+                    if key in wanted and (word == key or key not in found):
+                        found[key] = np.array(fields, np.float32)
+                        if not np.isfinite(found[key]).all():
+                            raise ValueError(f"not a finite number after {word!r}")
+    except (ValueError, EOFError, zlib.error, gzip.BadGzipFile) as error:
+        why = f"line {number} of {path} cannot be read: {error}; expected a word and {width or 'its'} numbers."
+        raise ValueError(f"{why} Take GloVe's or word2vec's text format (not .bin), whole, as published.") from error
     if n_promised not in (None, n_words):
         raise ValueError(f"{path} promises {n_promised} words and has {n_words}; expected all. Fetch it again.")
     if not found:
         why = f"{path} has vectors of {n_words} words, but none of the {len(wanted)} words of training; expected some,"
         raise ValueError(f"{why} such as {some(sorted(wanted))}. Take vectors of the corpus's language.")
     return found
-
-
-def _lines(path: Path) -> Iterator[tuple[int, str]]:
-    """Yield the lines of a file that are not empty, counted from 1."""
-    try:
-        with path.open("rb") as plain, gzip.open(path) if plain.peek().startswith(GZIP) else plain as file:
-            for number, line in enumerate(file, start=1):  # at \n alone: some words hold other kinds of line ends
-                if text := line.decode("utf-8", "replace").replace("\t", " ").rstrip(" \r\n"):
-                    yield number, text
-    except (EOFError, zlib.error, gzip.BadGzipFile) as error:
-        raise ValueError(f"{path} is cut off or damaged ({error}); expected a whole file. Fetch it again.") from error
-
-
-def _numbers(*fields: str) -> NDArray[np.float32] | None:
-    """Turn text into numbers; None if it is not finite numbers."""
-    try:
-        numbers = np.array(fields, dtype=np.float32)
-    except ValueError:
-        return None
-    return numbers if np.isfinite(numbers).all() else None
-
-
-def _broken(path: Path, number: int, found: str, expected: str) -> ValueError:
-    remedy = "Take GloVe's or word2vec's text format (not .bin), whole and as it was published."
-    return ValueError(f"line {number} of {path} {found}; expected {expected}. {remedy}")
 
 
 class Tokens(FeatureExtractor):

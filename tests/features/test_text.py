@@ -131,7 +131,8 @@ def test_read_vectors_names_the_line_of_another_width(
     place = min(place + 1, len(lines))  # the first line says how wide the others are to be
     lines.insert(place, " ".join(["odd", *["0.5"] * n_numbers]))
     (tmp_path / "vectors.txt").write_bytes("\n".join(lines).encode())
-    wrong = rf"line {place + 1} of .*vectors\.txt has {n_numbers} numbers after 'odd'; expected {WIDTH}\. Take GloVe's"
+    found, expected = f"{n_numbers} numbers after 'odd'", f"a word and {WIDTH} numbers"
+    wrong = rf"line {place + 1} of .*vectors\.txt cannot be read: {found}; expected {expected}\. Take GloVe's"
     with pytest.raises(ValueError, match=wrong):
         read_vectors(tmp_path / "vectors.txt", table)
 
@@ -150,9 +151,12 @@ def test_read_vectors_reads_words_with_blanks_and_tabs_between(tmp_path: Path) -
 @pytest.mark.parametrize(
     ("content", "wrong"),
     [
-        ("well 1 2\nno 1 x\n", r"line 2 of .* holds '1, x' for 'no'; expected finite numbers. Take GloVe's"),
-        ("no 1 nan\n", r"line 1 of .* holds '1, nan' for 'no'; expected finite numbers"),
-        ("no\n", r"line 1 of .* has 0 numbers after 'no'; expected one or more. Take .*not \.bin"),
+        (
+            "well 1 2\nno 1 x\n",
+            r"line 2 of .* cannot be read: could not convert .*'x'; expected a word and 2 n.* Take GloVe's",
+        ),
+        ("no 1 nan\n", r"line 1 of .*: not a finite number after 'no'; expected a word and 2 numbers"),
+        ("no\n", r"line 1 of .*: 0 numbers after 'no'; expected a word and 1 numbers. Take .*not \.bin"),
         ("", r"has vectors of 0 words, but none of the 2 words of training; expected some, such as no, well"),
         ("3 2\nno 1 2\nwell 1 2\n", r"promises 3 words and has 2; expected all. Fetch it again"),
         ("oui 1 2\nnon 1 2\n", r"vectors of 2 words, but none of the 2 words .*the corpus's language"),
@@ -168,7 +172,9 @@ def test_read_vectors_finds_a_packed_file_cut_in_half_and_none_at_all(tmp_path: 
     table = {f"word{number}": np.random.default_rng(number).random(WIDTH).tolist() for number in range(200)}
     whole = gzip.compress(written(tmp_path / "vectors.txt.gz", table).read_bytes())
     (tmp_path / "vectors.txt.gz").write_bytes(whole[: len(whole) // 2])
-    with pytest.raises(ValueError, match=r"vectors\.txt\.gz is cut off or damaged .*Fetch it again"):
+    with pytest.raises(
+        ValueError, match=r"line \d+ of .*vectors\.txt\.gz cannot be read: Compressed file ended .* whole, as published"
+    ):
         read_vectors(tmp_path / "vectors.txt.gz", table)
     missing = rf"no file of word vectors {re.escape(str(tmp_path / 'none'))}; expected GloVe's.*leave the vectors out"
     with pytest.raises(FileNotFoundError, match=missing):
