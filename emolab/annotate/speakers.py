@@ -94,8 +94,8 @@ def cluster(vectors: Vectors, n_speakers: int | None = None) -> NDArray[np.int64
     n = len(vectors)
     if n_speakers is not None and not 1 <= n_speakers <= max(n, 1):
         raise ValueError(f"{n_speakers} speakers in {n} turns; expected at least one turn each. Correct the number.")
-    alike = n_speakers is None and float((vectors @ vectors.T).mean()) > ALIKE
-    if n < 3 or n_speakers == 1 or alike:
+    alike = n > 0 and float((vectors @ vectors.T).mean()) > ALIKE
+    if n < 3 or n_speakers == 1 or (n_speakers is None and alike):
         return np.arange(n) if n_speakers == n else np.zeros(n, np.int64)
     centred = vectors - vectors.mean(axis=0)
     points = centred / np.maximum(np.linalg.norm(centred, axis=1, keepdims=True), 1e-9)

@@ -1,5 +1,6 @@
 """Where there is speech in a recording: its sound block by block, and the turns in it, in bounded memory."""
 
+import warnings
 from collections.abc import Generator, Iterator, Sequence
 from contextlib import closing
 from functools import lru_cache
@@ -95,7 +96,9 @@ def _decoded(container: Any, stream: Any) -> Generator[Any]:
 def _detector() -> Any:
     import silero_vad
 
-    return silero_vad.load_silero_vad(sequence=True)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", DeprecationWarning)  # of its own way to find its file
+        return silero_vad.load_silero_vad(sequence=True)
 
 
 def turns_in(wave: Wave) -> list[tuple[int, int]]:

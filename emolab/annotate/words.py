@@ -75,16 +75,16 @@ def sphinx(turns: Sequence[Wave]) -> list[list[Word]]:
 
 
 def _heard(wave: Wave) -> list[Word]:
-    """Decode a turn; a short, fixed noise before it makes the decoder forget what it decoded before."""
+    """Decode a turn; `reinit_feat` makes the decoder forget those before, which would change the words a little."""
     from pocketsphinx import Decoder
 
     if not hasattr(_own, "decoder"):
         _own.decoder = Decoder(**SETTINGS)
-    noise = np.random.default_rng(0).normal(0, 1e-3, SAMPLE_RATE // 4)
-    for sound in (noise, wave * (LEVEL / max(float(np.abs(wave).max(initial=0.0)), 1e-6))):
-        _own.decoder.start_utt()
-        _own.decoder.process_raw((sound * np.iinfo(np.int16).max).astype(np.int16).tobytes(), full_utt=True)
-        _own.decoder.end_utt()
+    sound = wave * (LEVEL / max(float(np.abs(wave).max(initial=0.0)), 1e-6))
+    _own.decoder.reinit_feat()
+    _own.decoder.start_utt()
+    _own.decoder.process_raw((sound * np.iinfo(np.int16).max).astype(np.int16).tobytes(), full_utt=True)
+    _own.decoder.end_utt()
     found = [each for each in (_own.decoder.seg() or ()) if each.word[0] not in "<["]  # pauses and noises
     ends = [(each.start_frame * FRAME_S, (each.end_frame + 1) * FRAME_S) for each in found]
     return [Word(*end, each.word.partition("(")[0], np.nan) for end, each in zip(ends, found, strict=True)]
