@@ -55,24 +55,8 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="emolab", description=about, **how)
     parser.add_argument("--version", action="version", version=f"emolab {__version__}")
     subparsers = parser.add_subparsers(required=True, metavar="COMMAND", help=TABLE["help"])
-    users = (
-        _fit,
-        _predict,
-        _explain,
-        _explore,
-        _list,
-        _list,
-        _list,
-        _list,
-        _run,
-        _list,
-        _sample,
-        _correct,
-        _correct,
-        _demo,
-        _annotate,
-        _annotate,
-    )
+    others = [*[_list] * 5, _run, _sample, *[_correct] * 2, _demo, *[_annotate] * 2]
+    users = [_fit, _predict, _explain, _explore, *others]  # in the order of the table
     for command, (name, row) in zip(users, TABLE["commands"].items(), strict=True):
         added = subparsers.add_parser(name, description=row["about"])
         for option in row["takes"]:
