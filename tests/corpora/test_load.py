@@ -8,6 +8,7 @@ import pytest
 
 import emolab.corpora
 from emolab.corpora import READERS, Corpus, load_corpus, read_ravdess
+from emolab.corpora.audformats import write_audformat
 from emolab.sample.truth import join_truth
 from emolab.splits import folds_of
 
@@ -114,6 +115,14 @@ def test_load_corpus_says_that_a_folder_is_no_table(tmp_path: Path, monkeypatch:
             ValueError, match=r'clips is a folder; expected .* CSV file .*root="(.*/)?clips"\) for one of'
         ):
             load_corpus(name)
+
+
+def test_load_corpus_reads_the_folder_of_a_database_of_audformat(tmp_path: Path) -> None:
+    for name in "ab":
+        (tmp_path / f"{name}.wav").write_text(name)
+    rows = [{"utterance_id": n, "speaker": n, "emotion": "sad", "audio_path": f"{n}.wav"} for n in "ab"]
+    write_audformat(Corpus.from_rows("mine", rows, emotions=["sad"], root=tmp_path), tmp_path)
+    assert load_corpus(tmp_path).table["speaker"].tolist() == ["a", "b"]
 
 
 def test_load_corpus_hands_options_to_the_reader(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
