@@ -328,10 +328,7 @@ def one_at_a_time(path: Path, folder: Path, model: Recognizer, asr: str | None) 
         for place, (turn, cut) in enumerate(zip(block.turns, block.cuts(), strict=True)):
             soundfile.write(folder / f"{place}.wav", cut, SAMPLE_RATE)
             job = Job(folder / f"{place}.wav", model, transcriber(asr)[1])
-            one = (
-                replace(block, turns=[turn]) if hasattr(block, "__dataclass_fields__") else block._replace(turns=[turn])
-            )
-            done.append(job.work(one))
+            done.append(job.work(block._replace(turns=[turn])))
     finished(path.name, done, model, {})
 
 
