@@ -3,24 +3,16 @@
 How a recognizer fares as one of these grows is its degradation curve. The corpus that is given stays as it is.
 """
 
-import hashlib
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
-from functools import partial
-from pathlib import Path
 
-import joblib
 import numpy as np
 from numpy.typing import NDArray
 
 from emolab import media
-from emolab.corpora.corpus import MODALITIES, Corpus, require_files
-from emolab.media import Segment
-from emolab.storage import atomic_write, cache_root, progress
+from emolab.corpora.corpus import MODALITIES, Corpus
 
 SNR_RANGE = (-30.0, 100.0)  # dB; noise that is louder would leave the range of a sound, less is lost in rounding
 LOWEST_HZ = 20.0  # of the noise; below nothing is heard
-NOISE_VERSION = "1"  # a new one when the noise is made in another way, so that the files are written again
 
 
 def drop(corpus: Corpus, modality: str, share: float, *, seed: int = 0) -> Corpus:
@@ -44,16 +36,18 @@ def drop(corpus: Corpus, modality: str, share: float, *, seed: int = 0) -> Corpu
         raise ValueError(f"share={share}; expected 0, nothing, to 1, everything. Divide percents by 100.")
     order = np.random.default_rng([seed, list(MODALITIES).index(modality)]).permutation(len(corpus))
     gone = np.isin(np.arange(len(corpus)), order[: round(share * len(corpus))])
-    column = MODALITIES[modality]
-    return replace(corpus, table=corpus.table.assign(**{column: corpus.table[column].mask(gone)}))
+    column, lost = MODALITIES[modality], {*corpus.table["utterance_id"][gone]}
+    held = {name: own for name, own in corpus.in_memory.get(modality, {}).items() if name not in lost}
+    table = corpus.table.assign(**{column: corpus.table[column].mask(gone)})
+    return replace(corpus, table=table, in_memory={**corpus.in_memory, modality: held})
 
 
 def add_noise(corpus: Corpus, snr_db: float, *, seed: int = 0) -> Corpus:
-    """Add pink noise to every sound; the noisy files are written once, below the cache folder, by any process.
+    """Add pink noise to every sound; the noisy sounds are held in memory, as by `Corpus.with_media`.
 
     Pink noise has the same power in each octave, as have many rooms and streets, and speech roughly; most of white
     noise lies above speech. Noise shaped after the utterance itself would mask it more evenly, but it would carry on
-    the voice's mean spectrum, and so some of the emotion. The files hold floats, which no sum of sounds clips.
+    the voice's mean spectrum, and so some of the emotion. Sounds are floats, which no sum clips.
 
     Args:
         corpus: Utterances without sound stay without.
@@ -61,11 +55,8 @@ def add_noise(corpus: Corpus, snr_db: float, *, seed: int = 0) -> Corpus:
             no such ratio and stays silent.
         seed: Of the noise; each utterance has a noise of its own.
 
-    Returns:
-        The corpus with absolute paths of the noisy files, mono, 16 kHz.
-
     Raises:
-        ValueError: If the ratio is out of range, no utterance has sound, sound is held in memory, or cannot be read.
+        ValueError: If the ratio is out of range, no utterance has sound, or a sound cannot be read.
         FileNotFoundError: If a sound is missing.
     """
     if not SNR_RANGE[0] <= snr_db <= SNR_RANGE[1]:
@@ -73,34 +64,10 @@ def add_noise(corpus: Corpus, snr_db: float, *, seed: int = 0) -> Corpus:
     if "audio" not in corpus.modalities:
         why = f"no utterance of corpus {corpus.name!r} has audio; expected some that do. It has"
         raise ValueError(f"{why} {', '.join(corpus.modalities) or 'nothing'}: take another corpus.")
-    if corpus.in_memory.get("audio"):
-        why = f"corpus {corpus.name!r} holds sound in memory, and noise is added to files; expected files alone. Take"
-        raise ValueError(f"{why} noisy waves: corpus.with_media(audio={{name: with_noise(wave, snr_db, rng)}}).")
-    heard = corpus.select(corpus.table["audio_path"].notna())
-    sounds = heard.audio_paths()
-    require_files(sound.path if isinstance(sound, Segment) else sound for sound in sounds)
-    made = partial(_noisy_file, snr_db=float(snr_db), seed=seed)
-    with ThreadPoolExecutor(joblib.cpu_count()) as threads:
-        files = progress(threads.map(made, heard.table["utterance_id"], sounds), "noise", total=len(heard))
-        paths = dict(zip(heard.table["utterance_id"], map(str, files), strict=True))
-    column = corpus.table["utterance_id"].map(paths).astype("string")
-    return replace(corpus, table=corpus.table.assign(audio_path=column, audio_start=np.nan, audio_end=np.nan))
-
-
-def _noisy_file(utterance_id: str, sound: Path | Segment, *, snr_db: float, seed: int) -> Path:
-    """Return the file that holds a sound with noise; it is written if it is not there."""
-    path, *segment = sound if isinstance(sound, Segment) else (sound,)
-    facts = path.stat()
-    key = [NOISE_VERSION, utterance_id, str(path.resolve()), facts.st_size, facts.st_mtime_ns, snr_db, seed, *segment]
-    target = cache_root() / "noisy" / f"{joblib.hash(key)}.wav"
-    if not target.is_file():
-        import soundfile
-
-        drawn_by = hashlib.sha256(f"{seed}\0{utterance_id}".encode()).digest()
-        noisy = with_noise(media.read_audio(sound), snr_db, np.random.default_rng(list(drawn_by)))
-        with atomic_write(target) as part:
-            soundfile.write(part, noisy, media.SAMPLE_RATE, subtype="FLOAT", format="WAV")
-    return target
+    names = corpus.table["utterance_id"][corpus.has("audio")]
+    sounds = zip(names, corpus.select(corpus.has("audio")).audio_paths(), strict=True)
+    drawn = ((name, media.read_audio(sound), np.random.default_rng([seed, *name.encode()])) for name, sound in sounds)
+    return corpus.with_media(audio={name: with_noise(wave, snr_db, rng) for name, wave, rng in drawn})
 
 
 def with_noise(wave: NDArray[np.float32], snr_db: float, rng: np.random.Generator) -> NDArray[np.float32]:
