@@ -26,7 +26,7 @@ Array = NDArray[Any]
 
 _SETTINGS_FILES = (Path(__file__).with_name("settings.toml"), Path(media.__file__).with_suffix(".toml"))
 SETTINGS = toml_beside(__file__, "settings.toml")  # numbers and names of all extractors
-LARGE, N_VECTORS = 16_384, 16_384  # bytes of a result that is not kept in memory; how many are kept, at most
+LARGE, N_VECTORS = 16_384, 32_768  # bytes of a result that is not kept in memory; how many are kept, at most
 NO_FILE = "no such file"
 SMALLEST_DEVIATION = 1e-5  # a feature that hardly varies is centred, but not scaled up
 
@@ -180,7 +180,7 @@ def usable(
     why += f" {' or '.join(needed)}: {told}"
     if strict and not there.all():
         raise ValueError(f"{why}. Expected all to have it. Mend or convert the files, or leave these out.")
-    warnings.warn(f"{why}; {(~there).sum():,} are left out.", stacklevel=2)
+    warnings.warn(f"{why}; {(~there).sum():,} are left out.", stacklevel=3)
     gone = pd.DataFrame([(name, faults[name]) for name in names[~there]], columns=[*corpus.dropped])
     dropped = pd.concat([part for part in (corpus.dropped, gone) if len(part)] or [gone], ignore_index=True)
     return replace(left.select(there), dropped=dropped)
@@ -190,15 +190,13 @@ def _faults(corpus: Corpus, modality: str) -> dict[str, str]:
     """Say what is wrong with the sound or film of those utterances that have one that cannot be used."""
     there = corpus.select(corpus.has(modality) & (modality != "text"))
     sources = there.video_paths() if modality == "video" else there.audio_paths()
-    files = [source for source in sources if not isinstance(source, InMemoryMedia)]
-    known, version = [file for file in files if os.path.isfile(_file(file))], source_digest(media.__file__)
-    told = cached_features(
-        f"faults of {modality}", known, lambda s: np.array(media.fault(s, modality)), version=version
-    )
-    texts = dict.fromkeys(files, NO_FILE) | dict(zip(known, map(str, told), strict=True))
-    pairs = zip(there.table["utterance_id"], sources, strict=True)
-    faults = {name: texts[source] for name, source in pairs if texts.get(source)}
-    return faults if {*faults.values()} != {NO_FILE} or len(faults) < len(there) else {}  # features come from elsewhere
+    known = [each for each in sources if not isinstance(each, InMemoryMedia) and os.path.isfile(_file(each))]
+    version = f"{modality} {source_digest(media.__file__)}"
+    found = cached_features("checks", known, lambda each: np.array(media.fault(each, modality)), version=version)
+    faults = dict(zip(known, map(str, found), strict=True))  # as arrays, they are kept in memory
+    absent = NO_FILE if known else ""  # where there is not a single file, features come from elsewhere
+    told = [faults.get(each, "" if isinstance(each, InMemoryMedia) else absent) for each in sources]
+    return {name: why for name, why in zip(there.table["utterance_id"], told, strict=True) if why}
 
 
 def cached_features(kind: str, sources: Sequence[Any], compute: Callable[..., Any], *, version: str = "1") -> list[Any]:
@@ -239,11 +237,11 @@ def cached_features(kind: str, sources: Sequence[Any], compute: Callable[..., An
     if failed:
         names = [file for file in dict.fromkeys(map(_file, keys)) if file in failed]
         first = failed[names[0]]
-        broken = isinstance(first.__cause__, media.DecodingError)
+        cause = first.__cause__
+        reason = f" cannot be read: {cause}." if isinstance(cause, media.DecodingError) else f": {first}"
         why = f"{kind} failed for {len(failed)} of {len(keys)} files: {some(names)}" + "; the first" * (len(names) > 1)
-        why += f" cannot be read: {first.__cause__}." if broken else f": {first}"
         remedy = "Mend them, or leave them out by id or by usable(corpus); others are cached."
-        raise ValueError(f"{why} Expected files that can be decoded. {remedy}") from first
+        raise ValueError(f"{why}{reason} Expected files that can be decoded. {remedy}") from first
     return [found[source] for source in sources]
 
 
