@@ -59,7 +59,9 @@ def test_older_truths_are_gone() -> None:
 def test_planted_words_need_a_code_word_for_each_emotion() -> None:
     corpus = talk(9)
     many = replace(corpus, emotions=(*EMOTIONS, *"abcdefghijklmn"))
-    with pytest.raises(ValueError, match=r"17 emotions; expected at most 16, one for each code word\. Take a view with"):
+    with pytest.raises(
+        ValueError, match=r"17 emotions; expected at most 16, one for each code word\. Take a view with"
+    ):
         planted_words(many)
 
 
