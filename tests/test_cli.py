@@ -133,6 +133,8 @@ def test_predict_names_a_broken_file_and_predicts_the_others(
     assert [line.split(",")[:2] for line in out.splitlines()[1:]] == [[files[0], "sad"], [files[3], "angry"]]
     told = err.splitlines()
     assert [line.startswith(f"emolab: {file}: ") for line, file in zip(told, files[1:3], strict=True)] == [True, True]
+    assert re.fullmatch(r"no usable audio: .*\. Mend or convert the file\.", told[0].partition(f"{files[1]}: ")[2])
+    assert err.count(str(audio_model)) == 2, "each path once"
 
 
 def test_predict_says_what_it_lacks(text_model: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
