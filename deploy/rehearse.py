@@ -36,6 +36,7 @@ def instructions(text: str) -> Iterator[tuple[str, str]]:
 
 def rehearse(root: Path) -> None:
     """Do the steps with `root` in the place of /srv, then see whether the page comes up and ends when it is told to."""
+    root.mkdir(parents=True, exist_ok=True)
     variables = {name: value for name, value in os.environ.items() if not name.startswith(("EMOLAB", "PYTHON"))}
     steps = list(instructions((CHECKOUT / "deploy" / "Dockerfile").read_text(encoding="utf-8")))
     for name, argument in steps:

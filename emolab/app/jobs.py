@@ -8,6 +8,8 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
+import soundfile
+
 from emolab.annotate.annotation import Annotation
 from emolab.annotate.pipeline import annotate as annotate_file
 from emolab.annotate.pipeline import has_film, recognizer_of
@@ -18,6 +20,7 @@ from emolab.recognizer import Recognizer
 
 EXPLAINED = ("text", "audio")  # modalities with units that a page can show
 METHOD = "ablation"
+PLAYED = (".mp4", ".m4v", ".mov", ".webm", ".wav", ".mp3", ".m4a", ".aac", ".ogg", ".oga", ".opus", ".flac")
 
 
 @lru_cache
@@ -49,6 +52,15 @@ def annotate(path: Path, *, model: Path | None, words_only: bool, names: Sequenc
     with forgetful():  # of the default model, the annotation says what it was trained on
         how: dict[str, Any] = {"words_only": words_only, "names": names, "show_progress": False}
         return annotate_file(path, model=made if model else None, **how)
+
+
+def playable(path: Path, folder: Path) -> Path:
+    """Return a recording that browsers play: itself, or its sound written to a folder."""
+    if path.suffix.lower() in PLAYED:
+        return path
+    folder.mkdir(exist_ok=True)
+    soundfile.write(folder / f"{path.stem}.ogg", read_audio(path), SAMPLE_RATE)
+    return folder / f"{path.stem}.ogg"
 
 
 def why(

@@ -90,6 +90,7 @@ class Demo:
         if session is None:
             raise error("nothing")
         annotation = self.analyse(session.media, purpose, told, words_only, names)
+        session.played = self.work(session.media, CHECK_S, self.jobs.playable, session.media, session.folder)
         speakers = annotation.segments["speaker"].nunique()
         done = SAYS["done"].format(n=len(annotation), speakers=speakers, name=escape(annotation.media))
         table = gr.Dataframe(table_of(annotation), interactive=True)
@@ -103,7 +104,7 @@ class Demo:
             files[form] = Path(shutil.make_archive(str(path), "zip", path)) if path.is_dir() else path
         if not self.sessions.settle(session):
             raise error("gone")
-        return (*view.parts(annotation, files, session.media), *self.segment(session, annotation))
+        return (*view.parts(annotation, files, session.played), *self.segment(session, annotation))
 
     def segment(self, session: Session, annotation: Annotation) -> tuple[str, Any, str]:
         """Return heading and radar chart of the chosen segment, and no reasons yet."""

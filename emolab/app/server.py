@@ -20,6 +20,10 @@ def serve(*, host: str, port: int, model: Path | None, **limits: int) -> None:
     from emolab.app import jobs
 
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # like Ctrl-C: what was uploaded is deleted
+    print(
+        "Loading the models; where they are used for the first time they are trained, which can take minutes …",
+        flush=True,
+    )
     with serving(Limits(**limits), jobs, host=host, port=port, model=model) as (blocks, _):
         print(f"The page is at {blocks.local_url} (Ctrl-C ends it)", flush=True)
         blocks.block_thread()

@@ -26,12 +26,14 @@ class Session:
         media: The recording where gradio put it; pages that were sent the same file share it.
         folder: What is written about it, under a name that nobody guesses.
         annotation: What was found in it.
+        played: What the browser plays, the recording or its sound.
         chosen: Number of the segment that is shown.
     """
 
     media: Path
     folder: Path
     annotation: Annotation | None = None
+    played: Path = Path()
     chosen: int = 0
 
 

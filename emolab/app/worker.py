@@ -20,6 +20,8 @@ WRONG: dict[str, str] = TEXTS["wrong"]
 # them, nor are pictures
 CONTAINERS = "wav,w64,aiff,caf,au,flac,mp3,ogg,aac,ac3,amr,matroska,webm,mov,mp4,m4a,3gp,3g2,avi,asf,flv,mpeg,mpegts"
 
+POLITE_S = 1.0
+
 
 @dataclass(frozen=True)
 class Limits:
@@ -116,11 +118,12 @@ class Worker:
         theirs.close()
 
     def end(self) -> None:
-        """End the process, whatever it is doing."""
+        """End the process: politely if it has nothing to do, else at once."""
         if self.process is not None:
+            self.pipe.close()
+            self.process.join(POLITE_S)
             self.process.kill()
             self.process.join()
-            self.pipe.close()
         self.process = None
 
 

@@ -42,6 +42,11 @@ def annotate(
     return Annotation(pd.DataFrame(rows), pd.DataFrame(), Path(path).name, seconds, about)
 
 
+def playable(path: Path, _: Path) -> Path:
+    """Return the recording."""
+    return path
+
+
 def why(path: Path, row: Mapping[str, Any], **_: Any) -> tuple[dict[str, dict[str, float]], list[dict[str, Any]]]:
     """Say that the voice is neutral, and that the second word and the third tenth of a second count."""
     units = {"text": (WORDS.split(), "leave out"), "audio": ([f"{k / 10:.1f} s" for k in range(15)], "silence")}
