@@ -167,9 +167,9 @@ def usable(
     needed = [modality for modality in modalities or corpus.modalities if modality in MODALITIES]
     names, left, faults = corpus.table["utterance_id"], corpus, dict[str, str]()
     for modality in needed:
-        faults |= (found := _faults(corpus, modality))
-        column = left.table[MODALITIES[modality]].mask(names.isin(found))
-        left = replace(left, table=left.table.assign(**{MODALITIES[modality]: column}))
+        if found := _faults(corpus, modality):
+            faults, column = faults | found, left.table[MODALITIES[modality]].mask(names.isin(found))
+            left = replace(left, table=left.table.assign(**{MODALITIES[modality]: column}))
     there = covers(left) if covers else np.all([left.has(modality) for modality in needed], axis=0)
     strict = bool(os.environ.get("EMOLAB_STRICT")) if strict is None else strict
     faults |= dict.fromkeys({*names[~there]} - {*faults}, "nothing there")
