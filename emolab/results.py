@@ -25,8 +25,7 @@ Entry = Mapping[str, Any]
 _TABLES: dict[str, Any] = toml_beside(__file__, "results.toml")
 FIELDS: Mapping[type, Sequence[str]] = {kind: _TABLES["fields"][kind.__name__] for kind in (str, dict, list, bool, int)}
 COSTS, SCORES, SIZES, PRETRAINING = (_TABLES[name] for name in ("costs", "scores", "sizes", "pretraining"))
-INTERVALS = "cluster jackknife, Student t"  # the mark of entries since 0.2; earlier intervals do not cover
-NOT_RECORDED = "not recorded before 0.2"
+INTERVALS = "cluster jackknife, Student t"  # the mark of entries since 0.2: what is older has to be measured anew
 SAFE = {"corpus": r"\w[\w.+-]*", "recipe": r"\w[\w.+@-]*(/\w[\w.+@-]*)*"}
 SAME = ("view", "protocol", "preset")  # an entry takes another's place only if these agree
 ABOUT = ("emotions", "utterances", "truth")  # two entries can be compared if their answers agree in these
@@ -106,8 +105,7 @@ def answers_of(entry: Entry) -> CrossValidation:
         raise ValueError(f"{about}; expected one for each utterance. Measure it again: {entry['command']}")
     kept, emotions = entry["answers"], tuple(entry["answers"]["emotions"])
     truth, clusters = ([int(number) for number in kept[name].split()] for name in ("truth", "clusters"))
-    by_speaker = entry["clusters"]["by"] == "speaker"  # older entries of one speaker number dialogues or utterances
-    speakers = tuple(f"{number * by_speaker:08}" for number in clusters)
+    speakers = tuple(f"{number:08}" for number in clusters)
     ids = tuple(f"{kept['utterances']}-{number:08}" for number in range(len(truth)))
     true, names = tuple(emotions[number] for number in truth), ("recipe", "corpus", "view", "synthetic")
     reports = {}
@@ -115,7 +113,7 @@ def answers_of(entry: Entry) -> CrossValidation:
         certain = np.eye(len(emotions))[[int(number) for number in said.split()]]
         reports[int(seed)] = Report(emotions, true, certain, speakers, ids, *(entry[name] for name in names))
     settings = (entry["protocol"], tuple(entry["modalities"]), entry["stand_in"], (), entry["cost"])
-    return CrossValidation(reports, *settings, entry.get("trained_on", NOT_RECORDED))
+    return CrossValidation(reports, *settings, entry["trained_on"])
 
 
 def compare_entries(a: Entry, b: Entry) -> Comparison:
@@ -243,12 +241,7 @@ def _read(path: Path, build: Callable[[dict[str, Any]], Any]) -> Any:
 
 
 def _checked(entry: dict[str, Any]) -> dict[str, Any]:
-    """Return an entry if it is right; one from before 0.2 in today's form."""
-    if "intervals" not in entry:
-        metrics = {name: {"value": old["value"], "low": None, "high": None} for name, old in entry["metrics"].items()}
-        known = answers_of(entry).metrics if "answers" in entry else {}
-        metrics |= {name: _without_nan(known[name]._asdict()) for name in known if name != "ece"}  # needs probabilities
-        entry = {"trained_on": NOT_RECORDED, **entry, "intervals": INTERVALS, "metrics": metrics}
+    """Return an entry if it is right."""
     if problems := list(entry_problems(entry)):
         raise ValueError("; ".join(problems))
     return entry
@@ -380,13 +373,5 @@ def read_scores(corpus: str) -> pd.DataFrame:
     Raises:
         ValueError: If a file is broken; it is named.
     """
-    tables = [_read(path, _scores) for path in _files(f"{corpus}/{SCORECARDS}*.json")]
+    tables = [_read(path, frame_of) for path in _files(f"{corpus}/{SCORECARDS}*.json")]
     return pd.concat(tables, ignore_index=True) if tables else pd.DataFrame(columns=SCORE_COLUMNS)
-
-
-def _scores(entry: Entry) -> pd.DataFrame:
-    """Return `frame_of`; from before 0.2 with today's names, and without intervals, which did not cover."""
-    scores = frame_of(entry)
-    if "intervals" in entry:
-        return scores
-    return scores.replace({"measure": _TABLES["old_measures"]}).assign(low=math.nan, high=math.nan)

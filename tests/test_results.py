@@ -30,7 +30,6 @@ from emolab.recipes import RECIPES, recipe
 from emolab.results import (
     FIELDS,
     INTERVALS,
-    NOT_RECORDED,
     answers_of,
     command,
     compare_entries,
@@ -197,33 +196,10 @@ def test_the_ledger_of_the_package_is_read_behind_ones_own(tmp_path: Path, monke
     assert read_entries("ravdess", "audio/svm")[0]["preset"] == "quick"
 
 
-def old(made: dict[str, Any]) -> dict[str, Any]:
-    """An entry as it was before 0.2: bootstrap intervals, and nothing of what was learned from."""
-    made = copy.deepcopy({name: value for name, value in made.items() if name not in ("intervals", "trained_on")})
-    for metric in made["metrics"].values():
-        metric["low"], metric["high"] = max(0, metric["value"] - 0.01), min(1, metric["value"] + 0.01)
-    return made
-
-
 def place(made: dict[str, Any]) -> None:
     target = results_root() / made["corpus"] / f"{made['recipe'].replace('/', '-')}.json"
     target.parent.mkdir(parents=True, exist_ok=True)
     target.write_text(json.dumps(made))
-
-
-def test_entries_from_before_0_2_get_intervals_from_their_answers_or_none() -> None:
-    made = entry_told(7, 8)
-    place(old(made))
-    place({name: value for name, value in old({**made, "recipe": "audio/x"}).items() if name != "answers"})
-    kept, bare = read_entries("ravdess", "audio/svm", "audio/x")
-    assert kept["trained_on"] == bare["trained_on"] == NOT_RECORDED
-    for name in ("ua", "wa", "weighted_f1", "macro_f1"):
-        assert kept["metrics"][name] == pytest.approx(made["metrics"][name])
-        assert bare["metrics"][name] == {"value": made["metrics"][name]["value"], "low": None, "high": None}
-    assert kept["metrics"]["ece"] == {"value": made["metrics"]["ece"]["value"], "low": None, "high": None}
-    written = results_table("ravdess")
-    assert "measured before 0.2, interval not available" in written
-    assert f"| {made['metrics']['ua']['value']:.3f} |" in written
 
 
 def test_fewer_than_five_speakers_are_recorded_without_an_interval() -> None:
@@ -327,12 +303,6 @@ def test_answers_of_gives_the_same_scores_and_intervals_again() -> None:
     assert len(path.read_text().splitlines()) <= 140  # one line for all answers of a seed
     assert "x11" not in path.read_text()
     assert not [name for name in read_ledger() if name.startswith("answers")]
-
-
-@pytest.mark.parametrize("by", ["dialogue", "utterance"])
-def test_answers_of_one_speaker_have_no_interval_whatever_was_drawn_before_0_2(by: str) -> None:
-    place({**old(entry_told(7)), "clusters": {"by": by, "n": 12}})
-    assert read_entries("ravdess")[0]["metrics"]["ua"]["low"] is None
 
 
 def test_answers_of_takes_any_name_of_an_emotion() -> None:
@@ -629,18 +599,6 @@ def test_scorecards_are_read_back_alike() -> None:
     assert read["low"].tolist()[0] == 0.1
     assert json.loads(path.read_text())["ua"] == {"value": 0.5, "low": None, "high": None}
     assert read_ledger("talk").empty
-
-
-def test_scorecards_from_before_0_2_have_the_names_of_today_and_no_intervals() -> None:
-    path = record_scores(SCORECARD)
-    made = json.loads(path.read_text())
-    del made["intervals"]
-    for row in made["scores"][:2]:
-        row["measure"] = "hit"
-    path.write_text(json.dumps(made))
-    read = read_scores("talk")
-    assert read["measure"].tolist() == ["pointing game", "pointing game", "seconds"]
-    assert read[["low", "high"]].isna().all(axis=None)
 
 
 def test_record_scores_refuses_an_entry_without_command() -> None:
