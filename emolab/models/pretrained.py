@@ -3,14 +3,14 @@
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal, Self
+from typing import Any, Self
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
 from emolab.features.pretrained import VGGISH_ADDRESS, blocks, build_encoder, contextualise, convolutions, convolve
-from emolab.models.sequence import Network, NetworkConfig, Normalization, Summary, scatter_steps, sequence_mask
+from emolab.models.sequence import Network, NetworkConfig, Normalization, scatter_steps, sequence_mask
 from emolab.storage import weights_root
 
 POOLED_AFTER = (0, 1, 3, 5)  # convolutions of VGGish with a max-pooling behind them, which halves both axes
@@ -55,7 +55,6 @@ class EncoderConfig(NetworkConfig):
 
     encoder: Mapping[str, Any]  # its own sizes, as its config.json has them
     n_trained: int | None = None  # last blocks that training may change; None: all that can be
-    summary: Summary | Literal["pooler"] = "mean"  # type: ignore[assignment]  # a pooler takes the first token only
     dropout: float = 0.1
 
 
@@ -71,7 +70,7 @@ class Encoder(Network):
         self.encoder.requires_grad_(False)
         for part in self._trained:
             part.requires_grad_(True)
-        if config.summary != "pooler" and getattr(encoder, "pooler", None) is not None:
+        if getattr(encoder, "pooler", None) is not None:  # it takes the first token only, and is not used
             encoder.pooler.requires_grad_(False)
 
     def pretrained_parameters(self) -> Iterator[nn.Parameter]:
@@ -133,14 +132,6 @@ class TextEncoder(Encoder):
         """Turn texts (batch, tokens) int64 into the last layer, (batch, tokens, dim)."""
         vectors, mask = self.input_embeddings(tokens, lengths)[0], sequence_mask(lengths, tokens.shape[1]).long()
         return self.encoder(inputs_embeds=vectors, attention_mask=mask).last_hidden_state, lengths
-
-    def summarize(self, states: Tensor, lengths: Tensor) -> Tensor:
-        """Reduce (batch, tokens, dim) to embeddings (batch, n_dense), by the mean or by the encoder's own pooler."""
-        if self.config.summary != "pooler":
-            return super().summarize(states, lengths)
-        if hasattr(self.encoder, "pooler_activation"):  # ALBERT keeps the two steps of its pooler apart
-            return self.embed(self.encoder.pooler_activation(self.encoder.pooler(states[:, 0])))
-        return self.embed(self.encoder.pooler(states))
 
 
 @dataclass(frozen=True, kw_only=True)
