@@ -22,6 +22,8 @@ from sklearn.preprocessing import FunctionTransformer, StandardScaler
 from sklearn.svm import SVC, LinearSVC
 from threadpoolctl import threadpool_limits
 
+from emolab.storage import toml_beside
+
 N_TREES = 300
 N_CALIBRATION_FOLDS = 3
 OUTLIER = 5.0  # standard deviations; a value further out was measured wrongly, or says no more than one as far
@@ -128,19 +130,14 @@ def _of_each(margins: NDArray[np.float64]) -> NDArray[np.float64]:
     return np.stack([-margins, margins], axis=1) if margins.ndim == 1 else margins
 
 
-GRIDS: Mapping[str, Callable[[int], list[Pipeline]]] = {  # name: small grid, the strongest regularisation first
-    "logistic-regression": lambda seed: [logistic_regression(seed, c=c) for c in (0.001, 0.003, 0.01)],
-    "few-logistic-regression": lambda seed: [logistic_regression(seed, c=c) for c in (0.01, 0.1, 1.0)],
-    "word-logistic-regression": lambda seed: [logistic_regression(seed, c=c, scale=False) for c in (0.3, 1.0, 3.0)],
-    "joined-logistic-regression": lambda seed: [logistic_regression(seed, c=c, scale=False) for c in (1.0, 3.0, 10.0)],
-    "discriminant": lambda seed: [discriminant(seed)],
-    "ridge": lambda seed: [ridge(seed, alpha=3_000.0)],
-    "joined-ridge": lambda seed: [ridge(seed, alpha=1.0, scale=False)],
-    "random-forest": lambda seed: [random_forest(seed, leaf_size=size) for size in (5, 2)],
-    "svm": lambda seed: [svm(seed, c=c) for c in (1.0, 3.0, 10.0)],
-    "units-svm": lambda seed: [laplacian_svm(seed)],
-    "word-svm": lambda seed: [linear_svm(seed, c=c) for c in (0.03, 0.1, 0.3)],
-}
+def _grid(seed: int, *, kind: str, grid: Sequence[Mapping[str, Any]] = ({},)) -> list[Pipeline]:
+    return [MAKERS[kind](seed, **options) for options in grid]
+
+
+KINDS = (logistic_regression, discriminant, random_forest, svm, laplacian_svm, linear_svm, ridge)
+MAKERS: Mapping[str, Callable[..., Pipeline]] = {make.__name__: make for make in KINDS}
+TABLE = toml_beside(__file__, "light.toml")  # name: small grid
+GRIDS: Mapping[str, Callable[[int], list[Pipeline]]] = {name: partial(_grid, **row) for name, row in TABLE.items()}
 
 
 def last_features(model: Any, x: Any) -> Any:
