@@ -108,7 +108,7 @@ def read_vectors(path: Path | str, terms: Collection[str]) -> dict[str, NDArray[
     number, n_words, n_promised, width = 0, 0, None, None
     try:
         with path.open("rb") as plain, gzip.open(path) if plain.peek().startswith(GZIP) else plain as file:
-            for number, raw in enumerate(file, start=1):  # at \n alone: some words hold other kinds of line ends
+            for number, raw in enumerate(file, start=1):  # noqa: B007 (words may hold other ends)
                 line = raw.decode("utf-8", "replace").replace("\t", " ").rstrip(" \r\n")
                 if width is None and HEADER.fullmatch(line):
                     n_promised, width = map(int, line.split())
