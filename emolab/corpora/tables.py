@@ -213,10 +213,9 @@ def corpus_of(cells: pd.DataFrame, problems: Sequence[str], path: Path) -> Corpu
         ValueError: If anything is wrong; all problems are listed, with rows.
     """
     cells = cells.replace("", pd.NA)
-    shares = [name for name in cells if name.lower().startswith("votes_")]
-    if shares and "votes" not in cells:
-        rows = cells[shares].fillna("0").itertuples(index=False)
-        votes = ["; ".join(f"{name[6:]} {n}" for name, n in zip(shares, row, strict=True)) for row in rows]
+    shares = cells.filter(regex="(?i)^votes_").rename(columns=lambda name: name[6:]).fillna("0")
+    if not shares.columns.empty and "votes" not in cells:
+        votes = ["; ".join(map(" ".join, row.items())) for row in shares.to_dict("records")]
         cells = cells.assign(votes=pd.Series(votes, cells.index, "string"))
     columns = {name: meaning for name in cells if (meaning := _meaning(name, cells[name])) is not None}
     table, faults = _values_of(cells, columns)
@@ -229,8 +228,8 @@ def corpus_of(cells: pd.DataFrame, problems: Sequence[str], path: Path) -> Corpu
     if labels and (strangers := table["speaker"].str.lower().isin(OWN["nothing"])).any():
         warnings.warn(f"{path.name}: {OWN['strangers'].format(strangers.sum())}", RuntimeWarning, stacklevel=2)
     emotions = (*(e for e in EMOTIONS if e in labels), *sorted(labels - {*EMOTIONS}))
-    folder = zlib.crc32(os.fsencode(path.parent)) & 0xFFFF  # the tables mine.csv of two folders are two corpora
-    name = re.sub(r"[^\w.+-]+", "-", f"own-{path.stem}-{folder:04x}")
+    # no known corpus is called so, and the tables mine.csv of two folders are two corpora
+    name = re.sub(r"[^\w.+-]+", "-", f"own-{path.stem}-{zlib.crc32(os.fsencode(path.parent)) & 0xFFFF:04x}")
     return Corpus(name, table.reset_index(drop=True), emotions, path.parent)
 
 
@@ -306,11 +305,11 @@ def _completed(table: pd.DataFrame, here: set[str]) -> pd.DataFrame:
     table["utterance_id"] = ids
     if many:
         counts = pd.crosstab(ids, table["emotion"]).to_dict("index")
-        votes = {name: {emotion: float(n) for emotion, n in row.items() if n} for name, row in counts.items()}
+        votes = [{emotion: float(n) for emotion, n in counts.get(name, {}).items() if n} or None for name in ids]
         ratings = table.groupby(ids)[["valence", "arousal", "dominance"]].transform("mean")
-        table = table.assign(**ratings, emotion=pd.Series(pd.NA, table.index, "string"))
-        first = table[[*DATA["columns"]]].drop(columns="votes").drop_duplicates().index
-        table = table.assign(votes=[votes.get(name) for name in ids]).loc[first].drop(columns="annotator")
+        table = table.assign(**ratings, votes=votes, emotion=pd.Series(pd.NA, table.index, "string"))
+        again = table[[*DATA["columns"]]].drop(columns="votes").duplicated()
+        table = table[~again].drop(columns="annotator")
     table["emotion"] = table["emotion"].fillna(table["votes"].map(_winner, na_action="ignore").astype("string"))
     if "speaker" not in here or table["emotion"].isna().all():
         table["speaker"] = table["speaker"].fillna("unknown")

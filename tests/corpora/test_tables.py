@@ -297,6 +297,10 @@ def test_read_own_counts_annotators_who_have_a_row_each(tmp_path: Path) -> None:
     assert corpus.table["votes"].tolist()[:2] == [{"happy": 1, "neutral": 2}, {"happy": 3}]
     assert corpus.table["emotion"].tolist() == rows["emotion"].tolist()
     assert corpus.table["valence"].unique().tolist() == [3]
+    silent = [rows.assign(annotator=i, emotion=["", *rows["emotion"][1:]]) for i in (1, 2)]  # nobody labels the first
+    pd.concat(silent).to_csv(tmp_path / "m.csv", index=False)
+    with pytest.raises(ValueError, match=r"1 problem in .*\n  emotion is empty in row 2\n"):
+        read_own(tmp_path / "m.csv")
     rows.iloc[0, 1] = "p1"  # another speaker, so another utterance, under one id
     pd.concat([rows.assign(annotator=1), others]).to_csv(tmp_path / "m.csv", index=False)
     with pytest.raises(ValueError, match="the id 'u0' occurs 2 times, in rows 2, 14"):
