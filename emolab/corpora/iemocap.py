@@ -78,11 +78,9 @@ def read_iemocap(root: Path, *, skip_missing: bool = False) -> Corpus:
     raise_problems(found["problems"], where=root, remedy="Expected the files as distributed; unpack them again.")
     rows = [row for row in found["rows"] if row["audio_path"]]
     if found["missing"] and not (skip_missing and rows):
-        why = (
-            f"{len(found['missing'])} files of IEMOCAP are missing in {root}: {some(found['missing'])}. Expected sound"
-        )
+        why = f"{len(found['missing'])} files of IEMOCAP are missing in {root}: {some(found['missing'])}."
         remedy = "Unpack the archive again, or leave utterances out by skip_missing=True, if there are some with sound."
-        raise FileNotFoundError(f"{why} for each evaluated utterance. {remedy}")
+        raise FileNotFoundError(f"{why} Expected sound for each evaluated utterance. {remedy}")
     silent = [(row["utterance_id"], "no sound file") for row in found["rows"] if not row["audio_path"]]
     facts = {"emotions": EMOTIONS.values(), "default_view": "iemocap6", "protocol": "sessions"}
     return Corpus.from_rows("iemocap", rows, root=root, dropped=found["dropped"] + silent, **facts)

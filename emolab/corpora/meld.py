@@ -11,7 +11,7 @@ from emolab.corpora.corpus import LABELS, Corpus, raise_problems
 from emolab.corpora.tables import files_below, find_root, table_rows, windows_letters
 
 EMOTIONS = LABELS["meld"]
-PARTS = ("train", "dev", "test")
+PARTS, TABLE = ("train", "dev", "test"), "{}_sent_emo.csv"
 NUMBERS = ("Dialogue_ID", "Utterance_ID", "Season", "Episode")
 COLUMNS = ("Utterance", "Speaker", "Emotion", *NUMBERS, "StartTime", "EndTime")
 TIME = re.compile(r"(\d{1,2}):(\d\d):(\d\d)[,.](\d{1,3})", re.ASCII)
@@ -48,13 +48,15 @@ def read_meld(root: Path, *, strict: bool = False) -> Corpus:
         ValueError: If they break the format, or `strict` and something is missing; all is listed, with row numbers.
     """
     expected = "train_sent_emo.csv, dev_sent_emo.csv and test_sent_emo.csv"
-    root = find_root(root, lambda folder: all(_table(folder, part).is_file() for part in PARTS), expected=expected)
+    root = find_root(
+        root, lambda folder: all((folder / TABLE.format(part)).is_file() for part in PARTS), expected=expected
+    )
     clips = {clip: path for clip, path in _clips(root).items() if clip != BROKEN}
     rows: dict[str, dict[str, Any]] = {}
     dropped: list[tuple[str, str]] = []
     problems: list[str] = []
     for part in PARTS:
-        _, cells, faults = table_rows(_table(root, part), columns=COLUMNS)
+        _, cells, faults = table_rows(root / TABLE.format(part), columns=COLUMNS)
         problems += [f"{part} {fault}" for fault in faults]
         for number, cell in cells.items():
             if problem := _problem(cell):
@@ -88,10 +90,6 @@ def clean(text: str) -> str:
     return " ".join(windows_letters(text).translate(TYPED).split())
 
 
-def _table(folder: Path, part: str) -> Path:
-    return folder / f"{part}_sent_emo.csv"
-
-
 def _problem(cells: dict[str, str]) -> str:
     """Say what is wrong with a row of a table, empty if nothing is."""
     if cells["Emotion"] not in EMOTIONS:
@@ -117,9 +115,8 @@ def _row(part: str, cells: dict[str, str], clips: dict[tuple[str, str], str]) ->
 
 def _seconds(time: str) -> float:
     """Turn a time such as 00:20:57,256 into seconds; NaN if it is not one."""
-    if not (parts := TIME.fullmatch(time)):
-        return math.nan
-    return 3600 * int(parts[1]) + 60 * int(parts[2]) + float(f"{parts[3]}.{parts[4]}")
+    parts = TIME.fullmatch(time)
+    return 3600 * int(parts[1]) + 60 * int(parts[2]) + float(f"{parts[3]}.{parts[4]}") if parts else math.nan
 
 
 def _clips(root: Path) -> dict[tuple[str, str], str]:
