@@ -340,7 +340,8 @@ def _header_problems(columns: Mapping[str, str], labelled: bool) -> list[str]:
 
 def _row_faults(table: pd.DataFrame, folder: Path) -> Iterator[Fault]:
     """Yield what is missing, contradictory or there twice; paths become what they are on this disk."""
-    yield from ((what, [*table.index[table.eval(where)]]) for what, where in OWN["faults"].items())
+    known = table[[*DATA["columns"]]]  # other columns may have names that no expression can hold
+    yield from ((what, [*table.index[known.eval(where)]]) for what, where in OWN["faults"].items())
     for column in ("audio_path", "video_path"):
         paths = table[column].dropna()
         real = paths.map(_on_disk(paths.unique(), folder)).astype("string")
