@@ -82,8 +82,8 @@ class Corpus:
 
     def __post_init__(self) -> None:
         remedy = "Expected the columns and types of emolab.corpora.corpus.SCHEMA; build it with Corpus.from_rows."
-        problems = schema_problems(self.table, self.emotions)
-        raise_problems(problems, where=f"the table of corpus {self.name!r}", remedy=remedy)
+        where = f"the table of corpus {self.name!r}"
+        raise_problems(schema_problems(self.table, self.emotions), where=where, remedy=remedy)
 
     @classmethod
     def from_rows(
@@ -182,10 +182,8 @@ class Corpus:
         if name not in VIEWS:
             raise KeyError(f"no view {name!r}; expected one of {sorted(VIEWS)}, or no name for the corpus's own view.")
         if self.view_name != "all" and (self.view_name not in VIEWS or VIEWS[self.view_name].merged):
-            why = (
-                f"corpus {self.name!r} is in view {self.view_name!r}, which has merged or left out; expected the whole"
-            )
-            raise ValueError(f"{why} corpus, where {name!r} tells them apart. Take it from load_corpus({self.name!r}).")
+            why = f"corpus {self.name!r} is in view {self.view_name!r}, which has merged or left out; expected the"
+            raise ValueError(f"{why} whole corpus, which has all of {name!r}. Take it from load_corpus({self.name!r}).")
         view = self._take(VIEWS[name], name)
         if not len(view):
             why = f"corpus {self.name!r} has none of the emotions of view {name!r}, {VIEWS[name].emotions}; it has"
