@@ -185,14 +185,12 @@ class SpeakerNormalized(Combined):
         rows: NDArray[np.float64], corpus: Corpus, prior: Statistics | None = None
     ) -> dict[str, Statistics]:
         """Return mean and deviation of each speaker; with a prior, those of few utterances lean on it."""
-        found: dict[str, Statistics] = {}
+        found, (mean, deviation) = dict[str, Statistics](), prior or (np.zeros(1), np.zeros(1))
         for name, places in corpus.table.groupby("speaker").indices.items():
-            own, (n, n_prior) = rows[places], (len(places), N_PRIOR if prior else 0)
-            mean, square = own.mean(axis=0), own.var(axis=0)
-            if prior:
-                mean = (n * mean + n_prior * prior[0]) / (n + n_prior)
-                square = (n * square + n_prior * prior[1] ** 2) / (n + n_prior)
-            found[str(name)] = (mean, np.maximum(np.sqrt(square), SMALLEST_DEVIATION))
+            own, share = rows[places], N_PRIOR / (len(places) + N_PRIOR) if prior else 0
+            square = (1 - share) * own.var(axis=0) + share * deviation**2
+            centre = (1 - share) * own.mean(axis=0) + share * mean
+            found[str(name)] = (centre, np.maximum(np.sqrt(square), SMALLEST_DEVIATION))
         return found
 
 
