@@ -42,6 +42,7 @@ TOOLS = {  # the field's libraries that a chapter imports by name, see "the tool
     },
     **{"10": ["numpy"], "11": ["torch"], "12": ["torch"], "13": ["pandas"], "14": ["shap"], "15": ["captum", "shap"]},
     **{"16": ["captum", "shap", "transformers"], "17": ["shap"], "18": ["captum"]},
+    "20": ["pandas", "pocketsphinx", "pysubs2", "silero_vad", "sklearn"],
 }
 MAY_FOLLOW = {"parameters", "check"}  # code cells that need no prose before them
 
@@ -138,7 +139,7 @@ def course_cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def group_of(chapter: Path) -> pytest.MarkDecorator:
     """Let the first and the second half of the course run side by side, each in the order of its numbers."""
-    return pytest.mark.xdist_group(f"chapters {'00 to 08' if chapter.name < '09' else '09 to 18'}")
+    return pytest.mark.xdist_group(f"chapters {'00 to 08' if chapter.name < '09' else '09 to 20'}")
 
 
 def verdicts(notebook: NotebookNode, tag: str) -> list[str]:

@@ -8,10 +8,17 @@ import pytest
 
 from emolab.course import check
 from emolab.course.exercises import CHECKERS
-from tests.course import answers_audio, answers_corpora, answers_explanation, answers_fusion, answers_text_and_video
+from tests.course import (
+    answers_audio,
+    answers_corpora,
+    answers_explanation,
+    answers_fusion,
+    answers_product,
+    answers_text_and_video,
+)
 from tests.course.answers import Case
 
-TABLES = [answers_corpora, answers_audio, answers_text_and_video, answers_fusion, answers_explanation]
+TABLES = [answers_corpora, answers_audio, answers_text_and_video, answers_fusion, answers_explanation, answers_product]
 CASES = [case for table in TABLES for case in table.CASES]
 STATES = ("correct", "not attempted")
 

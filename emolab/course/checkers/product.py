@@ -1,0 +1,51 @@
+"""Checkers of chapter 20: from model to product."""
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+
+from emolab.corpora import Corpus
+from emolab.course.exercises import attempted, exercise, number
+from emolab.recognizer import Recognizer
+
+Turns = Sequence[tuple[float, float]]
+TRUE: Turns = [(0.0, 1.0), (2.0, 3.0), (4.0, 6.0), (7.0, 8.0), (9.0, 10.0)]
+FOUND: Turns = [(0.1, 1.1), (2.1, 3.6), (4.0, 4.9), (5.1, 6.5), (6.9, 8.1), (7.05, 8.0)]
+CONFIDENCE = [0.6, 0.9, 0.4, 0.8, 0.5, 0.7]  # in their order 0.9, …: right, wrong, right, right, wrong, wrong
+RIGHT = [True, True, False, False, False, True]
+
+
+@exercise("20.1")
+def turns_f1(answer: Callable[[Turns, Turns, float], Any]) -> str | None:
+    """Try the function where a turn is too long, one is split, one is found twice and one is missed."""
+    slips = {
+        "a turn belongs to one pair at most; one that is found twice is one hit.": 6 / 11,
+        "the end counts too: both edges have to be near.": 8 / 11,
+        "that is the recall, hits over true turns: F1 counts the found turns as well.": 2 / 5,
+        "that is the precision, hits over found turns: F1 counts the true turns as well.": 2 / 6,
+        "F1 is twice the hits over the number of turns in both lists.": 2 / 11,
+    }
+    return number(attempted(answer([*TRUE], [*FOUND], 0.25)), 4 / 11, slips)
+
+
+@exercise("20.2")
+def threshold_for(answer: Callable[..., Any]) -> str | None:
+    """Try the function on six turns whose accuracy falls below the wish and comes back."""
+    slips = {
+        "it stops where the accuracy first falls below the wish; it comes back further down.": 0.9,
+        "that turn brings the accuracy below the wish; take the one before it.": 0.5,
+        "the accuracy is that of all turns from the threshold on, not the confidence itself.": 0.7,
+        "that answers all turns, and then the accuracy is too low.": 0.4,
+    }
+    return number(attempted(answer(np.array(CONFIDENCE), np.array(RIGHT), 0.7)), 0.6, slips)
+
+
+@exercise("20.3")
+def more_often_right(answer: Recognizer, held_out: Corpus, coverage: float, accuracy: float) -> str | None:
+    """Reach an accuracy on the most confident utterances."""
+    shares = answer.predict_proba(held_out)
+    most = np.argsort(-shares.max(axis=1), kind="stable")[: round(coverage * len(shares))]
+    reached = (shares.argmax(axis=1) == held_out.targets())[most].mean()
+    wrong = f"of its {len(most)} most confident answers {reached:.3f} are right; the goal is {accuracy:.3f}."
+    return None if reached >= accuracy else wrong
