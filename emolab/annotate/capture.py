@@ -4,22 +4,24 @@ import queue
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
 
+from emolab.annotate import speech
 from emolab.annotate.pipeline import Job, Work
-from emolab.annotate.speech import PAD_S, PAUSE_S, Block, Wave, audio_blocks, turns_in
+from emolab.annotate.speech import Block, Wave, audio_blocks, turns_in
 from emolab.media import SAMPLE_RATE
+from emolab.storage import toml_beside
 
-CHUNK_S = 0.2  # seconds of sound that arrive at once
-SILENCE_S = 2.0  # of sound before a turn that the detector is given
+SET = SimpleNamespace(**toml_beside(__file__, "annotate.toml")["live"])
 
 
 def played(path: Path) -> Iterator[Wave]:
     """Yield the sound of a file in chunks, each when it would have been spoken."""
     began, n_played, held = time.monotonic(), 0, np.zeros(0, np.float32)
-    size = round(CHUNK_S * SAMPLE_RATE)
+    size = round(SET.chunk_s * SAMPLE_RATE)
     for wave in audio_blocks(path):
         held = np.concatenate([held, wave])
         while len(held) >= size:
@@ -46,7 +48,7 @@ def microphone() -> Iterator[Wave]:
     def keep(data: Any, *_: Any) -> None:
         chunks.put(np.array(data[:, 0], np.float32))
 
-    how = {"samplerate": SAMPLE_RATE, "channels": 1, "dtype": "float32", "blocksize": round(CHUNK_S * SAMPLE_RATE)}
+    how = {"samplerate": SAMPLE_RATE, "channels": 1, "dtype": "float32", "blocksize": round(SET.chunk_s * SAMPLE_RATE)}
     try:
         with sounddevice.InputStream(callback=keep, **how):
             while True:
@@ -70,8 +72,8 @@ def live(job: Job, chunks: Iterator[Wave]) -> Iterator[tuple[Work, float]]:
     try:
         for wave in chunks:
             held = np.concatenate([held, wave])
-            found, settled = turns_in(held), len(held) - round((PAUSE_S + PAD_S) * SAMPLE_RATE)
-            cut = max(0, len(held) - round(SILENCE_S * SAMPLE_RATE)) if not found else 0
+            found, settled = turns_in(held), len(held) - round(speech.SET.settled_s * SAMPLE_RATE)
+            cut = max(0, len(held) - round(SET.silence_s * SAMPLE_RATE)) if not found else 0
             for turn in (turn for turn in found if turn[1] <= settled):
                 cut, span = turn[1], (start + turn[0], start + turn[1])
                 work = job.work(Block(start, held[: turn[1]], [span], span[1]))

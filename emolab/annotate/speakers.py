@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from functools import lru_cache
 from importlib.metadata import PackageNotFoundError, distribution, version
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import librosa
@@ -11,15 +12,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from emolab.annotate.speech import Wave
-from emolab.features.audio import mfcc
 from emolab.media import SAMPLE_RATE
+from emolab.storage import toml_beside
 
-PACKAGE, WEIGHTS = "resemblyzer", "resemblyzer/pretrained.pt"  # Apache-2.0; Wan et al. 2018
-N_MELS, N_UNITS, N_LAYERS, N_FFT, HOP = 40, 256, 3, 400, 160  # of its encoder
-WINDOW, STEP = 160, 40  # frames of 10 ms that it is given at once
-LOUDNESS_DB = -30.0  # to which quieter turns are raised
-ALIKE = 0.66  # mean cosine of all turns from which on one speaker is alone; RAVDESS: one .62 to .74, several .56 to .65
-MOST_SPEAKERS = 6  # that are looked for where their number is not known
+SET = SimpleNamespace(**toml_beside(__file__, "annotate.toml")["speakers"])
+INSTALL = f"pip install --no-deps {SET.package}"
 Vectors = NDArray[np.float32]  # (n_turns, n_features)
 
 
@@ -32,13 +29,13 @@ def encoder() -> Any:
     import torch
 
     try:
-        weights = Path(str(distribution(PACKAGE).locate_file(WEIGHTS)))
+        weights = Path(str(distribution(SET.package).locate_file(SET.weights)))
     except PackageNotFoundError:
         return None
     network = torch.nn.ModuleDict(
         {
-            "lstm": torch.nn.LSTM(N_MELS, N_UNITS, N_LAYERS, batch_first=True),
-            "linear": torch.nn.Linear(N_UNITS, N_UNITS),
+            "lstm": torch.nn.LSTM(SET.mel["n_mels"], SET.n_units, SET.n_layers, batch_first=True),
+            "linear": torch.nn.Linear(SET.n_units, SET.n_units),
         }
     )
     state = torch.load(weights, map_location="cpu", weights_only=True)["model_state"]
@@ -46,26 +43,20 @@ def encoder() -> Any:
     return network.eval()
 
 
-def encoder_name() -> str:
-    """Return what embeddings are made of."""
-    return f"Resemblyzer {version(PACKAGE)}" if encoder() else "MFCC statistics"
-
-
 def voices(turns: Sequence[Wave]) -> Vectors:
-    """Return an embedding of the voice in each turn, of length 1."""
-    found = [_d_vector(turn) if encoder() else _statistics(turn) for turn in turns]
-    return np.stack(found).astype(np.float32) if found else np.zeros((0, 1), np.float32)
+    """Return an embedding of the voice in each turn, of length 1; of length 0 where there is no encoder."""
+    return np.array([_embedded(turn) for turn in turns if encoder()], np.float32).reshape(-1, SET.n_units)
 
 
-def _d_vector(turn: Wave) -> Vectors:
+def _embedded(turn: Wave) -> Vectors:
     """Return the mean of the encoder's embeddings of windows of 1.6 s."""
     import torch
 
     level = 10 * np.log10(np.mean(np.square(turn)) + 1e-12)
-    raised = turn * np.float32(10 ** (max(0.0, LOUDNESS_DB - level) / 20))
-    filled = np.pad(raised, (0, max(0, WINDOW * HOP - len(turn))))
-    mel = librosa.feature.melspectrogram(y=filled, sr=SAMPLE_RATE, n_fft=N_FFT, hop_length=HOP, n_mels=N_MELS).T
-    windows = np.stack([mel[start : start + WINDOW] for start in range(0, len(mel) - WINDOW + 1, STEP)])
+    raised = turn * np.float32(10 ** (max(0.0, SET.loudness_db - level) / 20))
+    filled = np.pad(raised, (0, max(0, SET.window * SET.mel["hop_length"] - len(turn))))
+    mel = librosa.feature.melspectrogram(y=filled, sr=SAMPLE_RATE, **SET.mel).T
+    windows = np.stack([mel[start : start + SET.window] for start in range(0, len(mel) - SET.window + 1, SET.step)])
     with torch.inference_mode():
         _, (hidden, _) = encoder()["lstm"](torch.from_numpy(windows.astype(np.float32)))
         vectors = torch.relu(encoder()["linear"](hidden[-1]))
@@ -73,42 +64,43 @@ def _d_vector(turn: Wave) -> Vectors:
     return np.asarray(mean / mean.norm())
 
 
-def _statistics(turn: Wave) -> Vectors:
-    """Return mean and deviation of the MFCCs, but for the first, which is loudness."""
-    frames = mfcc(turn)[:, 1:]
-    both = np.concatenate([frames.mean(axis=0), frames.std(axis=0)])
-    return np.asarray(both / max(float(np.linalg.norm(both)), 1e-9), np.float32)
-
-
-def cluster(vectors: Vectors, n_speakers: int | None = None) -> NDArray[np.int64]:
-    """Tell speakers apart, (n_turns,): 0 for the one who speaks first, 1 for the next new one, ….
+def cluster(vectors: Vectors, n: int, n_speakers: int | None = None) -> tuple[NDArray[np.int64], str]:
+    """Tell speakers apart.
 
     Args:
-        vectors: What `voices` returned.
-        n_speakers: How many there are; None takes the number, up to `MOST_SPEAKERS`, whose clusters are most distinct
-            by their silhouette.
+        vectors: What `voices` returned; nothing: all is one speaker.
+        n: How many turns there are.
+        n_speakers: How many speakers there are; None takes the number whose clusters are most distinct by their
+            silhouette.
+
+    Returns:
+        (n,): 0 for the one who speaks first, 1 for the next new one, …; and how that is told.
 
     Raises:
-        ValueError: If there are fewer turns than speakers.
+        ValueError: If there are fewer turns than speakers, or nothing to tell voices apart by.
     """
-    n = len(vectors)
-    if n_speakers is not None and not 1 <= n_speakers <= max(n, 1):
-        raise ValueError(f"{n_speakers} speakers in {n} turns; expected at least one turn each. Correct the number.")
-    alike = n > 0 and float((vectors @ vectors.T).mean()) > ALIKE
-    if n < 3 or n_speakers == 1 or (n_speakers is None and alike):
-        return np.arange(n) if n_speakers == n else np.zeros(n, np.int64)
+    one = np.zeros(n, np.int64), "all is one speaker"
+    if n_speakers is not None and n_speakers != 1 and n and (n_speakers > n or not len(vectors)):
+        why = "expected at least one turn each" if len(vectors) else "expected an encoder of voices"
+        raise ValueError(f"{n_speakers} speakers in {n} turns; {why}. Correct the number, or {INSTALL}.")
+    if not len(vectors) or n_speakers == 1 or n < 2:
+        return one if len(vectors) else (one[0], f"all is one speaker; to tell voices apart, {INSTALL}")
+    if n_speakers is None and (n == 2 or float((vectors @ vectors.T).mean()) > SET.alike):
+        return one
     centred = vectors - vectors.mean(axis=0)
     points = centred / np.maximum(np.linalg.norm(centred, axis=1, keepdims=True), 1e-9)
-    numbers = [n_speakers] if n_speakers else [*range(2, min(MOST_SPEAKERS, n - 1) + 1)]
-    labels = max((_clusters(points, number) for number in numbers), key=lambda own: _distinct(points, own))
+    numbers = [n_speakers] if n_speakers else [*range(2, min(SET.most, n - 1) + 1)]
+    tried = [_clusters(points, number) for number in numbers]
+    labels = max(tried, key=lambda own: _distinct(points, own)) if len(tried) > 1 else tried[0]
     first = {label: order for order, label in enumerate(dict.fromkeys(labels.tolist()))}
-    return np.array([first[label] for label in labels.tolist()])
+    told = f"{len(first)} speakers{'' if n_speakers else ', estimated'}, by {SET.package} {version(SET.package)}"
+    return np.array([first[label] for label in labels.tolist()]), told
 
 
 def _clusters(points: Vectors, number: int) -> NDArray[np.int64]:
     from sklearn.cluster import KMeans
 
-    return np.asarray(KMeans(number, n_init=20, random_state=0).fit_predict(points), np.int64)
+    return np.asarray(KMeans(number, n_init=SET.n_starts, random_state=0).fit_predict(points), np.int64)
 
 
 def _distinct(points: Vectors, labels: NDArray[np.int64]) -> float:

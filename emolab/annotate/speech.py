@@ -1,31 +1,26 @@
 """Where there is speech in a recording: its sound block by block, and the turns in it, in bounded memory."""
 
 import warnings
-from collections.abc import Generator, Iterator, Sequence
-from contextlib import closing
+from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from functools import lru_cache
 from itertools import chain
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any, NamedTuple, cast
 
 import av
 import numpy as np
-import soxr
 from av.error import FFmpegError
 from numpy.typing import NDArray
 
-from emolab.media import SAMPLE_RATE, _opened, _readable
+from emolab.media import SAMPLE_RATE, DecodingError, _opened, _readable
+from emolab.storage import toml_beside
 
 Wave = NDArray[np.float32]  # (samples,), mono, 16 kHz, full scale is 1
 
-BLOCK_S = 60.0  # seconds that are worked on at once: what is lost when a process is killed
-LEAST_S, GREATEST_S = 0.25, 15.0  # seconds; a shorter sound is no turn, a longer turn is cut at its longest pause
-PAUSE_S = 0.33  # a silence of so much ends a turn; chosen, like the two below, on stitched RAVDESS recordings
-SPEECH = 0.3  # probability of speech from which on a frame counts as such
-PAD_S = 0.06  # seconds before and after, where soft sounds are
-QUIET, NORMAL = 0.05, 0.3  # peak below which the detector's copy is raised, and to what; else it misses quiet speech
-MOST_GAIN = 100.0  # 40 dB
-CANCELLED = 0.01  # of the loudest channel's power is left of their mean
+SET = SimpleNamespace(**toml_beside(__file__, "annotate.toml")["speech"])
+Samples = tuple[int, int]  # the first of a turn and the one behind its last, into the recording
 
 
 class Block(NamedTuple):
@@ -33,7 +28,7 @@ class Block(NamedTuple):
 
     start: int  # samples into the recording
     wave: Wave
-    turns: list[tuple[int, int]]  # first sample of each turn and the one behind its last, into the recording
+    turns: list[Samples]
     end: int  # where the next block begins
 
     def cuts(self) -> list[Wave]:
@@ -55,41 +50,29 @@ def audio_blocks(path: Path, *, skip: int = 0) -> Iterator[Wave]:
         ValueError: If it has no sound that can be decoded.
     """
     with _readable(path, "sound") as path, _opened(path, "audio") as (container, stream):
-        to_float, resampler, n_found = av.AudioResampler(format="fltp"), None, 0
-        with closing(_decoded(container, stream)) as frames:
-            for frame in chain(frames, [None]):
-                parts = (
-                    [_mono(cast(Wave, part.to_ndarray())) for part in to_float.resample(frame)]
-                    if frame or resampler
-                    else []
-                )
-                if resampler is None and frame is not None:
-                    resampler = soxr.ResampleStream(frame.sample_rate, SAMPLE_RATE, 1, dtype="float32")
-                if resampler is None:
-                    raise FFmpegError(0, "not a single sample of its sound can be decoded", str(path))
-                wave = np.nan_to_num(np.concatenate([np.zeros(0, np.float32), *parts])).clip(-1, 1)
-                sound = resampler.resample_chunk(wave.astype(np.float32), last=frame is None)
-                n_found, beyond = n_found + len(sound), max(0, skip - n_found)
-                if len(sound) > beyond:
-                    yield sound[beyond:]
+        resampler, n_found = av.AudioResampler(format="fltp", rate=SAMPLE_RATE), 0
+        for frame in chain(_decoded(container, stream), [None]):
+            for part in resampler.resample(frame):
+                wave, beyond = _mono(cast(Wave, part.to_ndarray())), max(0, skip - n_found)
+                n_found += len(wave)
+                if len(wave) > beyond:
+                    yield np.nan_to_num(wave[beyond:]).clip(-1, 1).astype(np.float32)
 
 
 def _mono(channels: Wave) -> Wave:
     """Average (channels, samples) to (samples,); where channels cancel each other out, take the loudest."""
     mixed, loudest = channels.mean(axis=0), channels[np.square(channels).sum(axis=1).argmax()]
-    return loudest if np.square(mixed).sum() < CANCELLED * np.square(loudest).sum() else mixed
+    return loudest if np.square(mixed).sum() < SET.cancelled * np.square(loudest).sum() else mixed
 
 
-def _decoded(container: Any, stream: Any) -> Generator[Any]:
+def _decoded(container: Any, stream: Any) -> Iterator[Any]:
     """Yield the frames of a stream up to where it breaks off."""
     n_frames = 0
-    try:
-        for frame in container.decode(stream):
-            n_frames += 1
+    with suppress(FFmpegError):
+        for n_frames, frame in enumerate(container.decode(stream), start=1):  # noqa: B007
             yield frame
-    except FFmpegError:
-        if not n_frames:
-            raise
+    if not n_frames:
+        raise DecodingError("not a single sample of its sound can be decoded")
 
 
 @lru_cache
@@ -101,7 +84,7 @@ def _detector() -> Any:
         return silero_vad.load_silero_vad(sequence=True)
 
 
-def turns_in(wave: Wave) -> list[tuple[int, int]]:
+def turns_in(wave: Wave) -> list[Samples]:
     """Find turns: stretches of speech between pauses, as (first sample, the one behind the last).
 
     Source: silero-vad. A quiet recording is raised for the detector alone; others are taken as they are.
@@ -109,16 +92,14 @@ def turns_in(wave: Wave) -> list[tuple[int, int]]:
     from silero_vad import get_speech_timestamps_from_probs
 
     peak = float(np.abs(wave).max(initial=0.0))
-    gain = min(MOST_GAIN, NORMAL / peak) if 0 < peak < QUIET else 1.0
+    gain = min(SET.most_gain, SET.normal / peak) if 0 < peak < SET.quiet else 1.0
     probabilities = _detector().audio_forward(wave * np.float32(gain)) if peak else np.zeros(0)
-    durations = {"min_silence_duration_ms": 1e3 * PAUSE_S, "min_speech_duration_ms": 1e3 * LEAST_S}
-    limits = {"max_speech_duration_s": GREATEST_S, "speech_pad_ms": 1e3 * PAD_S, "audio_length_samples": len(wave)}
-    found = get_speech_timestamps_from_probs(list(probabilities), threshold=SPEECH, **durations, **limits)
+    found = get_speech_timestamps_from_probs(list(probabilities), audio_length_samples=len(wave), **SET.detector)
     return [(each["start"], each["end"]) for each in found]
 
 
 def speech_blocks(
-    path: Path, turns: Sequence[tuple[int, int]] | None = None, *, skip: int = 0, block_s: float = BLOCK_S
+    path: Path, turns: Sequence[Samples] | None = None, *, skip: int = 0, block_s: float = SET.block_s
 ) -> Iterator[Block]:
     """Yield a recording in blocks of about `block_s`, cut where nobody speaks, with the turns in each.
 
@@ -137,7 +118,7 @@ def speech_blocks(
         sound = np.concatenate([np.zeros(0, np.float32), *waves])
         known = None if turns is None else [(first - start, last - start) for first, last in turns]
         found = turns_in(sound) if known is None else [turn for turn in known if 0 <= turn[0] < len(sound)]
-        settled = len(sound) - (round((PAUSE_S + PAD_S) * SAMPLE_RATE) if wave is not None else 0)
+        settled = len(sound) - (round(SET.settled_s * SAMPLE_RATE) if wave is not None else 0)
         if wave is None:
             found = [(first, min(last, settled)) for first, last in found]
         end = min([settled, *(first for first, last in found if last > settled)])  # what may go on comes next

@@ -5,6 +5,7 @@ from concurrent.futures import ThreadPoolExecutor
 from functools import lru_cache
 from pathlib import Path
 from threading import local
+from types import SimpleNamespace
 from typing import Any, NamedTuple
 
 import joblib
@@ -14,17 +15,11 @@ import pandas as pd
 from emolab.annotate.annotation import Annotation
 from emolab.annotate.speech import Wave
 from emolab.media import SAMPLE_RATE
-from emolab.storage import weights_root
+from emolab.storage import toml_beside, weights_root
 
 SPHINX, NONE = "pocketsphinx", "none"
-AT_HAND = ("openai/whisper-*-ct2", "Systran/faster-whisper-*")  # CTranslate2 folders below weights_root()
-WINDOW_S, N_PIECES = 29.0, 8  # Whisper takes 30 s at once; longer turns are cut; so many are computed together
-LONG, SHORT_S = 3_000, 10.0  # frames of 10 ms in a window; up to so many seconds half of them do
-NO_SPEECH = 0.6  # probability from which on Whisper's words are invented
-TOKENS_A_SECOND, LEAST_TOKENS = 10, 8  # fast speech has 6; a decoder that repeats itself is stopped
-LEVEL = 0.5  # peak that pocketsphinx is given
-FRAME_S = 0.01  # of both
-SETTINGS = {"samprate": SAMPLE_RATE, "cmn": "batch", "fwdflat": False, "maxhmmpf": 3_000, "loglevel": "FATAL"}
+SET = SimpleNamespace(**toml_beside(__file__, "annotate.toml")["words"])
+_own = local()  # a decoder for each thread
 
 
 class Word(NamedTuple):
@@ -51,7 +46,7 @@ def transcriber(asr: str | None = None) -> tuple[str, Transcriber]:
         OSError: If there are no such weights.
     """
     if asr is None:
-        folders = [folder for pattern in AT_HAND for folder in weights_root().glob(pattern)]
+        folders = [folder for pattern in SET.at_hand for folder in weights_root().glob(pattern)]
         sizes = [(".en" not in folder.name, (folder / "model.bin").stat().st_size, folder) for folder in folders]
         asr = str(min(sizes)[2]) if sizes else SPHINX
     if asr == NONE:
@@ -59,9 +54,6 @@ def transcriber(asr: str | None = None) -> tuple[str, Transcriber]:
     if asr == SPHINX:
         return SPHINX, sphinx
     return f"faster-whisper {Path(asr).name}", _whisper(asr)
-
-
-_own = local()  # a decoder for each thread
 
 
 @lru_cache
@@ -79,14 +71,14 @@ def _heard(wave: Wave) -> list[Word]:
     from pocketsphinx import Decoder
 
     if not hasattr(_own, "decoder"):
-        _own.decoder = Decoder(**SETTINGS)
-    sound = wave * (LEVEL / max(float(np.abs(wave).max(initial=0.0)), 1e-6))
+        _own.decoder = Decoder(**SET.sphinx)
+    sound = wave * (SET.level / max(float(np.abs(wave).max(initial=0.0)), 1e-6))
     _own.decoder.reinit_feat()
     _own.decoder.start_utt()
     _own.decoder.process_raw((sound * np.iinfo(np.int16).max).astype(np.int16).tobytes(), full_utt=True)
     _own.decoder.end_utt()
     found = [each for each in (_own.decoder.seg() or ()) if each.word[0] not in "<["]  # pauses and noises
-    ends = [(each.start_frame * FRAME_S, (each.end_frame + 1) * FRAME_S) for each in found]
+    ends = [(each.start_frame * SET.frame_s, (each.end_frame + 1) * SET.frame_s) for each in found]
     return [Word(*end, each.word.partition("(")[0], np.nan) for end, each in zip(ends, found, strict=True)]
 
 
@@ -100,11 +92,11 @@ def _whisper(weights: str) -> Transcriber:
         raise OSError(f"{why}; expected a CTranslate2 folder or a name on the hub. Take asr={SPHINX!r}.") from error
 
     def words_of(turns: Sequence[Wave]) -> list[list[Word]]:
-        size = round(WINDOW_S * SAMPLE_RATE)
+        size = round(SET.window_s * SAMPLE_RATE)
         pieces = [(number, at) for number, turn in enumerate(turns) for at in range(0, len(turn), size)]
         found: list[list[Word]] = [[] for _ in turns]
-        for place in range(0, len(pieces), N_PIECES):
-            some = pieces[place : place + N_PIECES]
+        for place in range(0, len(pieces), SET.n_pieces):
+            some = pieces[place : place + SET.n_pieces]
             told = _batch(model, [turns[number][at : at + size] for number, at in some])
             for (number, at), words in zip(some, told, strict=True):
                 shift = at / SAMPLE_RATE
@@ -123,7 +115,7 @@ def _batch(model: Any, waves: Sequence[Wave]) -> list[list[Word]]:
     from faster_whisper.audio import pad_or_trim
     from faster_whisper.tokenizer import Tokenizer
 
-    n_frames = LONG if max(map(len, waves)) > SHORT_S * SAMPLE_RATE else LONG // 2
+    n_frames = SET.long if max(map(len, waves)) > SET.short_s * SAMPLE_RATE else SET.long // 2
     encoded = model.encode(np.stack([pad_or_trim(model.feature_extractor(wave), n_frames) for wave in waves]))
     many = model.model.is_multilingual
     language = model.model.detect_language(encoded)[0][0][0].strip("<|>") if many else "en"
@@ -132,12 +124,14 @@ def _batch(model: Any, waves: Sequence[Wave]) -> list[list[Word]]:
         model.get_prompt(tokenizer, [], without_timestamps=True),
         [len(wave) / SAMPLE_RATE for wave in waves],
     )
-    limit = min(model.max_length, len(prompt) + LEAST_TOKENS + round(TOKENS_A_SECOND * max(seconds)))
+    limit = min(model.max_length, len(prompt) + SET.least_tokens + round(SET.tokens_a_second * max(seconds)))
     how = {"beam_size": 1, "max_length": limit, "return_no_speech_prob": True, "suppress_tokens": [-1]}
     results = model.model.generate(encoded, [prompt] * len(waves), **how)
-    kept = [result.sequences_ids[0] if result.no_speech_prob < NO_SPEECH else [] for result in results]
+    kept = [result.sequences_ids[0] if result.no_speech_prob < SET.no_speech else [] for result in results]
     tokens = [[token for token in own if token < tokenizer.eot] for own in kept]
-    aligned = model.find_alignment(tokenizer, tokens, encoded, [max(1, round(length / FRAME_S)) for length in seconds])
+    aligned = model.find_alignment(
+        tokenizer, tokens, encoded, [max(1, round(length / SET.frame_s)) for length in seconds]
+    )
     return [_words(found, length) for found, length in zip(aligned, seconds, strict=True)]
 
 

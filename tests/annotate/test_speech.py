@@ -6,11 +6,12 @@ import numpy as np
 import pytest
 import soundfile
 
-from emolab.annotate.speech import GREATEST_S, audio_blocks, speech_blocks, turns_in
+from emolab.annotate.speech import SET, audio_blocks, speech_blocks, turns_in
 from emolab.media import SAMPLE_RATE, read_audio
 from tests.annotate.recordings import sentences, talk
 
 NEAR_S = 0.25
+GREATEST_S = SET.detector["max_speech_duration_s"]
 
 
 def whole(path: Path, skip: int = 0) -> np.ndarray:

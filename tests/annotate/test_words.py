@@ -9,7 +9,7 @@ import pytest
 from emolab.annotate.annotation import Annotation
 from emolab.annotate.pipeline import shared_out
 from emolab.annotate.speech import Block
-from emolab.annotate.words import AT_HAND, Word, _words, sphinx, spread, transcriber
+from emolab.annotate.words import SET, Word, _words, sphinx, spread, transcriber
 from emolab.media import SAMPLE_RATE
 from emolab.storage import weights_root
 from tests.annotate.recordings import sentences
@@ -30,7 +30,7 @@ def test_recognizer_of_words_that_is_nowhere_is_told(tmp_path: Path) -> None:
     assert transcriber("none")[1](sentences(0, 2)) == [[], []]
 
 
-@pytest.mark.skipif(not any(weights_root().glob(AT_HAND[0])), reason="needs Whisper's weights")
+@pytest.mark.skipif(not any(weights_root().glob(SET.at_hand[0])), reason="needs Whisper's weights")
 def test_whisper_hears_each_turn_by_itself() -> None:
     name, transcribe = transcriber()
     turns = [*sentences(0, 2), np.zeros(SAMPLE_RATE, np.float32)]
