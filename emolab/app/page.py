@@ -25,6 +25,7 @@ EDITED = ["start", "end", "speaker", "text", "emotion"]
 SHOWN = [*EDITED, "confidence"]
 WIDTHS: list[str | int] = [80, 80, 130, 300, 120, 110]  # pixels
 CHECK_S = 60.0
+CAMERA = {"video": {"width": {"ideal": 640}, "height": {"ideal": 480}}}  # pixels: enough for a face, and soon encoded
 CHOOSE = Path(__file__).with_name("choose.js").read_text(encoding="utf-8")
 PRIVATE: dict[str, Any] = {"api_visibility": "private"}
 
@@ -160,8 +161,8 @@ class Demo:
 
 
 def error(message: str) -> gr.Error:
-    """Return an error that the page shows: a key of the texts, or a message."""
-    return gr.Error(escape(WRONG.get(message, message)), print_exception=False)
+    """Return an error that the page shows until it is closed: a key of the texts, or a message."""
+    return gr.Error(escape(WRONG.get(message, message)), duration=None, print_exception=False)
 
 
 def table_of(annotation: Annotation) -> pd.DataFrame:
@@ -239,8 +240,10 @@ def _recording(demo: Demo) -> None:
     with gr.Tab(says["microphone"]):
         sound = gr.Audio(sources=["microphone"], type="filepath", label=says["microphone_label"], elem_id="em-mic")
     with gr.Tab(says["webcam"]):
-        camera = gr.WebcamOptions(mirror=False)  # a mirrored film would be turned by a program outside
-        film = gr.Video(sources=["webcam"], webcam_options=camera, label=says["webcam_label"], elem_id="em-webcam")
+        # gradio would call ffmpeg to mirror a film, or to take its sound away
+        camera = gr.WebcamOptions(mirror=False, constraints=CAMERA)
+        how: dict[str, Any] = {"webcam_options": camera, "include_audio": True}
+        film = gr.Video(sources=["webcam"], label=says["webcam_label"], elem_id="em-webcam", **how)
     ready = gr.Markdown(says["nothing"], elem_id="em-ready")
     for source in (file, sound, film):
         source.change(demo.take, source, ready, queue=False, **PRIVATE)

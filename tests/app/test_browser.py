@@ -14,6 +14,7 @@ from urllib.parse import urlparse
 
 import pytest
 
+from tests.app import jobs
 from tests.app.conftest import Server
 
 api = pytest.importorskip("playwright.sync_api", reason="no Playwright: pip install playwright")
@@ -133,6 +134,43 @@ def test_microphone(opened: Open, server: Server) -> None:
     assert page.locator(".em-part").count() >= 1
     page.context.close()
     page_is_gone(server)
+
+
+def test_webcam(opened: Open, server: Server) -> None:
+    page = opened(permissions=["microphone", "camera"])
+    page.get_by_label("My own voice or face").check()
+    page.get_by_label("Everybody who is heard").check()
+    page.get_by_role("tab", name="Webcam").click()
+    camera = page.locator("#em-webcam")
+    camera.get_by_text("Click to Access Webcam").click()
+    camera.get_by_text("Record", exact=True).click()
+    page.wait_for_timeout(3_000)
+    camera.get_by_text("Stop", exact=True).click()
+    page.wait_for_function(READY)
+    page.click("#em-go")
+    page.wait_for_selector("#em-player")
+    page.wait_for_function("document.querySelector('#em-player').videoWidth > 0")
+    page.locator(".em-part").first.click()
+    page.wait_for_function(f"{PLAYED} > 0")
+
+
+def test_others_wait_in_line_and_are_told_so(
+    opened: Open, voice: Path, server: Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(jobs, "annotate", jobs.held)
+    pages = [opened(), opened()]
+    for page in pages:
+        page.get_by_label("My own voice or face").check()
+        page.get_by_label("Everybody who is heard").check()
+        page.set_input_files("#em-file input[type=file]", voice)
+        page.wait_for_function(READY)
+        page.click("#em-go")
+        page.wait_for_selector("#em-status :text('processing'), #em-status :text('queue')")
+    assert "queue: 1/1" in pages[1].inner_text("#em-status")
+    (server.root / "go").write_text("go")
+    for page in pages:
+        page.wait_for_selector("#em-player")
+    (server.root / "go").unlink()
 
 
 def test_keyboard_alone(opened: Open, voice: Path) -> None:
