@@ -6,12 +6,12 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 
 from emolab.corpora import load_corpus
 from emolab.corpora.iemocap import read_iemocap, session_folders
 from emolab.splits import folds_of
-from tests.corpora.mangled import mangled
+from tests.corpora.mangled import examples, mangled
 
 EVALUATION = """% [START_TIME - END_TIME] TURN_NAME EMOTION [V, A, D]
 
@@ -243,7 +243,7 @@ def breakable(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return write_release(tmp_path_factory.mktemp("release"))
 
 
-@settings(max_examples=60)
+@examples(60)
 @given(evaluation=mangled(EVALUATION), transcript=mangled(TRANSCRIPT))
 def test_read_iemocap_reads_or_explains_mangled_files(breakable: Path, evaluation: bytes, transcript: bytes) -> None:
     message = ""

@@ -5,11 +5,11 @@ import tempfile
 from pathlib import Path
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 
 from emolab.corpora import load_corpus
 from emolab.corpora.meld import clean, read_meld
-from tests.corpora.mangled import mangled
+from tests.corpora.mangled import examples, mangled
 
 HEADER = "Sr No.,Utterance,Speaker,Emotion,Sentiment,Dialogue_ID,Utterance_ID,Season,Episode,StartTime,EndTime\n"
 ROW = '1,"Oh my God, he’s  lost it.",Rachel,joy,positive,4,2,3,15,"00:20:57,256","0:21:00,049"\n'
@@ -128,7 +128,7 @@ def test_read_meld_names_missing_columns(tmp_path: Path) -> None:
         read_meld(write(tmp_path, train=(HEADER + ROW).replace("Speaker,", "").replace("Rachel,", "")))
 
 
-@settings(max_examples=60)
+@examples(60)
 @given(table=mangled(HEADER + ROW + ROW.replace(",2,3,", ",3,3,")))
 def test_read_meld_reads_or_explains_mangled_tables(table: bytes) -> None:
     message = ""

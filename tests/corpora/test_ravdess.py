@@ -7,11 +7,11 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from emolab.corpora.ravdess import read_action_units, read_ravdess
-from tests.corpora.mangled import mangled
+from tests.corpora.mangled import examples, mangled
 
 UNITS = ",".join(["name", *(f"AU{number:02}_r" for number in range(35))])
 FILM = "01-01-05-01-02-01-08," + ",".join(["0.25"] * 35)
@@ -128,7 +128,7 @@ def test_read_action_units_explains_a_broken_table(tmp_path: Path, table: str, m
         read_action_units(tmp_path)
 
 
-@settings(max_examples=60)
+@examples(60)
 @given(table=mangled(f"{UNITS}\n{FILM}\n{FILM.replace('-08', '-09')}\n"))
 def test_read_action_units_reads_or_explains_mangled_tables(table: bytes) -> None:
     message = ""
@@ -145,7 +145,7 @@ def test_read_action_units_reads_or_explains_mangled_tables(table: bytes) -> Non
     )
 
 
-@settings(max_examples=60)
+@examples(60)
 @given(names=st.lists(st.from_regex(r"0[1-4]-0[12](-0[0-9]){5}\.(wav|mp4|txt)", fullmatch=True), max_size=5))
 def test_read_ravdess_reads_or_explains_mangled_names(names: list[str]) -> None:
     message = ""
