@@ -125,11 +125,8 @@ class Explanation(Sequence[Attribution]):
 
     def to_frame(self) -> pd.DataFrame:
         """Return one row a unit: utterance_id, emotion, unit, start, end (seconds), value."""
-        rows = [
-            (item.utterance_id, item.emotion, name, *span, value)
-            for item in self.items
-            for name, span, value in zip(item.names, item.spans, item.values, strict=True)
-        ]
+        units = [(own, *unit) for own in self.items for unit in zip(own.names, *own.spans.T, own.values, strict=True)]
+        rows = [(item.utterance_id, item.emotion, *unit) for item, *unit in units]
         return pd.DataFrame(rows, columns=["utterance_id", "emotion", "unit", "start", "end", "value"])
 
 
