@@ -25,6 +25,7 @@ Entry = Mapping[str, Any]
 _TABLES: dict[str, Any] = toml_beside(__file__, "results.toml")
 FIELDS: Mapping[type, Sequence[str]] = {kind: _TABLES["fields"][kind.__name__] for kind in (str, dict, list, bool, int)}
 COSTS, SCORES, SIZES, PRETRAINING = (_TABLES[name] for name in ("costs", "scores", "sizes", "pretraining"))
+TESTED, SCORE_COLUMNS = _TABLES["tested"], _TABLES["score_columns"]
 INTERVALS = "cluster jackknife, Student t"  # the mark of entries since 0.2: what is older has to be measured anew
 SAFE = {"corpus": r"\w[\w.+-]*", "recipe": r"\w[\w.+@-]*(/\w[\w.+@-]*)*"}
 SAME = ("view", "protocol", "preset")  # an entry takes another's place only if these agree
@@ -32,8 +33,6 @@ ABOUT = ("emotions", "utterances", "truth")  # two entries can be compared if th
 SCORECARDS = "explain-"  # how the files of scorecards begin, beside the entries of recognizers
 LEVEL = 0.05  # of a corrected p value
 FIGURES = [*(f"{name}{limit}" for name in METRICS for limit in ("", "_low", "_high")), *COSTS]
-TESTED = ("modalities", "learned from", "smaller", "larger", "Δ weighted F1", "Δ UA", "only smaller right")
-SCORE_COLUMNS = ("method", "measure", "value", "low", "high", "recognizer", "modality", "stand_in", "ua", "parameters")
 
 
 def entry_of(
@@ -310,7 +309,7 @@ def pairwise_comparisons(entries: Sequence[Entry], *, cost: str = "parameters") 
         same = [entry[name] for name in ("modalities", "trained_on", *SAME)]
         groups.setdefault(str(same + [entry["answers"][name] for name in ABOUT]), []).append(entry)
     rows = [_tested(*pair) for group in groups.values() for pair in pairwise(group)]
-    table = pd.DataFrame(rows, columns=[*TESTED, "only larger right", "p (McNemar)", "agree"])
+    table = pd.DataFrame(rows, columns=TESTED)
     table["p (Holm)"] = holm(table["p (McNemar)"])
     sure = (table["p (Holm)"] < LEVEL) & table.pop("agree").astype(bool)
     better = np.where(table["only larger right"] > table["only smaller right"], "larger is better", "smaller is better")
