@@ -6,7 +6,6 @@ from collections.abc import Sequence
 from functools import lru_cache, partial
 from itertools import product
 from pathlib import Path
-from threading import Lock
 from types import SimpleNamespace
 from typing import Any, NamedTuple
 
@@ -159,18 +158,14 @@ def _cascade() -> Any:
 
 def _by_detector(frame: Pictures) -> list[Spot]:
     """Return the faces that OpenCV's YuNet finds; none without its model file."""
-    file = _detector_file()
-    if file is None:
+    if (file := _detector_file()) is None:
         return []
-    with _detecting:  # the detector keeps the size of the picture between two calls
-        detector = _detector(file)
-        detector.setInputSize((frame.shape[1], frame.shape[0]))
-        found = detector.detect(np.ascontiguousarray(frame[:, :, ::-1]))[1]  # OpenCV wants blue first
+    import cv2
+
+    detector = cv2.FaceDetectorYN.create(str(file), "", (frame.shape[1], frame.shape[0]))  # threads cannot share one
+    found = detector.detect(np.ascontiguousarray(frame[:, :, ::-1]))[1]  # OpenCV wants blue first
     boxes = [] if found is None else found[:, :4].tolist()
     return [(left + width / 2, top + height / 2, max(width, height)) for left, top, width, height in boxes]
-
-
-_detecting = Lock()
 
 
 def _detector_file() -> Path | None:
@@ -187,13 +182,6 @@ def _detector_file() -> Path | None:
         raise FileNotFoundError(f"{wrong} Correct the variable, or unset it to use scikit-image's cascade.")
     found = [Path(named)] if named else sorted(weights_root().rglob(DETECTOR_FILES))
     return found[-1] if found and find_spec("cv2") else None
-
-
-@lru_cache
-def _detector(file: Path) -> Any:
-    import cv2
-
-    return cv2.FaceDetectorYN.create(str(file), "", (SIZE, SIZE))
 
 
 class FaceFrames(base.Published):

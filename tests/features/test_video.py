@@ -198,7 +198,7 @@ def test_find_face_takes_the_centre_of_noise(shape: tuple[int, ...]) -> None:
 
 def test_find_face_asks_the_detector_first(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     class Detector:
-        def setInputSize(self, size: tuple[int, int]) -> None:
+        def __init__(self, size: tuple[int, int]) -> None:
             self.size = size
 
         def detect(self, picture: NDArray[np.uint8]) -> tuple[int, NDArray[np.float32] | None]:
@@ -207,7 +207,7 @@ def test_find_face_asks_the_detector_first(tmp_path: Path, monkeypatch: pytest.M
 
     model = tmp_path / "face_detection_yunet_2023mar.onnx"
     model.touch()
-    made = types.SimpleNamespace(create=lambda *_: Detector())
+    made = types.SimpleNamespace(create=lambda _, __, size: Detector(size))
     cv2 = types.ModuleType("cv2")
     cv2.__spec__, cv2.FaceDetectorYN = types.SimpleNamespace(), made  # type: ignore[assignment, attr-defined]
     monkeypatch.setitem(sys.modules, "cv2", cv2)
