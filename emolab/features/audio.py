@@ -302,7 +302,28 @@ class Chroma(_Audio):
         self.hop_s, self.options = hop_s, {"hop_s": hop_s}
 
 
-class Functionals(_Audio):
+class AtSpeeds(Scaled):
+    """Rows of features, scaled, of which training also takes each utterance at other `speeds`."""
+
+    is_matrix = True
+    speeds: Sequence[float] = ()
+
+    raw: Callable[..., Any]  # of a corpus and a speed: (n_features,) for each utterance, before scaling
+
+    def fit(self, corpus: Corpus) -> None:
+        """Learn mean and deviation of each feature, over all speeds."""
+        self.fit_scale([array for speed in (1.0, *self.speeds) for array in self.raw(corpus, speed)])
+
+    def transform(self, corpus: Corpus) -> Floats:
+        """Return (n_utterances, n_features) float32, scaled."""
+        return self.scale(np.reshape(self.raw(corpus), (len(corpus), len(self.mean))))
+
+    def training_copies(self, corpus: Corpus) -> list[Floats]:
+        """Return (n_utterances, n_features) float32, scaled, for each speed, the ordinary one first."""
+        return [self.scale(np.stack(self.raw(corpus, speed))) for speed in (1.0, *self.speeds)]
+
+
+class Functionals(_Audio, AtSpeeds):
     """The functionals of an utterance, (n_utterances, n_features) float32, scaled; see `functionals`.
 
     Args:
@@ -311,19 +332,10 @@ class Functionals(_Audio):
     """
 
     function = staticmethod(functionals)
-    is_matrix = True
     feature_names: Sequence[str] = FUNCTIONAL_NAMES
 
     def __init__(self, speeds: Sequence[float] = ()) -> None:
         self.speeds = tuple(speeds)
-
-    def fit(self, corpus: Corpus) -> None:
-        """Learn mean and deviation of each feature, over all speeds."""
-        self.fit_scale([array for speed in (1.0, *self.speeds) for array in self.raw(corpus, speed)])
-
-    def training_copies(self, corpus: Corpus) -> list[Floats]:
-        """Return (n_utterances, n_features) float32, scaled, for each speed, the ordinary one first."""
-        return [self.scale(np.stack(self.raw(corpus, speed))) for speed in (1.0, *self.speeds)]
 
 
 class Classical8(Functionals):

@@ -13,6 +13,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
+from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import joblib
@@ -22,16 +23,9 @@ from numpy.typing import NDArray
 
 from emolab import media
 from emolab.corpora.corpus import Corpus
-from emolab.features.audio import audio_features
-from emolab.features.base import (
-    SETTINGS,
-    FeatureExtractor,
-    Published,
-    Scaled,
-    cached_array,
-    cached_features,
-    source_digest,
-)
+from emolab.features import base
+from emolab.features.audio import AtSpeeds, audio_features
+from emolab.features.base import FeatureExtractor, Published, source_digest
 from emolab.media import SAMPLE_RATE
 from emolab.storage import atomic_write, cache_root, weights_root
 
@@ -41,20 +35,11 @@ if TYPE_CHECKING:
 Config = dict[str, Any]
 CONFIG, TOKENIZER = "config.json", "tokenizer.json"
 WEIGHTS = ("model*.safetensors*", "pytorch_model*.bin*")  # first choice first
-OTHERS = ("*.json", "vocab.txt", "merges.txt", "spiece.model", "sentencepiece.bpe.model")  # sizes, tokenizers
-TIMEOUT_S = 5.0  # for an answer of the hub
 WINDOW_S = 30.0  # seconds that an audio encoder is given at once; Whisper has no positions beyond
-SHORTEST_WAVE = 400  # samples, 25 ms: the first frame of wav2vec 2.0 and its kin needs so many
-MAX_SUBWORDS = 128  # in a text; the rest is cut off
-N_TEXTS = 64  # in a batch
-TINY: Config = SETTINGS["tiny"]  # random models that take the place of published ones
-
 VGGISH = "vggish-10086976.pth"
 VGGISH_ADDRESS = f"https://github.com/harritaylor/torchvggish/releases/download/v0.1/{VGGISH}"
-VGGISH_WINDOW, VGGISH_HOP, VGGISH_N_FFT = 400, 240, 512  # samples: 25 ms as in AudioSet, 15 ms where AudioSet has 10
-# 192 frames in an example of 3 s (exactly 2.89): 16 times 12, so that four poolings leave a whole number. 128 bands,
-# AudioSet has 64; below 725 Hz such narrow bands would hold no bin. Silence is log 0.01 = -4.6.
-VGGISH_FRAMES, VGGISH_BANDS, VGGISH_RANGE, VGGISH_OFFSET = 192, 128, (725.0, 7_500.0), 0.01
+SET, TINY = SimpleNamespace(**base.SETTINGS["pretrained"]), base.SETTINGS["tiny"]  # numbers; random models
+LOG_MEL = SimpleNamespace(**base.SETTINGS["vggish"])
 
 
 def checkpoint(name: str) -> Path:
@@ -75,7 +60,7 @@ def checkpoint(name: str) -> Path:
     problem = f"the hub's {name} has no {' or '.join(WEIGHTS)}"
     try:
         for own in WEIGHTS:
-            folder = Path(hub.snapshot_download(name, allow_patterns=[*OTHERS, own], etag_timeout=TIMEOUT_S))
+            folder = Path(hub.snapshot_download(name, allow_patterns=[*SET.others, own], etag_timeout=SET.timeout_s))
             if _is_whole(folder, own):
                 return folder
     except Exception as error:  # of several libraries below, and none of their fifty lines would help
@@ -176,11 +161,10 @@ def blocks(encoder: Any) -> nn.ModuleList:
         ValueError: If it has none of its own, as ALBERT, whose layers share their weights.
     """
     inner = getattr(encoder, "encoder", None) or getattr(encoder, "transformer", None) or encoder
-    for name in ("layer", "layers"):
-        if hasattr(inner, name):
-            return getattr(inner, name)
-    why = f"{type(encoder).__name__} has no blocks that could be trained apart"
-    raise ValueError(f"{why}; expected encoder.layer or encoder.layers. Train all of it: n_trained=None.")
+    if (found := getattr(inner, "layer", getattr(inner, "layers", None))) is None:
+        why = f"{type(encoder).__name__} has no blocks that could be trained apart"
+        raise ValueError(f"{why}; expected encoder.layer or encoder.layers. Train all of it: n_trained=None.")
+    return found
 
 
 def convolutions(encoder: Any) -> list[nn.Module]:
@@ -371,11 +355,9 @@ class Waveforms(Pretrained):
         """Return what the encoder takes of one file; at speed 1.08 it is shorter and higher by 8 %."""
         rate = self.processor.sampling_rate
         wave = media.read_audio(path, sample_rate=round(rate / speed))
-        wave = np.pad(wave, (0, max(0, SHORTEST_WAVE - len(wave))))
-        (steps,) = self.processor(wave, sampling_rate=rate, padding=False, truncation=False)[
-            self.processor.model_input_names[0]
-        ]
-        return np.ascontiguousarray(steps.T, dtype=np.float32)
+        wave = np.pad(wave, (0, max(0, SET.shortest_wave - len(wave))))
+        made = self.processor(wave, sampling_rate=rate, padding=False, truncation=False)
+        return np.ascontiguousarray(made[self.processor.model_input_names[0]][0].T, dtype=np.float32)
 
 
 class AudioHiddenStates(Waveforms):
@@ -409,7 +391,7 @@ class AudioHiddenStates(Waveforms):
     def statistics(self, corpus: Corpus, speed: float = 1.0) -> list[NDArray[np.float16]]:
         """Return mean and deviation over time of each layer, (n_layers + 1, 2 dim), of each utterance."""
         compute, key = partial(self._statistics, self.encoder, speed=speed), self._key(self.processor, speed)
-        return cached_features(f"frozen-{Path(self.weights).name}", corpus.audio_paths(), compute, version=key)
+        return base.cached_features(f"frozen-{Path(self.weights).name}", corpus.audio_paths(), compute, version=key)
 
     def _statistics(self, encoder: Any, path: Path, speed: float) -> NDArray[np.float16]:
         import torch
@@ -422,7 +404,7 @@ class AudioHiddenStates(Waveforms):
             return torch.cat([mean, deviation], dim=1).half().cpu().numpy()
 
 
-class LayerStatistics(AudioHiddenStates, Scaled):
+class LayerStatistics(AtSpeeds, AudioHiddenStates):
     """Mean and deviation over time of each layer of a frozen audio encoder, one row an utterance, scaled.
 
     Args:
@@ -430,36 +412,23 @@ class LayerStatistics(AudioHiddenStates, Scaled):
     """
 
     def __init__(self, weights: str, *, speeds: Sequence[float] = (), **options: Any) -> None:
-        super().__init__(weights, deviation=True, **options)
+        AudioHiddenStates.__init__(self, weights, deviation=True, **options)
         self.speeds = tuple(speeds)
 
     @property
     def feature_names(self) -> list[str]:  # type: ignore[override]
         """Name the columns."""
         layers, places = range(self.config["num_hidden_layers"] + 1), range(self.config["hidden_size"])
-        kinds = ("mean", "deviation")
-        return [f"layer {layer}, {kind} {place}" for layer in layers for kind in kinds for place in places]
-
-    def sizes(self) -> dict[str, Any]:
-        """Return the number of columns, n_features."""
-        return Scaled.sizes(self)
+        return [f"layer {n}, {kind} {place}" for n in layers for kind in ("mean", "deviation") for place in places]
 
     def fit(self, corpus: Corpus) -> None:
         """Get hold of the encoder; learn mean and deviation of each column, over all speeds."""
+        AudioHiddenStates.fit(self, corpus)
         super().fit(corpus)
-        self.fit_scale([self._rows(corpus, speed) for speed in (1.0, *self.speeds)])
 
-    def transform(self, corpus: Corpus) -> NDArray[np.float32]:
-        """Return (n_utterances, (n_layers + 1) * 2 dim) float32, scaled."""
-        return self.scale(self._rows(corpus))
-
-    def training_copies(self, corpus: Corpus) -> list[NDArray[np.float32]]:
-        """Return the rows at each speed, scaled, the ordinary one first."""
-        return [self.scale(self._rows(corpus, speed)) for speed in (1.0, *self.speeds)]
-
-    def _rows(self, corpus: Corpus, speed: float = 1.0) -> NDArray[np.float32]:
-        rows = [np.ravel(layers) for layers in self.statistics(corpus, speed)]
-        return np.array(rows, np.float32).reshape(len(corpus), len(self.feature_names))
+    def raw(self, corpus: Corpus, speed: float = 1.0) -> list[NDArray[np.float32]]:  # type: ignore[override]
+        """Return ((n_layers + 1) * 2 dim,) for each utterance, played so fast, before scaling."""
+        return [np.ravel(layers).astype(np.float32) for layers in self.statistics(corpus, speed)]
 
 
 class Subwords(Pretrained):
@@ -471,7 +440,7 @@ class Subwords(Pretrained):
 
     modality = "text"
 
-    def __init__(self, weights: str, *, max_subwords: int = MAX_SUBWORDS, **options: Any) -> None:
+    def __init__(self, weights: str, *, max_subwords: int = SET.max_subwords, **options: Any) -> None:
         super().__init__(weights, **options)
         self.max_subwords = max_subwords
         self.tokenizer: Any = None  # of the library `tokenizers`
@@ -504,8 +473,8 @@ class TextHiddenStates(Subwords):
     def transform(self, corpus: Corpus) -> Any:
         """Return (n_layers + 1, dim) float16 for each utterance, from the cache where they are there."""
         subwords = super().transform(corpus)
-        key = self._key(joblib.hash(subwords))
-        return list(cached_array(f"frozen-{Path(self.weights).name}", key, partial(self._hidden_states, subwords)))
+        kind, key = f"frozen-{Path(self.weights).name}", self._key(joblib.hash(subwords))
+        return list(base.cached_array(kind, key, partial(self._hidden_states, subwords)))
 
     def _hidden_states(self, subwords: Sequence[NDArray[np.int64]]) -> NDArray[np.float16]:
         import torch
@@ -513,8 +482,8 @@ class TextHiddenStates(Subwords):
 
         order, encoder = np.argsort([len(own) for own in subwords], kind="stable"), self.encoder
         means = []
-        for start in range(0, len(order), N_TEXTS):
-            batch = [torch.from_numpy(subwords[place]) for place in order[start : start + N_TEXTS]]
+        for start in range(0, len(order), SET.n_texts):
+            batch = [torch.from_numpy(subwords[place]) for place in order[start : start + SET.n_texts]]
             lengths = torch.tensor([len(own) for own in batch], device=encoder.device)
             padded = pad_sequence(batch, batch_first=True).to(encoder.device)
             with torch.inference_mode():
@@ -587,16 +556,15 @@ def vggish_examples(wave: NDArray[np.float32]) -> NDArray[np.float16]:
         (n_examples, 192, 128) float16, natural logarithm of magnitude (not power) plus 0.01. There is at least one
         example; the last one is filled up with silence.
     """
-    n_frames = max(1, 1 + (len(wave) - VGGISH_WINDOW) // VGGISH_HOP)
-    n_whole = -(-n_frames // VGGISH_FRAMES) * VGGISH_FRAMES
-    length = (n_whole - 1) * VGGISH_HOP + VGGISH_WINDOW
-    around = (VGGISH_N_FFT - VGGISH_WINDOW) // 2  # librosa centres a window among the points of its transform
+    n_frames = max(1, 1 + (len(wave) - LOG_MEL.window) // LOG_MEL.hop)
+    n_whole = -(-n_frames // LOG_MEL.frames) * LOG_MEL.frames
+    length = (n_whole - 1) * LOG_MEL.hop + LOG_MEL.window
+    around = (LOG_MEL.n_fft - LOG_MEL.window) // 2  # librosa centres a window among the points of its transform
     filled = np.pad(wave[:length], (around, around + max(0, length - len(wave))))
-    size, (low, high) = VGGISH_N_FFT, VGGISH_RANGE
-    spectrum = librosa.stft(filled, n_fft=size, hop_length=VGGISH_HOP, win_length=VGGISH_WINDOW, center=False)
-    bands: Any = {"n_mels": VGGISH_BANDS, "fmin": low, "fmax": high, "htk": True, "norm": None}
-    mel = librosa.filters.mel(sr=SAMPLE_RATE, n_fft=size, **bands) @ np.abs(spectrum)
-    return np.log(mel.T + VGGISH_OFFSET).reshape(-1, VGGISH_FRAMES, VGGISH_BANDS).astype(np.float16)
+    frames: Any = {"n_fft": LOG_MEL.n_fft, "hop_length": LOG_MEL.hop, "win_length": LOG_MEL.window, "center": False}
+    bands: Any = dict(zip(("fmin", "fmax"), LOG_MEL.hertz, strict=True), n_mels=LOG_MEL.bands, htk=True, norm=None)
+    mel = librosa.feature.melspectrogram(y=filled, sr=SAMPLE_RATE, power=1.0, **frames, **bands)
+    return np.log(mel.T + LOG_MEL.offset).reshape(-1, LOG_MEL.frames, LOG_MEL.bands).astype(np.float16)
 
 
 class VggishExamples(Published):
@@ -609,7 +577,7 @@ class VggishExamples(Published):
     """
 
     modality = "audio"
-    hop_s = VGGISH_HOP / SAMPLE_RATE  # seconds from frame to frame inside the examples
+    hop_s = LOG_MEL.hop / SAMPLE_RATE  # seconds from frame to frame inside the examples
 
     def __init__(self, weights: str = VGGISH, *, stand_in: bool = False, seed: int = 7) -> None:
         super().__init__(weights, stand_in, {"channels": tuple(TINY["vggish"])})
