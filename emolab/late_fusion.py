@@ -91,10 +91,9 @@ class LateFusion(Recognizer):
         given = np.array(probabilities)  # (n_members, n_utterances, n_emotions)
         missing = np.asarray(np.isnan(given).any(axis=2))
         if len(given) != len(self.members) or missing.all(axis=0).any():
-            raise ValueError(
-                f"{len(given)} arrays for {len(self.members)} members, none of them for {missing.all(axis=0).sum()} "
-                "utterances; expected one array a member. Give NaN only for what one, but not all, cannot predict."
-            )
+            why = f"{len(given)} arrays for {len(self.members)} members, none of them for {missing.all(axis=0).sum()}"
+            remedy = "Give NaN only for what one, but not all, cannot predict."
+            raise ValueError(f"{why} utterances; expected one array a member. {remedy}")
         logs = self._logs(given)
         if self.how == "stacked":
             return np.asarray(softmax(_concatenated(logs) @ self.stack["coef"].T + self.stack["intercept"], axis=1))
@@ -188,14 +187,12 @@ def likeliest_weights(probabilities: NDArray[np.float64], targets: NDArray[np.in
         (n_members,), at least 0, sum 1. Utterances that one member predicts alone change nothing. Source: mixture
         weights, Dempster, Laird and Rubin 1977; the weights of those present sum to 1 as in Hunter 2004.
     """
-    true = probabilities[:, np.arange(len(targets)), targets]  # (n_members, n_utterances)
-    there = ~np.isnan(true)
-    true = np.where(there, true, 0.0)
+    said = probabilities[:, np.arange(len(targets)), targets]  # (n_members, n_utterances)
+    there, true = ~np.isnan(said), np.nan_to_num(said)
     weights = np.full(len(true), 1 / len(true))
     for _ in range(N_STEPS):
-        joint = weights[:, None] * true
-        shares = joint / np.maximum(joint.sum(axis=0), TINY)
-        present = there / np.maximum((weights[:, None] * there).sum(axis=0), TINY)  # 1 where every member predicts
+        shares = weights[:, None] * true / np.maximum(weights @ true, TINY)
+        present = there / np.maximum(weights @ there, TINY)  # 1 where every member predicts
         weights = (shares.sum(axis=1) + TINY) / (present.sum(axis=1) + TINY)
         weights /= weights.sum()
     return weights
