@@ -7,7 +7,7 @@ import pandas as pd
 
 from emolab.corpora.corpus import Corpus, raise_problems, some
 from emolab.corpora.named import NAMED, read_named
-from emolab.corpora.tables import find_root, table_rows
+from emolab.corpora.tables import find_root, table_cells
 
 STATEMENTS: dict[str, str] = NAMED["ravdess"]["codes"]["text"]
 ACTION_UNITS, N_ACTION_UNITS = "action_units.csv", 35
@@ -38,15 +38,13 @@ def read_action_units(root: Path) -> pd.DataFrame:
         ValueError: If the table is not one of 35 numbers for each named film.
     """
     expected = "action_units.csv, a table with the column name and 35 action units"
-    path = find_root(Path(root), lambda folder: (folder / ACTION_UNITS).is_file(), expected=expected)
-    path = path / ACTION_UNITS
-    any_corpus = "utterance_id" in table_rows(path)[0]
+    path = find_root(Path(root), lambda folder: (folder / ACTION_UNITS).is_file(), expected=expected) / ACTION_UNITS
+    any_corpus = "utterance_id" in table_cells(path)[0]
     key, film = ("utterance_id", r".+") if any_corpus else ("name", r"0[12](-[0-9]{2}){6}")
-    _, cells, problems = table_rows(path, columns=[key])
-    table = pd.DataFrame.from_dict(cells, orient="index", dtype="string")
+    table, problems = table_cells(path, columns=[key])
     names = table.get(key, pd.Series(dtype="string"))
     units = table.drop(columns=key, errors="ignore").apply(pd.to_numeric, errors="coerce").astype("float64")
-    if cells and units.shape[1] != N_ACTION_UNITS:
+    if len(table) and units.shape[1] != N_ACTION_UNITS:
         problems.append(f"{units.shape[1]} columns besides {key}, not {N_ACTION_UNITS}")
     faults = {"no number": ~np.isfinite(units).all(axis=1), "not the name of a film": ~names.str.fullmatch(film)}
     faults["a film a second time"] = names.duplicated()
