@@ -117,7 +117,7 @@ def demo(workers: int, model: str) -> Iterator[tuple[str, subprocess.Popen[bytes
         yield f"http://127.0.0.1:{port}/", server
     finally:
         server.send_signal(signal.SIGTERM)
-        server.wait(30)
+        server.wait(300)
 
 
 def visit(client: Client, path: Path, start: threading.Barrier, number: int) -> Visit:
@@ -144,8 +144,9 @@ def visit(client: Client, path: Path, start: threading.Barrier, number: int) -> 
 
 def crowd(url: str, paths: Sequence[Path]) -> list[Visit]:
     """Let as many users come at once as there are recordings."""
+    patient: dict[str, Any] = {"timeout": LIMIT_S}
+    clients = [Client(url, verbose=False, analytics_enabled=False, httpx_kwargs=patient) for _ in paths]
     with ThreadPoolExecutor(len(paths)) as pool:
-        clients = list(pool.map(lambda _: Client(url, verbose=False, analytics_enabled=False), paths))
         start = threading.Barrier(len(paths))
         jobs = [
             pool.submit(visit, *each, start, number) for number, each in enumerate(zip(clients, paths, strict=True))

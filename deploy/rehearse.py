@@ -82,7 +82,7 @@ def check_page(command: list[str], variables: dict[str, str], root: Path) -> Non
         print(f"the page is up after {time.perf_counter() - began:.0f} s", flush=True)
     finally:
         server.terminate()
-        server.wait(20)
+        server.wait(60)
     left = list(temporary.glob("emolab-demo-*"))
     assert not left, f"left behind: {left}"
     print("and gone, with nothing left behind")

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from emolab.app.sessions import Sessions
-from emolab.app.worker import Limits
+from emolab.app.worker import TEXTS, Limits
 from emolab.storage import toml_beside
 
 SET = toml_beside(__file__, "settings.toml")
@@ -20,12 +20,9 @@ def serve(*, host: str, port: int, model: Path | None, **limits: int) -> None:
     from emolab.app import jobs
 
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # like Ctrl-C: what was uploaded is deleted
-    print(
-        "Loading the models; where they are used for the first time they are trained, which can take minutes …",
-        flush=True,
-    )
+    print(TEXTS["server"]["loading"], flush=True)
     with serving(Limits(**limits), jobs, host=host, port=port, model=model) as (blocks, _):
-        print(f"The page is at {blocks.local_url} (Ctrl-C ends it)", flush=True)
+        print(TEXTS["server"]["ready"].format(url=blocks.local_url), flush=True)
         blocks.block_thread()
 
 

@@ -1,11 +1,16 @@
 from __future__ import annotations
 
+import signal
 import struct
+import subprocess
+import sys
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import av
 import numpy as np
+import psutil
 import pytest
 import soundfile
 
@@ -127,3 +132,21 @@ def test_memory_has_a_limit(worker: Worker) -> None:
     with pytest.raises(ValueError, match="more memory than this page may take"):
         worker.run(60, jobs.fill_memory)
     assert worker.run(60, jobs.number_of_process) == before
+
+
+def test_a_worker_ends_with_a_server_that_is_killed(tmp_path: Path) -> None:
+    script = tmp_path / "server.py"
+    script.write_text(
+        "import os, signal\n"
+        "from emolab.app.worker import Worker\n"
+        "if __name__ == '__main__':\n"
+        "    print(Worker(4.0).run(60, os.getpid), flush=True)\n"
+        "    os.kill(os.getpid(), signal.SIGKILL)\n"
+    )
+    run = subprocess.run([sys.executable, str(script)], capture_output=True, text=True)
+    assert run.returncode == -signal.SIGKILL
+    for _ in range(100):
+        if not psutil.pid_exists(int(run.stdout)):
+            break
+        time.sleep(0.1)
+    assert not psutil.pid_exists(int(run.stdout))
