@@ -299,4 +299,5 @@ def test_chapters_that_put_scores_on_one_scale_share_its_cell() -> None:
     chapters = [path for path in CHAPTERS if path.name[:2] in ("13", "18")]
     cells = [cell.source for path in chapters for cell in nbformat.read(path, 4).cells if cell.cell_type == "code"]
     scales = [source.partition("\n\n\nbaseline")[0] for source in cells if "def scaled(" in source]
-    assert len(scales) == 2 and scales[0].strip() == scales[1].strip()
+    assert len(scales) == 2
+    assert scales[0].strip() == scales[1].strip()

@@ -4,7 +4,6 @@ import pytest
 
 from emolab.corpora.corpus import EMOTIONS, LABELS, SCHEMA, TRUTH, VIEWS
 
-
 N_LABELS = {"iemocap": 11, "ravdess": 8, "meld": 7, "iemocap_votes": 11}
 PUBLISHED = {  # codes in the order of the emotions: neutral, happy, angry, sad, fearful, surprised, disgusted, others
     "crema-d": "NEU HAP ANG SAD FEA - DIS",

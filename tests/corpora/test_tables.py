@@ -337,8 +337,8 @@ def test_read_own_labels_by_the_most_votes_where_nothing_else_does(tmp_path: Pat
 
 def test_read_own_hints_at_files_below_another_folder(tmp_path: Path) -> None:
     rows = names(tmp_path / "clips")
-    path = write(tmp_path / "m.csv", [{**row, "audio": f"C:\\Users\\me\\data\\clips\\{row['audio']}"} for row in rows])
-    hint = r"the file of audio_path is missing \(but clips/0\.wav is there: take C:/Users/me/data/ away\) in rows 2 \("
+    path = write(tmp_path / "m.csv", [{**row, "audio": f"D:\\speech\\me\\data\\clips\\{row['audio']}"} for row in rows])
+    hint = r"the file of audio_path is missing \(but clips/0\.wav is there: take D:/speech/me/data/ away\) in rows 2 \("
     with pytest.raises(ValueError, match=hint) as told:
         read_own(path)
     assert max(map(len, str(told.value).splitlines()[1:-1])) <= 300
