@@ -1,7 +1,7 @@
 """IEMOCAP exactly as its authors distribute it: five sessions of one woman and one man each, acting in pairs."""
 
 import re
-from collections import defaultdict
+from collections import Counter, defaultdict
 from pathlib import Path
 from typing import Any
 
@@ -109,12 +109,12 @@ def _read_dialogue(path: Path, folder: Path, found: Findings) -> None:
 
 def _evaluated(path: Path, folder: Path, found: Findings) -> list[dict[str, Any]]:
     """Return a row for each utterance of an evaluation file, the annotators' votes filled in."""
-    votes: dict[str, int] | None = None  # of the utterance that is being read
+    votes: Counter[str] | None = None  # of the utterance that is being read
     rows: dict[str, dict[str, Any]] = {}
     for number, line in lines_of(path):
         place = f"{folder.name}/{path.name} line {number}"
         if line.startswith("["):
-            votes = {}
+            votes = Counter()
             try:
                 row = _utterance(line, path.stem, folder.name)
                 if rows.setdefault(row["utterance_id"], row | {"votes": votes})["votes"] is not votes:
@@ -128,7 +128,7 @@ def _evaluated(path: Path, folder: Path, found: Findings) -> list[dict[str, Any]
             found["problems"].append(f"{place}: the beginning of an utterance cannot be read: {line[:80]!r}")
         elif not line.startswith(("%", "A-")):
             found["dropped"].append((place, f"not a line of an evaluation: {line[:60]!r}"))
-    return [row | {"votes": row["votes"] or None} for row in rows.values()]
+    return [row | {"votes": dict(row["votes"]) or None} for row in rows.values()]
 
 
 def _utterance(line: str, dialogue: str, session: str) -> dict[str, Any]:
@@ -151,15 +151,14 @@ def _utterance(line: str, dialogue: str, session: str) -> dict[str, Any]:
     return row | {scale: rating if rating > 0 else None for scale, rating in rated}  # 0 and nan: nobody rated
 
 
-def _count_votes(line: str, votes: dict[str, int]) -> bool:
+def _count_votes(line: str, votes: Counter[str]) -> bool:
     """Add one annotator's line to the votes; false if it cannot be understood."""
     parts = VOTE.match(line)
     labels = {label.strip().lower() for label in parts["labels"].split(";")} - {""} if parts else set()
     if not parts or not labels <= VOTES.keys():
         return False
     if not parts["annotator"].startswith(("F", "M")):  # the actors' ratings of themselves
-        for emotion in sorted({VOTES[label] for label in labels}):
-            votes[emotion] = votes.get(emotion, 0) + 1
+        votes.update(sorted({VOTES[label] for label in labels}))
     return True
 
 
