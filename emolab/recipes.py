@@ -15,12 +15,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from emolab.corpora.ravdess import ACTION_UNITS
+from emolab.features import audio, combined, text, video
 from emolab.features import pretrained as encoders
-from emolab.features.audio import Chroma, Classical8, Egemaps, Functionals, LogMel, Mfcc
 from emolab.features.base import FeatureExtractor, source_digest
-from emolab.features.combined import AlignedFrames, Concatenated, DialogueContext, SpeakerNormalized
-from emolab.features.text import Tfidf, Tokens
-from emolab.features.video import ActionUnits, FaceEdges, FaceFrames, FaceFunctionals
+from emolab.features.combined import Concatenated, SpeakerNormalized
 from emolab.late_fusion import HOWS, LateFusion
 from emolab.recognizer import LightRecognizer, NetworkRecognizer, Recognizer
 from emolab.storage import cache_root, toml_beside
@@ -37,20 +35,15 @@ Options = Mapping[str, Any]
 
 PER_SPEAKER = "per-speaker"  # behind a recipe's name and @
 NEXT_SEED = 1000  # apart, so that neighbouring seeds share no member
-LISTENERS = (encoders.VggishExamples, encoders.Waveforms, encoders.AudioHiddenStates, encoders.LayerStatistics)
-SEEDED = (*LISTENERS, encoders.Subwords, encoders.TextHiddenStates)  # their stand-ins are drawn
-SIMPLE = (Functionals, Classical8, Egemaps, LogMel, Mfcc, Chroma, Tfidf, Tokens, FaceFrames, FaceEdges, FaceFunctionals)
-KINDS: Any = (*SIMPLE, *SEEDED, ActionUnits, Concatenated, AlignedFrames, DialogueContext)
-EXTRACTORS: Mapping[str, Any] = {kind.__name__: kind for kind in KINDS}  # as recipes.toml names them
+SEEDED = (encoders.Pretrained, encoders.VggishExamples)  # their stand-ins are drawn
+EXTRACTORS: Options = {**vars(audio), **vars(combined), **vars(encoders), **vars(text), **vars(video)}
 
 
 def network_class(name: str) -> Any:
     """Return a class of networks by the name in recipes.toml; torch is imported with the first one."""
     from emolab.models import pretrained, sequence, video
 
-    small = (sequence.CnnBiLstm, sequence.Cnn2d, sequence.Lstm, sequence.WordLstm, sequence.Mlp, sequence.Conversation)
-    large = (pretrained.WeightedLayerSum, pretrained.AudioEncoder, pretrained.TextEncoder, pretrained.Vggish)
-    return {kind.__name__: kind for kind in (*small, *large, video.FaceCnn, video.ResNetTransformer, video.I3d)}[name]
+    return next(getattr(own, name) for own in (sequence, pretrained, video) if hasattr(own, name))
 
 
 @dataclass(frozen=True)
@@ -149,10 +142,8 @@ def fuse(
     kind = LightRecognizer if how == "early" else NetworkRecognizer
     if how not in ("early", *JOINS) or not given or not all(isinstance(member, kind) for member in given):
         kinds = ", ".join(f"{member.name} ({type(member).__name__})" for member in given)
-        raise ValueError(
-            f"how={how!r} of {kinds or 'no members'}; expected {', '.join(HOWS)} of any, early of light recognizers, "
-            f"or {', '.join(JOINS)} of networks. Take another way, or other members."
-        )
+        why = f"how={how!r} of {kinds or 'no members'}; expected {', '.join(HOWS)} of any, early of light recognizers,"
+        raise ValueError(f"{why} or {', '.join(JOINS)} of networks. Take another way, or other members.")
     extractors = [extractor for member in given for extractor in member.features]
     if how == "early":
         return LightRecognizer(name, [Concatenated(extractors, scaled=True)], given[0].candidates)
@@ -198,7 +189,7 @@ def _extractors(names: Sequence[str], preset: Preset, seed: int) -> list[Feature
         kind, inner, full = row.pop("kind"), row.pop("inner", ()), row.pop("full", {})
         options = {key: tuple(value) if isinstance(value, list) else value for key, value in row.items()}
         options |= full if preset == "full" else {}
-        options |= {"seed": seed} if EXTRACTORS[kind] in SEEDED else {}
+        options |= {"seed": seed} if issubclass(EXTRACTORS[kind], SEEDED) else {}
         inside = [_extractors(inner, preset, seed)] if inner else []
         made.append(EXTRACTORS[kind](*inside, **options))
     return made
@@ -226,13 +217,11 @@ class NetworkBuilder:
 
 def _augmentation(kind: str, preset: Preset) -> Any:
     """Make what changes training batches; faces are changed only where there are epochs enough."""
-    if not kind:
+    if not kind or (kind, preset) == ("faces", "quick"):
         return None
     from emolab.augmentation import AudioAugmentation, FaceAugmentation
 
-    if kind == "audio":
-        return AudioAugmentation(**TABLE["augmentation"][preset])
-    return FaceAugmentation() if preset == "full" else None
+    return AudioAugmentation(**TABLE["augmentation"][preset]) if kind == "audio" else FaceAugmentation()
 
 
 def _take_weights(recognizer: Recognizer, weights: str) -> None:
@@ -263,25 +252,19 @@ def _train_only(recognizer: Recognizer) -> None:
         _train_only(member)
 
 
-def fit_or_load(
-    name: str,
-    fold: Fold,
-    *,
-    preset: Preset = "quick",
-    seed: int = 7,
-    weights: str | None = None,
-    train_only: bool = False,
-) -> Recognizer:
+def fit_or_load(name: str, fold: Fold, *, preset: Preset = "quick", seed: int = 7, **options: Any) -> Recognizer:
     """Load the recognizer that was trained on this fold before, or train it now and keep it.
+
+    The options are those of `recipe`: weights and train_only.
 
     Chapters may do this side by side: what is kept is whole or not there at all. A network whose training was killed
     goes on after its last whole epoch.
     """
-    folder = kept_in(name, fold, preset=preset, seed=seed, weights=weights, train_only=train_only)
+    folder = kept_in(name, fold, preset=preset, seed=seed, **options)
     unfinished = folder.with_name(f"{folder.name}.unfinished")
     with suppress(FileNotFoundError, ValueError):  # not there, damaged, or of an older version
         return Recognizer.load(folder)
-    recognizer = recipe(name, preset=preset, seed=seed, weights=weights, train_only=train_only)
+    recognizer = recipe(name, preset=preset, seed=seed, **options)
     if isinstance(recognizer, NetworkRecognizer):
         recognizer.folder = unfinished
     recognizer.fit(fold.train, fold.valid)
@@ -303,7 +286,7 @@ def kept_in(
 @lru_cache
 def _code_version() -> str:
     """Identify the code that makes and trains recognizers: when it changes, what was kept is not taken."""
-    patterns = ("models/*.py", "features/*.py", "rec*.*", "late*.py", "training.py", "augmentation.py", "media.py")
+    patterns = ("models/*.*", "features/*.py", "rec*.*", "late*.py", "training.py", "augmentation.py", "media.py")
     files = sorted(str(file) for pattern in patterns for file in Path(__file__).parent.glob(pattern))
     known = ("numpy", "scikit-learn", "torch", "transformers")  # what another version wrote may not be readable
     return " ".join([source_digest(*files), *map(version, known)])
