@@ -19,7 +19,7 @@ import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
-from matplotlib.colors import LinearSegmentedColormap, to_rgb
+from matplotlib.colors import LinearSegmentedColormap
 from matplotlib.patheffects import withStroke
 from numpy.typing import ArrayLike, NDArray
 from scipy.ndimage import gaussian_filter
@@ -45,13 +45,10 @@ SERIES_COLORS, SERIES_MARKERS, SIZE_COLORS = SET.series_colors, SET.series_marke
 INK, GREY, PALE = "#222222", "#636363", "#d9d9d9"
 FOR, AGAINST = "#2f8fcb", "#e3752b"  # black text can be read on both
 HEAT = LinearSegmentedColormap.from_list("heat", [AGAINST, "white", FOR], 257)  # odd, so that 0 is white
-WINGS = (0, AGAINST, 0.65), (0.5, AGAINST, 0), (0.5, FOR, 0), (1, FOR, 0.65)  # place, colour, opacity
-OVER = [(place, (*to_rgb(colour), opacity)) for place, colour, opacity in WINGS]
+OVER = [(0, f"{AGAINST}a6"), (0.5, f"{AGAINST}00"), (0.5, f"{FOR}00"), (1, f"{FOR}a6")]  # place; colour and opacity
 HEAT_OVER = LinearSegmentedColormap.from_list("heat over", OVER, 257)  # the same, to be laid over a picture
-INTERVAL = " with 95 % interval"
 CHANCE: Look = {"color": GREY, "linestyle": (0, (4, 2)), "linewidth": 1.3, "label": "chance"}
-ASIDE: Look = {"loc": "upper left", "bbox_to_anchor": (1.0, 1.0), "frameon": False}  # a legend beside the axes
-WIDTH, TEXT_SIZE, LINE = SET.width, SET.text_size, SET.line
+ASIDE, WIDTH, TEXT_SIZE, LINE = SET.aside, SET.width, SET.text_size, SET.line
 LETTER = SET.letter_width * TEXT_SIZE  # points
 SOFT = f"smoothed, {1 - SET.within:.1%} beyond the scale"
 
@@ -124,10 +121,6 @@ def _second(ax: Axes, n_rows: int, n_columns: int, **ratios: Any) -> Axes:
     return ax.figure.add_subplot(grid[1])
 
 
-def _percent(share: float) -> str:
-    return f"{'< 1' if 0 < share < 0.005 else round(100 * share)}\N{NO-BREAK SPACE}%"
-
-
 def _signed(value: float) -> str:
     """Write a number with its sign and three digits."""
     text = f"{value:+.2f}" if 0.1 <= abs(value) < 100 else f"{value:+.2g}" if value else "0"
@@ -189,13 +182,13 @@ def confusion_matrix(report: Report, *, ax: Axes | None = None) -> Axes:
     ax = _axes(ax, 1.6 + 0.52 * len(names))
     cells = [f"{100 * part:.0f}\n{n:,}" for part, n in zip(share.flat, counts.flat, strict=True)]
     labels: Look = {"xticklabels": names, "yticklabels": _counted(report.confusion.sum(axis=1))}
-    look: Look = {"cmap": "Blues", "vmin": 0, "vmax": 1, "cbar": False, "linewidths": 2, "fmt": ""}
-    sns.heatmap(share, annot=np.reshape(cells, share.shape), ax=ax, **labels, **look)
+    sns.heatmap(share, annot=np.reshape(cells, share.shape), ax=ax, **labels, **SET.confusion)
     ax.tick_params(length=0, rotation=0)
     ax.set(xlabel="recognised as", ylabel="emotion in the corpus (utterances)")
     np.fill_diagonal(share, 0)
     row, column = divmod(int(share.argmax()), len(names))
-    pair = f"Most often confused: {names[row]} taken for {names[column]} ({_percent(share.max())})"
+    percent = round(100 * share.max()) or "< 1"
+    pair = f"Most often confused: {names[row]} taken for {names[column]} ({percent}\N{NO-BREAK SPACE}%)"
     facts = f"UA {report.metrics['ua']}", "per cent of the row, counts below"
     return titled(ax, pair if share.any() else "No emotion is taken for another", *_tested([report]), *facts)
 
@@ -212,7 +205,7 @@ def per_emotion(reports: Report | Mapping[str, Report], *, ax: Axes | None = Non
     ax.vlines(chance, rows - 0.42, rows + 0.42, **CHANCE)
     text_rows(ax, _counted(support))
     known = any(report.per_emotion["f1_low"].notna().any() for report in named.values())
-    ax.set(xlim=(0, 1.05), xlabel="F1" + INTERVAL * known)
+    ax.set(xlim=(0, 1.05), xlabel="F1" + SET.interval * known)
     facts = *_tested(named.values()), "dashed: guessing every emotion evenly"
     return titled(ax, "How well each emotion is recognised", *facts)
 
@@ -240,7 +233,7 @@ def compare_reports(reports: Mapping[str, Reported], *, metric: str = "ua", ax: 
         ax.vlines(chance, rows - 0.5, rows + 0.5, **CHANCE)
     known = np.isfinite([score.low for score in scores.values()]).any()
     highest = min(1.02, 1.1 * np.nanmax(list(scores.values())))
-    ax.set(xlim=(0, highest), xlabel=METRICS[metric] + INTERVAL * bool(known))
+    ax.set(xlim=(0, highest), xlabel=METRICS[metric] + SET.interval * bool(known))
     facts = "dashed: chance" * (metric != "ece"), "small dots: single seeds" * (max(map(len, seeds)) > 1)
     best = (min if metric == "ece" else max)(score.value for score in scores.values())
     names = " and ".join(name for name, score in scores.items() if np.isclose(score.value, best))
@@ -440,11 +433,10 @@ def _lines(names: Sequence[str], n_letters: int) -> list[tuple[int, int, str]]:
 
 def _write(ax: Axes, text: Any, top: float, colours: Sequence[Any], cues: Collection[int]) -> None:
     """Write the words of an utterance, placed by `_lines`, in boxes of their colours, those of the cues framed."""
-    font: Look = {"family": "monospace", "fontsize": TEXT_SIZE, "va": "center", "parse_math": False}
     for place, (line, column, word) in enumerate(text):
         edge, gid = (INK, "cue") if place in cues else ("none", "word")
         box = {"facecolor": colours[place], "edgecolor": edge, "linewidth": 1.3, "boxstyle": "square,pad=0.18"}
-        ax.text(column + 0.4, top + line + 0.5, word, gid=gid, bbox=box, in_layout=False, **font)
+        ax.text(column + 0.4, top + line + 0.5, word, gid=gid, bbox=box, fontsize=TEXT_SIZE, **SET.word)
 
 
 def audio_attributions(
@@ -476,8 +468,7 @@ def audio_attributions(
     limit, is_fine = _heat_over(picture, item, len(heard), mesh.get_array().shape[0])
     _key([strip, picture], limit)
     (starts, ends), values = item.spans[known].T, item.values[known]
-    look: Look = {"align": "edge", "edgecolor": "white", "linewidth": 0.5}
-    strip.bar(starts, values, width=ends - starts, color=np.where(values < 0, AGAINST, FOR), **look)
+    strip.bar(starts, values, width=ends - starts, color=np.where(values < 0, AGAINST, FOR), **SET.strip)
     strip.axhline(0, color=GREY, linewidth=0.8)
     strip.set(xlim=(0, seconds), ylabel="adds to the logit")
     for panel, pitch in ((strip, None), (picture, f0)):
