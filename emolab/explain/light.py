@@ -42,10 +42,8 @@ def attribute(recognizer: Recognizer, corpus: Corpus, engine: Any, targets: Numb
         problem = f"{options.method} knows the features of {recognizer.name}, not its units of {modality!r}"
         raise ValueError(f'{problem}; expected modality="features". For units take ablation, occlusion or kernel-shap.')
     rows, places = _last_features(recognizer, recognizer.feature_matrix(corpus))
-    explain = _linear if engine is load_shap().LinearExplainer else _trees
-    model = recognizer.estimator
-    last = model[-1] if isinstance(model, Pipeline) else model
-    values, logits, references = explain(recognizer.name, last, rows)
+    explain, model = _linear if engine is load_shap().LinearExplainer else _trees, recognizer.estimator
+    values, logits, references = explain(recognizer.name, model[-1] if isinstance(model, Pipeline) else model, rows)
     names, columns = corpus.table["utterance_id"], tuple(recognizer.feature_names)
     texts = corpus.texts() if modality == "text" else [""] * len(corpus)
     made = []

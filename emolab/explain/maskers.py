@@ -13,7 +13,7 @@ from scipy.special import softmax
 
 from emolab import media
 from emolab.corpora.corpus import MODALITIES, Corpus
-from emolab.corpora.degraded import pink_noise
+from emolab.corpora.degraded import with_noise
 from emolab.explain.explanation import SET, Floats, frame_spans, names_in_time, no_spans, sound_spans
 from emolab.features.text import joined_units, text_units
 from emolab.features.video import FaceFrames, faces
@@ -134,8 +134,7 @@ class AudioMasker(Masker):
         gain = uniform_filter1d(np.repeat(mask.astype(np.float32), np.diff(edges)), FADE)
         if self.baseline == "silence":
             return wave * gain
-        noise = pink_noise(max(len(wave), SAMPLE_RATE), np.random.default_rng(row))[: len(wave)]
-        noise *= np.sqrt(np.square(wave, dtype=np.float64).mean() / np.square(noise).mean())
+        noise = with_noise(wave, 0.0, np.random.default_rng(row)) - wave  # 0 dB: as strong as the sound
         return (wave * gain + noise * (1 - gain)).astype(np.float32)
 
 
