@@ -50,6 +50,8 @@ def sealed_off(monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest.TempPat
     monkeypatch.setenv("EMOLAB_CACHE", str(home / "cache"))
     monkeypatch.setenv("MPLCONFIGDIR", str(tmp_path_factory.getbasetemp() / "matplotlib"))  # one list of fonts for all
     monkeypatch.setenv("HF_HUB_OFFLINE", "1")
+    monkeypatch.setenv("EMOLAB_PROGRESS", "0")  # the command line sets it: undone after each test
+    monkeypatch.delenv("EMOLAB_PROGRESS")
 
 
 @pytest.fixture

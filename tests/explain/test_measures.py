@@ -37,7 +37,7 @@ from emolab.explain.measures import (
     spearman,
     units_to,
 )
-from emolab.features.text import words
+from emolab.features.text import text_units, words
 
 VALUES = st.lists(st.integers(-6, 6).map(lambda n: n / 4), min_size=2, max_size=12)  # coarse, so that some are equal
 SEEDS = st.integers(0, 10_000)
@@ -380,7 +380,7 @@ def test_marks_words_whatever_their_case_and_signs(text: str, emotion: str | Non
 @given(st.text())
 def test_marks_one_truth_value_a_word_and_any_emotion_is_their_union(text: str) -> None:
     found = [emotion_word_mask(text, emotion) for emotion in LISTED]
-    assert all(mask.shape == (len(text.split()),) and mask.dtype == bool for mask in found)
+    assert all(mask.shape == (len(text_units(text)),) and mask.dtype == bool for mask in found)
     np.testing.assert_array_equal(emotion_word_mask(text), np.any(found, axis=0))
 
 
