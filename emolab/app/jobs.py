@@ -30,8 +30,10 @@ def recognizer(model: Path | None, words_only: bool = False) -> Recognizer:
 
 
 def prepare(model: Path | None) -> None:
-    """Load what the first recording would wait for."""
+    """Load what the first recording would wait for, and train it where it is used for the first time."""
     recognizer(model)
+    if model is None:
+        recognizer(None, True)
 
 
 @contextmanager

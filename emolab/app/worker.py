@@ -33,9 +33,9 @@ class Limits:
     max_streams: int = 8
     max_pixels: int = 4096 * 2304  # of one picture
     workers: int = 1
-    memory_gb: float = 6.0  # of addresses of one worker
+    memory_gb: float = 12.0  # of addresses of one worker; libraries reserve several without using them
     seconds_each: float = 10.0  # of work for each second of the recording, at most
-    seconds_more: float = 300.0  # and for loading models, or training them at first use
+    seconds_more: float = 300.0  # and for loading models again after a worker's death
     keep_s: float = 3600.0  # a file, even if its page stays open
 
 
