@@ -276,8 +276,10 @@ class Recognizer(ABC):
             found = f"{self.name} got emotions {list(train.emotions)} to train on, {list(valid.emotions)} to choose by"
             raise ValueError(f"{found}; expected one view for both. Take it before the folds: folds_of(corpus.view()).")
         if empty := [emotion for emotion in train.emotions if emotion not in set(train.table["emotion"])]:
-            found = f"the training set of {train.name!r} has no utterance of {', '.join(empty)}"
-            raise ValueError(f"{found}; expected at least one of each. Take a view without them, or larger folds.")
+            found = f"the training set of {train.name!r} has no utterance of {', '.join(empty)}; expected at least one."
+            there = [emotion for emotion in train.emotions if emotion not in empty]
+            remedy = f"Take a view without them, corpus.only{(*there,)}, --emotions {','.join(there)}, or larger folds."
+            raise ValueError(f"{found} {remedy}")
 
     def covers(self, corpus: Corpus) -> NDArray[np.bool_]:
         """Mask (n_utterances,): true where there is what it needs, at least one modality if it can do with part."""
