@@ -10,7 +10,8 @@ from scipy import sparse
 from emolab.corpora.corpus import Corpus
 from emolab.features.base import SMALLEST_DEVIATION, FeatureExtractor, Scaled, of_each
 
-Statistics = tuple[NDArray[np.float64], NDArray[np.float64]]  # mean and deviation
+Rows = NDArray[np.float64]  # (n_utterances, …), or (…) of one
+Statistics = tuple[Rows, Rows]  # mean and deviation
 N_PRIOR = 2  # utterances that a speaker's mean and deviation are known by before any is heard
 N_CONTEXT_COLUMNS = 2  # behind a turn's vector: same speaker as in the classified turn, is the classified turn
 
@@ -181,9 +182,7 @@ class SpeakerNormalized(Combined):
         return np.stack([np.asarray(array, np.float64) for array in arrays])
 
     @staticmethod
-    def _of_speakers(
-        rows: NDArray[np.float64], corpus: Corpus, prior: Statistics | None = None
-    ) -> dict[str, Statistics]:
+    def _of_speakers(rows: Rows, corpus: Corpus, prior: Statistics | None = None) -> dict[str, Statistics]:
         """Return mean and deviation of each speaker; with a prior, those of few utterances lean on it."""
         found, (mean, deviation) = dict[str, Statistics](), prior or (np.zeros(1), np.zeros(1))
         for name, places in corpus.table.groupby("speaker").indices.items():
