@@ -39,7 +39,7 @@ from emolab.storage import atomic_write, progress, results_root
 
 SECONDS = 30
 ANSWERS = {"purpose": "research", "told": True, "words_only": False, "names": ""}
-POLL_S = 0.1
+POLL_S = 0.5
 START_S, LIMIT_S = 1800, 3600  # models that are trained at first use; all users together
 TOLD_S = 2.0  # after which somebody who was not told a place, and is not served, waits in the dark
 N_KILLED = 4  # users of the test of a killed worker
