@@ -331,6 +331,7 @@ def measure_scorecard(
     entry |= {"pretrained": recognizer.pretrained, "stand_in": recognizer.stand_in, "synthetic": fold.test.synthetic}
     entry |= {"trained_on": recognizer.training_data, "parameters": int(recognizer.n_parameters)}
     entry |= {"n": len(some), "speakers": some.table["speaker"].nunique()}
-    entry |= {"ua": evaluate(recognizer, fold.test).metrics["ua"]._asdict()}
+    ua = evaluate(recognizer, fold.test).metrics["ua"]._asdict()
+    entry |= {"ua": {name: None if np.isnan(limit) else limit for name, limit in ua.items()}}
     entry |= {"scores": kept.where(kept.notna(), None).to_dict(orient="records"), "versions": versions()}
     return entry | {"device": device(), "date": datetime.now(UTC).date().isoformat(), "command": command}
