@@ -54,7 +54,9 @@ def rehearse(root: Path) -> None:
                 place = Path(target) / source.name if target.endswith("/") else Path(target)
                 place.parent.mkdir(parents=True, exist_ok=True)
                 ignored = shutil.ignore_patterns("__pycache__")
-                shutil.copytree(source, place, ignore=ignored) if source.is_dir() else shutil.copy(source, place)
+                shutil.copytree(source, place, ignore=ignored, dirs_exist_ok=True) if source.is_dir() else shutil.copy(
+                    source, place
+                )
         elif name == "RUN" and not argument.startswith("useradd"):
             subprocess.run(["bash", "-ec", argument], env=variables, cwd=root, check=True)
         print(f"{name} {argument[:90]} ({time.perf_counter() - began:.0f} s)", flush=True)
