@@ -41,7 +41,7 @@ SECONDS = 30
 ANSWERS = {"purpose": "research", "told": True, "words_only": False, "names": ""}
 POLL_S = 0.5
 START_S, LIMIT_S = 1800, 3600  # models that are trained at first use; all users together
-TOLD_S = 2.0  # after which somebody who was not told a place, and is not served, waits in the dark
+QUANTILES = {"p50": 0.5, "p95": 0.95, "max": 1.0}
 N_KILLED = 4  # users of the test of a killed worker
 
 
@@ -155,22 +155,24 @@ def crowd(url: str, paths: Sequence[Path]) -> list[Visit]:
 
 
 def summary(visits: Sequence[Visit]) -> dict[str, Any]:
-    """Sum up: errors, who was not told, waits, and how far anybody was overtaken."""
+    """Sum up: errors, who was never told a place, waits, and how far anybody was overtaken in the line."""
     waits = np.array([each.done - each.joined for each in visits])
-    came, went = (np.argsort([getattr(each, name) for each in visits]) for name in ("joined", "done"))
-    place = {int(user): number for number, user in enumerate(went)}
-    overtaken = max(place[int(user)] - number for number, user in enumerate(came))
-    in_the_dark = [each for each in visits if each.told is None or each.told > TOLD_S]
+    told = [each for each in visits if each.told is not None]
     backwards = [each for each in visits if any(a < b for a, b in zip(each.places, each.places[1:], strict=False))]
+    done = {id(each): place for place, each in enumerate(sorted(told, key=lambda each: each.done))}
+    line = sorted(told, key=lambda each: (each.first_place, each.done))
+    overtaken = max(done[id(each)] - place for place, each in enumerate(line))
     return {
         "users": len(visits),
         "errors": [each.error for each in visits if each.error],
         "segments": sum(each.n_segments for each in visits),
-        "not told their place": len(in_the_dark),
-        "told after at most, s": round(max((each.told or LIMIT_S) for each in visits), 2),
+        "never told their place": len(visits) - len(told),
+        "upload and first word of their place after, s": {
+            name: round(float(np.quantile([each.told for each in told], q)), 1) for name, q in QUANTILES.items()
+        },
         "fell back in line": len(backwards),
         "overtaken by at most": int(overtaken),
-        "wait, s": {f"p{q}": round(float(np.percentile(waits, q)), 1) for q in (50, 95, 100)},
+        "wait, s": {name: round(float(np.quantile(waits, q)), 1) for name, q in QUANTILES.items()},
         "recordings a minute": round(60 * len(visits) / float(waits.max()), 1),
     }
 

@@ -306,7 +306,7 @@ def _completed(table: pd.DataFrame, here: set[str]) -> pd.DataFrame:
     if many:
         counts = pd.crosstab(ids, table["emotion"]).to_dict("index")
         votes = [{emotion: float(n) for emotion, n in counts.get(name, {}).items() if n} or None for name in ids]
-        ratings = table.groupby(ids)[["valence", "arousal", "dominance"]].transform("mean")
+        ratings = table.groupby(ids.fillna(""))[["valence", "arousal", "dominance"]].transform("mean")
         table = table.assign(**ratings, votes=votes, emotion=pd.Series(pd.NA, table.index, "string"))
         again = table[[*DATA["columns"]]].drop(columns="votes").duplicated()
         table = table[~again].drop(columns="annotator")

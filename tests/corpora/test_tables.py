@@ -301,6 +301,11 @@ def test_read_own_counts_annotators_who_have_a_row_each(tmp_path: Path) -> None:
     pd.concat(silent).to_csv(tmp_path / "m.csv", index=False)
     with pytest.raises(ValueError, match=r"1 problem in .*\n  emotion is empty in row 2\n"):
         read_own(tmp_path / "m.csv")
+    pd.concat([rows.assign(annotator=i, id=[pd.NA, *rows["id"][1:]]) for i in (1, 2)]).to_csv(
+        tmp_path / "m.csv", index=False
+    )
+    with pytest.raises(ValueError, match=r"utterance_id is empty in row 2\n"):
+        read_own(tmp_path / "m.csv")
     rows.iloc[0, 1] = "p1"  # another speaker, so another utterance, under one id
     pd.concat([rows.assign(annotator=1), others]).to_csv(tmp_path / "m.csv", index=False)
     with pytest.raises(ValueError, match="the id 'u0' occurs 2 times, in rows 2, 14"):
