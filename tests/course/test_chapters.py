@@ -97,11 +97,12 @@ def test_run_chapters_side_by_side_shares_the_cores_and_sees_the_early_exit(
 
 
 STOPPED = """
-import sys
+import signal, sys
 from pathlib import Path
 from emolab import cli
 from emolab.course import chapters
 
+signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background jobs are started to ignore it
 chapters.find_chapters.__kwdefaults__["folder"] = Path("notebooks").resolve()
 chapters.run_chapter.__kwdefaults__["build"] = Path("build").resolve()
 sys.exit(cli.main(["run", *sys.argv[1:]]))
