@@ -30,9 +30,11 @@ class InMemoryMedia:
 
     Attributes:
         content: (samples,) float32 at 16 kHz, or (frames, size, size, 3) uint8 of a cropped face.
+        key: A digest of it, under which its features are cached; "": they are computed each time.
     """
 
     content: NDArray[Any]
+    key: str = ""
 
 
 class Segment(NamedTuple):

@@ -1,18 +1,37 @@
-"""A corpus made worse on purpose: a modality that is missing, noise in the sound.
+"""A corpus made worse on purpose: a modality that is missing; noise, a telephone, a codec or a room in the sound.
 
-How a recognizer fares as one of these grows is its degradation curve. The corpus that is given stays as it is.
+How a recognizer fares as one of these grows is its degradation curve. The corpus that is given stays as it is. Of sound
+every function takes and returns waves, (samples,) float32 at 16 kHz; `degraded` applies one to a corpus.
 """
 
+import hashlib
+import io
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 
+import av
+import librosa
 import numpy as np
+import pandas as pd
+import soxr
 from numpy.typing import NDArray
+from scipy.signal import butter, sosfilt
 
 from emolab import media
 from emolab.corpora.corpus import MODALITIES, Corpus
 
 SNR_RANGE = (-30.0, 100.0)  # dB; noise that is louder would leave the range of a sound, less is lost in rounding
 LOWEST_HZ = 20.0  # of the noise; below nothing is heard
+N_TALKERS = 6  # of babble; of more, no word can be followed
+BAND_HZ, TELEPHONE_RATE = (300, 3_400), 8_000  # ITU-T G.712, G.711
+BIT_RATE = 8_000  # bits a second, of Opus
+SOUND_SPEED = 343.0  # m/s
+SMALLEST, LARGEST = (3.0, 3.0, 2.4), (8.0, 6.0, 3.6)  # m, of rooms
+WALL_M = 0.5  # between a wall and whoever speaks or listens, at least
+COPY = " · copy "  # between the utterance_id of an utterance and the number of its copy
+
+Wave = NDArray[np.float32]
+Change = Callable[[Wave, np.random.Generator], NDArray[np.floating]]
 
 
 def drop(corpus: Corpus, modality: str, share: float, *, seed: int = 0) -> Corpus:
@@ -42,8 +61,47 @@ def drop(corpus: Corpus, modality: str, share: float, *, seed: int = 0) -> Corpu
     return replace(corpus, table=table, in_memory={**corpus.in_memory, modality: held})
 
 
+def degraded(corpus: Corpus, change: Change, *, seed: int = 0) -> Corpus:
+    """Change every sound; the changed sounds are held in memory, as by `Corpus.with_media`, and their features cached.
+
+    Args:
+        corpus: Utterances without sound stay without.
+        change: Given a wave and a generator of random numbers, it returns another wave.
+        seed: Of the generators; each utterance has one of its own.
+
+    Raises:
+        ValueError: If no utterance has sound, or a sound cannot be read.
+        FileNotFoundError: If a sound is missing.
+    """
+    if "audio" not in corpus.modalities:
+        why = f"no utterance of corpus {corpus.name!r} has audio; expected some that do. It has"
+        raise ValueError(f"{why} {', '.join(corpus.modalities) or 'nothing'}: take another corpus.")
+    held, there = dict(corpus.in_memory.get("audio", {})), corpus.select(corpus.has("audio"))
+    for name, sound in zip(there.table["utterance_id"], there.audio_paths(), strict=True):
+        wave = change(media.read_audio(sound), np.random.default_rng([seed, *name.encode()])).astype(np.float32)
+        held[name] = media.InMemoryMedia(wave, hashlib.sha256(wave.tobytes()).hexdigest())
+    return replace(corpus, in_memory={**corpus.in_memory, "audio": held})
+
+
+def with_copies(corpus: Corpus, *copies: Corpus) -> Corpus:
+    """Return the utterances and changed copies of them, to train on: what is learned then has to serve both.
+
+    Args:
+        corpus: A training set.
+        copies: The same utterances or some of them, changed: by `degraded`, by `drop`, or other words. A copy gets an
+            utterance_id and a dialogue_id of its own.
+    """
+    tables, held = [corpus.table], {name: {**own} for name, own in corpus.in_memory.items()}
+    for number, copy in enumerate(copies, 1):
+        mark = f"{COPY}{number}"
+        tables.append(copy.table.assign(**{own: copy.table[own] + mark for own in ("utterance_id", "dialogue_id")}))
+        for modality, own in copy.in_memory.items():
+            held.setdefault(modality, {}).update({name + mark: each for name, each in own.items()})
+    return replace(corpus, table=pd.concat(tables, ignore_index=True), in_memory=held)
+
+
 def add_noise(corpus: Corpus, snr_db: float, *, seed: int = 0) -> Corpus:
-    """Add pink noise to every sound; the noisy sounds are held in memory, as by `Corpus.with_media`.
+    """Add pink noise to every sound: see `degraded`.
 
     Pink noise has the same power in each octave, as have many rooms and streets, and speech roughly; most of white
     noise lies above speech. Noise shaped after the utterance itself would mask it more evenly, but it would carry on
@@ -61,18 +119,17 @@ def add_noise(corpus: Corpus, snr_db: float, *, seed: int = 0) -> Corpus:
     """
     if not SNR_RANGE[0] <= snr_db <= SNR_RANGE[1]:
         raise ValueError(f"snr_db={snr_db}; expected {SNR_RANGE[0]:g} to {SNR_RANGE[1]:g} dB. Correct the number.")
-    if "audio" not in corpus.modalities:
-        why = f"no utterance of corpus {corpus.name!r} has audio; expected some that do. It has"
-        raise ValueError(f"{why} {', '.join(corpus.modalities) or 'nothing'}: take another corpus.")
-    names = corpus.table["utterance_id"][corpus.has("audio")]
-    sounds = zip(names, corpus.select(corpus.has("audio")).audio_paths(), strict=True)
-    drawn = ((name, media.read_audio(sound), np.random.default_rng([seed, *name.encode()])) for name, sound in sounds)
-    return corpus.with_media(audio={name: with_noise(wave, snr_db, rng) for name, wave, rng in drawn})
+    return degraded(corpus, lambda wave, rng: with_noise(wave, snr_db, rng), seed=seed)
 
 
-def with_noise(wave: NDArray[np.float32], snr_db: float, rng: np.random.Generator) -> NDArray[np.float32]:
-    """Add pink noise to a sound: (samples,) float32 at 16 kHz, as long as before; see `add_noise`."""
-    noise = pink_noise(max(len(wave), media.SAMPLE_RATE), rng)[: len(wave)]  # of a moment there is no spectrum
+def with_noise(wave: Wave, snr_db: float, rng: np.random.Generator) -> Wave:
+    """Add pink noise to a sound; see `add_noise`."""
+    return mixed(wave, pink_noise(max(len(wave), media.SAMPLE_RATE), rng), snr_db)  # of a moment there is no spectrum
+
+
+def mixed(wave: Wave, noise: NDArray[np.floating], snr_db: float) -> Wave:
+    """Add a noise, at least as long as the sound, whose power lies `snr_db` below that of the whole sound."""
+    noise = noise[: len(wave)]
     power, own_power = (np.square(sound, dtype=np.float64).mean() for sound in (wave, noise))
     return (wave + np.sqrt(power / own_power * 10 ** (-snr_db / 10)) * noise).astype(np.float32)
 
@@ -83,3 +140,64 @@ def pink_noise(n_samples: int, rng: np.random.Generator) -> NDArray[np.float64]:
     spectrum = np.fft.rfft(rng.standard_normal(n_samples))
     shaped = np.where(hertz < LOWEST_HZ, 0, spectrum / np.sqrt(np.maximum(hertz, LOWEST_HZ)))
     return np.fft.irfft(shaped, n_samples)
+
+
+def babble(voices: Sequence[Wave], n_samples: int, rng: np.random.Generator) -> NDArray[np.float64]:
+    """Let `N_TALKERS` of the voices speak at once, equally loud, each from a moment by chance on: (n_samples,)."""
+    talkers = [voices[number] for number in rng.integers(len(voices), size=N_TALKERS)]
+    turned = [np.roll(own, -rng.integers(len(own))) / np.sqrt(np.square(own).mean()) for own in talkers]
+    return np.sum([np.resize(own, n_samples) for own in turned], axis=0, dtype=np.float64)
+
+
+def telephone(wave: Wave, band_hz: tuple[float, float] = BAND_HZ) -> Wave:
+    """Pass a sound through a telephone: 300 to 3,400 Hz, 8,000 samples a second of 8 bits, mu-law (ITU-T G.711)."""
+    narrow = soxr.resample(wave, media.SAMPLE_RATE, TELEPHONE_RATE)
+    band = sosfilt(butter(4, band_hz, "bandpass", fs=TELEPHONE_RATE, output="sos"), narrow)
+    heard = librosa.mu_expand(librosa.mu_compress(np.clip(band, -1, 1)))
+    wide = soxr.resample(heard, TELEPHONE_RATE, media.SAMPLE_RATE)
+    return librosa.util.fix_length(wide, size=len(wave)).astype(np.float32)
+
+
+def opus(wave: Wave, bit_rate: int = BIT_RATE) -> Wave:
+    """Encode and decode a sound by Opus, the codec of calls over the internet (RFC 6716), at so many bits a second."""
+    frame = av.AudioFrame.from_ndarray(wave[None], format="fltp", layout="mono")
+    frame.sample_rate, file = media.SAMPLE_RATE, io.BytesIO()
+    with av.open(file, "w", format="ogg") as coded:
+        stream = coded.add_stream("libopus", rate=media.SAMPLE_RATE, layout="mono", bit_rate=bit_rate)
+        coded.mux([*stream.encode(frame), *stream.encode(None)])
+    file.seek(0)
+    to_mono = av.AudioResampler("fltp", "mono", media.SAMPLE_RATE)
+    with av.open(file) as heard:
+        parts = [part for each in (*heard.decode(audio=0), None) for part in to_mono.resample(each)]
+    return librosa.util.fix_length(np.concatenate([part.to_ndarray()[0] for part in parts]), size=len(wave))
+
+
+def room_response(reverberation_s: float, rng: np.random.Generator) -> NDArray[np.float64]:
+    """Draw a room and compute its impulse response, (samples,) at 16 kHz, by image sources (Allen and Berkley 1979).
+
+    Room, speaker and listener are drawn. All walls reflect alike, as much as Eyring's formula asks for, and turn the
+    sign: else the images would add up to a slow wave (Lehmann and Johansson 2008). Rooms that are not cubes reverberate
+    up to a third longer than the formula says.
+
+    Args:
+        reverberation_s: Seconds in which sound falls by 60 dB (T60).
+        rng: Draws the room.
+
+    Returns:
+        The response from the direct sound on, with an energy of 1.
+    """
+    size = rng.uniform(SMALLEST, LARGEST)
+    spoken, heard = rng.uniform(WALL_M, size - WALL_M, (2, 3))
+    surface, reach = 2 * size.prod() * (1 / size).sum(), SOUND_SPEED * reverberation_s
+    squares, bounces = np.zeros(1), np.zeros(1)
+    for side, own, other in zip(size, spoken, heard, strict=True):
+        number = np.arange(-(reach // (2 * side)) - 1, reach // (2 * side) + 2)
+        image = np.concatenate([2 * number * side + own, 2 * number * side - own]) - other
+        walls = np.concatenate([2 * np.abs(number), np.abs(number) + np.abs(number - 1)])
+        near = np.add.outer(squares, image**2)
+        squares, bounces = near[near < reach**2], np.add.outer(bounces, walls)[near < reach**2]
+    decay = 0.161 * size.prod() / (2 * surface * reverberation_s)  # of the amplitude, at each wall
+    metres = np.sqrt(squares)
+    place = np.round((metres - metres.min()) / SOUND_SPEED * media.SAMPLE_RATE).astype(int)
+    response = np.bincount(place, (-np.exp(-decay)) ** bounces / metres)
+    return response / np.sqrt(np.square(response).sum())

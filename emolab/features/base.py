@@ -203,8 +203,8 @@ def cached_features(kind: str, sources: Sequence[Any], compute: Callable[..., An
     """Return `compute(source)` for every file or segment, from disk where it is there already.
 
     An entry belongs to a kind, a version, a segment and a file of a certain size and time of change; one that is
-    damaged is computed again, and media in memory each time. Several are computed at once by threads, since decoding
-    and Fourier transforms release the interpreter.
+    damaged is computed again, and media in memory without a key each time. Several are computed at once by threads,
+    since decoding and Fourier transforms release the interpreter.
 
     Args:
         kind: What is computed; a folder of the cache, and the label of the progress bar that long work shows.
@@ -279,9 +279,9 @@ def _file(source: Any) -> Any:
 
 
 def cache_key(version: str, source: Any) -> str:
-    """Return all that a result depends on; nothing for media in memory."""
+    """Return all that a result depends on; nothing for media in memory without a key."""
     if isinstance(file := _file(source), InMemoryMedia):
-        return ""
+        return file.key and f"{version}\0{file.key}"
     facts, segment = file.stat(), source[1:] if isinstance(source, Segment) else ()
     return "\0".join(map(str, [version, file.resolve(), *segment, facts.st_size, facts.st_mtime_ns]))
 

@@ -15,6 +15,7 @@ from PIL import Image
 
 from emolab import media
 from emolab.corpora.corpus import Corpus, some
+from emolab.corpora.degraded import COPY
 from emolab.corpora.ravdess import read_action_units
 from emolab.features import base
 from emolab.storage import weights_root
@@ -315,7 +316,7 @@ class ActionUnits(base.Scaled):
             FileNotFoundError: If the corpus has no such table.
             ValueError: If utterances have no row; they are named.
         """
-        table, names = read_action_units(corpus.root), corpus.table["utterance_id"]
+        table, names = read_action_units(corpus.root), corpus.table["utterance_id"].str.split(COPY).str[0]
         if missing := [name for name in names if name not in table.index]:
             why = f"{len(missing)} of {len(names)} utterances of corpus {corpus.name!r} have no row in its table:"
             raise ValueError(f"{why} {some(missing)}. Expected one for each. Measure those films, or leave them out.")

@@ -14,7 +14,23 @@ from hypothesis import strategies as st
 from emolab import media
 from emolab.corpora import load_corpus
 from emolab.corpora.corpus import MODALITIES, Corpus
-from emolab.corpora.degraded import add_noise, drop, pink_noise, with_noise
+from emolab.corpora.degraded import (
+    LARGEST,
+    SMALLEST,
+    WALL_M,
+    add_noise,
+    babble,
+    degraded,
+    drop,
+    opus,
+    pink_noise,
+    room_response,
+    telephone,
+    with_copies,
+    with_noise,
+)
+from emolab.features.base import cached_features
+from emolab.features.video import ActionUnits
 from emolab.recipes import _fingerprint
 
 SHARES = st.floats(0, 1)
@@ -162,3 +178,112 @@ def test_noise_is_added_to_the_segment_that_an_utterance_is(tmp_path: Path) -> N
     for wave, level in zip(waves, (0.5, 0.05), strict=True):
         noise = wave - tone(1, level)
         assert 10 * np.log10(np.mean(tone(1, level) ** 2) / np.mean(noise**2)) == pytest.approx(20, abs=0.01)
+
+
+def test_changes_are_applied_by_utterance_and_their_features_cached(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("EMOLAB_CACHE", str(tmp_path / "cache"))
+    corpus = drop(sounding(tmp_path, tone(), tone(), tone()), "audio", 0.4)
+    there = corpus.has("audio")
+    changed = degraded(corpus, lambda wave, rng: rng.random() * wave)
+    assert (changed.has("audio") == there).all()
+    first, second = (media.read_audio(path) for path in changed.select(there).audio_paths())
+    assert first.dtype == np.float32
+    assert np.abs(first).max() != pytest.approx(np.abs(second).max())
+    seen: list[object] = []
+
+    def level(sound: object) -> np.ndarray:
+        seen.append(sound)
+        return np.array([np.abs(media.read_audio(sound)).max()])  # type: ignore[arg-type]
+
+    for again in (changed, degraded(corpus, lambda wave, rng: rng.random() * wave), changed):
+        found = cached_features("levels", again.select(there).audio_paths(), level)
+        assert [float(each[0]) for each in found] == [np.abs(first).max(), np.abs(second).max()]
+    assert len(seen) == 2  # the same sound is measured once
+    cached_features("levels", degraded(corpus, lambda wave, rng: wave).select(there).audio_paths(), level)
+    assert len(seen) == 3  # both are the same tone
+
+
+def test_copies_are_rows_of_their_own_with_sound_and_words_of_their_own(tmp_path: Path) -> None:
+    corpus = sounding(tmp_path, tone(), tone(2))
+    corpus = replace(corpus, table=corpus.table.assign(dialogue_id=pd.array(["d", None], "string")))
+    quiet = degraded(corpus, lambda wave, rng: 0.1 * wave)
+    reworded = replace(corpus, table=corpus.table.assign(text=pd.array(["ill", "ill"], "string")))
+    both = with_copies(corpus, quiet, reworded.select([True, False]))
+    assert both.table["utterance_id"].tolist() == ["u0", "u1", "u0 · copy 1", "u1 · copy 1", "u0 · copy 2"]
+    assert both.table["dialogue_id"].fillna("").tolist() == ["d", "", "d · copy 1", "", "d · copy 2"]
+    assert both.texts() == ["well", "well", "well", "well", "ill"]
+    peaks = [np.abs(media.read_audio(path)).max() for path in both.audio_paths()]
+    assert peaks == pytest.approx([0.5, 0.5, 0.05, 0.05, 0.5], rel=1e-3)
+    assert both.targets().tolist() == [0] * 5
+    assert len(with_copies(corpus)) == 2
+
+
+def test_action_units_of_a_copy_are_those_of_its_utterance(tmp_path: Path) -> None:
+    corpus = sounding(tmp_path, tone(), tone())
+    units = [f"AU{number:02}_r" for number in range(35)]
+    rows = pd.DataFrame(np.arange(70.0).reshape(2, 35) / 70, ["u0", "u1"], units)
+    rows.rename_axis("utterance_id").to_csv(tmp_path / "action_units.csv")
+    found = ActionUnits().table(with_copies(corpus, drop(corpus, "audio", 1.0)))
+    assert found.iloc[:, 1].tolist() == [1 / 70, 36 / 70] * 2
+
+
+def test_babble_is_of_several_voices_as_loud_as_each_other() -> None:
+    voices = [level * tone(hertz=hertz) for level, hertz in ((1, 200), (0.1, 300), (0.01, 400))]
+    spectrum = np.abs(np.fft.rfft(babble(voices, 16_000, np.random.default_rng(0)))) / 8_000
+    heard = spectrum[[200, 300, 400]]
+    assert heard.min() > 0.5
+    assert spectrum.sum() == pytest.approx(heard.sum(), rel=1e-3)
+    long = babble([tone(0.1)], 5_000, np.random.default_rng(0))
+    assert long.shape == (5_000,)
+
+
+def test_a_telephone_passes_its_band() -> None:
+    gain = {
+        hertz: np.std(telephone(tone(1, 0.5, hertz))[4_000:-4_000]) / np.std(tone(1, 0.5, hertz))
+        for hertz in (60, 1_000, 5_000)
+    }
+    assert gain[60] < 0.05
+    assert gain[1_000] == pytest.approx(1, abs=0.05)
+    assert gain[5_000] < 0.05
+    steps = telephone(tone(1, 0.5, 1_000)) - 0.5 * telephone(2 * tone(1, 0.5, 1_000) / 2) * 2
+    assert np.abs(steps).max() == 0  # it draws nothing
+    assert telephone(tone(0.01)).shape == tone(0.01).shape
+    assert np.isfinite(telephone(3 * tone())).all()  # beyond full scale it clips
+
+
+def test_opus_keeps_length_and_the_low_tones_at_few_bits() -> None:
+    wave = tone(1, 0.3, 300) + tone(1, 0.1, 600)
+    coded = opus(wave)
+    assert (coded.shape, coded.dtype) == (wave.shape, np.float32)
+    assert np.corrcoef(coded[2_000:-2_000], wave[2_000:-2_000])[0, 1] > 0.9
+    assert np.corrcoef(coded, wave)[0, 1] < 0.9999
+    finer = opus(wave, 64_000)
+    assert np.square(finer - wave)[2_000:-2_000].mean() < np.square(coded - wave)[2_000:-2_000].mean()
+    assert opus(tone(0.01)).shape == (160,)
+
+
+@pytest.mark.parametrize("seconds", [0.3, 0.6])
+def test_a_room_has_the_reverberation_asked_for(seconds: float) -> None:
+    response = room_response(seconds, np.random.default_rng(4))
+    left = np.cumsum(np.square(response)[::-1])[::-1]  # Schroeder's integration
+    decay = 10 * np.log10(left / left[0])
+    fall = np.flatnonzero((decay < -5) & (decay > -25))
+    measured = -60 / np.polyfit(fall / 16_000, decay[fall], 1)[0]
+    assert 0.95 * seconds < measured < 1.35 * seconds
+    assert np.square(response).sum() == pytest.approx(1)
+    assert response[0] == response[:3].max()
+    assert response[0] > 0
+
+
+def test_direct_sound_and_first_reflections_of_a_room_come_when_geometry_says() -> None:
+    """Drawn again from the same numbers: the direct path, and the nearest image, that of the nearest wall."""
+    rng = np.random.default_rng(1)
+    size = rng.uniform(SMALLEST, LARGEST)
+    spoken, heard = rng.uniform(WALL_M, size - WALL_M, (2, 3))
+    direct = np.linalg.norm(spoken - heard)
+    images = [np.where(np.arange(3) == axis, 2 * wall * size - spoken, spoken) for axis in range(3) for wall in (0, 1)]
+    first = min(np.linalg.norm(image - heard) for image in images)
+    response = room_response(0.5, np.random.default_rng(1))
+    assert np.flatnonzero(response)[:2].tolist() == [0, round((first - direct) / 343 * 16_000)]
