@@ -115,7 +115,7 @@ links: setup  ## after a change of the repository's address: badges, set-up cell
 
 lock: setup  ## choose versions anew: requirements.lock from pyproject.toml, for Python 3.11 to 3.13
 	@$(BIN)/python -m pip install -qq --disable-pip-version-check uv
-	@$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --extra app --extra lab --extra dev --no-annotate --no-header --output-file requirements.lock pyproject.toml
+	@$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --extra app --extra lab --extra scale --extra dev --no-annotate --no-header --output-file requirements.lock pyproject.toml
 	@sed -i.old -E '/^(nvidia-|cuda-|triton==)/d' requirements.lock && rm requirements.lock.old  # torch brings them where it needs them
 
 clean:  ## delete what can be made again: executed chapters, sample, caches

@@ -161,21 +161,24 @@ def _fit(options: argparse.Namespace) -> int:
     how = {"preset": options.preset, "weights": options.weights}
     builds = {name: partial(recipes.recipe, name, **how) for name in options.recipes}
     starts_from = {name: build().pretrained for name, build in builds.items()}  # misspelt names are told at once
-    whole = load_corpus(_chosen(options)).view()
-    all_folds = folds_of(whole)
+    crossed = fits.crossing(options)
+    whole = crossed.test if crossed else load_corpus(_chosen(options)).view()
+    all_folds = [crossed] if crossed else folds_of(whole)
     if options.record:  # what the ledger would refuse in the end is told before hours of measuring
         same = {"corpus": whole.name, "view": whole.view_name, "protocol": all_folds[0].protocol}
         for name in builds:
             results.place_of({**same, "preset": options.preset, "recipe": name}, replace=options.replace)
     for name, build in builds.items():
-        corpus = build().usable(whole)
+        corpus = whole if crossed else build().usable(whole)
         folds = all_folds if corpus is whole else folds_of(corpus)
-        measured = cross_validate(build, folds, seeds=options.seeds)
+        with fits.on_cluster(options.dask):
+            measured = cross_validate(build, folds, seeds=options.seeds)
         print(f"{fits.in_words(measured)}\n")
         facts = {"recipe": name, "preset": options.preset, "pretrained": starts_from[name]}
         place, kept = name.replace("/", "-") * (len(builds) > 1), "none, see --save"
         if options.save:
-            print(f"{(kept := fits.keep(build, corpus, folds[0], measured, options.save / place))}\n")
+            learned = crossed.train if crossed else corpus
+            print(f"{(kept := fits.keep(build, learned, folds[0], measured, options.save / place))}\n")
         if options.out:
             fits.write(options.out / place, corpus, measured, **facts, kept=kept, command=shlex.join(options.typed))
         if options.record:  # no folder of one's own
@@ -189,8 +192,9 @@ def _fit(options: argparse.Namespace) -> int:
 
 
 def _typed(options: argparse.Namespace, recipe: str) -> list[str]:
-    """Return the command as if it had been typed for one recipe alone, without folders of one's own."""
-    others = {*options.recipes, "--save", "--out", str(vars(options).get("save")), str(vars(options).get("out"))}
+    """Return the command as if it had been typed for one recipe alone, without folders and addresses of one's own."""
+    own = ("save", "out", "dask")
+    others = {*options.recipes, *(f"--{name}" for name in own), *(str(vars(options).get(name)) for name in own)}
     return [word for word in options.typed if word == recipe or word not in others]
 
 

@@ -7,9 +7,11 @@ from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property, partial
+from itertools import product
 from timeit import timeit
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+import joblib
 import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike, NDArray
@@ -487,6 +489,9 @@ class CrossValidation:
 def cross_validate(build: Callable[..., Recognizer], folds: Sequence[Fold], *, seeds: Sequence[int]) -> CrossValidation:
     """Fit a fresh recognizer on each fold with each seed, and test each once: see `CrossValidation`.
 
+    The fits run where joblib is told to: one after the other by default, on a Dask cluster inside
+    `joblib.parallel_config(backend="dask")`. The predictions are the same wherever they are made.
+
     Args:
         build: Makes an unfitted recognizer; called with `seed=…`.
         folds: All folds of one protocol.
@@ -499,17 +504,23 @@ def cross_validate(build: Callable[..., Recognizer], folds: Sequence[Fold], *, s
     if len(protocols) != 1 or not seeds or len({*seeds}) < len(seeds):
         given = f"folds of the protocols {sorted(protocols)} with seeds {[*seeds]}"
         raise ValueError(f"{given}; expected one protocol, different seeds. Take folds_of(corpus), seeds=[7, 8, 9].")
-    said: dict[int, list[Report]] = {seed: [] for seed in seeds}
-    train_s: list[float] = []
-    for seed, fold in progress([(s, f) for s in seeds for f in folds], "fits"):
-        recognizer = build(seed=seed)
-        train_s.append(timeit(partial(recognizer.fit, fold.train, fold.valid), number=1))
-        said[seed].append(evaluate(recognizer, fold.test))
-    pooled = {seed: pool(reports) for seed, reports in said.items()}
+    pairs = [*product(seeds, folds)]
+    jobs = (joblib.delayed(_tested)(build, *pair, keep=pair is pairs[-1]) for pair in pairs)
+    done = [*progress(joblib.Parallel(return_as="generator")(jobs), "fits", total=len(pairs))]
+    reports, train_s, (*_, recognizer) = zip(*done, strict=True)
+    pooled = {s: pool([each for each, (seed, _) in zip(reports, pairs, strict=True) if seed == s]) for s in seeds}
     protocol = protocols.pop() + f", {PER_SPEAKER}" * recognizer.per_speaker
-    about = (protocol, tuple(recognizer.modalities), recognizer.stand_in, tuple(train_s))
-    cost = measure_cost(recognizer, recognizer.usable(fold.test), train_s=float(np.mean(train_s)))
+    about = (protocol, tuple(recognizer.modalities), recognizer.stand_in, train_s)
+    cost = measure_cost(recognizer, recognizer.usable(folds[-1].test), train_s=float(np.mean(train_s)))
     return CrossValidation(pooled, *about, cost, recognizer.training_data)
+
+
+def _tested(build: Callable[..., Recognizer], seed: int, fold: Fold, *, keep: bool) -> tuple[Report, float, Any]:
+    """Fit and test once: the report, the seconds of training, and the recognizer if it is to be kept."""
+    with joblib.parallel_config("threading"):  # what it is made of stays on this worker
+        recognizer = build(seed=seed)
+        train_s = timeit(partial(recognizer.fit, fold.train, fold.valid), number=1)
+        return evaluate(recognizer, fold.test), train_s, recognizer if keep else None
 
 
 def _emotion_scores(confusion: Floats) -> tuple[Floats, Floats, Floats]:

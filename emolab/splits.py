@@ -2,11 +2,12 @@
 
 import hashlib
 import os
-from collections import Counter
-from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass, field
-from functools import lru_cache
+from collections import ChainMap, Counter
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, field, replace
+from functools import lru_cache, partial
 from itertools import combinations, product
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -15,11 +16,12 @@ from numpy.typing import ArrayLike, NDArray
 from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 
-from emolab.corpora.corpus import MODALITIES, SCHEMA, Corpus, some
+from emolab.corpora.corpus import MODALITIES, SCHEMA, Corpus, complete_table, some
 
 LEAK_KINDS = ("speaker", "recording", "row", "sound")
 RECORDINGS = ("dialogue_id", "audio_path", "video_path")  # rows that share one of these were recorded together
 PLACES = ("dialogue_id", "audio_start", "video_start")  # of an utterance that is a part of something longer
+NAMES = ("utterance_id", "speaker", "dialogue_id", "session")  # what means somebody or something else in another corpus
 VOICES, SPEAKERS = ("speaker", *RECORDINGS), ("groups of speakers", "speakers-{}-folds")
 MIN_GROUPS, MAX_GROUPS = 3, 5  # one group each to train, validate and test on; more than five only if asked for
 # The published test actors of each fold (EmoBox); odd numbers are men, even ones women.
@@ -250,6 +252,48 @@ def published_parts(corpus: Corpus) -> list[Fold]:
         why = f"corpus {corpus.name!r} has the parts {sorted(map(str, {*part}))}; expected a column part with"
         raise ValueError(f"{why} {', '.join(SHIPPED)}. Read all of them, or take speaker_folds or session_folds.")
     return [_fold(corpus, "as-shipped/test", part == "dev", part == "test", leaky=("speaker",))]
+
+
+def cross_corpus_fold(train: Sequence[Corpus], test: Corpus) -> Fold:
+    """Train on some corpora and test on another one, in the emotions that all of them have.
+
+    Names of speakers, dialogues and utterances get that of their corpus in front, since "01" is somebody else in each,
+    and paths become absolute. The validation set is a group of the training corpora's speakers, see `speaker_folds`.
+
+    Args:
+        train: One or more corpora, each in the view that is to be used.
+        test: The corpus whose utterances are all tested.
+
+    Returns:
+        The fold "cross-corpus/1"; its test set is a corpus of the name "A+B-to-C".
+
+    Raises:
+        LeakError: If training and test corpora share a speaker, recording or sound, as two parts of one corpus do.
+        ValueError: If fewer than two emotions are in all, or the training corpora have too few speakers.
+    """
+    shared = tuple(emotion for emotion in test.emotions if all(emotion in each.emotions for each in train))
+    if len(shared) < 2:
+        have = "; ".join(f"{each.name} has {', '.join(each.emotions)}" for each in (*train, test))
+        why = f"the corpora share {len(shared)} emotions: {have}. Expected two or more in all of them. Take a view that"
+        raise ValueError(f'{why} fits all, such as corpus.view("iemocap4"), or merge some.')
+    *known, tested = [_named_apart(each.only(*shared), shared) for each in (*train, test)]
+    name = "+".join(dict.fromkeys(each.name for each in train))
+    held = {kind: dict(ChainMap(*(dict(each.in_memory.get(kind, {})) for each in known))) for kind in MODALITIES}
+    table = complete_table(pd.concat([each.table for each in known], ignore_index=True))
+    joined = replace(known[0], name=name, table=table, in_memory=held)
+    chosen_on = table["utterance_id"].isin(speaker_folds(joined)[0].valid.table["utterance_id"])
+    sets = (joined.select(~chosen_on), joined.select(chosen_on), replace(tested, name=f"{name}-to-{test.name}"))
+    return Fold("cross-corpus/1", *sets)
+
+
+def _named_apart(corpus: Corpus, emotions: tuple[str, ...]) -> Corpus:
+    """Put the corpus's name before all names, and its root before all paths, so that it can stand beside others."""
+    names = {name: f"{corpus.name}:" + corpus.table[name] for name in NAMES}
+    for path in RECORDINGS[1:]:
+        whole = corpus.table[path].map(partial(os.path.join, corpus.root.resolve()), na_action="ignore")
+        names[path] = whole.astype("string")
+    held = {modality: {f"{corpus.name}:{key}": own[key] for key in own} for modality, own in corpus.in_memory.items()}
+    return replace(corpus, table=corpus.table.assign(**names), emotions=emotions, root=Path(), in_memory=held)
 
 
 # What a reader may name as the protocol of its corpus

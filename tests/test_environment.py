@@ -46,8 +46,9 @@ def test_dependencies_are_what_the_package_imports() -> None:
     distributions = packages_distributions()
     homes = {canonicalize_name(home) for top in tops for home in distributions[top]}
     brought = {"ipython": "ipykernel"}  # by which dependency, where it is not one itself
+    extras = [line for name in ("app", "scale") for line in PROJECT["optional-dependencies"][name]]
     assert {brought.get(home, home) for home in homes} == {
-        Requirement(line).name for line in [*PROJECT["dependencies"], *PROJECT["optional-dependencies"]["app"]]
+        Requirement(line).name for line in [*PROJECT["dependencies"], *extras]
     }
 
 

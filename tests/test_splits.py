@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import csv
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -20,6 +20,7 @@ from emolab.splits import (
     Fold,
     LeakError,
     actor_folds,
+    cross_corpus_fold,
     dialogue_folds,
     find_leaks,
     folds_of,
@@ -448,3 +449,46 @@ def test_real_meld_shares_its_speakers_and_nothing_else(meld_root: Path) -> None
     (fold,) = folds_of(corpus(rows, "meld", protocol="as-shipped"))
     assert [len(p) for p in (fold.train, fold.valid, fold.test)] == [9989, 1109, 2610]
     assert {"Chandler", "Joey", "Monica", "Phoebe", "Rachel", "Ross"} <= set(fold.leaks["values"][1])
+
+
+def words(name: str, labels: Sequence[str], n_speakers: int = 4) -> Corpus:
+    said = [(speaker, label) for speaker in range(n_speakers) for label in labels]
+    rows = [{"utterance_id": str(n), "speaker": f"{s:02}", "emotion": e, "text": e} for n, (s, e) in enumerate(said)]
+    return Corpus.from_rows(name, rows, emotions=tuple(labels), root=Path())
+
+
+def test_cross_corpus_fold_takes_the_emotions_that_all_have_in_one_order() -> None:
+    one, two = words("one", ["sad", "happy", "calm"]), words("two", ["happy", "angry", "sad"])
+    fold = cross_corpus_fold([one, two], replace(two, name="three"))
+    sets = (fold.train, fold.valid, fold.test)
+    assert {corpus.emotions for corpus in sets} == {("happy", "sad")}
+    assert {*fold.train.table["emotion"], *fold.test.table["emotion"]} == {"happy", "sad"}
+    assert (fold.protocol, fold.train.name, fold.test.name) == ("cross-corpus", "one+two", "one+two-to-three")
+    assert len(fold.train) + len(fold.valid) == 16
+    assert len(fold.test) == 8
+    assert not {*fold.train.table["speaker"]} & {*fold.valid.table["speaker"]}
+    assert {*fold.train.table["speaker"].str[:4], *fold.valid.table["speaker"].str[:4]} == {"one:", "two:"}
+    with pytest.raises(ValueError, match=r"share 1 emotions: one has sad, happy, calm; three has angry, sad\."):
+        cross_corpus_fold([one], words("three", ["angry", "sad"]))
+
+
+def test_cross_corpus_fold_refuses_two_parts_of_one_corpus() -> None:
+    whole = words("one", ["sad", "happy"], 6)
+    first = whole.table["speaker"] < "04"
+    with pytest.raises(LeakError, match="speaker"):
+        cross_corpus_fold([whole.select(first)], whole)
+
+
+def test_cross_corpus_fold_finds_files_and_media_in_memory(tmp_path: Path) -> None:
+    corpora = []
+    for name in ("one", "two"):
+        (tmp_path / name).mkdir()
+        corpus = words(name, ["sad", "happy"])
+        table = corpus.table.assign(audio_path=(corpus.table["utterance_id"] + ".wav").astype("string"))
+        corpora.append(replace(corpus, table=table, root=tmp_path / name))
+    held = corpora[0].with_media(audio={"0": np.zeros(5, np.float32)})
+    fold = cross_corpus_fold([held], corpora[1])
+    assert fold.test.audio_paths()[0] == tmp_path / "two" / "0.wav"
+    paths = [*fold.train.audio_paths(), *fold.valid.audio_paths()]
+    assert sum(path == tmp_path / "one" / "1.wav" for path in paths) == 1
+    assert [len(path.content) for path in paths if not isinstance(path, Path)] == [5]

@@ -1,23 +1,70 @@
-"""What `emolab fit` keeps, the final recognizer, tables and a model card; and tables of what was predicted."""
+"""What `emolab fit` trains on and where, what it keeps, a recognizer, tables and a card; tables of predictions."""
 
-from collections.abc import Callable
+from argparse import Namespace
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+import joblib
 import numpy as np
 import pandas as pd
 
 from emolab import __version__
-from emolab.corpora import Corpus
+from emolab.corpora import Corpus, chosen, load_corpus
 from emolab.evaluation import CrossValidation
 from emolab.recipes import RECIPES
 from emolab.recognizer import Material, Recognizer
-from emolab.splits import Fold
+from emolab.splits import Fold, cross_corpus_fold
 from emolab.storage import atomic_write, toml_beside
 
 TEXTS = toml_beside(__file__, "fits.toml")
 DPI = 150  # of pictures
+
+
+def crossing(options: Namespace) -> Fold | None:
+    """Make the fold of `--train-on A B --test-on C`; None where neither is asked for.
+
+    Each corpus takes those pairs of `--merge` whose first emotion it has.
+
+    Raises:
+        ValueError: If one of the two is missing, `--corpus` or `--folds` is given too, or no corpus has an emotion that
+            is to be merged.
+    """
+    if not (options.train_on or options.test_on):
+        return None
+    if not (options.train_on and options.test_on) or options.corpus or options.folds:
+        raise ValueError(TEXTS["crossing"])
+    corpora = [load_corpus(name).view(options.view) for name in (*options.train_on, options.test_on)]
+    pairs = options.merge.split(",") if options.merge else []
+    known = {emotion for corpus in corpora for emotion in corpus.emotions}
+    if lost := [pair for pair in pairs if pair.partition("=")[0] not in known]:
+        raise ValueError(TEXTS["nothing_to_merge"].format(lost=", ".join(lost), known=", ".join(sorted(known))))
+    own = [",".join(pair for pair in pairs if pair.partition("=")[0] in corpus.emotions) for corpus in corpora]
+    how = {"view": options.view or "", "emotions": options.emotions or ""}
+    *train, test = [chosen(corpus, merge=merge, **how) for corpus, merge in zip(corpora, own, strict=True)]
+    return cross_corpus_fold(train, test)
+
+
+@contextmanager
+def on_cluster(address: str | None) -> Iterator[None]:
+    """Let joblib's jobs, such as the fits of `cross_validate`, run on a Dask cluster; without an address, here.
+
+    The workers need the same emolab and corpora; where they share a cache as well, each feature is computed once.
+
+    Raises:
+        ImportError: If Dask is not installed.
+        OSError: If nothing answers at the address, or the cluster has no worker.
+    """
+    if not address:
+        yield
+        return
+    from dask.distributed import Client
+
+    with Client(address) as client, joblib.parallel_config("dask"):
+        print(TEXTS["cluster"].format(n=sum(client.ncores().values()), client=client))
+        yield
 
 
 def in_words(measured: CrossValidation) -> str:
@@ -46,12 +93,13 @@ def keep(build: Callable[..., Recognizer], corpus: Corpus, fold: Fold, measured:
         What was kept, in words.
     """
     (seed, first), *_ = measured.reports.items()
-    chosen_on = corpus.table["utterance_id"].isin(fold.valid.table["utterance_id"])
+    train = corpus.select(~corpus.table["utterance_id"].isin(fold.valid.table["utterance_id"]))
     recognizer = build(seed=seed)
-    recognizer.fit(corpus.select(~chosen_on), fold.valid)
+    recognizer.fit(train, fold.valid)
     recognizer.calibrate(first.probabilities, np.array([first.emotions.index(emotion) for emotion in first.truth]))
     recognizer.save(folder)
-    return TEXTS["kept"].format(folder=folder, n=len(corpus), n_valid=chosen_on.sum(), made=recognizer)
+    n_valid = len(fold.valid)
+    return TEXTS["kept"].format(folder=folder, n=len(train) + n_valid, n_valid=n_valid, made=recognizer)
 
 
 def write(folder: Path, corpus: Corpus, measured: CrossValidation, **facts: Any) -> None:

@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 from functools import lru_cache, partial
 from pathlib import Path
+from random import Random
 from typing import Any, ClassVar
 
 import joblib
@@ -232,8 +233,9 @@ def cached_features(kind: str, sources: Sequence[Any], compute: Callable[..., An
 
     with threadpool_limits(1):  # one thread a file: matrix products with threads of their own would compete with them
         n_threads = min(joblib.cpu_count(), max(len(keys), 1))  # one file: in this thread, which counts it
-        jobs = joblib.Parallel(n_threads, prefer="threads", return_as="generator")
-        list(progress(jobs(joblib.delayed(collect)(source) for source in keys), kind, total=len(keys)))
+        jobs = joblib.Parallel(n_threads, backend="threading", return_as="generator")
+        order = Random().sample([*keys], len(keys))  # processes that fill one cache at once each begin elsewhere
+        list(progress(jobs(joblib.delayed(collect)(source) for source in order), kind, total=len(keys)))
     if failed:
         names = [file for file in dict.fromkeys(map(_file, keys)) if file in failed]
         first = failed[names[0]]

@@ -2,7 +2,7 @@
 
 from functools import partial
 
-from emolab.course.checkers import audio, corpora, explanation, fusion, product, text_and_video  # noqa: F401
+from emolab.course.checkers import audio, corpora, explanation, fusion, product, scale, text_and_video  # noqa: F401
 from emolab.course.exercises import beats, exercise
 
 for name, goal in {"03.3": 0.70, "05.3": 0.55, "06.3": 0.67, "08.3": 0.56}.items():  # a UA, by any recognizer
