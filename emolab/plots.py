@@ -1,7 +1,7 @@
 """Figures of corpora, signals, results and explanations: data objects and given intervals in, axes out.
 
 Every function draws on `ax`, or on a new figure as wide as a notebook, and returns the axes. An emotion has one colour
-and one marker everywhere; the title says what is seen, the grey line under it on how many utterances, and whether they
+everywhere; the title says what is seen, the grey line under it on how many utterances, and whether they
 are the synthetic sample. Where only arrays are handed in, `note` says so. Intervals that are not known (NaN) are not
 drawn. In explanations blue speaks for the emotion explained, orange against it, and all colours of a figure share one
 scale, even about 0.
@@ -9,11 +9,11 @@ scale, even about 0.
 
 from __future__ import annotations
 
+import re
 import textwrap
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any, Literal, cast
-from zlib import crc32
 
 import matplotlib.pyplot as plt
 import numpy as np
@@ -21,8 +21,7 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.colors import LinearSegmentedColormap
 from matplotlib.patheffects import withStroke
-from numpy.typing import ArrayLike, NDArray
-from scipy.ndimage import gaussian_filter
+from numpy.typing import ArrayLike
 
 from emolab.media import SAMPLE_RATE
 from emolab.storage import toml_beside
@@ -40,17 +39,14 @@ Cue = tuple[float, float] | None  # from and to, seconds
 Look = dict[str, Any]  # keyword arguments of a drawing function
 
 SET = SimpleNamespace(**toml_beside(__file__, "plots.toml"))
-EMOTION_COLORS, EMOTION_MARKERS = ({name: look[k] for name, look in SET.emotions.items()} for k in (0, 1))
-SERIES_COLORS, SERIES_MARKERS, SIZE_COLORS = SET.series_colors, SET.series_markers, SET.size_colors
+EMOTION_COLORS, SERIES_COLORS, SERIES_MARKERS = SET.emotion_colors, SET.series_colors, SET.series_markers
+SIZE_COLORS = SET.size_colors
 INK, GREY, PALE = "#222222", "#636363", "#d9d9d9"
 FOR, AGAINST = "#2f8fcb", "#e3752b"  # black text can be read on both
 HEAT = LinearSegmentedColormap.from_list("heat", [AGAINST, "white", FOR], 257)  # odd, so that 0 is white
-OVER = [(0, f"{AGAINST}a6"), (0.5, f"{AGAINST}00"), (0.5, f"{FOR}00"), (1, f"{FOR}a6")]  # place; colour and opacity
-HEAT_OVER = LinearSegmentedColormap.from_list("heat over", OVER, 257)  # the same, to be laid over a picture
 CHANCE: Look = {"color": GREY, "linestyle": (0, (4, 2)), "linewidth": 1.3, "label": "chance"}
 ASIDE, WIDTH, TEXT_SIZE, LINE = SET.aside, SET.width, SET.text_size, SET.line
 LETTER = SET.letter_width * TEXT_SIZE  # points
-SOFT = f"smoothed, {1 - SET.within:.1%} beyond the scale"
 
 
 def titled(ax: Axes, title: str, *facts: str, loc: Literal["left", "center"] = "left") -> Axes:
@@ -72,14 +68,6 @@ def titled(ax: Axes, title: str, *facts: str, loc: Literal["left", "center"] = "
     return ax
 
 
-def text_rows(ax: Axes, names: Sequence[str]) -> None:
-    """Turn the y axis into lines of text, the first on top."""
-    ax.set(yticks=range(len(names)), yticklabels=names, ylim=(len(names) - 0.4, -0.6), ylabel="")
-    ax.tick_params(axis="y", length=0)
-    ax.spines["left"].set_visible(False)
-    ax.grid(axis="x", color=PALE)
-
-
 def intervals(tables: Mapping[str, pd.DataFrame], *, ax: Axes | None = None) -> Axes:
     """Draw values with their intervals, a row each; of several tables, by name, one beside the other.
 
@@ -92,21 +80,18 @@ def intervals(tables: Mapping[str, pd.DataFrame], *, ax: Axes | None = None) -> 
     ax = _axes(ax, 1.5 + (0.19 + 0.17 * n) * len(rows))
     for number, (name, table) in enumerate(tables.items()):
         value, low, high = table.to_numpy(float).T
-        look, y = _look(name, number), np.arange(len(rows)) + (number - (n - 1) / 2) * 0.7 / n
-        colours = look.pop("color") if n > 1 else [EMOTION_COLORS.get(str(row), SERIES_COLORS[0]) for row in rows]
+        y, own = np.arange(len(rows)) + (number - (n - 1) / 2) * 0.7 / n, SERIES_COLORS[number % 7]
+        colours = own if n > 1 else [EMOTION_COLORS.get(str(row), own) for row in rows]
         ax.hlines(y, low, high, colors=colours, linewidth=2.4, zorder=3)
-        ax.scatter(value, y, s=48, color=colours, edgecolor="white", zorder=4, label=name, marker=look["marker"])
-    text_rows(ax, [str(row) for row in rows])
+        look: Look = {"edgecolor": "white", "zorder": 4, "label": name, "marker": SERIES_MARKERS[number % 7]}
+        ax.scatter(value, y, s=48, color=colours, **look)
+    ax.set(yticks=range(len(rows)), yticklabels=map(str, rows), ylim=(len(rows) - 0.4, -0.6))  # the first on top
+    ax.tick_params(axis="y", length=0)
+    ax.spines["left"].set_visible(False)
+    ax.grid(axis="x", color=PALE)
     if n > 1:
         ax.legend(**ASIDE)
     return ax
-
-
-def facts(explanation: Explanation) -> str:
-    """Say in one line where an explanation comes from; a `note` for figures of a single utterance."""
-    stand_in, sample = "stand-in" * explanation.stand_in, "synthetic sample" * explanation.synthetic
-    parts = explanation.recognizer, stand_in, explanation.method, f"baseline {explanation.baseline}", sample
-    return " · ".join(filter(None, parts))
 
 
 def _axes(ax: Axes | None, height: float) -> Axes:
@@ -114,48 +99,10 @@ def _axes(ax: Axes | None, height: float) -> Axes:
     return ax or plt.subplots(figsize=(WIDTH, height), layout="constrained")[1]
 
 
-def _second(ax: Axes, n_rows: int, n_columns: int, **ratios: Any) -> Axes:
-    """Give half of the place of the axes, which must be of plt.subplots, to new ones on the right or below."""
-    grid = cast(Any, ax.get_subplotspec()).subgridspec(n_rows, n_columns, **ratios)
-    ax.set_subplotspec(grid[0])
-    return ax.figure.add_subplot(grid[1])
-
-
 def _signed(value: float) -> str:
     """Write a number with its sign and three digits."""
     text = f"{value:+.2f}" if 0.1 <= abs(value) < 100 else f"{value:+.2g}" if value else "0"
     return text.replace("-", "−")
-
-
-def _look(name: str, number: int | None = None) -> Look:
-    """Return the colour and marker of an emotion; any other name gets those of its number, or fixed ones."""
-    number = crc32(name.encode()) if number is None else number
-    colour, marker = SERIES_COLORS[number % 7], SERIES_MARKERS[(number + number // 7) % 7]
-    return {"color": EMOTION_COLORS.get(name, colour), "marker": EMOTION_MARKERS.get(name, marker)}
-
-
-# ---------------------------------------------------------------- corpora
-
-
-def _counted(counts: pd.Series) -> list[str]:
-    return [f"{name} ({n:,})" for name, n in counts.items()]
-
-
-def embedding(points: ArrayLike, labels: Sequence[str], *, note: str = "", ax: Axes | None = None) -> Axes:
-    """Draw (n, 2) points of an embedding, and the mean of each group, coloured by emotion or by any other name."""
-    places, names = np.asarray(points, float), np.asarray(labels, dtype=str)
-    if places.shape != (len(names), 2):
-        raise ValueError(f"points {places.shape} for {len(names)} labels; expected ({len(names)}, 2), as of PCA.")
-    ax = _axes(ax, 5.6)
-    known = [emotion for emotion in EMOTION_COLORS if emotion in names]
-    for number, name in enumerate([*known, *sorted(set(names) - set(known))]):
-        group, look = places[names == name], _look(name, number)
-        ax.scatter(group[:, 0], group[:, 1], s=14, alpha=0.4, linewidths=0, **look)
-        x, y = group.mean(axis=0)
-        ax.scatter(x, y, s=120, edgecolor=INK, linewidths=0.8, zorder=5, label=name, **look)
-    ax.set(xticks=[], yticks=[])
-    ax.legend(**ASIDE)
-    return titled(ax, "Points that lie close together look alike", f"n = {len(names):,}", "large: mean", note)
 
 
 # ---------------------------------------------------------------- results
@@ -181,7 +128,8 @@ def confusion_matrix(report: Report, *, ax: Axes | None = None) -> Axes:
     share = counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
     ax = _axes(ax, 1.6 + 0.52 * len(names))
     cells = [f"{100 * part:.0f}\n{n:,}" for part, n in zip(share.flat, counts.flat, strict=True)]
-    labels: Look = {"xticklabels": names, "yticklabels": _counted(report.confusion.sum(axis=1))}
+    named = [f"{name} ({n:,})" for name, n in report.confusion.sum(axis=1).items()]
+    labels: Look = {"xticklabels": names, "yticklabels": named}
     sns.heatmap(share, annot=np.reshape(cells, share.shape), ax=ax, **labels, **SET.confusion)
     ax.tick_params(length=0, rotation=0)
     ax.set(xlabel="recognised as", ylabel="emotion in the corpus (utterances)")
@@ -191,23 +139,6 @@ def confusion_matrix(report: Report, *, ax: Axes | None = None) -> Axes:
     pair = f"Most often confused: {names[row]} taken for {names[column]} ({percent}\N{NO-BREAK SPACE}%)"
     facts = f"UA {report.metrics['ua']}", "per cent of the row, counts below"
     return titled(ax, pair if share.any() else "No emotion is taken for another", *_tested([report]), *facts)
-
-
-def per_emotion(reports: Report | Mapping[str, Report], *, ax: Axes | None = None) -> Axes:
-    """Draw the F1 of each emotion with its interval, for one report or several by name; grey: guessing evenly."""
-    named = reports if isinstance(reports, Mapping) else {"": reports}
-    vocabularies = {tuple(report.emotions) for report in named.values()}
-    if len(vocabularies) != 1:
-        raise ValueError(f"{len(vocabularies)} sets of emotions; expected one. Evaluate all on the same view.")
-    ax = intervals({name: report.per_emotion[["f1", "f1_low", "f1_high"]] for name, report in named.items()}, ax=ax)
-    support = next(iter(named.values())).per_emotion["support"].astype(int)
-    rows, chance = np.arange(len(support)), 2 * support / (len(support) * support + support.sum())
-    ax.vlines(chance, rows - 0.42, rows + 0.42, **CHANCE)
-    text_rows(ax, _counted(support))
-    known = any(report.per_emotion["f1_low"].notna().any() for report in named.values())
-    ax.set(xlim=(0, 1.05), xlabel="F1" + SET.interval * known)
-    facts = *_tested(named.values()), "dashed: guessing every emotion evenly"
-    return titled(ax, "How well each emotion is recognised", *facts)
 
 
 def compare_reports(reports: Mapping[str, Reported], *, metric: str = "ua", ax: Axes | None = None) -> Axes:
@@ -247,8 +178,10 @@ def learning_curves(history: History, *, n_emotions: int | None = None, note: st
     """
     if not len(history):
         raise ValueError("the history has no epochs; expected at least one. Fit a recognizer first.")
-    loss = _axes(ax, 3.4)
-    score, best = _second(loss, 1, 2), history.best_epoch
+    loss, best = _axes(ax, 3.4), history.best_epoch
+    grid = cast(Any, loss.get_subplotspec()).subgridspec(1, 2)  # the axes give half of their place to new ones
+    loss.set_subplotspec(grid[0])
+    score = loss.figure.add_subplot(grid[1])
     table = history.to_frame().rename(columns={"train_loss": "training", "valid_loss": "validation"})
     mark: Look = {"linewidth": 2, "marker": "o", "markevery": [best - 1], "markersize": 7, "markeredgecolor": "white"}
     table[["training", "validation"]].plot(ax=loss, color=SERIES_COLORS[:2], **mark)
@@ -273,45 +206,30 @@ def spectrogram(wave: ArrayLike, *, f0: Track = None, cue: Cue = None, note: str
     Args:
         wave: The sound.
         f0: Fundamental frequency, (frames,) Hz, 10 ms apart, NaN where there is no voice; drawn over it.
-        cue: A stretch to frame.
+        cue: A stretch to frame, from and to in seconds.
         note: More facts, such as "synthetic sample".
         ax: Where to draw.
     """
-    ax = _axes(ax, 3.4)
-    mesh = _spectrogram(ax, np.asarray(wave, np.float32), "magma")
-    ax.figure.colorbar(mesh, ax=ax, pad=0.02, aspect=18, label="dB").outline.set_visible(False)
-    _mark(ax, f0, cue, ("white", "black"), "#7fe3ff")
-    facts = "white line: f0" if f0 is not None else "", "blue frame: cue" if cue is not None else "", note
-    return titled(ax, "Mel spectrogram", f"{len(np.asarray(wave)) / SAMPLE_RATE:.2f} s", *facts)
-
-
-def _spectrogram(ax: Axes, wave: NDArray[np.float32], cmap: str) -> Any:
-    from emolab.features.audio import log_mel
-
-    level = log_mel(wave)
-    return _mel_image(ax, level, len(wave), cmap=cmap, vmin=level.max() - SET.dynamic_range_db, vmax=level.max())
-
-
-def _mel_image(ax: Axes, values: NDArray[Any], n_samples: int, **look: Any) -> Any:
-    """Draw (frames, n_mels) of a wave of `n_samples` over seconds and Hz, spaced as mel."""
     import librosa.display
 
-    seconds = np.linspace(0, n_samples / SAMPLE_RATE, len(values))
-    place: Look = {"x_coords": seconds, "x_axis": "time", "y_axis": "mel"}
-    mesh = librosa.display.specshow(values.T, sr=SAMPLE_RATE, ax=ax, **place, **look)
-    ax.set(xlim=(0, n_samples / SAMPLE_RATE), xlabel="seconds", ylabel="Hz, spaced as mel")
+    from emolab.features.audio import log_mel
+
+    ax, heard = _axes(ax, 3.4), np.asarray(wave, np.float32)
+    level, seconds = log_mel(heard), len(heard) / SAMPLE_RATE
+    place: Look = {"x_coords": np.linspace(0, seconds, len(level)), "x_axis": "time", "y_axis": "mel", "ax": ax}
+    look: Look = {"cmap": "magma", "vmin": level.max() - SET.dynamic_range_db, "vmax": level.max()}
+    mesh = librosa.display.specshow(level.T, sr=SAMPLE_RATE, **place, **look)
+    ax.set(xlim=(0, seconds), xlabel="seconds", ylabel="Hz, spaced as mel")
     ax.xaxis.set_major_formatter("{x:g}")  # librosa's own rounds even ticks unevenly
-    return mesh
-
-
-def _mark(ax: Axes, f0: Track, cue: Cue, ink: tuple[str, str], frame: str) -> None:
-    """Draw f0 as a line, in a colour and that of its edge, and a frame around the cue, where they are known."""
+    ax.figure.colorbar(mesh, ax=ax, pad=0.02, aspect=18, label="dB").outline.set_visible(False)
     if f0 is not None:
-        pitch, edge = np.asarray(f0, float), [withStroke(linewidth=4, foreground=ink[1])]
-        ax.plot(np.arange(len(pitch)) * SET.hop_s, pitch, color=ink[0], linewidth=1.8, path_effects=edge)
-    if cue is not None:
-        look: Look = {"fill": False, "edgecolor": frame, "linewidth": 2, "gid": "cue", "zorder": 6}
-        ax.add_patch(plt.Rectangle((cue[0], 0.01), cue[1] - cue[0], 0.98, transform=ax.get_xaxis_transform(), **look))
+        pitch, edge = np.asarray(f0, float), [withStroke(linewidth=4, foreground="black")]
+        ax.plot(np.arange(len(pitch)) * SET.hop_s, pitch, color="white", linewidth=1.8, path_effects=edge)
+    if cue:
+        across: Look = {"transform": ax.get_xaxis_transform(), "gid": "cue", "zorder": 6}
+        ax.add_patch(plt.Rectangle((cue[0], 0.01), cue[1] - cue[0], 0.98, **SET.cue, **across))
+    facts = "white line: f0" * (f0 is not None), "blue frame: cue" * bool(cue), note
+    return titled(ax, "Mel spectrogram", f"{seconds:.2f} s", *facts)
 
 
 def faces(frames: ArrayLike, times: ArrayLike | None = None, *, note: str = "", ax: Axes | None = None) -> Axes:
@@ -336,12 +254,6 @@ def faces(frames: ArrayLike, times: ArrayLike | None = None, *, note: str = "", 
 # ---------------------------------------------------------------- explanations
 
 
-def _limit(values: Sequence[ArrayLike], share: float = 1.0) -> float:
-    """Return the size that a share of all values stay within, 1 where that is 0: the end of a scale even about 0."""
-    sizes = np.abs(np.concatenate([np.zeros(1), *(np.ravel(each) for each in values)]).astype(float))
-    return float(np.nanquantile(sizes, share)) or 1.0
-
-
 def _key(axes: Sequence[Axes], limit: float, *, signed: bool = True) -> None:
     """Draw the bar of colours to the right of the axes; what has no sign, such as attention, speaks for nothing."""
     colours = plt.cm.ScalarMappable(plt.Normalize(-limit, limit), HEAT)
@@ -350,16 +262,6 @@ def _key(axes: Sequence[Axes], limit: float, *, signed: bool = True) -> None:
     bar.ax.set_yticklabels(ends, fontsize=8.5)
     bar.ax.set_ylim(-limit if signed else 0, limit)
     bar.outline.set_visible(False)
-
-
-def _strongest(item: Attribution) -> str:
-    """Name the unit that adds most."""
-    if not np.nanmax(item.values, initial=0) > 0:
-        return f"Nothing speaks for {item.emotion}"
-    best = int(np.nanargmax(item.values))
-    start, end = item.spans[best]
-    name = item.names[best] if np.isnan(start) else f"{start:.2f} to {end:.2f} s"
-    return f"Most for {item.emotion}: {name} ({_signed(float(item.values[best]))})"
 
 
 def word_attributions(
@@ -382,7 +284,8 @@ def word_attributions(
         raise ValueError(f"{explanation!r} and places {places}; expected an utterance at least. Name its place.")
     truth = [_truth(corpus, item.utterance_id) for item in items]
     inches = 0.82 * WIDTH if ax is None else ax.bbox.width / ax.figure.dpi
-    n_letters, limit = int(72 * inches / LETTER), _limit([item.values for item in items])
+    n_letters = int(72 * inches / LETTER)
+    limit = float(np.abs(np.concatenate([item.values for item in items])).max(initial=0)) or 1.0
     texts = [_lines(item.names, n_letters) for item in items]
     tops = np.cumsum([0, *(1.5 + max((line for line, _, _ in text), default=0) for text in texts)])
     ax = _axes(ax, 1.1 + LINE / 72 * tops[-1])
@@ -396,7 +299,9 @@ def word_attributions(
     hits = [int(item.order[0]) in cues for item, (_, cues) in zip(items, truth, strict=True) if cues]
     title = f"A planted word adds most in {sum(hits)} of {len(hits)} texts" if hits else "What each word adds"
     shown = f"{len(items)} of {len(explanation):,} utterances", "frame: planted" * bool(hits)
-    return titled(ax, title, *facts(explanation).split(" · "), *shown)
+    origin = [explanation.recognizer, "stand-in" * explanation.stand_in, explanation.method]
+    origin += [f"baseline {explanation.baseline}", "synthetic sample" * explanation.synthetic]
+    return titled(ax, title, *origin, *shown)
 
 
 def _truth(corpus: Corpus | None, utterance_id: str) -> tuple[str, tuple[int, ...]]:
@@ -421,14 +326,9 @@ def _header(item: Attribution, emotion: str) -> str:
 
 def _lines(names: Sequence[str], n_letters: int) -> list[tuple[int, int, str]]:
     """Break words into lines of `n_letters`: the line, from 1, the letters before it, and the word, cut if too long."""
-    placed, line, column = [], 1, 0
-    for name in names:
-        word = name if len(name) <= n_letters else name[: n_letters - 1] + "…"
-        if column + len(word) > n_letters:
-            line, column = line + 1, 0
-        placed.append((line, column, word))
-        column += len(word) + 1
-    return placed
+    cut = [name if len(name) <= n_letters else name[: n_letters - 1] + "…" for name in names]
+    lines = textwrap.wrap(" ".join(cut), n_letters, break_long_words=False, break_on_hyphens=False)
+    return [(n, word.start(), word[0]) for n, line in enumerate(lines, 1) for word in re.finditer(r"\S+", line)]
 
 
 def _write(ax: Axes, text: Any, top: float, colours: Sequence[Any], cues: Collection[int]) -> None:
@@ -437,58 +337,3 @@ def _write(ax: Axes, text: Any, top: float, colours: Sequence[Any], cues: Collec
         edge, gid = (INK, "cue") if place in cues else ("none", "word")
         box = {"facecolor": colours[place], "edgecolor": edge, "linewidth": 1.3, "boxstyle": "square,pad=0.18"}
         ax.text(column + 0.4, top + line + 0.5, word, gid=gid, bbox=box, fontsize=TEXT_SIZE, **SET.word)
-
-
-def audio_attributions(
-    item: Attribution, wave: ArrayLike, *, f0: Track = None, cue: Cue = None, note: str = "", ax: Axes | None = None
-) -> Axes:
-    """Draw what each stretch of sound adds, as bars, and below it the spectrogram with the attributions over it.
-
-    Over the spectrogram lie those of each mel band and frame where the explanation has them, else those of the
-    stretches.
-
-    Args:
-        item: One utterance; its units have spans.
-        wave: (samples,), mono, 16 kHz.
-        f0: (frames,) Hz, 10 ms apart, NaN where there is no voice; drawn over the spectrogram.
-        cue: The planted stretch, in seconds; framed.
-        note: More facts, such as `facts(explanation)`.
-        ax: Where to draw; of plt.subplots.
-
-    Raises:
-        ValueError: If no unit has a span.
-    """
-    known = np.asarray(np.isfinite(item.spans).all(axis=1))
-    if not known.any():
-        raise ValueError(f"no unit of {item.utterance_id!r} has a span; expected seconds. Explain the sound.")
-    heard = np.asarray(wave, np.float32)
-    strip, seconds = _axes(ax, 5.2), len(heard) / SAMPLE_RATE
-    picture = _second(strip, 2, 1, height_ratios=(3, 4))
-    mesh = _spectrogram(picture, heard, "Greys")
-    limit, is_fine = _heat_over(picture, item, len(heard), mesh.get_array().shape[0])
-    _key([strip, picture], limit)
-    (starts, ends), values = item.spans[known].T, item.values[known]
-    strip.bar(starts, values, width=ends - starts, color=np.where(values < 0, AGAINST, FOR), **SET.strip)
-    strip.axhline(0, color=GREY, linewidth=0.8)
-    strip.set(xlim=(0, seconds), ylabel="adds to the logit")
-    for panel, pitch in ((strip, None), (picture, f0)):
-        _mark(panel, pitch, cue, (INK, "white"), INK)
-    cited = [*note.split(" · "), f"{item.utterance_id}, {seconds:.2f} s"]
-    cited += [f"colour: bands and frames, {SOFT}" * is_fine]
-    cited += ["line: f0" * (f0 is not None), "frame: planted cue" * (cue is not None)]
-    cited += [f"{(~known).sum()} units without a span left out" * (not known.all())]
-    return titled(strip, _strongest(item), *cited)
-
-
-def _heat_over(ax: Axes, item: Attribution, n_samples: int, n_mels: int) -> tuple[float, bool]:
-    """Lay attributions over a spectrogram; return the end of the scale, and whether they are of bands and frames."""
-    native = item.native
-    if native.ndim == 2 and native.shape[1] == n_mels and not item.native_names:
-        heat = gaussian_filter(np.nan_to_num(native.astype(float)), (1.5, 1.0))
-        limit = _limit([heat], SET.within)
-        _mel_image(ax, heat, n_samples, cmap=HEAT_OVER, vmin=-limit, vmax=limit)
-        return limit, True
-    limit = _limit([item.values])
-    for span, value in zip(item.spans, item.values, strict=True):
-        ax.axvspan(*span, facecolor=HEAT_OVER((value / limit + 1) / 2), edgecolor="none")
-    return limit, False

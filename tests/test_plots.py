@@ -92,8 +92,8 @@ def lab(colour: str, sight: str) -> np.ndarray:
 
 
 def test_emotion_colors_cover_every_emotion_once() -> None:
-    assert set(plots.EMOTION_COLORS) == set(EMOTIONS) == set(plots.EMOTION_MARKERS)
-    assert len(set(plots.EMOTION_COLORS.values())) == len(set(plots.EMOTION_MARKERS.values())) == len(EMOTIONS)
+    assert set(plots.EMOTION_COLORS) == set(EMOTIONS)
+    assert len(set(plots.EMOTION_COLORS.values())) == len(EMOTIONS)
 
 
 @pytest.mark.parametrize("sight", COLOUR_BLIND)
@@ -103,9 +103,9 @@ def test_emotion_colors_of_a_view_can_be_told_apart(view: str, sight: str) -> No
     assert min(np.linalg.norm(a - b) for a, b in combinations(places, 2)) > 20
 
 
-def test_style_leaves_the_users_settings_alone() -> None:
+def test_style_leaves_the_users_settings_alone(result: Report) -> None:
     before = dict(plt.rcParams)
-    plots.embedding([[0, 0], [1, 1]], ["a", "b"])
+    plots.confusion_matrix(result)
     assert dict(plt.rcParams) == before
 
 
@@ -117,31 +117,6 @@ def test_confusion_matrix_shows_per_cent_of_the_row_and_counts(result: Report) -
     assert tick_labels(ax)[0] == "neutral (5)"
     assert ax.get_title("left") == "Most often confused: neutral taken for happy (20\N{NO-BREAK SPACE}%)"
     assert "UA 0.800 [" in facts(ax)
-
-
-def test_per_emotion_draws_f1_intervals_and_chance(result: Report) -> None:
-    ax = plots.per_emotion(result)
-    (chance,) = line_label(ax, "chance")
-    np.testing.assert_allclose([segment[0, 0] for segment in chance.get_segments()], 0.25)  # guessing evenly
-    np.testing.assert_allclose(drawn(ax), result.per_emotion[["f1", "f1_low", "f1_high"]])
-    dots = [dots for dots in ax.collections if isinstance(dots, PathCollection)]
-    assert [to_hex(colour) for colour in dots[0].get_facecolor()] == [plots.EMOTION_COLORS[name] for name in FOUR]
-    assert tick_labels(ax)[0] == "neutral (5)"
-
-
-def test_per_emotion_names_several_recognizers_and_hides_no_dot(result: Report) -> None:
-    ax = plots.per_emotion({"one": result, "two": result})
-    assert legend(ax) == ["one", "two"]
-    assert "dashed: guessing every emotion evenly" in facts(ax)
-    dots = [dots for dots in ax.collections if isinstance(dots, PathCollection)]
-    heights = np.concatenate([each.get_offsets()[:, 1] for each in dots])
-    assert len(set(heights.round(6))) == 2 * len(FOUR)
-
-
-def test_per_emotion_refuses_different_emotions(result: Report) -> None:
-    other = report(["calm", "sad"], np.eye(2), emotions=["calm", "sad"], clusters=["a", "b"])
-    with pytest.raises(ValueError, match=r"2 sets of emotions; expected one.*the same view"):
-        plots.per_emotion({"one": result, "two": other})
 
 
 def test_compare_reports_draws_rows_intervals_and_chance(result: Report) -> None:
@@ -162,6 +137,19 @@ def test_compare_reports_names_the_best(result: Report) -> None:
     worse = replace(result, probabilities=np.eye(4)[(np.arange(20) // 5 + 1) % 4])
     assert title(a=worse, b=sure) == "Highest: b"
     assert title(a=result, b=worse, c=result) == "Highest: a and c"
+
+
+def test_intervals_of_several_tables_are_named_and_hide_no_dot(result: Report) -> None:
+    table = result.per_emotion[["f1", "f1_low", "f1_high"]]
+    alone = plots.intervals({"": table})
+    np.testing.assert_allclose(drawn(alone), table)
+    dots = [dots for dots in alone.collections if isinstance(dots, PathCollection)]
+    assert [to_hex(colour) for colour in dots[0].get_facecolor()] == [plots.EMOTION_COLORS[name] for name in FOUR]
+    ax = plots.intervals({"one": table, "two": table})
+    assert legend(ax) == ["one", "two"]
+    dots = [dots for dots in ax.collections if isinstance(dots, PathCollection)]
+    heights = np.concatenate([each.get_offsets()[:, 1] for each in dots])
+    assert len(set(heights.round(6))) == 2 * len(FOUR)
 
 
 def test_values_without_an_interval_are_drawn_as_points_alone() -> None:
@@ -213,17 +201,6 @@ def test_learning_curves_mark_the_best_epoch() -> None:
         plots.learning_curves(History())
 
 
-def test_embedding_gives_each_group_its_colour_and_name() -> None:
-    ax = plots.embedding([[0, 0], [1, 1], [2, 2]], ["sad", "calm", "sad"])
-    assert legend(ax) == [emotion for emotion in EMOTIONS if emotion in ("calm", "sad")]
-    dots, (mean,) = ax.collections[0], line_label(ax, "sad")
-    assert to_hex(dots.get_facecolor()[0]) == plots.EMOTION_COLORS["sad"]
-    assert len(dots.get_offsets()) == 2
-    assert mean.get_offsets()[0].tolist() == [1, 1]
-    with pytest.raises(ValueError, match=r"points \(1, 3\) for 1 labels; expected \(1, 2\)"):
-        plots.embedding([[1, 2, 3]], ["sad"])
-
-
 def test_spectrogram_has_an_axis_of_hertz_where_f0_and_tone_meet() -> None:
     tone = np.sin(2 * np.pi * 1000 * np.arange(16_000) / 16_000).astype(np.float32)
     ax = plots.spectrogram(tone, f0=np.full(100, 1000.0), cue=(0.2, 0.4), note="synthetic sample")
@@ -251,13 +228,13 @@ def test_faces_choose_frames_over_the_whole_time() -> None:
 
 def test_figures_are_drawn_on_the_axes_handed_in(result: Report) -> None:
     _, (left, right) = plt.subplots(1, 2)
-    assert plots.per_emotion(result, ax=left) is left
-    assert plots.per_emotion(result, ax=right) is right
+    assert plots.confusion_matrix(result, ax=left) is left
+    assert plots.compare_reports({"toy": result}, ax=right) is right
     assert len(plt.get_fignums()) == 1
 
 
-def test_titled_replaces_what_stood_there() -> None:
-    ax = plots.titled(plots.embedding([[0, 0], [1, 1]], ["a", "b"]), "Mine", "fact")
+def test_titled_replaces_what_stood_there(result: Report) -> None:
+    ax = plots.titled(plots.confusion_matrix(result), "Mine", "fact")
     assert (ax.get_title("left"), facts(ax)) == ("Mine", "fact")
 
 
@@ -273,20 +250,12 @@ def test_titled_breaks_lines_between_facts_only() -> None:
 
 TEXTS = {"u0": "Oh no, it broke.", "u1": "I am glad about this.", "u2": "No."}
 LONG = " ".join(["What", "on", "earth", "$5", "did", "you", "think_of", "yesterday?"] * 8)[:-30]
-WAVE = np.sin(np.arange(16_000) / 5).astype(np.float32)
 
 
 def of_text(key: str, text: str, values: Any = None) -> Attribution:
     names = tuple(text.split())
     values = np.linspace(-1, 1, len(names)) if values is None else np.asarray(values, float)
     return Attribution(key, "sad", names, values, np.full((len(names), 2), np.nan), logit=1.5, reference=0.0)
-
-
-def of_sound(values: Any, **fields: Any) -> Attribution:
-    starts = np.arange(len(values)) / 10
-    names = tuple(f"{start:.1f} s" for start in starts)
-    spans = fields.pop("spans", np.column_stack([starts, starts + 0.1]))
-    return Attribution("u0", "sad", names, np.asarray(values, float), spans, **fields)
 
 
 def explanation(*items: Attribution, **fields: Any) -> Explanation:
@@ -322,12 +291,6 @@ def test_black_text_can_be_read_on_every_colour_of_the_scale() -> None:
     assert (darkest + 0.05) / 0.05 >= 4.5  # WCAG 2
 
 
-def test_facts_say_where_an_explanation_comes_from() -> None:
-    assert plots.facts(explanation()) == "text/toy · occlusion · baseline padding"
-    marked = explanation(stand_in=True, synthetic=True)
-    assert plots.facts(marked) == "text/toy · stand-in · occlusion · baseline padding · synthetic sample"
-
-
 def test_word_attributions_share_one_scale_and_name_the_strongest() -> None:
     items = of_text("u0", TEXTS["u0"], [2, -2, 0, 1]), of_text("u1", TEXTS["u1"], [-1, 0, 0, 0, 0])
     ax = plots.word_attributions(explanation(*items))
@@ -340,6 +303,11 @@ def test_word_attributions_share_one_scale_and_name_the_strongest() -> None:
     assert "u0 · explained: sad, logit +1.50 · Oh +2.00, no, −2.00" in {text.get_text() for text in ax.texts}
     key = ax.figure.axes[1]
     assert [label.get_text() for label in key.get_yticklabels()] == ["−2.00\nagainst", "0", "+2.00\nfor"]
+
+
+def test_word_attributions_name_stand_ins_and_the_sample() -> None:
+    ax = plots.word_attributions(explanation(of_text("u2", "No."), stand_in=True, synthetic=True))
+    assert "text/toy · stand-in · occlusion · baseline padding · synthetic sample" in facts(ax)
 
 
 def test_attention_has_no_sign() -> None:
@@ -394,61 +362,3 @@ def test_word_attributions_need_utterances_and_their_own_corpus() -> None:
         plots.word_attributions(explanation())
     with pytest.raises(KeyError, match=r"corpus 'toy' lacks 'u7'; expected.*Hand over"):
         plots.word_attributions(explanation(of_text("u7", "No.")), of_texts())
-
-
-def test_audio_attributions_draw_the_units_as_bars_and_columns() -> None:
-    ax = plots.audio_attributions(of_sound([1, -2, 0.5]), WAVE[:4_800], note="audio/toy")
-    strip, picture, key = ax.figure.axes
-    assert ax is strip
-    assert [bar.get_height() for bar in strip.patches] == [1, -2, 0.5]
-    assert [to_hex(bar.get_facecolor()) for bar in strip.patches] == [plots.FOR, plots.AGAINST, plots.FOR]
-    assert [round(column.get_x(), 6) for column in picture.patches] == [0.0, 0.1, 0.2]
-    assert to_hex(picture.patches[1].get_facecolor()) == plots.AGAINST
-    assert strip.get_xlim() == picture.get_xlim() == (0, 0.3)
-    assert [label.get_text() for label in key.get_yticklabels()] == ["−2.00\nagainst", "0", "+2.00\nfor"]
-    assert ax.get_title("left") == "Most for sad: 0.00 to 0.10 s (+1.00)"
-    assert facts(ax) == "audio/toy · u0, 0.30 s"
-
-
-def test_audio_attributions_of_mel_bands_lie_over_the_spectrogram() -> None:
-    bands = np.random.default_rng(0).normal(size=(50, 64)).astype(np.float32)
-    ax = plots.audio_attributions(of_sound([1, -2, 0.5], native=bands), WAVE)
-    level, heat = ax.figure.axes[1].collections
-    assert (level.get_array().shape[0], heat.get_array().shape) == (64, (64, 50))
-    low, high = heat.get_clim()
-    assert low == -high
-    assert "colour: bands and frames, smoothed, 0.5% beyond the scale" in facts(ax)
-    for native, names in ((bands[:, :20], ()), (bands, tuple(f"b{k}" for k in range(64)))):
-        other = plots.audio_attributions(of_sound([1, -2, 0.5], native=native, native_names=names), WAVE)
-        assert len(other.figure.axes[1].collections) == 1  # the spectrogram alone
-
-
-def test_audio_attributions_draw_f0_and_frame_the_cue_on_both_panels() -> None:
-    pitch = np.full(100, 200.0)
-    ax = plots.audio_attributions(of_sound([1.0, 2.0]), WAVE, f0=pitch, cue=(0.1, 0.4))
-    strip, picture, _ = ax.figure.axes
-    assert picture.lines[0].get_ydata().tolist() == pitch.tolist()
-    for panel in (strip, picture):
-        (frame,) = [patch for patch in panel.patches if patch.get_gid() == "cue"]
-        assert (frame.get_x(), round(frame.get_width(), 6)) == (0.1, 0.3)
-    assert "line: f0 · frame: planted cue" in facts(ax)
-
-
-def test_audio_attributions_count_units_without_spans_and_need_one_with() -> None:
-    some = of_sound([3, 1, 2], spans=np.array([[np.nan, np.nan], [0, 0.1], [0.1, 0.2]]))
-    ax = plots.audio_attributions(some, WAVE)
-    assert "1 units without a span left out" in facts(ax)
-    assert len(ax.patches) == 2
-    ax.figure.draw_without_rendering()
-    none = of_sound([3, 1], spans=np.full((2, 2), np.nan))
-    with pytest.raises(ValueError, match=r"no unit of 'u0' has a span; expected seconds\. Explain the sound"):
-        plots.audio_attributions(none, WAVE)
-
-
-@pytest.mark.parametrize("values", [[0, 0], [-1, 0]])
-def test_audio_attributions_say_that_nothing_speaks_for_the_emotion(values: list[float]) -> None:
-    assert plots.audio_attributions(of_sound(values), WAVE).get_title("left") == "Nothing speaks for sad"
-
-
-MEANS = pd.DataFrame({"value": [1.0, 2.0, 0.0], "low": [0.5, 1.5, np.nan], "high": [1.5, 2.5, np.nan]})
-MEANS.index = pd.Index(["audio", "text", "video"])
