@@ -15,7 +15,7 @@ from torch import Tensor, nn
 
 from emolab.corpora.corpus import Corpus
 from emolab.explain import explanation as units
-from emolab.explain.explanation import SET, Attribution, Explained, Floats, Numbers, Options, few_of
+from emolab.explain.explanation import SET, Attribution, Explained, Explanation, Floats, Numbers, Options, few_of
 from emolab.explain.maskers import checked_baseline, known_token, still
 from emolab.explain.perturbation import run_captum, running
 from emolab.features.pretrained import AudioHiddenStates, TextHiddenStates
@@ -23,14 +23,12 @@ from emolab.features.text import PAD, UNKNOWN, text_units, words
 from emolab.features.video import FaceFunctionals
 from emolab.media import SAMPLE_RATE, read_audio
 from emolab.models.pretrained import TextEncoder
-from emolab.models.sequence import sequence_mask
 from emolab.recognizer import NetworkRecognizer, Recognizer
 from emolab.training import pad, taken_inputs, threads
 
 # of the inputs of a network; the first one is taken where none is named; of features it is the mean
 BASELINES = {"audio": ("silence", "mean"), "text": ("padding", "mask"), "video": ("mean", "grey")}
 COMPLETE = (attr.IntegratedGradients, attr.DeepLift)  # their values add up to the logit less that of the baseline
-IN_BATCHES = (*COMPLETE, attr.Saliency, attr.InputXGradient)  # others may mix the baselines of a batch
 
 
 class Centred(nn.Module):
@@ -71,61 +69,53 @@ class Centred(nn.Module):
 
 
 @dataclass
-class Batch:
-    """Some utterances as the network takes them in."""
+class Entered:
+    """An utterance as the network takes it in, alone: padding and neighbours change no gradient."""
 
     model: Centred
-    entered: Tensor  # (batch, steps, …) float
+    values: Tensor  # (1, steps, …) float
     baseline: Tensor  # the same shape
-    lengths: Tensor  # of what is entered
     arguments: tuple[Tensor, ...]  # what the model takes besides
-    targets: Tensor
+    target: int
     options: Options
     background: Sequence[Tensor]  # (steps, …) each, as the network takes them in
 
-    def logits(self, entered: Tensor) -> Tensor:
-        """Return (batch,) logits of the targets."""
+    def logit(self, values: Tensor) -> float:
+        """Return the logit of the target."""
         with torch.no_grad():
-            return self.model(entered, *self.arguments).gather(1, self.targets[:, None])[:, 0]
+            return float(self.model(values, *self.arguments)[0, self.target])
 
 
-def by_captum(engine: Any, batch: Batch) -> Tensor:
+def by_captum(engine: Any, one: Entered) -> Tensor:
     """Run a gradient class of Captum on what the network computes with.
 
     Expected gradients (GradientShap; Erion et al. 2021) start from utterances of training, each cut, or repeated, until
     it is as long as the explained one.
 
     Raises:
-        ValueError: If it fails, its rules do not hold for the network, or it has nothing to start from.
+        ValueError: If it fails, or has nothing to start from.
     """
-    starts = batch.baseline
+    starts = one.baseline
     if issubclass(engine, attr.GradientShap):
-        if not batch.background:
+        if not one.background:
             raise ValueError("shap-gradient has nothing to start from; expected background=fold.train or some of it.")
-        steps = torch.arange(batch.entered.shape[1])
-        starts = torch.stack([part[steps % len(part)] for part in batch.background])
-    n_rows = int(np.clip(SET.n_numbers // max(1, batch.entered[0].numel()), len(batch.entered), SET.n_rows))
-    n_samples = batch.options.n_samples // SET.samples_a_gradient
-    how: dict[str, Any] = {"n_samples": n_samples, "n_steps": batch.options.n_steps}
-    how |= {"internal_batch_size": n_rows, "target": batch.targets, "additional_forward_args": batch.arguments}
-    with warnings.catch_warnings(), running(batch.options):
+        steps = torch.arange(one.values.shape[1])
+        starts = torch.stack([part[steps % len(part)] for part in one.background])
+    n_rows = int(np.clip(SET.n_numbers // max(1, one.values.numel()), 1, SET.n_rows))
+    n_samples = one.options.n_samples // SET.samples_a_gradient
+    how: dict[str, Any] = {"n_samples": n_samples, "n_steps": one.options.n_steps, "internal_batch_size": n_rows}
+    how |= {"target": one.target, "additional_forward_args": one.arguments}
+    with warnings.catch_warnings(), running(one.options):
         warnings.filterwarnings("ignore", "Setting .*hooks")  # they are removed again
-        values = run_captum(engine, batch.model, batch.entered, baselines=starts, **how)
-    if issubclass(engine, attr.DeepLift):
-        difference = batch.logits(batch.entered) - batch.logits(batch.baseline)
-        delta = (values.detach().flatten(1).sum(dim=1) - difference).abs().sum() / difference.abs().sum()
-        if delta > SET.max_delta:
-            suits = "dense layers and nn.ReLU modules, without recurrence or attention, such as audio/mlp"
-            raise _unfit(batch, f"has logits that the rules of {batch.options.method} miss by {delta:.0%}", suits)
-    return values
+        return run_captum(engine, one.model, one.values, baselines=starts, **how)
 
 
-def _unfit(batch: Batch, problem: str, expected: str) -> ValueError:
-    kind = type(batch.model.encoder).__name__
+def _unfit(model: Centred, problem: str, expected: str) -> ValueError:
+    kind = type(model.encoder).__name__
     return ValueError(f"{kind} {problem}; expected {expected}. Take integrated-gradients, or occlusion.")
 
 
-def grad_cam(batch: Batch) -> Tensor:
+def grad_cam(one: Entered) -> Tensor:
     """Weigh the maps of the last convolution by their mean gradient; what speaks against is left out.
 
     Source: Selvaraju et al. 2017. The map is coarser than the input, and resized by linear interpolation.
@@ -133,23 +123,17 @@ def grad_cam(batch: Batch) -> Tensor:
     Raises:
         ValueError: If the network has no convolutions over its whole input.
     """
-    convolutions: Any = getattr(batch.model.encoder, "convolutions", None)
-    if convolutions is None or batch.entered.ndim != 3:
+    convolutions: Any = getattr(one.model.encoder, "convolutions", None)
+    if convolutions is None or one.values.ndim != 3:
         expected = "audio/cnn-2d, audio/cnn-bilstm-mel, or a network whose attribute `convolutions` lists them"
-        raise _unfit(batch, "has no convolutions over time", expected)
-    how: Any = {"target": batch.targets, "additional_forward_args": batch.arguments, "relu_attributions": True}
-    maps = attr.LayerGradCam(batch.model, convolutions[-1]).attribute(batch.entered, **how)
-    values = torch.zeros_like(batch.entered)
-    for row, length in enumerate(batch.lengths.tolist()):
-        n_left = -(-length * maps.shape[2] // batch.entered.shape[1])
-        own = maps[row : row + 1, :, :n_left] * (maps.shape[2] / n_left)  # the mean gradient is over padding as well
-        own = own if own.ndim > 3 else own[..., None]  # (1, 1, steps, bands)
-        shape = (length, batch.entered.shape[2])
-        values[row, :length] = nn.functional.interpolate(own, shape, mode="bilinear", align_corners=False)[0, 0]
-    return values
+        raise _unfit(one.model, "has no convolutions over time", expected)
+    how: Any = {"target": one.target, "additional_forward_args": one.arguments, "relu_attributions": True}
+    maps = attr.LayerGradCam(one.model, convolutions[-1]).attribute(one.values, **how)
+    maps = maps if maps.ndim > 3 else maps[..., None]  # (1, 1, steps, bands)
+    return nn.functional.interpolate(maps, one.values.shape[1:], mode="bilinear", align_corners=False)[:, 0]
 
 
-def attention(batch: Batch) -> Tensor:
+def attention(one: Entered) -> Tensor:
     """Return the weights of attention: over steps that are summed up, or in the last layer of a text encoder.
 
     Weights are at least 0 and sum to 1; those of an encoder are means over heads and over all subwords that attend.
@@ -158,39 +142,34 @@ def attention(batch: Batch) -> Tensor:
     Raises:
         ValueError: If the network has no such attention.
     """
-    encoder: Any = batch.model.encoder
-    weights = _attended(encoder, batch) if isinstance(encoder, TextEncoder) else _summary_weights(encoder, batch)
-    values = torch.zeros_like(batch.entered)
-    for row, length in enumerate(batch.lengths.tolist()):
-        own = weights[row, : -(-length * weights.shape[1] // batch.entered.shape[1])]
-        spread = nn.functional.interpolate(own[None, None], length, mode="nearest")[0, 0]
-        values[row, :length] = (spread / spread.sum()).reshape(-1, *[1] * (values.ndim - 2))
-    return values / values[0, 0].numel()
+    weights = _attended(one) if isinstance(one.model.encoder, TextEncoder) else _summary_weights(one)
+    spread = nn.functional.interpolate(weights[None], one.values.shape[1], mode="nearest")[0]  # (1, steps)
+    shares = torch.zeros_like(one.values) + (spread / spread.sum()).reshape(1, -1, *[1] * (one.values.ndim - 2))
+    return shares / one.values[0, 0].numel()
 
 
-def _summary_weights(encoder: Any, batch: Batch) -> Tensor:
-    """Return the weights by which an encoder sums its hidden states up, (batch, states)."""
-    summary: Any = getattr(encoder, "summary", None)
+def _summary_weights(one: Entered) -> Tensor:
+    """Return the weights by which an encoder sums its hidden states up, (1, states)."""
+    summary: Any = getattr(one.model.encoder, "summary", None)
     if getattr(summary, "score", None) is None:
-        raise _unfit(batch, "sums up without attention", "text/bilstm, audio/cnn-bilstm or a text encoder")
+        raise _unfit(one.model, "sums up without attention", "text/bilstm, audio/cnn-bilstm or a text encoder")
     seen: list[Tensor] = []
     with summary.register_forward_hook(lambda module, given, _: seen.append(module.weights(*given)[..., 0])):
-        batch.logits(batch.entered)
+        one.logit(one.values)
     return seen[-1].detach()
 
 
-def _attended(network: TextEncoder, batch: Batch) -> Tensor:
-    """Return how much each subword of a text is attended to in the encoder's last layer, (batch, subwords)."""
-    encoder, mask = network.encoder, sequence_mask(batch.lengths, batch.entered.shape[1])
+def _attended(one: Entered) -> Tensor:
+    """Return how much each subword of a text is attended to in the encoder's last layer, (1, subwords)."""
+    encoder = one.model.encoder.encoder
     before = encoder.config._attn_implementation
     encoder.set_attn_implementation("eager")  # the faster ones keep no weights
     try:
         with torch.no_grad():
-            found = encoder(inputs_embeds=batch.entered, attention_mask=mask.long(), output_attentions=True)
+            found = encoder(inputs_embeds=one.values, output_attentions=True)
     finally:
         encoder.set_attn_implementation(before)
-    each = found.attentions[-1].mean(dim=1) * mask[..., None]  # (batch, attending, attended)
-    return each.sum(dim=1) / batch.lengths[:, None]
+    return found.attentions[-1].mean(dim=(1, 2))  # (1, heads, attending, attended)
 
 
 Arrays = Sequence[NDArray[Any]]  # of each utterance
@@ -221,20 +200,22 @@ def attribute(recognizer: Recognizer, corpus: Corpus, engine: Any, targets: Numb
     network, place = _network_input(recognizer, corpus, options)
     extractor, names = network.features[place], corpus.table["utterance_id"]
     baseline = checked_baseline(options.baseline, BASELINES.get(options.modality, ("mean",)))
-    found: dict[int, Attribution] = {}
-    for rows, batch in _batches(network, place, corpus, engine, targets, options._replace(baseline=baseline)):
+    made = list[Attribution]()
+    for row, one in enumerate(_entered(network, place, corpus, targets, options._replace(baseline=baseline))):
         with threads(network.network):
-            values = (engine(batch) if engine in FUNCTIONS else by_captum(engine, batch)).detach()
-            after = batch.logits(batch.entered).tolist()
-            before = batch.logits(batch.baseline).tolist() if engine in COMPLETE else [np.nan] * len(rows)
-        for row, number in enumerate(rows):
-            native = _native(values[row], int(batch.lengths[row]), options.modality)
-            named, spans, owners, steps = _units(extractor, options.modality, corpus, number, len(native))
-            facts = (named, units.summed(native, owners, len(named)), spans, native, steps, after[row], before[row])
-            found[number] = Attribution(names.iloc[number], network.emotions[targets[number]], *facts)
+            values = (engine(one) if engine in FUNCTIONS else by_captum(engine, one)).detach()[0]
+            after, before = one.logit(one.values), one.logit(one.baseline) if engine in COMPLETE else np.nan
+        native = _native(values, options.modality)
+        named, spans, owners, steps = _units(extractor, options.modality, corpus, row, len(native))
+        facts = (named, units.summed(native, owners, len(named)), spans, native, steps, after, before)
+        made.append(Attribution(names.iloc[row], network.emotions[targets[row]], *facts))
+    missed = Explanation("", options.method, options.modality, baseline, tuple(made)).relative_convergence_delta
+    if engine is attr.DeepLift and missed > SET.max_delta:
+        suits = "dense layers and nn.ReLU modules, without recurrence or attention, such as audio/mlp"
+        raise _unfit(one.model, f"has logits that the rules of {options.method} miss by {missed:.0%}", suits)
     starts = engine not in FUNCTIONS and "baselines" in signature(engine.attribute).parameters
     taken = "training" if engine is attr.GradientShap else baseline if starts else "none"
-    return [found[number] for number in range(len(corpus))], taken
+    return made, taken
 
 
 def _network_input(recognizer: Recognizer, corpus: Corpus, options: Options) -> tuple[NetworkRecognizer, int]:
@@ -286,31 +267,27 @@ def _units(extractor: Any, modality: str, corpus: Corpus, row: int, n_steps: int
     return units.names_in_time(spans), spans, units.owners_in_time(n_steps, extractor.hop_s, spans), ()
 
 
-def _batches(
-    network: NetworkRecognizer, place: int, corpus: Corpus, engine: Any, targets: NDArray[np.int64], options: Options
-) -> Iterator[tuple[list[int], Batch]]:
-    """Yield batches of utterances of similar length, and their rows."""
+def _entered(
+    network: NetworkRecognizer, place: int, corpus: Corpus, targets: NDArray[np.int64], options: Options
+) -> Iterator[Entered]:
+    """Yield utterance after utterance."""
     inputs, model = network.inputs(corpus), Centred(network.network.eval(), place, len(network.features))
     instead = _instead(network.features[place], corpus, inputs[place], options)
     background = list[Tensor]()
     with torch.no_grad():
         for array in network.inputs(few_of(options.background, SET.n_background))[place] if options.background else ():
-            entered, lengths = model.embed(*pad([array]))
-            background.append(entered[0, : int(lengths[0])] if entered.ndim > 2 else entered[0])
-    order = np.argsort([len(array) for array in inputs[place]], kind="stable").tolist()
-    size = SET.n_utterances if engine in (*FUNCTIONS, *IN_BATCHES) else 1
-    for start in range(0, len(order), size):
-        rows = order[start : start + size]
-        padded: list[tuple[Tensor, ...]] = [pad([arrays[row] for row in rows]) for arrays in inputs]
+            values, lengths = model.embed(*pad([array]))
+            background.append(values[0, : int(lengths[0])] if values.ndim > 2 else values[0])
+    for row, target in enumerate(targets.tolist()):
+        taken: list[tuple[Tensor, ...]] = [pad([arrays[row]]) for arrays in inputs]
         with torch.no_grad():
-            entered, lengths = model.embed(*padded[place])
-            against, _ = model.embed(*pad([instead[row] for row in rows]))
+            values, lengths = model.embed(*taken[place])
+            against, _ = model.embed(*pad([instead[row]]))
         if model.embedding is None:
-            padded[place] = (lengths,)
-        arguments = tuple(tensor for pair in padded for tensor in pair)
-        entered.requires_grad_()  # so that Captum need not warn that it does
-        wanted = torch.from_numpy(targets[rows])
-        yield rows, Batch(model, entered, against, lengths, arguments, wanted, options, background)
+            taken[place] = (lengths,)
+        arguments = tuple(tensor for pair in taken for tensor in pair)
+        values.requires_grad_()  # so that Captum need not warn that it does
+        yield Entered(model, values, against, arguments, target, options, background)
 
 
 def _instead(extractor: Any, corpus: Corpus, arrays: Arrays, options: Options) -> Arrays:
@@ -334,9 +311,9 @@ def _instead(extractor: Any, corpus: Corpus, arrays: Arrays, options: Options) -
     return [np.zeros_like(array) for array in arrays]  # scaled features: the mean of training
 
 
-def _native(values: Tensor, length: int, modality: str) -> NDArray[np.float32]:
-    """Return what stands at the model's own resolution, of (steps, …) with `length` real ones."""
-    array = values.numpy() if modality == "features" else values[:length].numpy()
+def _native(values: Tensor, modality: str) -> NDArray[np.float32]:
+    """Return what stands at the model's own resolution, of (steps, …)."""
+    array = values.numpy()
     if modality == "text" or (modality == "video" and array.ndim > 3):
         return array.sum(axis=-1)  # of a word vector; of red, green and blue
     return array.reshape(-1, array.shape[-1]) if array.ndim > 1 else array  # VGGish takes in examples of frames
