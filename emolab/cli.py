@@ -25,11 +25,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
     arguments = (sys.argv[1:] if arguments is None else arguments) or ["--help"]
     options = _parser().parse_args(arguments, argparse.Namespace(typed=["emolab", *arguments]))
     warnings.formatwarning = lambda message, *_, **__: f"emolab: {message}\n"  # what was left out, say
+    os.environ |= {"EMOLAB_STRICT": "1"} if "strict" in options and options.strict else {}
     if not sys.stdout.isatty():
         os.environ.setdefault("EMOLAB_PROGRESS", "0")  # bars would fill a log file
     try:
         return options.command(options)
-    except (ValueError, OSError, KeyError, ImportError) as error:
+    except (ValueError, OSError, KeyError, ImportError, TypeError) as error:
         if os.environ.get("EMOLAB_DEBUG"):
             raise
         print(f"emolab: {_told(error)}", file=sys.stderr)
@@ -71,10 +72,10 @@ def _parser() -> argparse.ArgumentParser:
 def _chosen(options: argparse.Namespace) -> str:
     """Return the corpus and what is chosen of it, as `load_corpus` takes it; the path of a file is whole."""
     name, folds = options.corpus or "sample", TABLE["folds"].get(options.folds, options.folds)
-    choice = {"view": options.view, "merge": options.merge, "emotions": options.emotions, "folds": folds}
+    choice = {name: getattr(options, name) for name in ("view", "merge", "emotions", "encoding")} | {"folds": folds}
     choice = {name: value for name, value in choice.items() if value}
     name = str(Path(name).resolve()) if Path(name).is_file() else name
-    return f"{name}?{urlencode(choice, safe=',=')}" if choice else name
+    return f"{name}{'?&'['?' in name]}{urlencode(choice, safe=',=')}" if choice else name
 
 
 def _list(options: argparse.Namespace) -> int:
@@ -100,7 +101,7 @@ def _predict(options: argparse.Namespace) -> int:
     from emolab.recognizer import Recognizer
 
     recognizer, rows = Recognizer.load(options.model), []
-    items = [*_items(options.files), *((text, [text]) for text in options.text)]
+    items = [*_items(options.files, options.encoding), *((text, [text]) for text in options.text)]
     if not items:
         raise ValueError('nothing to predict; expected files, or --text "some words". See emolab predict --help.')
     for name, item in items:  # one by one: a file that cannot be read must not cost the others their result
@@ -114,7 +115,7 @@ def _predict(options: argparse.Namespace) -> int:
     return 0 if len(rows) == len(items) else 1
 
 
-def _items(files: Sequence[Path]) -> Iterator[tuple[str, Any]]:
+def _items(files: Sequence[Path], encoding: str | None = None) -> Iterator[tuple[str, Any]]:
     """Yield the name of each utterance in files, folders, lists of files and tables, and what to predict it from."""
     from emolab.corpora import load_corpus
 
@@ -122,10 +123,10 @@ def _items(files: Sequence[Path]) -> Iterator[tuple[str, Any]]:
         if file.is_dir():
             yield from _items(sorted(each for each in file.rglob("*") if each.suffix.lower() in TABLE["media"]))
         elif file.suffix.lower() == ".txt":
-            lines = file.read_text(encoding="utf-8-sig").splitlines()
-            yield from _items([file.parent / line for line in lines if line])
+            lines = file.read_text(encoding=encoding or "utf-8-sig").splitlines()
+            yield from _items([file.parent / line for line in lines if line], encoding)
         elif file.suffix.lower() == ".csv":
-            ids = (corpus := load_corpus(file)).table["utterance_id"]
+            ids = (corpus := load_corpus(file, encoding=encoding)).table["utterance_id"]
             yield from ((name, corpus.select(ids == name)) for name in ids)
         else:
             yield str(file), [file]

@@ -172,7 +172,7 @@ class Recognizer(ABC):
             files = any(isinstance(each, Path) or os.path.isfile(each) for each in items)
             utterances = unlabelled(items, "text" if "text" in self.modalities and not files else modality)
         self._check_modalities(utterances)
-        return utterances if utterances.emotions else self.usable(utterances, strict=True)
+        return self.usable(utterances, strict=True)
 
     def usable(self, corpus: Corpus, *, strict: bool | None = None) -> Corpus:
         """Leave out the utterances that it can make nothing of, for whatever reason: see `emolab.features.base.usable`.

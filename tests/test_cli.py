@@ -298,6 +298,47 @@ def test_fit_takes_a_choice_of_emotions_and_folds(
     assert entry["protocol"] == protocol
 
 
+def test_commands_take_a_table_in_another_encoding(
+    called: dict[str, object],
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+    text_model: Path,
+    tmp_path: Path,
+) -> None:
+    table = speeches(tmp_path)
+    table.write_bytes(table.read_text().replace("happy", "高兴").replace("sad", "悲伤").encode("gbk"))
+    fit = ["fit", "text/logistic-regression", "--corpus", str(table)]
+    assert cli.main(fit) == 2
+    assert "or say what it is: --encoding gbk, for Chinese" in capsys.readouterr().err
+    assert cli.main([*fit, "--encoding", "gbk"]) == 0
+    assert "高兴" in capsys.readouterr().out
+    assert cli.main(["run", "00", "--corpus", str(table), "--encoding", "gbk", "--emotions", "高兴,悲伤"]) == 0
+    assert load_corpus(called["parameters"]["corpus"]).emotions == ("悲伤", "高兴")  # type: ignore[index]
+    (tmp_path / "new.csv").write_bytes("id,text\na,走开\n".encode("gbk"))
+    assert cli.main(["predict", str(text_model), str(tmp_path / "new.csv"), "--encoding", "gbk"]) == 0
+    (tmp_path / "savee").mkdir()
+    (tmp_path / "savee/DC_a01.wav").touch()
+    monkeypatch.setenv("EMOLAB_CORPORA", str(tmp_path))
+    assert cli.main(["fit", "audio/svm", "--corpus", "savee", "--encoding", "gbk"]) == 2
+    assert "emolab: --encoding is for a CSV file of your own" in capsys.readouterr().err
+
+
+def test_strict_stops_where_a_file_is_missing(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setenv("EMOLAB_STRICT", "")  # undone after the test
+    header, *rows = speeches(tmp_path).read_text().splitlines()
+    rows = [f"{row},{number}.wav" for number, row in enumerate(rows)]
+    (tmp_path / "mine.csv").write_text("\n".join([f"{header},audio", *rows]))
+    for number in range(1, len(rows)):
+        (tmp_path / f"{number}.wav").write_text(f"sound {number}")
+    fit = ["fit", "text/logistic-regression", "--corpus", str(tmp_path / "mine.csv")]
+    with pytest.warns(RuntimeWarning, match="1 of 36 utterances of mine.csv lack a file: no file 0.wav"):
+        assert cli.main(fit) == 0
+    assert cli.main([*fit, "--strict"]) == 2
+    assert "the file of audio_path is missing in row 2 (0.wav)" in capsys.readouterr().err
+
+
 def test_explain_takes_the_same_choice(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
     choice = ["--corpus", str(speeches(tmp_path)), "--emotions", "happy,sad", "--folds", "loso"]
     how = ["--modality", "text", "--methods", "ablation", "--utterances", "4", "--alone"]

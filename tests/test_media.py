@@ -15,6 +15,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from emolab.media import SAMPLE_RATE, InMemoryMedia, Segment, audio_seconds, fault, read_audio, read_frames
+from tests.corpora.mangled import examples
 
 THREE_PARTS = r"(cannot be read: |is empty, 0 bytes).*[Ee]xpected.*(Copy|copy|leave)"
 FPS = 10
@@ -466,6 +467,7 @@ def scratch(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return tmp_path_factory.mktemp("mangled")
 
 
+@examples(100)
 @given(
     name=st.sampled_from(["a.wav", "a.flac", "a.ogg", "a.mp3", "a.mp4", "a.avi"]),
     edits=st.lists(st.tuples(st.floats(0, 1, exclude_max=True), st.binary(min_size=1, max_size=8)), max_size=6),

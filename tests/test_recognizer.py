@@ -511,6 +511,8 @@ def test_fit_leaves_out_what_cannot_be_heard_and_names_it(fold: Fold, tmp_path: 
         assert recognizer.predict(fold.test) == fold.test.table["emotion"].tolist()
         with pytest.warns(UserWarning, match=r"4 of 16 utterances of corpus 'tones' have no usable audio"):
             assert evaluate(recognizer, train).n == 12
+        with pytest.raises(ValueError, match=r"4 of 16 utterances .* no usable audio: a0 .*, a1 \(digital silence\)"):
+            recognizer.predict_proba(train)
     fusion = LateFusion("both", [light(Functionals()), light(Tfidf(min_count=1))])
     with pytest.warns(UserWarning, match=r"3 of 16 utterances .* have no usable audio or text: .*; 0 are left out"):
         fusion.fit(train, fold.valid)

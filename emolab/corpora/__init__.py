@@ -1,6 +1,7 @@
 """Where utterances come from: real corpora, the synthetic sample, and the user's own files and tables."""
 
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import replace
 from difflib import get_close_matches
 from functools import partial
@@ -32,10 +33,12 @@ def load_corpus(name: str | Path = "sample", root: Path | None = None, **options
     Args:
         name: "sample" or "sample-ravdess" (synthetic, built on first use), a key of `READERS` such as "iemocap",
             "ravdess" and "meld", capitals or not, or the path of a CSV file of your own or of a database of audformat.
-            What is `chosen` of it may stand behind: "ravdess?merge=calm=neutral&emotions=happy,neutral&folds=speakers".
+            What is `chosen` of it, and options of its reader, may stand behind:
+            "ravdess?merge=calm=neutral&emotions=happy,neutral&folds=speakers", "mine.csv?encoding=gbk", "tess?root=…".
         root: The folder it lies in. Without one, a corpus of `READERS` is looked for in the places of
             `emolab.storage.corpus_places`, a CSV file in the working directory.
-        options: What its reader takes: skip_missing=True of IEMOCAP, strict=True of MELD, encoding="gbk" of a CSV file.
+        options: What its reader takes: skip_missing=True of IEMOCAP, strict=True of MELD and a CSV file, encoding="gbk"
+            of the latter.
 
     Raises:
         FileNotFoundError: If it is not there; the message lists where it was looked for.
@@ -43,7 +46,9 @@ def load_corpus(name: str | Path = "sample", root: Path | None = None, **options
     """
     if "?" in str(name):
         name, _, choice = str(name).partition("?")
-        return chosen(load_corpus(name, root, **options), **dict(parse_qsl(choice)))
+        told: dict[str, Any] = {"root": root, **options, **dict(parse_qsl(choice))}
+        words = {key: told.pop(key) for key in ("view", "merge", "emotions", "folds") if key in told}
+        return chosen(load_corpus(name, **told), **words)
     known = {key.lower(): key for key in (*SAMPLES, *READERS)}
     if (key := known.get(str(name).lower(), "")) in SAMPLES:
         return _load_sample(key, root, **options)
@@ -60,7 +65,8 @@ def load_corpus(name: str | Path = "sample", root: Path | None = None, **options
         return read_audformat(path, **options)
     if path.is_dir():
         why = f"{path} is a folder; expected the name of a corpus or a CSV file that lists the recordings in it. Take"
-        raise ValueError(f'{why} load_corpus("ravdess", root="{path}") for one of {", ".join(READERS)}.')
+        fits = [name for name in READERS if _reads(name, path)] or [*READERS]
+        raise ValueError(f'{why} load_corpus("{fits[0]}", root="{path.resolve()}") for one of {", ".join(fits)}.')
     if isinstance(name, Path) or path.is_file() or path.suffix.lower() in (".csv", ".tsv", ".txt"):
         return read_own(path, **options)
     meant = get_close_matches(str(name).lower(), known, n=1)
@@ -88,6 +94,13 @@ def chosen(corpus: Corpus, *, view: str = "", merge: str = "", emotions: str = "
     corpus = corpus.merged(**dict(pairs)) if pairs else corpus
     corpus = corpus.only(*emotions.split(",")) if emotions else corpus
     return replace(corpus, default_view=None, protocol=f"{folds}!" if folds else corpus.protocol)
+
+
+def _reads(name: str, folder: Path) -> bool:
+    """Tell whether a folder is laid out, or its files are named, as those of a corpus are."""
+    with suppress(ValueError, OSError):
+        return bool(len(READERS[name](folder)))
+    return False
 
 
 def _place(name: str) -> Path:

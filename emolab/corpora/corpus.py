@@ -187,7 +187,8 @@ class Corpus:
         view = self._take(VIEWS[name], name)
         if not len(view):
             why = f"corpus {self.name!r} has none of the emotions of view {name!r}, {VIEWS[name].emotions}; it has"
-            raise ValueError(f"{why} {sorted(self.table['emotion'].dropna().unique())}. Take another view: {[*VIEWS]}.")
+            own = sorted(self.table["emotion"].dropna().unique())
+            raise ValueError(f'{why} {own}. Take another view, or their names first: corpus.merged(Joy="happy").')
         return view
 
     def only(self, *emotions: str) -> Self:
@@ -317,6 +318,11 @@ def require_files(files: Iterable[Any]) -> None:
     if missing := sorted(path for path in paths if not os.path.isfile(path)):
         why = f"{len(missing)} of {len(paths)} files are missing: {some(missing)}. Expected every file that the corpus"
         raise FileNotFoundError(f"{why} lists. Check its root folder and the names, or leave those out by id.")
+
+
+def is_strict(asked: bool | None = None) -> bool:
+    """Tell whether nothing may be left out: as asked or, where that is None, as EMOLAB_STRICT says."""
+    return bool(os.environ.get("EMOLAB_STRICT")) if asked is None else asked
 
 
 def some(items: Iterable[Any], *, limit: int = N_NAMED, joint: str = ", ") -> str:

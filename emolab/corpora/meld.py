@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from emolab.corpora.corpus import LABELS, Corpus, raise_problems
+from emolab.corpora.corpus import LABELS, Corpus, is_strict, raise_problems
 from emolab.corpora.tables import files_below, find_root, table_rows, windows_letters
 
 EMOTIONS = LABELS["meld"]
@@ -24,7 +24,7 @@ BROKEN = ("train-dia125-utt3", "mp4")  # this clip of the release cannot be deco
 KNOWN = {BROKEN[0]: "its clip is broken in the release", "dev-dia110-utt7": "the release has no clip of it"}
 
 
-def read_meld(root: Path, *, strict: bool = False) -> Corpus:
+def read_meld(root: Path, *, strict: bool | None = None) -> Corpus:
     """Read MELD, its three parts together, from train_sent_emo.csv, dev_sent_emo.csv and test_sent_emo.csv.
 
     Extra columns: `part` (train, dev, test), `season`, `episode`. Utterances are named "train-dia0-utt0"; `turn` is
@@ -41,16 +41,14 @@ def read_meld(root: Path, *, strict: bool = False) -> Corpus:
     Args:
         root: The folder of the tables, or one level above or below.
         strict: Do not read a corpus in part: tables with fewer rows than were published, or clips that are missing,
-            are an error instead of a line in `dropped`.
+            are an error instead of a line in `dropped`. None asks the environment variable EMOLAB_STRICT.
 
     Raises:
         FileNotFoundError: If one of the three tables is missing.
         ValueError: If they break the format, or `strict` and something is missing; all is listed, with row numbers.
     """
     expected = "train_sent_emo.csv, dev_sent_emo.csv and test_sent_emo.csv"
-    root = find_root(
-        root, lambda folder: all((folder / TABLE.format(part)).is_file() for part in PARTS), expected=expected
-    )
+    root = find_root(root, lambda at: all((at / TABLE.format(part)).is_file() for part in PARTS), expected=expected)
     clips = {clip: path for clip, path in _clips(root).items() if clip != BROKEN}
     rows: dict[str, dict[str, Any]] = {}
     dropped: list[tuple[str, str]] = []
@@ -70,7 +68,7 @@ def read_meld(root: Path, *, strict: bool = False) -> Corpus:
     if not rows:
         problems.append("no utterance at all")
     lost = [*_lost(rows, filmed=bool(clips))]
-    problems += [f"{name}: {why}" for name, why in lost if strict]
+    problems += [f"{name}: {why}" for name, why in lost if is_strict(strict)]
     raise_problems(problems, where=root, remedy="Expected the tables as MELD distributes them; fetch these anew.")
     facts = {"emotions": EMOTIONS.values(), "default_view": "meld7", "protocol": "as-shipped"}
     return Corpus.from_rows("meld", rows.values(), root=root, dropped=lost + dropped, **facts)

@@ -19,7 +19,7 @@ from unicodedata import normalize
 import numpy as np
 import pandas as pd
 
-from emolab.corpora.corpus import DATA, EMOTIONS, MODALITIES, Corpus, complete_table, raise_problems, some
+from emolab.corpora.corpus import DATA, EMOTIONS, MODALITIES, Corpus, complete_table, is_strict, raise_problems, some
 
 WINDOWS_CONTROLS = re.compile("[\x80-\x9f]")  # letters of Windows-1252 that were read as Latin-1
 LINE_END = re.compile(r"\r\n|\n|\r")  # str.splitlines would also break at control characters inside a line
@@ -171,7 +171,7 @@ def files_below(root: Path, *, depth: int) -> Iterator[tuple[Path, str]]:
         yield from ((here, name) for name in sorted(names) if not name.startswith("."))
 
 
-def read_own(csv_path: Path, *, encoding: str | None = None) -> Corpus:
+def read_own(csv_path: Path, *, encoding: str | None = None, strict: bool | None = None) -> Corpus:
     """Read a CSV file that lists utterances: any of text, sound file and film, and who speaks with which emotion.
 
     Commas, semicolons, tabs or bars may part the cells. Columns are those of emolab/corpora/schema.toml, or go by the
@@ -182,6 +182,7 @@ def read_own(csv_path: Path, *, encoding: str | None = None) -> Corpus:
     Args:
         csv_path: The file.
         encoding: Its encoding, where it is neither UTF-8 nor UTF-16 with a byte order mark nor Windows-1252.
+        strict: Whether every sound file and film must be there; None asks the environment variable EMOLAB_STRICT.
 
     Raises:
         FileNotFoundError: If there is no such file.
@@ -190,10 +191,10 @@ def read_own(csv_path: Path, *, encoding: str | None = None) -> Corpus:
     path = Path(csv_path).resolve()
     if not path.is_file():
         raise FileNotFoundError(f"{path} is {'a folder' if path.is_dir() else 'no file'}. {OWN['file']}")
-    return corpus_of(*table_cells(path, delimiters=OWN["delimiters"], encoding=encoding), path)
+    return corpus_of(*table_cells(path, delimiters=OWN["delimiters"], encoding=encoding), path, strict=strict)
 
 
-def corpus_of(cells: pd.DataFrame, problems: Sequence[str], path: Path) -> Corpus:
+def corpus_of(cells: pd.DataFrame, problems: Sequence[str], path: Path, *, strict: bool | None = None) -> Corpus:
     """Make a corpus of a table of text that is indexed by the numbers of its rows; empty cells are NA.
 
     - Without ids, utterances go by the names of their files, else by row. To ids that count within a dialogue, its name
@@ -203,11 +204,14 @@ def corpus_of(cells: pd.DataFrame, problems: Sequence[str], path: Path) -> Corpu
     - Without emotions it is a corpus without labels, whose speakers are "unknown" if they are not told.
     - `start` and `end` cut sound and film, unless each utterance of a dialogue has a file of its own: then they are
       times in the dialogue.
+    - An utterance whose file is missing goes on without it, or is left out where nothing else is told of it: `dropped`
+      lists both, and a warning counts them. Where half of the files or more are missing, that is an error.
 
     Args:
         cells: The table, of type string.
         problems: What is known to be wrong with it.
         path: The file it comes from; paths are relative to its folder, and the corpus is named after both.
+        strict: Whether every file must be there, see `read_own`.
 
     Raises:
         ValueError: If anything is wrong; all problems are listed, with rows.
@@ -219,18 +223,24 @@ def corpus_of(cells: pd.DataFrame, problems: Sequence[str], path: Path) -> Corpu
         cells = cells.assign(votes=pd.Series(votes, cells.index, "string"))
     columns = {name: meaning for name in cells if (meaning := _meaning(name, cells[name])) is not None}
     table, faults = _values_of(cells, columns)
-    table = _completed(table, {*columns.values()})
-    labels = {*table["emotion"].dropna().unique()}
-    problems = [*_header_problems(columns, bool(labels)), *problems]
-    for what, at in [*faults, *_row_faults(table, path.parent)]:
+    table, missing = _completed(table, {*columns.values()}), list[tuple[str, str]]()
+    labelled = bool(table["emotion"].notna().any())
+    problems = [*_header_problems(columns, labelled), *problems]
+    for what, at in [*faults, *_row_faults(table, path.parent, missing, is_strict(strict))]:
         problems += [f"{what} in row{'s' * (len(at) > 1)} {some(at, limit=N_ROWS)}"] * bool(at)
     raise_problems(problems or ["no row with an utterance"] * cells.empty, where=path, remedy=OWN["remedy"])
-    if labels and (strangers := table["speaker"].str.lower().isin(OWN["nothing"])).any():
+    if labelled and (strangers := table["speaker"].str.lower().isin(OWN["nothing"])).any():
         warnings.warn(f"{path.name}: {OWN['strangers'].format(strangers.sum())}", RuntimeWarning, stacklevel=2)
+    dropped = pd.DataFrame(missing, columns=["utterance_id", "reason"])
+    if missing:
+        told = f"{len(dict(missing)):,} of {len(table):,} utterances of {path.name} lack a file"
+        warnings.warn(f"{told}: {some(dropped['reason'])}. {OWN['missing']}", RuntimeWarning, stacklevel=2)
+    table = table[table[[*MODALITIES.values()]].notna().any(axis=1)]
+    labels = {*table["emotion"].dropna()}
     emotions = (*(e for e in EMOTIONS if e in labels), *sorted(labels - {*EMOTIONS}))
     # no known corpus is called so, and the tables mine.csv of two folders are two corpora
     name = re.sub(r"[^\w.+-]+", "-", f"own-{path.stem}-{zlib.crc32(os.fsencode(path.parent)) & 0xFFFF:04x}")
-    return Corpus(name, table.reset_index(drop=True), emotions, path.parent)
+    return Corpus(name, table.reset_index(drop=True), emotions, path.parent, dropped=dropped)
 
 
 def _meaning(name: str, cells: pd.Series) -> str | None:
@@ -338,17 +348,22 @@ def _header_problems(columns: Mapping[str, str], labelled: bool) -> list[str]:
     return problems
 
 
-def _row_faults(table: pd.DataFrame, folder: Path) -> Iterator[Fault]:
-    """Yield what is missing, contradictory or there twice; paths become what they are on this disk."""
+def _row_faults(table: pd.DataFrame, folder: Path, missing: list[tuple[str, str]], strict: bool) -> Iterator[Fault]:
+    """Yield what is missing, contradictory or there twice; paths become what they are on this disk, NA if nothing is.
+
+    A few files that are not there are no fault, unless `strict`: `missing` gets the ids of their utterances, and names.
+    """
     known = table[[*DATA["columns"]]]  # other columns may have names that no expression can hold
     yield from ((what, [*table.index[known.eval(where)]]) for what, where in OWN["faults"].items())
     for column in ("audio_path", "video_path"):
         paths = table[column].dropna()
         real = paths.map(_on_disk(paths.unique(), folder)).astype("string")
-        lost = paths[real.isna()]
-        table[column] = real.fillna(paths).reindex(table.index)
-        what = f"the file of {column} is missing{_elsewhere(folder, *lost[:1])}"
-        yield what, [f"{row} ({path[-N_LETTERS:]})" for row, path in lost.items()]
+        lost, table[column] = paths[real.isna()], real.reindex(table.index)
+        if strict or len(lost) >= OWN["most"] * len(paths):
+            what = f"the file of {column} is missing{_elsewhere(folder, *lost[:1])}"
+            yield what, [f"{row} ({path[-N_LETTERS:]})" for row, path in lost.items()]
+        else:
+            missing += zip(table.loc[lost.index, "utterance_id"], "no file " + lost, strict=True)
     twice = table[table["utterance_id"].duplicated(keep=False)].groupby("utterance_id").groups
     yield from ((f"the id {name!r} occurs {len(rows)} times,", [*rows]) for name, rows in twice.items())
     written = table["emotion"].dropna().drop_duplicates()

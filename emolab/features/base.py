@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from threadpoolctl import threadpool_limits
 
 from emolab import media
-from emolab.corpora.corpus import MODALITIES, Corpus, require_files, some
+from emolab.corpora.corpus import MODALITIES, Corpus, is_strict, require_files, some
 from emolab.media import InMemoryMedia, Segment
 from emolab.storage import atomic_write, cache_root, progress, toml_beside
 
@@ -172,7 +172,7 @@ def usable(
             faults, column = faults | found, left.table[MODALITIES[modality]].mask(names.isin(found))
             left = replace(left, table=left.table.assign(**{MODALITIES[modality]: column}))
     there = covers(left) if covers else np.all([left.has(modality) for modality in needed], axis=0)
-    strict = bool(os.environ.get("EMOLAB_STRICT")) if strict is None else strict
+    strict = is_strict(strict)
     faults |= dict.fromkeys({*names[~there]} - {*faults}, "nothing there")
     if not faults or not (there.any() or strict):
         return corpus

@@ -117,6 +117,20 @@ def test_load_corpus_says_that_a_folder_is_no_table(tmp_path: Path, monkeypatch:
             load_corpus(name)
 
 
+def test_load_corpus_says_whose_layout_a_folder_has(sample: Path) -> None:
+    folder = sample / "ravdess/Actor_01"
+    told = rf'Take load_corpus\("ravdess", root="{folder}"\) for one of ravdess\.'
+    with pytest.raises(ValueError, match=f"is a folder; expected the name of a corpus or a CSV file.*{told}"):
+        load_corpus(folder)
+    assert len(load_corpus(f"ravdess?root={folder}&emotions=angry")) == 1  # as a command or chapter can say it
+
+
+def test_load_corpus_takes_options_of_the_reader_behind_the_name(tmp_path: Path) -> None:
+    (tmp_path / "mine.csv").write_bytes("id,speaker,emotion,text\na,ann,悲伤,你好\nb,ben,高兴,你好\n".encode("gbk"))
+    corpus = load_corpus(f"{tmp_path / 'mine.csv'}?encoding=gbk&emotions=悲伤")
+    assert (corpus.emotions, corpus.texts()) == (("悲伤",), ["你好"])
+
+
 def test_load_corpus_reads_the_folder_of_a_database_of_audformat(tmp_path: Path) -> None:
     for name in "ab":
         (tmp_path / f"{name}.wav").write_text(name)

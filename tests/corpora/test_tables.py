@@ -349,6 +349,41 @@ def test_read_own_hints_at_files_below_another_folder(tmp_path: Path) -> None:
     assert max(map(len, str(told.value).splitlines()[1:-1])) <= 300
 
 
+def test_read_own_goes_on_without_a_few_missing_files_and_lists_them(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rows = [{**row, "text": "Hm." if i == 5 else ""} for i, row in enumerate(names(tmp_path))]
+    path = write(tmp_path / "m.csv", rows)
+    for lost in ("2.wav", "5.wav"):
+        (tmp_path / lost).unlink()
+    counted = r"2 of 12 utterances of m\.csv lack a file: no file 2\.wav, no file 5\.wav\. They"
+    with pytest.warns(RuntimeWarning, match=counted):
+        corpus = read_own(path)
+    assert corpus.table["utterance_id"].tolist() == [f"u{i}" for i in range(12) if i != 2]  # u5 has its words
+    assert corpus.table.loc[~corpus.has("audio"), "utterance_id"].tolist() == ["u5"]
+    assert dict(corpus.dropped.itertuples(index=False)) == {"u2": "no file 2.wav", "u5": "no file 5.wav"}
+    told = r"1 problem in .*\n  the file of audio_path is missing in rows 4 \(2\.wav\), 7 \(5\.wav\)\n"
+    with pytest.raises(ValueError, match=told):
+        read_own(path, strict=True)
+    monkeypatch.setenv("EMOLAB_STRICT", "1")
+    with pytest.raises(ValueError, match=told):
+        read_own(path)
+
+
+@pytest.mark.parametrize("n", [5, 6])
+def test_read_own_takes_half_of_the_files_missing_for_wrong_paths(tmp_path: Path, n: int) -> None:
+    rows = names(tmp_path)
+    for row in rows[:n]:
+        (tmp_path / row["audio"]).unlink()
+    if n == 6:
+        with pytest.raises(ValueError, match="the file of audio_path is missing in rows 2 "):
+            read_own(tmp_path / "mine.csv")
+        return
+    with pytest.warns(RuntimeWarning, match="5 of 12 utterances"):
+        corpus = read_own(tmp_path / "mine.csv")
+    assert len(corpus) == 7
+
+
 @pytest.mark.parametrize("form", ["NFC", "NFD"])
 def test_read_own_finds_names_with_accents_of_a_mac(tmp_path: Path, form: Any) -> None:
     stored, written = (unicodedata.normalize(f, "Zoé colère.wav") for f in ("NFD" if form == "NFC" else "NFC", form))
