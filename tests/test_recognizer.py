@@ -538,7 +538,11 @@ def test_a_recognizer_says_what_it_wants(fold: Fold) -> None:
     ):
         with pytest.raises(TypeError, match=rf"fit\({found}\); expected two corpora, .*feature_matrix\(corpus\)"):
             recognizer.fit(*given)
+    raw = recognizer.feature_matrix(fold.train)  # what it points to needs no fit
+    assert raw.shape == (len(fold.train), len(recognizer.feature_names))
     recognizer = light_fitted(fold)
+    np.testing.assert_allclose(recognizer.feature_matrix(fold.train).mean(axis=0), 0, atol=1e-3)
+    assert recognizer.feature_matrix(fold.train.select([False] * len(fold.train))).shape == (0, raw.shape[1])
     with pytest.raises(ValueError, match=r"'new.wav' is no list; expected files or texts. Put brackets around it"):
         recognizer.predict("new.wav")
     for wave in (np.zeros(3, np.float32), [np.zeros(3)], [1.0, 2.0], None):
