@@ -31,7 +31,7 @@ from sklearn.metrics import recall_score
 
 from emolab import load_corpus
 from emolab.annotate.capture import live, played
-from emolab.annotate.pipeline import Job, Work, annotate, as_turns, finished
+from emolab.annotate.pipeline import Job, Work, annotate, as_turns, finished, with_noise
 from emolab.annotate.speech import speech_blocks
 from emolab.annotate.words import SPHINX, transcriber
 from emolab.corpora import Corpus
@@ -107,16 +107,18 @@ def conversation(corpus: Corpus, number: int, minutes: float = MINUTES) -> tuple
 def models(name: str, corpus: Corpus, folds: Sequence[Fold]) -> Iterator[tuple[Fold, Recognizer]]:
     """Yield each fold with a model that never heard its test actors.
 
-    Temperature and threshold are chosen on what the other folds' models say of the remaining actors.
+    As the default model it also learns from noisy copies. Temperature and threshold are chosen on what the other folds'
+    models say of the remaining actors.
     """
     fitted: list[Recognizer] = []
     for fold in progress(folds, name):
         fitted.append(recipe(name, preset="full"))
-        fitted[-1].fit(fold.train, fold.valid)
-    told = [model.predict_proba(fold.test) for model, fold in zip(fitted, folds, strict=True)]
+        fitted[-1].fit(with_noise(fold.train), fold.valid)
+    tests = [with_noise(fold.test) for fold in folds]
+    told = [model.predict_proba(test) for model, test in zip(fitted, tests, strict=True)]
     for place, (model, fold) in enumerate(zip(fitted, folds, strict=True)):
         others = [number for number in range(len(folds)) if number != place]
-        targets = np.concatenate([folds[number].test.targets() for number in others])
+        targets = np.concatenate([tests[number].targets() for number in others])
         model.calibrate(np.concatenate([told[number] for number in others]), targets, coverage=COVERAGE)
         yield fold, model
 

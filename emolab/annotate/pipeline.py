@@ -100,7 +100,8 @@ class Job:
         found = np.full((len(cuts), len(self.recognizer.emotions)), np.nan)
         if there.any():
             found[there] = self.recognizer.calibrated(self.recognizer.predict_proba(corpus.select(there)))
-        return Work(block.end, block.turns, words, found, voices(cuts if self.tells_voices else []))
+        heard = voices(block.cuts(denoised=True)) if self.tells_voices else voices([])
+        return Work(block.end, block.turns, words, found, heard)
 
     def utterances(self, block: Block, cuts: Sequence[Wave], words: Sequence[Sequence[Word]]) -> Corpus:
         """Return the turns of a block as utterances: sound in memory, words, and the film if that is asked for."""

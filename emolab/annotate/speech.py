@@ -10,9 +10,11 @@ from types import SimpleNamespace
 from typing import Any, NamedTuple, cast
 
 import av
+import librosa
 import numpy as np
 from av.error import FFmpegError
 from numpy.typing import NDArray
+from scipy.ndimage import uniform_filter
 
 from emolab.media import SAMPLE_RATE, DecodingError, _opened, _readable
 from emolab.storage import toml_beside
@@ -31,9 +33,11 @@ class Block(NamedTuple):
     turns: list[Samples]
     end: int  # where the next block begins
 
-    def cuts(self) -> list[Wave]:
-        """Return the sound of each turn."""
-        return [self.wave[first - self.start : last - self.start] for first, last in self.turns]
+    def cuts(self, *, denoised: bool = False) -> list[Wave]:
+        """Return the sound of each turn, as it is or without steady noise."""
+        turns = [(first - self.start, last - self.start) for first, last in self.turns]
+        wave = without_noise(self.wave, turns) if denoised else self.wave
+        return [wave[first:last] for first, last in turns]
 
 
 def audio_blocks(path: Path, *, skip: int = 0) -> Iterator[Wave]:
@@ -87,15 +91,34 @@ def _detector() -> Any:
 def turns_in(wave: Wave) -> list[Samples]:
     """Find turns: stretches of speech between pauses, as (first sample, the one behind the last).
 
-    Source: silero-vad. A quiet recording is raised for the detector alone; others are taken as they are.
+    Source: silero-vad, which is asked twice: what it calls silence at first tells the noise that is taken away before
+    it looks for the ends of turns. A quiet recording is raised for it; others are taken as they are.
     """
     from silero_vad import get_speech_timestamps_from_probs
 
-    peak = float(np.abs(wave).max(initial=0.0))
+    peak, turns = float(np.abs(wave).max(initial=0.0)), list[Samples]()
     gain = min(SET.most_gain, SET.normal / peak) if 0 < peak < SET.quiet else 1.0
-    probabilities = _detector().audio_forward(wave * np.float32(gain)) if peak else np.zeros(0)
-    found = get_speech_timestamps_from_probs(list(probabilities), audio_length_samples=len(wave), **SET.detector)
-    return [(each["start"], each["end"]) for each in found]
+    for _ in range(2 if peak else 0):
+        likely = _detector().audio_forward(without_noise(wave, turns) * np.float32(gain))
+        found = get_speech_timestamps_from_probs([*likely], audio_length_samples=len(wave), **SET.detector)
+        turns = [(each["start"], each["end"]) for each in found]
+    return turns
+
+
+def without_noise(wave: Wave, turns: Sequence[Samples]) -> Wave:
+    """Reduce steady noise, as it is between the turns, by spectral subtraction (Boll 1979).
+
+    Without turns, or with too little between them, the sound is returned as it is.
+    """
+    spectrum = librosa.stft(wave, n_fft=SET.n_fft, hop_length=SET.hop)
+    power, quiet = np.square(np.abs(spectrum)), np.ones(spectrum.shape[1], bool)
+    for first, last in turns:
+        quiet[first // SET.hop : last // SET.hop + 1] = False
+    if not turns or quiet.sum() < SET.least_frames:
+        return wave
+    noise = np.median(power[:, quiet], axis=1, keepdims=True) / np.log(2)  # the mean of a power that is exponential
+    left = 1 - SET.subtracted * noise / uniform_filter(power, SET.smooth).clip(1e-12)
+    return librosa.istft(spectrum * np.sqrt(left.clip(SET.floor**2)), hop_length=SET.hop, length=len(wave))
 
 
 def speech_blocks(

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import soundfile
 
-from emolab.annotate.speech import SET, audio_blocks, speech_blocks, turns_in
+from emolab.annotate.speech import SET, audio_blocks, speech_blocks, turns_in, without_noise
 from emolab.media import SAMPLE_RATE, read_audio
 from tests.annotate.recordings import sentences, talk
 
@@ -55,6 +55,28 @@ def test_turns_begin_and_end_where_somebody_speaks(level: float, tmp_path: Path)
     found = [np.divide(turn, SAMPLE_RATE) for block in speech_blocks(tmp_path / "a.flac") for turn in block.turns]
     assert len(found) == len(spans)
     np.testing.assert_allclose(found, spans, atol=NEAR_S)
+
+
+def test_steady_noise_hardly_moves_the_ends_of_turns(tmp_path: Path) -> None:
+    spans = talk(tmp_path / "a.flac", (0, 1, 0, 1, 2, 3, 4, 5))
+    wave = whole(tmp_path / "a.flac")
+    noise = np.random.default_rng(1).normal(0, np.sqrt(np.mean(wave**2)) * 10 ** (-15 / 20), len(wave))
+    found = np.divide(turns_in(wave + noise.astype(np.float32)), SAMPLE_RATE)
+    assert len(found) == len(spans)
+    np.testing.assert_allclose(found, spans, atol=0.33)  # 0.39 s where the noise is left in
+
+
+def test_noise_is_reduced_and_speech_is_left() -> None:
+    speech = sentences(0, 1)[0]
+    pause = np.zeros(2 * SAMPLE_RATE, np.float32)
+    wave = np.concatenate([pause, speech, pause])
+    turns = [(len(pause), len(pause) + len(speech))]
+    noisy = wave + np.random.default_rng(1).normal(0, 0.02, len(wave)).astype(np.float32)
+    less = without_noise(noisy, turns)
+    assert np.square(less[: len(pause)]).mean() < 0.1 * np.square(noisy[: len(pause)]).mean()
+    assert np.square(less - wave).mean() < 0.5 * np.square(noisy - wave).mean()
+    np.testing.assert_allclose(without_noise(wave, turns), wave, atol=1e-4)
+    assert without_noise(noisy, []) is noisy
 
 
 def test_silence_has_no_turns_and_long_speech_is_cut() -> None:
