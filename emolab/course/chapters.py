@@ -141,10 +141,8 @@ def run_chapters(
     if "corpus" in parameters:  # what is wrong with it is told once, before any kernel starts
         people = load_corpus(parameters["corpus"]).view().table["speaker"].nunique()
         if people < MIN_SPEAKERS:
-            found = f"corpus {parameters['corpus']} has {people} speakers; expected {MIN_SPEAKERS} or more in chapters"
-            raise ValueError(
-                f"{found}, which show intervals over speakers. Take emolab fit or explore, or more speakers."
-            )
+            found = f"corpus {parameters['corpus']} has {people} speakers; expected {MIN_SPEAKERS} or more in chapters,"
+            raise ValueError(f"{found} which show intervals over them. Take emolab fit or explore, or more speakers.")
     stop, done = Event(), list[ChapterRun]()
     run = partial(run_chapter, parameters=parameters, jobs=jobs, stop=stop, **options)
     with ThreadPoolExecutor(jobs) as pool:  # threads only wait; the kernels, which work, are processes

@@ -12,21 +12,14 @@ from collections.abc import Iterator
 from contextlib import suppress
 from importlib.metadata import PackageNotFoundError, requires, version
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Literal, NamedTuple
 
 from emolab.storage import CHECKOUT, corpus_places, sample_root, toml_beside, weights_root
 
-WEIGHTS = ("model*.safetensors*", "pytorch_model*.bin*")  # what an encoder's folder holds beside config.json
-SINGLE = (".pth", ".pt", ".onnx")  # weights in a file of their own
-LENGTH = 200  # characters of an error
-PYTHONS = ((3, 11), (3, 13))  # oldest and newest that the lock was made for
-CORPORA = {  # what lies somewhere below a corpus's folder, and on what terms it is to be had
-    "ravdess": ("0[123]-??-??-??-??-??-??.*", "free to download"),
-    "iemocap": ("EmoEvaluation/*.txt", "licensed: ask its makers"),
-    "meld": ("*_sent_emo.csv", "free to download"),
-}
+SET = SimpleNamespace(**toml_beside(__file__, "doctor.toml"))
 # Those that are told by the names of their files
-NAMED = {*toml_beside(str(Path(__file__).parents[1] / "corpora" / "x.py"), "named.toml")} - {*CORPORA}
+NAMED = {*toml_beside(str(Path(__file__).parents[1] / "corpora" / "x.py"), "named.toml")} - {*SET.corpora}
 
 
 class Finding(NamedTuple):
@@ -60,8 +53,8 @@ def doctor() -> Diagnosis:
 
 
 def _python() -> Iterator[Finding]:
-    oldest, newest = (".".join(map(str, each)) for each in PYTHONS)
-    fits = PYTHONS[0] <= sys.version_info[:2] <= PYTHONS[1]
+    oldest, newest = (".".join(map(str, each)) for each in SET.pythons)
+    fits = SET.pythons[0] <= [*sys.version_info[:2]] <= SET.pythons[1]
     remedy = "" if fits else f"expected {oldest} to {newest}; make a new environment with one of these"
     yield Finding("Python", "ok" if fits else "note", f"{platform.python_version()} in {_place(sys.prefix)}", remedy)
 
@@ -109,10 +102,10 @@ def _gpu() -> Iterator[Finding]:
 
 def corpora_found() -> Iterator[Finding]:
     """Look for the files that a corpus is made of, a folder alone is none, and ask its reader what is there."""
-    built = (sample_root() / "stamp.json").is_file() and any(sample_root().rglob(CORPORA["iemocap"][0]))
+    built = (sample_root() / "stamp.json").is_file() and any(sample_root().rglob(SET.corpora["iemocap"][0]))
     remedy = "emolab sample; or wait half a minute at the first use"
     yield _optional("sample", f"in {_place(sample_root())}" * built, "not built yet", remedy)
-    for name, (pattern, terms) in (CORPORA | dict.fromkeys(NAMED, ("*.*", "on its makers' terms"))).items():
+    for name, (pattern, terms) in (SET.corpora | dict.fromkeys(NAMED, ("*.*", "on its makers' terms"))).items():
         folders = [place for place in corpus_places(name) if place.is_dir()]
         if name in NAMED and not folders:
             continue
@@ -140,22 +133,21 @@ def _read(name: str, folder: Path) -> tuple[str, str]:
     if done.returncode == 0:
         return f"in {_place(folder)}: {done.stdout.strip()}", ""
     said = [line for line in done.stderr.splitlines() if re.match(r"\w+: ", line)]
-    return "", (said or ["it ended without a word"])[-1].partition(": ")[2][:LENGTH]
+    return "", (said or ["it ended without a word"])[-1].partition(": ")[2][: SET.n_letters]
 
 
 def _weights() -> Iterator[Finding]:
     """List pretrained models: those in the folder of weights, and what the Hugging Face cache holds."""
     home = Path(os.environ.get("HF_HOME", Path.home() / ".cache" / "huggingface"))
     hub = Path(os.environ.get("HF_HUB_CACHE", home / "hub"))
-    folders = {
-        path.parent: str(path.parent.relative_to(weights_root())) for path in weights_root().rglob("config.json")
-    }
+    root = weights_root()
+    folders = {path.parent: str(path.parent.relative_to(root)) for path in root.rglob("config.json")}
     for path in sorted(hub.glob("models--*/snapshots/*/config.json")):
         folders[path.parent] = path.parents[2].name.removeprefix("models--").replace("--", "/")
-    whole = [name for folder, name in folders.items() if any(any(folder.glob(each)) for each in WEIGHTS)]
-    whole += [path.name for path in weights_root().glob("*.*") if path.suffix in SINGLE]
+    whole = [name for folder, name in folders.items() if any(any(folder.glob(each)) for each in SET.weights)]
+    whole += [path.name for path in root.glob("*.*") if path.suffix in SET.single]
     remedy = "only preset full needs any: they are downloaded then, or taken from the folder EMOLAB_WEIGHTS"
-    where = f" (looked in {_place(weights_root())} and the hub's cache)"
+    where = f" (looked in {_place(root)} and the hub's cache)"
     yield _optional("weights", ", ".join(sorted({*whole})), f"no pretrained models found{where}", remedy)
 
 

@@ -8,10 +8,7 @@ from emolab.course.progress import progress_table
 from emolab.storage import corpus_places
 
 HEADINGS = ("recipe", "modalities", "size", "weights", "what it is")
-SIZES = """
-
-size: light, no network; small, a network trained from scratch; large, one that starts from published weights. Where
-these are not at hand, --preset quick takes a tiny random stand-in of the same kind and says so."""
+STAND_INS = "Where weights are not at hand, --preset quick takes a tiny random stand-in of the same kind and says so."
 
 
 def columns(rows: Sequence[Sequence[str]]) -> str:
@@ -27,6 +24,7 @@ def recipes(word: str = "") -> str:
         ValueError: If it occurs in none.
     """
     from emolab.recipes import RECIPES, recipe
+    from emolab.results import SIZES
 
     def has_network(name: str) -> bool:
         return bool(RECIPES[name].network) or any(map(has_network, RECIPES[name].members))
@@ -38,7 +36,8 @@ def recipes(word: str = "") -> str:
         rows.append((name, "+".join(made.modalities), size, made.pretrained or "none", row.about))
     if not (found := [row for row in rows if word.lower() in " ".join(row).lower()]):
         raise ValueError(f"no recipe with the word {word!r}; expected one such as audio, svm or whisper. Try another.")
-    return columns([HEADINGS, *found]) + SIZES
+    sizes = "; ".join(f"{size}, {rule}" for size, rule in SIZES.items())
+    return f"{columns([HEADINGS, *found])}\n\nsize: {sizes}.\n{STAND_INS}"
 
 
 def methods() -> str:
@@ -51,10 +50,8 @@ def methods() -> str:
 def corpora() -> str:
     """List the corpora that are found, and those that belong in a folder of their name."""
     places = ", ".join(str(place.parent) for place in corpus_places("x"))
-    also = (
-        f"Read by the names of their files, too: {', '.join(sorted(NAMED))}, each in a folder of its name in {places}"
-    )
-    return f"{Diagnosis(corpora_found())}\n\n{also}"
+    also = f"{', '.join(sorted(NAMED))}, each in a folder of its name in {places}"
+    return f"{Diagnosis(corpora_found())}\n\nRead by the names of their files, too: {also}"
 
 
 LISTS: dict[str, Callable[..., Any]] = {"recipes": recipes, "methods": methods, "progress": progress_table}

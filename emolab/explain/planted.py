@@ -6,12 +6,10 @@ import numpy as np
 import pandas as pd
 
 from emolab.corpora.corpus import TRUTH, Corpus
+from emolab.explain.explanation import SET
 from emolab.features.text import joined_units, text_units
 
-CODE_WORDS = (  # mean nothing; one an emotion
-    *("blicket", "dax", "fep", "gazzer", "modi", "toma", "wug", "zav"),
-    *("koba", "lorp", "nipe", "pilk", "rilt", "sprock", "tulver", "vosh"),
-)
+CODE_WORDS = SET.code_words.split()  # mean nothing; one an emotion
 
 
 def planted_words(corpus: Corpus, *, seed: int = 0) -> Corpus:

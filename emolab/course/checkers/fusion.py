@@ -39,14 +39,6 @@ def best_pair(answer: Any, modalities: Sequence[str], candidates: Callable[..., 
     return f"it reaches UA {max(pairs[chosen][0]):.3f} on the validation set; another pair reaches more."
 
 
-@exercise("09.3")
-@exercise("10.3")
-@exercise("11.3")
-def reaches_goal(answer: Any, held_out: Corpus, goal: float) -> str | None:
-    """Reach the goal that the chapter states: without audio in 09 and 11, that of the best member in 10."""
-    return beats(answer, held_out, goal)
-
-
 @exercise("10.1")
 def vote(answer: Callable[..., Any]) -> str | None:
     """Try the function on two votes: a majority that the mean would overrule, and a tie of three."""
