@@ -30,6 +30,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         os.environ.setdefault("EMOLAB_PROGRESS", "0")  # bars would fill a log file
     try:
         return options.command(options)
+    except BrokenPipeError:  # whoever reads it has read enough, such as `| head`
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
     except (ValueError, OSError, KeyError, ImportError, TypeError) as error:
         if os.environ.get("EMOLAB_DEBUG"):
             raise

@@ -4,6 +4,8 @@ import csv
 import json
 import re
 import shutil
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -244,6 +246,15 @@ def test_recipes_lists_what_a_word_occurs_in(capsys: pytest.CaptureFixture[str])
     assert "audio/svm  audio       light  none" in capsys.readouterr().out
     assert cli.main(["recipes", "telepathy"]) == 2
     assert capsys.readouterr().err.startswith("emolab: no recipe with the word 'telepathy'")
+
+
+def test_a_reader_who_has_read_enough_is_no_error() -> None:
+    code = (
+        "from emolab import cli; from emolab.course.lists import LISTS as s; s['progress'] = lambda: 'line ' * 10**6;"
+    )
+    typed = f"{sys.executable} -c \"{code} raise SystemExit(cli.main(['progress']))\" | head -c 5"
+    done = subprocess.run(typed, shell=True, capture_output=True, text=True, cwd=CHECKOUT)
+    assert (done.stdout, done.stderr) == ("line ", "")
 
 
 def test_methods_lists_each_with_what_it_asks(capsys: pytest.CaptureFixture[str]) -> None:

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from emolab.corpora.corpus import LABELS, Corpus, is_strict, raise_problems
+from emolab.corpora.corpus import DATA, LABELS, Corpus, is_strict, raise_problems
 from emolab.corpora.tables import files_below, find_root, table_rows, windows_letters
 
 EMOTIONS = LABELS["meld"]
@@ -19,9 +19,7 @@ CLIP = re.compile(r"(dia\d+)_(utt\d+)\.(mp4|wav|flac)", re.ASCII)
 COUNT = re.compile(r"\d{1,9}", re.ASCII)
 TYPED = str.maketrans({"’": "'", "‘": "'", "“": '"', "”": '"'})
 DEPTH = 4  # folders below the root that are searched for media
-N_PUBLISHED = {"train": 9_989, "dev": 1_109, "test": 2_610}  # utterances in the tables
-BROKEN = ("train-dia125-utt3", "mp4")  # this clip of the release cannot be decoded
-KNOWN = {BROKEN[0]: "its clip is broken in the release", "dev-dia110-utt7": "the release has no clip of it"}
+RELEASE = DATA["meld"]  # how many utterances it has, and its defects
 
 
 def read_meld(root: Path, *, strict: bool | None = None) -> Corpus:
@@ -49,7 +47,7 @@ def read_meld(root: Path, *, strict: bool | None = None) -> Corpus:
     """
     expected = "train_sent_emo.csv, dev_sent_emo.csv and test_sent_emo.csv"
     root = find_root(root, lambda at: all((at / TABLE.format(part)).is_file() for part in PARTS), expected=expected)
-    clips = {clip: path for clip, path in _clips(root).items() if clip != BROKEN}
+    clips = {clip: path for clip, path in _clips(root).items() if clip != (RELEASE["broken"], "mp4")}
     rows: dict[str, dict[str, Any]] = {}
     dropped: list[tuple[str, str]] = []
     problems: list[str] = []
@@ -77,10 +75,10 @@ def read_meld(root: Path, *, strict: bool | None = None) -> Corpus:
 def _lost(rows: Mapping[str, Mapping[str, Any]], *, filmed: bool) -> Iterator[tuple[str, str]]:
     """Yield what the published corpus has more, by name and reason; clips only where there are any."""
     n_rows = Counter(row["part"] for row in rows.values())
-    cut = {part: n for part, n in N_PUBLISHED.items() if n_rows[part] < n}
+    cut = {part: n for part, n in RELEASE["published"].items() if n_rows[part] < n}
     yield from ((part, f"{n_rows[part]:,} of {n:,} utterances: its table was cut") for part, n in cut.items())
     silent = [name for name, row in rows.items() if filmed and not row["audio_path"]]
-    yield from ((name, f"{KNOWN.get(name, 'no clip')}: its words only") for name in silent)
+    yield from ((name, f"{RELEASE['known'].get(name, 'no clip')}: its words only") for name in silent)
 
 
 def clean(text: str) -> str:

@@ -338,7 +338,8 @@ def _header_problems(columns: Mapping[str, str], labelled: bool) -> list[str]:
     problems *= labelled and "speaker" not in counts
     if not {*MODALITIES.values()} & {*counts}:
         problems.append(f"none of the columns {', '.join(MODALITIES.values())}; {found}")
-    problems += [f"{count} columns for {column}; {found}" for column, count in counts.items() if count > 1 and column]
+    twice = {column: [name for name, of in columns.items() if of == column] for column in counts if column}
+    problems += [f"{len(own)} columns for {column}: {', '.join(own)}" for column, own in twice.items() if len(own) > 1]
     problems += [f"column {name}, which only emolab fills; rename it" for name in DATA["truth"] if name in counts]
     for name, column in columns.items():
         key = PARTING.sub("", name.lower())

@@ -78,7 +78,7 @@ d,ben,sad,too,many,cells,,,,,
     [
         ("id,speaker,text", "no row with an utterance"),
         ("id,speaker,emotion", "none of the columns audio_path, text, video_path; found: id, speaker, emotion"),
-        ("id,speaker,emotion,text,transcript", "2 columns for text"),
+        ("id,speaker,emotion,text,transcript", "2 columns for text: text, transcript"),
         ("id,speaker,emotion,text,transcrpt", "column 'transcrpt' looks like a slip of 'transcript'"),
         ("id,speaker,emotion,text,cue_words", "column cue_words, which only emolab fills"),
         ("id,speaker,emotion,text", "no row with an utterance"),
