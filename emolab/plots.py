@@ -46,7 +46,6 @@ FOR, AGAINST = "#2f8fcb", "#e3752b"  # black text can be read on both
 HEAT = LinearSegmentedColormap.from_list("heat", [AGAINST, "white", FOR], 257)  # odd, so that 0 is white
 CHANCE: Look = {"color": GREY, "linestyle": (0, (4, 2)), "linewidth": 1.3, "label": "chance"}
 ASIDE, WIDTH, TEXT_SIZE, LINE = SET.aside, SET.width, SET.text_size, SET.line
-LETTER = SET.letter_width * TEXT_SIZE  # points
 
 
 def titled(ax: Axes, title: str, *facts: str, loc: Literal["left", "center"] = "left") -> Axes:
@@ -284,7 +283,7 @@ def word_attributions(
         raise ValueError(f"{explanation!r} and places {places}; expected an utterance at least. Name its place.")
     truth = [_truth(corpus, item.utterance_id) for item in items]
     inches = 0.82 * WIDTH if ax is None else ax.bbox.width / ax.figure.dpi
-    n_letters = int(72 * inches / LETTER)
+    n_letters = int(72 * inches / (SET.letter_width * TEXT_SIZE))
     limit = float(np.abs(np.concatenate([item.values for item in items])).max(initial=0)) or 1.0
     texts = [_lines(item.names, n_letters) for item in items]
     tops = np.cumsum([0, *(1.5 + max((line for line, _, _ in text), default=0) for text in texts)])

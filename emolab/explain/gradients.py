@@ -16,12 +16,12 @@ from torch import Tensor, nn
 from emolab.corpora.corpus import Corpus
 from emolab.explain import explanation as units
 from emolab.explain.explanation import SET, Attribution, Explained, Explanation, Floats, Numbers, Options, few_of
-from emolab.explain.maskers import checked_baseline, known_token, still
+from emolab.explain.maskers import checked_baseline, known_token, masker_for, still
 from emolab.explain.perturbation import run_captum, running
 from emolab.features.pretrained import AudioHiddenStates, TextHiddenStates
-from emolab.features.text import PAD, UNKNOWN, text_units, words
+from emolab.features.text import PAD, UNKNOWN, words
 from emolab.features.video import FaceFunctionals
-from emolab.media import SAMPLE_RATE, read_audio
+from emolab.media import read_audio
 from emolab.models.pretrained import TextEncoder
 from emolab.recognizer import NetworkRecognizer, Recognizer
 from emolab.training import pad, taken_inputs, threads
@@ -173,7 +173,6 @@ def _attended(one: Entered) -> Tensor:
 
 
 Arrays = Sequence[NDArray[Any]]  # of each utterance
-Units = tuple[tuple[str, ...], Floats, Numbers, tuple[str, ...]]  # names, spans, unit of each step, names of the steps
 FUNCTIONS: tuple[Any, ...] = (grad_cam, attention)
 
 
@@ -200,13 +199,19 @@ def attribute(recognizer: Recognizer, corpus: Corpus, engine: Any, targets: Numb
     network, place = _network_input(recognizer, corpus, options)
     extractor, names = network.features[place], corpus.table["utterance_id"]
     baseline = checked_baseline(options.baseline, BASELINES.get(options.modality, ("mean",)))
-    made = list[Attribution]()
+    masker = masker_for(network, corpus, options.modality) if options.modality != "features" else None
+    texts, made = corpus.texts() if options.modality == "text" else [""] * len(corpus), list[Attribution]()
     for row, one in enumerate(_entered(network, place, corpus, targets, options._replace(baseline=baseline))):
         with threads(network.network):
             values = (engine(one) if engine in FUNCTIONS else by_captum(engine, one)).detach()[0]
             after, before = one.logit(one.values), one.logit(one.baseline) if engine in COMPLETE else np.nan
         native = _native(values, options.modality)
-        named, spans, owners, steps = _units(extractor, options.modality, corpus, row, len(native))
+        if masker:
+            named, spans = masker.names[row], masker.spans[row]
+            owners, steps = _owners(extractor, options.modality, texts[row], len(native), spans)
+        else:
+            named = steps = tuple(extractor.feature_names)
+            spans, owners = units.no_spans(len(named)), np.arange(len(named))
         facts = (named, units.summed(native, owners, len(named)), spans, native, steps, after, before)
         made.append(Attribution(names.iloc[row], network.emotions[targets[row]], *facts))
     missed = Explanation("", options.method, options.modality, baseline, tuple(made)).relative_convergence_delta
@@ -247,24 +252,13 @@ def input_of(extractor: Any) -> str:
     return extractor.modalities[0] if known else "vectors"
 
 
-def _units(extractor: Any, modality: str, corpus: Corpus, row: int, n_steps: int) -> Units:
-    """Return names and spans of the units of an utterance, the unit of each step, and the names of the steps."""
-    if modality == "features":
-        names = tuple(extractor.feature_names)
-        return names, units.no_spans(n_steps), np.arange(n_steps), names
-    if modality == "text":
-        text = corpus.texts()[row]
-        named = tuple(text_units(text))
-        spans = units.no_spans(len(named))
-        if hasattr(extractor, "vocabulary"):
-            return named, spans, units.owners_of_words(text), tuple(words(text)) or (text,)
-        tokens = tuple(extractor.tokenizer.encode(text).tokens)
-        return named, spans, units.owners_of_subwords(text, extractor.tokenizer), tokens
-    if modality == "audio":
-        spans = units.sound_spans(len(read_audio(corpus.audio_paths()[row])) / SAMPLE_RATE)
-    else:
-        spans = units.frame_spans(n_steps, extractor.hop_s)
-    return units.names_in_time(spans), spans, units.owners_in_time(n_steps, extractor.hop_s, spans), ()
+def _owners(extractor: Any, modality: str, text: str, n_steps: int, spans: Floats) -> tuple[Numbers, tuple[str, ...]]:
+    """Return the unit of each of a network's steps, and the names of steps that have any."""
+    if modality != "text":
+        return units.owners_in_time(n_steps, extractor.hop_s, spans), ()
+    if hasattr(extractor, "vocabulary"):
+        return units.owners_of_words(text), tuple(words(text)) or (text,)
+    return units.owners_of_subwords(text, extractor.tokenizer), tuple(extractor.tokenizer.encode(text).tokens)
 
 
 def _entered(
