@@ -36,7 +36,7 @@ OPERATIONS = 2e6  # in a million multiply-adds
 NONE = "–"  # stands for no number
 TEXTS = (  # columns of words
     *("recipe", "modalities", "size", "learned from", "smaller", "larger", "shown", "measured", "method"),
-    "pretraining data",
+    *("pretraining data", "trained on", "tested on"),
 )
 PAIRS = (  # of models, in the founding projects
     *("cnn-bilstm+bilstm", "cnn-bilstm+albert", "wav2vec2+bilstm", "vggish+bert", "wav2vec2+resnet-transformer"),
@@ -205,6 +205,29 @@ def leaks_table(corpus: str) -> str:
     return "\n\n".join([about, written, shuffled, markdown(controls.rename_axis("flaw"))])
 
 
+def crossings_table(protocol: str) -> str:
+    """Write in Markdown what is left of recognizers on corpora that they were not trained on.
+
+    The last column is cross-validation on the tested corpus, where the ledger has it for the same emotions.
+    """
+    entries, rows = read_entries(), []
+    for entry in (entry for entry in entries if entry["protocol"] == protocol):
+        known, tested = entry["corpus"].split("-to-")
+        emotions = sorted(entry["per_emotion"])
+        usual = [own for own in entries if (own["corpus"], own["recipe"]) == (tested, entry["recipe"])]
+        alike = [entry, *(own for own in usual if sorted(own["per_emotion"]) == emotions)]
+        limits = [[np.nan if x is None else x for x in own["metrics"]["ua"].values()] for own in alike]
+        ua, *within = [Interval(*each) for each in limits]
+        about = {"trained on": known.replace("+", " + "), "tested on": tested, "recipe": marked(entry)}
+        about |= {"emotions": len(emotions), "n": f"{entry['n_test']:,}", "UA": str(ua)}
+        about["within the corpus"] = str(within[0]) if within else NONE
+        rows.append(about | {"chance": f"{1 / len(emotions):.3f}"})
+    if not rows:
+        return "Not measured yet."
+    table = pd.DataFrame(rows).sort_values(["tested on", "trained on", "emotions", "recipe"]).set_index("trained on")
+    return f"{markdown(table)}\n\n{NOTES['intervals']} {NOTES['crossings']}"
+
+
 def _leaks(rows: Sequence[Mapping[str, Any]], models: Sequence[str], figures: Sequence[str]) -> pd.DataFrame:
     """Lay out figures with intervals: a row a flaw, a column a figure of a model."""
     cells: dict[str, dict[str, str]] = {}
@@ -220,4 +243,5 @@ MAKERS: Mapping[str, Callable[[str], str]] = {  # what stands between <!-- NAME 
     **{"results": results_table, "sizes": sizes_table, "comparisons": pairwise_comparisons_table},
     **{"pairs": pairs_table, "explanations": scores_table, "headlines": headlines_table},
     "leaks": leaks_table,
+    "crossings": crossings_table,
 }

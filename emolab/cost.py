@@ -64,6 +64,8 @@ def _nothing_cached() -> Iterator[None]:
 
 def _flops(recognizer: Recognizer, single: Corpus) -> int | None:
     """Count the operations of all networks that run for one utterance; None if none does."""
+    if "torch" not in sys.modules:  # whoever runs a network has imported it
+        return None
     import torch
     from torch.nn.attention import SDPBackend, sdpa_kernel
     from torch.utils.flop_counter import FlopCounterMode

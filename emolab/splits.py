@@ -290,7 +290,7 @@ def _named_apart(corpus: Corpus, emotions: tuple[str, ...]) -> Corpus:
     """Put the corpus's name before all names, and its root before all paths, so that it can stand beside others."""
     names = {name: f"{corpus.name}:" + corpus.table[name] for name in NAMES}
     for path in RECORDINGS[1:]:
-        whole = corpus.table[path].map(partial(os.path.join, corpus.root.resolve()), na_action="ignore")
+        whole = corpus.table[path].map(partial(os.path.join, corpus.root.absolute()), na_action="ignore")
         names[path] = whole.astype("string")
     held = {modality: {f"{corpus.name}:{key}": own[key] for key in own} for modality, own in corpus.in_memory.items()}
     return replace(corpus, table=corpus.table.assign(**names), emotions=emotions, root=Path(), in_memory=held)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 import time
 from pathlib import Path
 
@@ -109,3 +110,11 @@ def test_measure_cost_takes_the_throughput_of_a_batch(tmp_path: Path, monkeypatc
     monkeypatch.setattr(costs, "N_TIMED", 1)
     cost = measure_cost(Toy(wait_s=0.1), heard(tmp_path))  # a call takes 0.1 s, however many utterances it is about
     assert 100 < cost["throughput"] <= 32 / 0.1
+
+
+def test_a_process_that_has_not_imported_torch_does_not_do_so_to_count_operations(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.delitem(sys.modules, "torch")
+    assert costs._flops(None, None) is None  # type: ignore[arg-type]
+    assert "torch" not in sys.modules
