@@ -54,7 +54,7 @@ def entry_of(
     entry |= {"recipe": recipe, "modalities": list(measured.modalities), "preset": preset, "pretrained": pretrained}
     entry |= {"seeds": [*map(int, measured.reports)], "n_test": first.n, "intervals": INTERVALS}
     entry |= {"clusters": {"by": "speaker", "n": len(first.sizes)}, "versions": versions(), "device": device()}
-    entry |= {"metrics": {name: _without_nan(interval._asdict()) for name, interval in measured.metrics.items()}}
+    entry |= {"metrics": {name: without_nan(interval._asdict()) for name, interval in measured.metrics.items()}}
     entry |= {"seed_values": measured.spread.to_dict(orient="list"), "answers": _answers(measured)}
     entry |= {"per_emotion": figures.where(figures.notna(), None).to_dict(orient="index")}
     return entry | {"date": datetime.now(UTC).date().isoformat(), "command": command}
@@ -72,7 +72,7 @@ def device() -> str:
     return f"{cpu_count()} cores, {torch.cuda.get_device_name() if torch and torch.cuda.is_available() else 'CPU'}"
 
 
-def _without_nan(interval: Mapping[str, float | None]) -> dict[str, float | None]:
+def without_nan(interval: Mapping[str, float | None]) -> dict[str, float | None]:
     """Write an interval for JSON, which has no NaN."""
     return {name: None if pd.isna(value) else value for name, value in interval.items()}
 
@@ -355,7 +355,7 @@ def record_scores(entry: Entry) -> Path:
         about = f"the scorecard of {entry.get('recipe')!r} lacks {', '.join(missing)}"
         raise ValueError(f"{about}; expected what measure_scorecard returns. Give it the command that it was made by.")
     name = f"{SCORECARDS}{entry['recipe'].replace('/', '-')}-{entry['modality']}.json"
-    marked = {**entry, "ua": _without_nan(entry["ua"]), "intervals": INTERVALS}
+    marked = {**entry, "ua": without_nan(entry["ua"]), "intervals": INTERVALS}
     return _write(results_root() / entry["corpus"] / name, marked)
 
 

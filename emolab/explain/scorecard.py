@@ -24,7 +24,7 @@ from emolab.features.text import joined_units, text_units
 from emolab.features.video import faces
 from emolab.recipes import Preset, fit_or_load, recipe
 from emolab.recognizer import NetworkRecognizer, Recognizer
-from emolab.results import device, versions
+from emolab.results import device, versions, without_nan
 from emolab.splits import Fold
 from emolab.storage import toml_beside
 
@@ -331,7 +331,6 @@ def measure_scorecard(
     entry |= {"pretrained": recognizer.pretrained, "stand_in": recognizer.stand_in, "synthetic": fold.test.synthetic}
     entry |= {"trained_on": recognizer.training_data, "parameters": int(recognizer.n_parameters)}
     entry |= {"n": len(some), "speakers": some.table["speaker"].nunique()}
-    ua = evaluate(recognizer, fold.test).metrics["ua"]._asdict()
-    entry |= {"ua": {name: None if np.isnan(limit) else limit for name, limit in ua.items()}}
+    entry |= {"ua": without_nan(evaluate(recognizer, fold.test).metrics["ua"]._asdict())}
     entry |= {"scores": kept.where(kept.notna(), None).to_dict(orient="records"), "versions": versions()}
     return entry | {"device": device(), "date": datetime.now(UTC).date().isoformat(), "command": command}
