@@ -107,6 +107,9 @@ def _predict(options: argparse.Namespace) -> int:
     items = [*_items(options.files, options.encoding), *((text, [text]) for text in options.text)]
     if not items:
         raise ValueError('nothing to predict; expected files, or --text "some words". See emolab predict --help.')
+    if options.text and "text" not in recognizer.modalities:
+        takes = f"{recognizer.name} takes {' + '.join(recognizer.modalities)}, no text"
+        raise ValueError(f"{takes}; expected files. See emolab predict --help.")
     for name, item in items:  # one by one: a file that cannot be read must not cost the others their result
         try:
             rows.append({"file" if options.files else "text": name, **fits.answer(recognizer, item)})
@@ -114,7 +117,8 @@ def _predict(options: argparse.Namespace) -> int:
             told = _told(error).replace(str(Path(name).resolve()), "it")
             print(f"emolab: {name}: {told}", file=sys.stderr)
     form = options.to or (options.output.suffix.lower()[1:] if options.output else "table")
-    fits.write_table(pd.DataFrame(rows), form, options.output)
+    if rows:
+        fits.write_table(pd.DataFrame(rows), form, options.output)
     return 0 if len(rows) == len(items) else 1
 
 

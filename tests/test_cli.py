@@ -139,14 +139,20 @@ def test_predict_names_a_broken_file_and_predicts_the_others(
     assert err.count(str(audio_model)) == 2, "each path once"
 
 
-def test_predict_says_what_it_lacks(text_model: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_predict_says_what_it_lacks(
+    text_model: Path, audio_model: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     assert cli.main(["predict", str(text_model)]) == 2
     assert capsys.readouterr().err.startswith("emolab: nothing to predict; expected files, or --text")
     assert cli.main(["predict", str(tmp_path / "no-model"), "--text", "well"]) == 2
     assert "no-model" in capsys.readouterr().err
     (tmp_path / "sound.wav").touch()
     assert cli.main(["predict", str(text_model), str(tmp_path / "sound.wav")]) == 1
-    assert capsys.readouterr().err.startswith(f"emolab: {tmp_path / 'sound.wav'}: ")
+    out, err = capsys.readouterr()
+    assert err.startswith(f"emolab: {tmp_path / 'sound.wav'}: ")
+    assert out == ""  # no table of nothing
+    assert cli.main(["predict", str(audio_model / "model"), "--text", "well"]) == 2
+    assert capsys.readouterr().err.endswith(" takes audio, no text; expected files. See emolab predict --help.\n")
 
 
 def test_errors_are_one_line_and_status_2(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
