@@ -1,10 +1,10 @@
 """Figures of corpora, signals, results and explanations: data objects and given intervals in, axes out.
 
 Every function draws on `ax`, or on a new figure as wide as a notebook, and returns the axes. An emotion has one colour
-everywhere; the title says what is seen, the grey line under it on how many utterances, and whether they
-are the synthetic sample. Where only arrays are handed in, `note` says so. Intervals that are not known (NaN) are not
-drawn. In explanations blue speaks for the emotion explained, orange against it, and all colours of a figure share one
-scale, even about 0.
+everywhere; the title says what is seen, the grey line under it on how many utterances, and whether they are the
+synthetic sample. Where only arrays are handed in, `note` says so. Intervals that are not known (NaN) are not drawn. In
+explanations blue speaks for the emotion explained, orange against it, and all colours of a figure share one scale, even
+about 0.
 """
 
 from __future__ import annotations
