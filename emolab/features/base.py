@@ -180,7 +180,7 @@ def usable(
     why = f"{len(faults):,} of {len(corpus):,} utterances of corpus {corpus.name!r} have no usable"
     why += f" {' or '.join(needed)}: {told}"
     if strict and not there.all():
-        raise ValueError(f"{why}. Expected all to have it. Mend or convert the files, or leave these out.")
+        raise ValueError(f"{why}. Expected all to have it. Mend them, or leave these out: recognizer.usable(corpus).")
     warnings.warn(f"{why}; {(~there).sum():,} are left out.", stacklevel=3)
     gone = pd.DataFrame([(name, faults[name]) for name in names[~there]], columns=[*corpus.dropped])
     dropped = pd.concat([part for part in (corpus.dropped, gone) if len(part)] or [gone], ignore_index=True)
