@@ -239,9 +239,147 @@ def _leaks(rows: Sequence[Mapping[str, Any]], models: Sequence[str], figures: Se
     return pd.DataFrame.from_dict(cells, orient="index").reindex(columns=names).fillna("–")
 
 
+def robustness_table(corpus: str) -> str:
+    """Write what degradations cost and what training with degraded copies wins, as bench/robustness.py recorded it."""
+    file = next((path for root in results_roots() if (path := root / f"robustness-{corpus}.json").is_file()), None)
+    if file is None:
+        return f"Not measured yet: `python bench/robustness.py {corpus}`."
+    record = json.loads(file.read_text(encoding="utf-8"))
+    rows = sorted(record["degradations"], key=lambda row: row["recipe"])  # the conditions in their order
+    table = pd.DataFrame([_degradation(row) for row in rows]).set_index("recipe")
+    chosen = ", ".join(
+        f"{row['copies']} copies {row['condition']} {row['ua']:.3f}" for row in record["choice"]["validation"]
+    )
+    about = f"UA; {record['protocol']}, seed {record['seed']}; 95 % intervals over speakers ({record['intervals']}); "
+    about += (
+        f"trained on the training sets alone, with {record['choice']['n_copies']} degraded copies of each utterance "
+    )
+    about += (
+        f"or none; chosen on validation sets by {record['choice']['recipe']} ({chosen}); \\*: of a kind that is in "
+    )
+    about += "no training copy; answered: above the confidence that answers 70 % of the clean validation set; measured "
+    parts = [f"{about}on {record['date']}: `{record['command']}`.", markdown(table)]
+    parts += [text + markdown(rows) for text, rows in _of_people(record).items() if len(rows)]
+    return "\n\n".join(parts)
+
+
+def _degradation(row: Mapping[str, Any]) -> dict[str, str]:
+    """Lay out a condition of a recognizer as text."""
+    cells = {
+        "recipe": row["recipe"],
+        "condition": row["condition"] + "\\*" * (not row["in training"] and row["kind"] != "clean"),
+    }
+    cells |= {"n": f"{row['n']:,}"} | {f"trained {arm}": _limits(row[arm]["ua"]) for arm in ("clean", "copies")}
+    cells |= {
+        "gain of copies": _limits(row["gain"]),
+        "lost against clean sound, copies": _limits(row["copies"]["change"]),
+    }
+    for figure, name in {
+        "ece": "calibration error",
+        "answered": "answered",
+        "accuracy of the answered": "right of these",
+    }.items():
+        cells[name] = " / ".join(
+            "–" if (value := row[arm][figure]["value"]) is None else f"{value:.2f}" for arm in ("clean", "copies")
+        )
+    return cells
+
+
+def _of_people(record: Mapping[str, Any]) -> dict[str, pd.DataFrame]:
+    """Lay out groups, explanations, words, missing modalities and power, by the sentence above each."""
+    groups = [row for row in record["groups"] if row["by"] == "gender"]
+    spread = [row for row in record["groups"] if row["group"] == "all"]
+    speakers = [row for row in record["groups"] if row["by"] == "speaker" and row["group"] != "all"]
+    different = {
+        row["recipe"]: sum(each["p (Holm)"] < 0.05 for each in speakers if each["recipe"] == row["recipe"])
+        for row in spread
+    }
+    tables = {
+        "By gender, on clean sound, trained clean; the gap is the first less the second:": [
+            {
+                "recipe": row["recipe"],
+                "group": row["group"],
+                "n": row["n"],
+                "speakers": row["speakers"],
+                "UA": _limits(row["ua"]),
+                "calibration error": _limits(row["ece"]),
+            }
+            for row in groups
+        ],
+        "By speaker (accuracy); how the worst and the deviation would be if all speakers were alike, by simulation:": [
+            {
+                "recipe": row["recipe"],
+                "speakers": row["speakers"],
+                **{
+                    name: f"{row[name]:.3f}"
+                    for name in ("worst", "worst if all were alike", "deviation", "deviation if all were alike")
+                },
+                "differ after Holm": different[row["recipe"]],
+            }
+            for row in spread
+        ],
+        "Quality of explanations by gender (ablation):": [
+            {
+                "recipe": row["recipe"],
+                "units": row["modality"],
+                "measure of explanations": row["measure"],
+                "group": row["group"],
+                "n": row["n"],
+                "value": _limits(row),
+            }
+            for row in record["explanations"]
+        ],
+        "Words by recognizers of speech, and a recognizer of words trained on what was said:": [
+            {
+                "recognizer of speech": row["asr"],
+                "n": row["n"],
+                "WER": _limits(row["wer"]),
+                **{
+                    name: _limits(row[key])
+                    for key, name in {
+                        "clean, said": "UA, said",
+                        "clean, heard": "UA, recognized",
+                        "copies, heard": "UA, recognized, trained on both",
+                    }.items()
+                    if key in row
+                },
+            }
+            for row in record["words"]
+        ],
+        "A missing modality, as a share of the utterances lacks it (UA):": [
+            {
+                "recipe": name,
+                "missing": modality,
+                **{
+                    f"{row['share']:.0%}": f"{row['ua']['value']:.3f}"
+                    for row in record["missing"]
+                    if (row["recipe"], row["missing"]) == (name, modality)
+                },
+            }
+            for name, modality in dict.fromkeys((row["recipe"], row["missing"]) for row in record["missing"])
+        ],
+        "Gap in accuracy that so many speakers in each group show in 80 % of studies; how often its interval covers:": [
+            {
+                "speakers in each group": row["speakers in each"],
+                "gap": row["shown in 80 %"] or "above 0.40",
+                "covers": f"{row['covers']:.3f}",
+            }
+            for row in record["power"]
+        ],
+    }
+    made = {f"{text}\n\n": pd.DataFrame(rows) for text, rows in tables.items()}
+    return {text: rows.set_index(rows.columns[0]) if len(rows) else rows for text, rows in made.items()}
+
+
+def _limits(interval: Mapping[str, float | None]) -> str:
+    """Write an interval of a record."""
+    return str(Interval(*(np.nan if interval[name] is None else interval[name] for name in ("value", "low", "high"))))
+
+
 MAKERS: Mapping[str, Callable[[str], str]] = {  # what stands between <!-- NAME ARGUMENT --> and <!-- end --> in pages
     **{"results": results_table, "sizes": sizes_table, "comparisons": pairwise_comparisons_table},
     **{"pairs": pairs_table, "explanations": scores_table, "headlines": headlines_table},
     "leaks": leaks_table,
     "crossings": crossings_table,
+    "robustness": robustness_table,
 }

@@ -42,6 +42,7 @@ TOOLS = {  # the field's libraries that a chapter imports by name, see "the tool
     },
     **{"10": ["numpy"], "11": ["torch"], "12": ["torch"], "13": ["pandas"], "14": ["shap"], "15": ["captum", "shap"]},
     **{"16": ["captum", "shap", "transformers"], "17": ["shap"], "18": ["captum"]},
+    "19": ["av", "librosa", "numpy", "scipy", "sklearn"],
     "20": ["pandas", "pocketsphinx", "pysubs2", "silero_vad", "sklearn"],
     "21": ["accelerate", "dask", "joblib", "sklearn"],
 }

@@ -26,7 +26,7 @@ from emolab.annotate.speakers import cluster, voices
 from emolab.annotate.speech import Block, Samples, Wave, speech_blocks, turns_in
 from emolab.annotate.words import NONE, Transcriber, Word, spread, transcriber
 from emolab.corpora import Corpus, load_corpus
-from emolab.corpora.degraded import add_noise
+from emolab.corpora.degraded import add_noise, with_copies
 from emolab.features.base import cached_features, source_digest
 from emolab.media import SAMPLE_RATE, audio_seconds, read_audio
 from emolab.recipes import Preset, kept_in, recipe
@@ -263,12 +263,7 @@ def trained(name: str, corpus: Corpus, *, preset: Preset = "full") -> Recognizer
 
 def with_noise(corpus: Corpus) -> Corpus:
     """Return utterances, and where they have sound a copy of each with pink noise `NOISE_DB` below it."""
-    if "audio" not in corpus.modalities:
-        return corpus
-    noisy = add_noise(corpus, NOISE_DB)
-    held = {f"{key}, noisy": own for key, own in noisy.in_memory["audio"].items()}
-    copies = corpus.table.assign(utterance_id=corpus.table["utterance_id"] + ", noisy")
-    return replace(corpus, table=pd.concat([corpus.table, copies], ignore_index=True), in_memory={"audio": held})
+    return with_copies(corpus, add_noise(corpus, NOISE_DB)) if "audio" in corpus.modalities else corpus
 
 
 def as_turns(corpus: Corpus) -> Corpus:

@@ -1,15 +1,13 @@
-"""A corpus made worse on purpose: a modality that is missing; noise, a telephone, a codec or a room in the sound.
+"""A corpus made worse on purpose: a modality that is missing; noise, or a telephone, in the sound.
 
 How a recognizer fares as one of these grows is its degradation curve. The corpus that is given stays as it is. Of sound
 every function takes and returns waves, (samples,) float32 at 16 kHz; `degraded` applies one to a corpus.
 """
 
 import hashlib
-import io
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 
-import av
 import librosa
 import numpy as np
 import pandas as pd
@@ -24,10 +22,6 @@ SNR_RANGE = (-30.0, 100.0)  # dB; noise that is louder would leave the range of 
 LOWEST_HZ = 20.0  # of the noise; below nothing is heard
 N_TALKERS = 6  # of babble; of more, no word can be followed
 BAND_HZ, TELEPHONE_RATE = (300, 3_400), 8_000  # ITU-T G.712, G.711
-BIT_RATE = 8_000  # bits a second, of Opus
-SOUND_SPEED = 343.0  # m/s
-SMALLEST, LARGEST = (3.0, 3.0, 2.4), (8.0, 6.0, 3.6)  # m, of rooms
-WALL_M = 0.5  # between a wall and whoever speaks or listens, at least
 COPY = " · copy "  # between the utterance_id of an utterance and the number of its copy
 
 Wave = NDArray[np.float32]
@@ -156,48 +150,3 @@ def telephone(wave: Wave, band_hz: tuple[float, float] = BAND_HZ) -> Wave:
     heard = librosa.mu_expand(librosa.mu_compress(np.clip(band, -1, 1)))
     wide = soxr.resample(heard, TELEPHONE_RATE, media.SAMPLE_RATE)
     return librosa.util.fix_length(wide, size=len(wave)).astype(np.float32)
-
-
-def opus(wave: Wave, bit_rate: int = BIT_RATE) -> Wave:
-    """Encode and decode a sound by Opus, the codec of calls over the internet (RFC 6716), at so many bits a second."""
-    frame = av.AudioFrame.from_ndarray(wave[None], format="fltp", layout="mono")
-    frame.sample_rate, file = media.SAMPLE_RATE, io.BytesIO()
-    with av.open(file, "w", format="ogg") as coded:
-        stream = coded.add_stream("libopus", rate=media.SAMPLE_RATE, layout="mono", bit_rate=bit_rate)
-        coded.mux([*stream.encode(frame), *stream.encode(None)])
-    file.seek(0)
-    to_mono = av.AudioResampler("fltp", "mono", media.SAMPLE_RATE)
-    with av.open(file) as heard:
-        parts = [part for each in (*heard.decode(audio=0), None) for part in to_mono.resample(each)]
-    return librosa.util.fix_length(np.concatenate([part.to_ndarray()[0] for part in parts]), size=len(wave))
-
-
-def room_response(reverberation_s: float, rng: np.random.Generator) -> NDArray[np.float64]:
-    """Draw a room and compute its impulse response, (samples,) at 16 kHz, by image sources (Allen and Berkley 1979).
-
-    Room, speaker and listener are drawn. All walls reflect alike, as much as Eyring's formula asks for, and turn the
-    sign: else the images would add up to a slow wave (Lehmann and Johansson 2008). Rooms that are not cubes reverberate
-    up to a third longer than the formula says.
-
-    Args:
-        reverberation_s: Seconds in which sound falls by 60 dB (T60).
-        rng: Draws the room.
-
-    Returns:
-        The response from the direct sound on, with an energy of 1.
-    """
-    size = rng.uniform(SMALLEST, LARGEST)
-    spoken, heard = rng.uniform(WALL_M, size - WALL_M, (2, 3))
-    surface, reach = 2 * size.prod() * (1 / size).sum(), SOUND_SPEED * reverberation_s
-    squares, bounces = np.zeros(1), np.zeros(1)
-    for side, own, other in zip(size, spoken, heard, strict=True):
-        number = np.arange(-(reach // (2 * side)) - 1, reach // (2 * side) + 2)
-        image = np.concatenate([2 * number * side + own, 2 * number * side - own]) - other
-        walls = np.concatenate([2 * np.abs(number), np.abs(number) + np.abs(number - 1)])
-        near = np.add.outer(squares, image**2)
-        squares, bounces = near[near < reach**2], np.add.outer(bounces, walls)[near < reach**2]
-    decay = 0.161 * size.prod() / (2 * surface * reverberation_s)  # of the amplitude, at each wall
-    metres = np.sqrt(squares)
-    place = np.round((metres - metres.min()) / SOUND_SPEED * media.SAMPLE_RATE).astype(int)
-    response = np.bincount(place, (-np.exp(-decay)) ** bounces / metres)
-    return response / np.sqrt(np.square(response).sum())

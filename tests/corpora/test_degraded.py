@@ -15,16 +15,11 @@ from emolab import media
 from emolab.corpora import load_corpus
 from emolab.corpora.corpus import MODALITIES, Corpus
 from emolab.corpora.degraded import (
-    LARGEST,
-    SMALLEST,
-    WALL_M,
     add_noise,
     babble,
     degraded,
     drop,
-    opus,
     pink_noise,
-    room_response,
     telephone,
     with_copies,
     with_noise,
@@ -251,39 +246,3 @@ def test_a_telephone_passes_its_band() -> None:
     assert np.abs(steps).max() == 0  # it draws nothing
     assert telephone(tone(0.01)).shape == tone(0.01).shape
     assert np.isfinite(telephone(3 * tone())).all()  # beyond full scale it clips
-
-
-def test_opus_keeps_length_and_the_low_tones_at_few_bits() -> None:
-    wave = tone(1, 0.3, 300) + tone(1, 0.1, 600)
-    coded = opus(wave)
-    assert (coded.shape, coded.dtype) == (wave.shape, np.float32)
-    assert np.corrcoef(coded[2_000:-2_000], wave[2_000:-2_000])[0, 1] > 0.9
-    assert np.corrcoef(coded, wave)[0, 1] < 0.9999
-    finer = opus(wave, 64_000)
-    assert np.square(finer - wave)[2_000:-2_000].mean() < np.square(coded - wave)[2_000:-2_000].mean()
-    assert opus(tone(0.01)).shape == (160,)
-
-
-@pytest.mark.parametrize("seconds", [0.3, 0.6])
-def test_a_room_has_the_reverberation_asked_for(seconds: float) -> None:
-    response = room_response(seconds, np.random.default_rng(4))
-    left = np.cumsum(np.square(response)[::-1])[::-1]  # Schroeder's integration
-    decay = 10 * np.log10(left / left[0])
-    fall = np.flatnonzero((decay < -5) & (decay > -25))
-    measured = -60 / np.polyfit(fall / 16_000, decay[fall], 1)[0]
-    assert 0.95 * seconds < measured < 1.35 * seconds
-    assert np.square(response).sum() == pytest.approx(1)
-    assert response[0] == response[:3].max()
-    assert response[0] > 0
-
-
-def test_direct_sound_and_first_reflections_of_a_room_come_when_geometry_says() -> None:
-    """Drawn again from the same numbers: the direct path, and the nearest image, that of the nearest wall."""
-    rng = np.random.default_rng(1)
-    size = rng.uniform(SMALLEST, LARGEST)
-    spoken, heard = rng.uniform(WALL_M, size - WALL_M, (2, 3))
-    direct = np.linalg.norm(spoken - heard)
-    images = [np.where(np.arange(3) == axis, 2 * wall * size - spoken, spoken) for axis in range(3) for wall in (0, 1)]
-    first = min(np.linalg.norm(image - heard) for image in images)
-    response = room_response(0.5, np.random.default_rng(1))
-    assert np.flatnonzero(response)[:2].tolist() == [0, round((first - direct) / 343 * 16_000)]

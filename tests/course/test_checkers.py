@@ -14,13 +14,14 @@ from tests.course import (
     answers_explanation,
     answers_fusion,
     answers_product,
+    answers_robustness,
     answers_scale,
     answers_text_and_video,
 )
 from tests.course.answers import Case
 
 TABLES = [answers_corpora, answers_audio, answers_text_and_video, answers_fusion, answers_explanation, answers_product]
-TABLES += [answers_scale]
+TABLES += [answers_robustness, answers_scale]
 CASES = [case for table in TABLES for case in table.CASES]
 STATES = ("correct", "not attempted")
 
