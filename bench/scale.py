@@ -62,10 +62,10 @@ def answers(measured: CrossValidation) -> list[bytes]:
     return [said.probabilities.tobytes() for said in measured.reports.values()]
 
 
-def fits(data: Corpus, *, on: str) -> CrossValidation:
+def fits(data: Corpus, name: str, *, on: str) -> CrossValidation:
     """Train and test the recipe on the six folds of RAVDESS."""
     with joblib.parallel_config(on):
-        return cross_validate(partial(recipe, RECIPE), actor_folds(data), seeds=[7])
+        return cross_validate(partial(recipe, name), actor_folds(data), seeds=[7])
 
 
 def features_here(data: Corpus) -> list[Any]:
@@ -97,29 +97,29 @@ def in_turn(one: Callable[[], Any], other: Callable[[], Any], n: int) -> tuple[l
     return [first for first, _ in taken], [second for _, second in taken]
 
 
-def killed(client: Client, data: Corpus, after_s: float) -> CrossValidation:
+def killed(client: Client, data: Corpus, name: str, after_s: float) -> CrossValidation:
     """Cross-validate on the cluster while one of its workers is killed."""
     pid = next(iter(client.run(os.getpid).values()))
     timer = Timer(after_s, psutil.Process(pid).kill)
     timer.start()
     try:
-        return fits(data, on="dask")
+        return fits(data, name, on="dask")
     finally:
         timer.cancel()
 
 
-def measure(n: int) -> dict[str, Any]:
+def measure(name: str, n: int) -> dict[str, Any]:
     """Measure all, with `n` pairs of each comparison."""
     data, found = load_corpus("ravdess").view(), dict[str, Any]()
-    fits(data, on="sequential")  # features are in the cache from here on
+    fits(data, name, on="sequential")  # features are in the cache from here on
     with cluster(N_WORKERS) as client:
         same: list[CrossValidation] = []
         one, four = in_turn(
-            lambda: same.append(fits(data, on="sequential")), lambda: same.append(fits(data, on="dask")), n
+            lambda: same.append(fits(data, name, on="sequential")), lambda: same.append(fits(data, name, on="dask")), n
         )
         found["fits"] = {"one_process_s": one, "cluster_s": four}
         began = time.perf_counter()
-        same.append(killed(client, data, after_s=0.4 * statistics.median(four)))
+        same.append(killed(client, data, name, after_s=0.4 * statistics.median(four)))
         found["killed"] = {"seconds": time.perf_counter() - began}
         found["same_to_the_last_digit"] = all(answers(each) == answers(same[0]) for each in same)
     with cluster(N_CORES) as client:
@@ -140,12 +140,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Measure, print, and keep it if asked to."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--pairs", type=int, default=3, help="of each comparison (default 3)")
+    parser.add_argument("--recipe", default=RECIPE, help=f"whose fits are measured (default {RECIPE})")
     parser.add_argument("--record", action="store_true", help="write data/results/scale.json")
     options = parser.parse_args(arguments)
     before = os.getloadavg()[0]
     with threadpool_limits(1):
-        found = measure(options.pairs)
-    found |= {"fits_gain": gain(found["fits"]), "features_gain": gain(found["features"]), "recipe": RECIPE}
+        found = measure(options.recipe, options.pairs)
+    found |= {"fits_gain": gain(found["fits"]), "features_gain": gain(found["features"]), "recipe": options.recipe}
     found |= {"workers": N_WORKERS, "load_before": before, "load_after": os.getloadavg()[0], "versions": versions()}
     found |= {
         "device": device(),
