@@ -20,6 +20,7 @@ import string
 import sys
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from functools import cached_property, lru_cache, partial
@@ -346,7 +347,7 @@ class Study:
             corpus = corpus.select(corpus.table.groupby(["speaker", "emotion"]).cumcount() < few)
         self.spoken = "audio" in corpus.modalities
         self.corpus = corpus
-        self.folder = cache_root() / "robustness" / f"{name}{few or ''}"
+        self.folder, self.closed = cache_root() / "robustness" / f"{name}{few or ''}", False
 
     @cached_property
     def folds(self) -> list[Fold]:
@@ -373,6 +374,8 @@ class Study:
         path = self.path(name)
         if path.is_file():
             return joblib.load(path)
+        if self.closed:
+            raise FileNotFoundError(f"{name} is not measured yet")
         began, used = time.perf_counter(), time.process_time()
         made = compute()
         with atomic_write(path) as part:
@@ -783,9 +786,15 @@ def record_of(study: Study) -> dict[str, Any]:
     facts |= {"intervals": INTERVALS, "learned": [*LEARNED] if study.spoken else ["typos", "misheard"]}
     facts |= {"choice": study.choose(), "versions": versions(), "device": device()}
     facts |= {"date": datetime.now(UTC).date().isoformat(), "command": f"python bench/robustness.py {study.name}"}
-    facts |= {"degradations": list(degradation_rows(study)), "groups": groups, "missing": list(missing_rows(study))}
-    facts |= {"words": list(word_rows(study)) if study.spoken else [], "power": power(max(deviations))}
-    return facts | {"explanations": study.kept("explanations", lambda: list(explanation_rows(study)))}
+    facts |= {"degradations": list(degradation_rows(study)), "groups": groups, "power": power(max(deviations))}
+    parts: dict[str, Callable[[], Any]] = {"missing": lambda: list(missing_rows(study))}
+    parts["words"] = lambda: list(word_rows(study)) if study.spoken else []
+    parts["explanations"] = lambda: study.kept("explanations", lambda: list(explanation_rows(study)))
+    for name, measure_part in parts.items():
+        facts[name] = []
+        with suppress(FileNotFoundError):  # of what is kept alone, this is not there
+            facts[name] = measure_part()
+    return facts
 
 
 def main() -> None:
@@ -796,6 +805,7 @@ def main() -> None:
     parser.add_argument("--kept", action="store_true", help="answer no more; record what is kept")
     options = parser.parse_args()
     study = Study(options.corpus, options.few)
+    study.closed = options.kept
     if not options.kept:
         measure(study)
     target = (study.folder if options.few else results_root()) / f"robustness-{study.name}.json"

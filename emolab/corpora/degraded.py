@@ -118,12 +118,12 @@ def add_noise(corpus: Corpus, snr_db: float, *, seed: int = 0) -> Corpus:
 
 def with_noise(wave: Wave, snr_db: float, rng: np.random.Generator) -> Wave:
     """Add pink noise to a sound; see `add_noise`."""
-    return mixed(wave, pink_noise(max(len(wave), media.SAMPLE_RATE), rng), snr_db)  # of a moment there is no spectrum
+    noise = pink_noise(max(len(wave), media.SAMPLE_RATE), rng)  # of a moment there is no spectrum
+    return mixed(wave, noise[: len(wave)], snr_db)
 
 
 def mixed(wave: Wave, noise: NDArray[np.floating], snr_db: float) -> Wave:
-    """Add a noise, at least as long as the sound, whose power lies `snr_db` below that of the whole sound."""
-    noise = noise[: len(wave)]
+    """Add a noise, as long as the sound, whose power lies `snr_db` below that of the whole sound."""
     power, own_power = (np.square(sound, dtype=np.float64).mean() for sound in (wave, noise))
     return (wave + np.sqrt(power / own_power * 10 ** (-snr_db / 10)) * noise).astype(np.float32)
 
@@ -137,9 +137,9 @@ def pink_noise(n_samples: int, rng: np.random.Generator) -> NDArray[np.float64]:
 
 
 def babble(voices: Sequence[Wave], n_samples: int, rng: np.random.Generator) -> NDArray[np.float64]:
-    """Let `N_TALKERS` of the voices speak at once, equally loud, each from a moment by chance on: (n_samples,)."""
+    """Let `N_TALKERS` of the voices speak at once, equally loud, from a moment by chance on: (n_samples,) float64."""
     talkers = [voices[number] for number in rng.integers(len(voices), size=N_TALKERS)]
-    turned = [np.roll(own, -rng.integers(len(own))) / np.sqrt(np.square(own).mean()) for own in talkers]
+    turned = [np.roll(own, -rng.integers(len(own))) / (np.sqrt(np.square(own).mean()) or 1) for own in talkers]
     return np.sum([np.resize(own, n_samples) for own in turned], axis=0, dtype=np.float64)
 
 

@@ -232,6 +232,7 @@ def test_babble_is_of_several_voices_as_loud_as_each_other() -> None:
     assert spectrum.sum() == pytest.approx(heard.sum(), rel=1e-3)
     long = babble([tone(0.1)], 5_000, np.random.default_rng(0))
     assert long.shape == (5_000,)
+    assert not babble([np.zeros(100, np.float32)], 200, np.random.default_rng(0)).any()  # nobody speaks
 
 
 def test_a_telephone_passes_its_band() -> None:
