@@ -9,7 +9,7 @@ from dataclasses import dataclass, field, replace
 from functools import cached_property, partial
 from itertools import product
 from timeit import timeit
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
 
 import joblib
 import numpy as np
@@ -20,7 +20,9 @@ from scipy.stats import binomtest
 from sklearn.metrics import f1_score, recall_score
 
 from emolab.corpora import Corpus
+from emolab.corpora.corpus import RATINGS
 from emolab.cost import measure_cost
+from emolab.models.light import concordance_correlation
 from emolab.storage import progress
 
 if TYPE_CHECKING:
@@ -31,12 +33,13 @@ METRICS: Mapping[str, str] = {  # short name: full name, in the order of every t
     **{"ua": "unweighted average recall", "wa": "accuracy", "weighted_f1": "weighted F1", "macro_f1": "macro F1"},
     "ece": "expected calibration error",
 }
+NAMES = dict(METRICS) | {"ccc": "concordance correlation coefficient"}
 N_BINS = 15  # of equal width, for the calibration error
 MIN_SPEAKERS = 5  # fewer give no interval
 CONFIDENCE = 0.95
 MIN_FREEDOM = 0.1  # degrees; where one speaker has nearly all utterances the interval is the whole range
 ROW_SUM_TOLERANCE = 1e-4
-DIFFERENCES = ("ua", "weighted_f1")  # what two recognizers are compared in
+DIFFERENCES = ("ua", "weighted_f1", "ccc")  # what two recognizers are compared in, as far as it is there
 PER_SPEAKER = "per-speaker, unlabelled"  # behind the protocol of recognizers that take test speakers' own means
 N_SHUFFLES = 5  # of the labels, to see that a recognizer falls to chance
 N_NAMED = 5  # an error names this many offenders
@@ -220,7 +223,7 @@ class Report:
         return len(self.truth)
 
     @property
-    def predicted(self) -> list[str]:
+    def predicted(self) -> list[Any]:
         """The most probable emotion of each utterance; of equals, the first."""
         return [self.emotions[number] for number in self.probabilities.argmax(axis=1)]
 
@@ -266,7 +269,7 @@ class Report:
     def to_frame(self) -> pd.DataFrame:
         """Lay the figures beside chance: value, low, high, majority, uniform of each metric."""
         figures = pd.DataFrame.from_dict(self.metrics, orient="index", columns=["value", "low", "high"])
-        return figures.join(pd.DataFrame(self.chance)).rename(index=METRICS)
+        return figures.join(pd.DataFrame(self.chance)).rename(index=NAMES)
 
     @property
     def title(self) -> str:
@@ -275,7 +278,7 @@ class Report:
         view, n = f" (view {self.view})" * bool(self.view), len(self.sizes)
         few = f"no interval: {n} speaker{'s' * (n > 1)}, at least {MIN_SPEAKERS} are needed"
         intervals = few if n < MIN_SPEAKERS else f"95 % intervals over {n} speakers"
-        beyond = [(count, name) for name, count in Counter(self.predicted).items() if name not in self.truth]
+        beyond = [(n, e) for e, n in Counter(self.predicted).items() if e in {*self.emotions} - {*self.truth}]
         told = "".join(f", {count} predicted as {name}, which never occurs" for count, name in beyond)
         return f"{self.recognizer or 'report'} on {corpus}{view}: n = {self.n}, {intervals}{told}"
 
@@ -284,6 +287,36 @@ class Report:
 
     def _repr_html_(self) -> str:
         return f"<p>{self.title}</p>" + self.to_frame().to_html(float_format="{:.3f}".format, na_rep="")
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class RatingReport(Report):
+    """The ratings that a regressor predicts, and how good they are: `concordance_correlation` with its interval.
+
+    Attributes:
+        emotions: The rating alone, such as ("arousal",).
+        truth: (n,) the mean rating of each utterance.
+        probabilities: (n, 1) float64, the predicted ratings.
+    """
+
+    chance: ClassVar = {"constant": {"ccc": 0.0}}  # type: ignore[misc]  # always the same rating
+
+    def __post_init__(self) -> None:
+        if self.probabilities.shape != (self.n, 1) or not np.isfinite([*self.truth, *self.predicted]).all():
+            given = f"{self.n} ratings, and predictions of shape {self.probabilities.shape}, perhaps with NaN"
+            raise ValueError(f"{given}; expected ({self.n}, 1) finite ones. Take them from recognizer.predict_proba.")
+
+    @property
+    def predicted(self) -> list[Any]:
+        """The predicted rating of each utterance."""
+        return list(self.probabilities[:, 0])
+
+    @cached_property
+    def replicates(self) -> dict[str, Floats]:
+        """The CCC in (1 + n_speakers,): of all, then without each speaker."""
+        truth, predicted, speakers = map(np.array, (self.truth, self.predicted, self.clusters))
+        kept = [speakers != left_out for left_out in (None, *np.unique(speakers))]
+        return {"ccc": np.array([concordance_correlation(truth[rows], predicted[rows]) for rows in kept])}
 
 
 def report(
@@ -308,16 +341,19 @@ def evaluate(recognizer: Recognizer, corpus: Corpus) -> Report:
     if not isinstance(corpus, Corpus):
         why = f"evaluate was given {type(corpus).__name__}; expected a Corpus with labels, such as fold.test. Take"
         raise TypeError(f"{why} load_corpus(…), or scikit-learn's metrics with recognizer.predict(…).")
-    if unknown := [emotion for emotion in corpus.emotions if emotion not in recognizer.emotions]:
+    rating = next((each for each in recognizer.emotions if each in RATINGS), None)  # the only output of a regressor
+    unknown = [emotion for emotion in corpus.emotions if emotion not in recognizer.emotions and not rating]
+    if unknown:
         given = f"{recognizer.name!r} knows {', '.join(recognizer.emotions) or 'no emotion yet'}; corpus"
         remedy = f'Map or leave them out: corpus.merged({unknown[0]}="…"), corpus.only(…); or fit it on such a corpus.'
         raise ValueError(f"{given} {corpus.name!r} has {', '.join(unknown)} too; expected no others. {remedy}")
-    corpus.targets()  # raises where there are no labels
+    kind = rating or "emotion"
+    corpus.targets(kind)  # raises where there are none
     corpus = recognizer.usable(corpus)
-    truth, clusters, ids = (tuple(corpus.table[name].fillna("")) for name in ("emotion", "speaker", "utterance_id"))
+    truth, clusters, ids = (tuple(corpus.table[name].fillna("")) for name in (kind, "speaker", "utterance_id"))
     probabilities = np.asarray(recognizer.predict_proba(corpus), float)
     about = (recognizer.name, corpus.name, corpus.view_name, corpus.synthetic, recognizer.training_data)
-    return Report(tuple(recognizer.emotions), truth, probabilities, clusters, ids, *about)
+    return (RatingReport if rating else Report)(tuple(recognizer.emotions), truth, probabilities, clusters, ids, *about)
 
 
 def rows_out_of_step(build: Callable[..., Recognizer], fold: Fold, *, seed: int = 7) -> dict[str, float]:
@@ -369,10 +405,11 @@ class Comparison:
     Attributes:
         names: Of the recognizers a and b.
         n: Number of utterances.
-        only_a: How many only a predicted correctly.
-        only_b: How many only b predicted correctly.
-        p_value: McNemar's exact test of only_a against only_b; it takes utterances as independent, so it is too small.
-        difference: a minus b in ua and weighted_f1, with the paired interval over speakers.
+        only_a: How many only a predicted correctly; of ratings, how many a came nearer to than b.
+        only_b: How many only b predicted correctly, or came nearer to.
+        p_value: McNemar's exact test of only_a against only_b, of ratings the sign test; it takes utterances as
+            independent, so it is too small.
+        difference: a minus b in ua and weighted_f1, of ratings in ccc, with the paired interval over speakers.
         trained_on: What a and b were trained on.
     """
 
@@ -388,7 +425,7 @@ class Comparison:
         few = any(np.isnan(interval.low) for interval in self.difference.values())
         intervals = f"no interval, which needs {MIN_SPEAKERS} speakers" if few else "95 % intervals over speakers"
         lines = [f"{self.names[0]} minus {self.names[1]}, n = {self.n}, {intervals}"]
-        lines += [f"{METRICS[name]}: {interval}" for name, interval in self.difference.items()]
+        lines += [f"{NAMES[name]}: {interval}" for name, interval in self.difference.items()]
         lines += [f"only the first right {self.only_a}, only the second {self.only_b}; McNemar p = {self.p_value:.3g}"]
         if self.trained_on[0] != self.trained_on[1]:
             lines += [f"not trained on the same data: {self.trained_on[0]} against {self.trained_on[1]}"]
@@ -408,13 +445,23 @@ def compare(a: Report | CrossValidation, b: Report | CrossValidation) -> Compari
     seeds_a, seeds_b = (list(each.reports.values()) if isinstance(each, CrossValidation) else [each] for each in (a, b))
     seeds_a, seeds_b = ([aligned(seeds_a[0], one) for one in each] for each in (seeds_a, seeds_b))
     first, second = seeds_a[0], seeds_b[0]
-    right_a, right_b = (np.array(one.predicted) == np.array(one.truth) for one in (first, second))
-    only_a, only_b = int((right_a & ~right_b).sum()), int((right_b & ~right_a).sum())
+    error_a, error_b = _errors(first), _errors(second)
+    only_a, only_b = int((error_a < error_b).sum()), int((error_b < error_a).sum())
     p_value = float(binomtest(only_a, only_a + only_b).pvalue) if only_a + only_b else 1.0
-    gains = {name: _mean_replicates(seeds_a, name) - _mean_replicates(seeds_b, name) for name in DIFFERENCES}
+    gains = {
+        name: _mean_replicates(seeds_a, name) - _mean_replicates(seeds_b, name)
+        for name in DIFFERENCES
+        if name in first.replicates
+    }
     difference = {name: interval_of(gain, first.sizes) for name, gain in gains.items()}
     names, learned = (first.recognizer or "a", second.recognizer or "b"), (first.trained_on, second.trained_on)
     return Comparison(names, first.n, only_a, only_b, p_value, difference, learned)
+
+
+def _errors(said: Report) -> NDArray[Any]:
+    """Return (n,) how far each prediction is from the rating; of emotions, whether it is wrong."""
+    predicted, truth = np.array(said.predicted), np.array(said.truth)
+    return abs(predicted - truth) if isinstance(said, RatingReport) else predicted != truth
 
 
 def _mean_replicates(reports: Sequence[Report], metric: str) -> Floats:
@@ -422,8 +469,8 @@ def _mean_replicates(reports: Sequence[Report], metric: str) -> Floats:
 
 
 def _mean_metrics(reports: Sequence[Report]) -> dict[str, Interval]:
-    means = {name: _mean_replicates(reports, name) for name in METRICS}
-    return {name: interval_of(mean, reports[0].sizes, within=(0, 1)) for name, mean in means.items()}
+    means = {name: _mean_replicates(reports, name) for name in NAMES if name in reports[0].replicates}
+    return {m: interval_of(mean, reports[0].sizes, within=(-(m == "ccc"), 1)) for m, mean in means.items()}
 
 
 def aligned(a: Report, b: Report) -> Report:
@@ -471,7 +518,7 @@ class CrossValidation:
     @property
     def spread(self) -> pd.DataFrame:
         """Each metric (column) of each seed (row)."""
-        rows = {seed: {name: r.metrics[name].value for name in METRICS} for seed, r in self.reports.items()}
+        rows = {seed: {name: own.value for name, own in r.metrics.items()} for seed, r in self.reports.items()}
         return pd.DataFrame.from_dict(rows, orient="index").rename_axis("seed")
 
     @property
@@ -482,7 +529,7 @@ class CrossValidation:
     def __repr__(self) -> str:
         first, seeds = next(iter(self.reports.values())), ", ".join(map(str, self.reports))
         about = f"{first.title}; {self.protocol}, learned from the {self.trained_on}, seeds {seeds}"
-        lines = [f"{METRICS[name]}: {interval}" for name, interval in self.metrics.items()]
+        lines = [f"{NAMES[name]}: {interval}" for name, interval in self.metrics.items()]
         return "\n".join([f"{about}; mean over the seeds", *lines])
 
 

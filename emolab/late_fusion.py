@@ -10,7 +10,7 @@ from scipy.special import log_softmax, softmax
 
 from emolab.corpora import Corpus
 from emolab.features.base import FeatureExtractor
-from emolab.recognizer import Recognizer
+from emolab.recognizer import RATINGS, TARGETS, Recognizer
 
 How = Literal["mean", "product", "weighted", "stacked"]
 HOWS: tuple[How, ...] = ("mean", "product", "weighted", "stacked")
@@ -32,22 +32,26 @@ class LateFusion(Recognizer):
     Args:
         name: Yours to choose.
         members: The recognizers.
-        how: "mean" of the probabilities; "product" of them, right where modalities are independent given the emotion
-            and emotions equally frequent; "weighted", a mean whose weights have the highest likelihood on the
-            validation set; "stacked", a logistic regression on all log-probabilities, Wolpert 1992.
+        how: "mean" of the probabilities, or of the ratings of regressors; "product" of them, right where modalities are
+            independent given the emotion and emotions equally frequent; "weighted", a mean whose weights have the
+            highest likelihood on the validation set; "stacked", a logistic regression on all log-probabilities, Wolpert
+            1992, or a linear one on ratings, stretched to the spread that ratings have on the validation set.
         calibrated: Whether each member is calibrated first by temperature scaling, Guo et al. 2017.
 
     Raises:
-        ValueError: If there is no such way.
+        ValueError: If there is no such way, or the members do not learn the same target.
     """
 
     def __init__(
         self, name: str, members: Sequence[Recognizer], how: How = "mean", *, calibrated: bool = False
     ) -> None:
-        super().__init__(name, [], [*chain(*(member.modalities for member in members))])
-        if how not in HOWS or not members:
-            raise ValueError(f"how={how!r} of {len(members)} members; expected one of {', '.join(HOWS)} and some.")
-        self.members, self.how, self.calibrates = list(members), how, calibrated
+        learned = ", ".join(sorted({member.target for member in members}))
+        hows = ("mean", "stacked") if learned in RATINGS else HOWS
+        if how not in hows or learned not in TARGETS:
+            wanted = f"one of {', '.join(hows)} and some, with one target, not {learned or 'none'}"
+            raise ValueError(f"how={how!r} of {len(members)} members; expected {wanted}.")
+        super().__init__(name, [], [*chain(*(member.modalities for member in members))], learned)
+        self.members, self.how, self.calibrates = list(members), how, calibrated and not self.rates
         self.partial = len({member.modalities for member in members}) > 1
         self.inverse_temperature = np.ones(len(members))
         self.weights = np.full(len(members), 1 / len(members))
@@ -94,6 +98,8 @@ class LateFusion(Recognizer):
             why = f"{len(given)} arrays for {len(self.members)} members, none of them for {missing.all(axis=0).sum()}"
             remedy = "Give NaN only for what one, but not all, cannot predict."
             raise ValueError(f"{why} utterances; expected one array a member. {remedy}")
+        if self.rates and self.how == "stacked":
+            return _values(given) @ self.stack["coef"].T + self.stack["intercept"]
         logs = self._logs(given)
         if self.how == "stacked":
             return np.asarray(softmax(_concatenated(logs) @ self.stack["coef"].T + self.stack["intercept"], axis=1))
@@ -129,7 +135,11 @@ class LateFusion(Recognizer):
         """Choose calibration, then weights or the meta-classifier, on utterances that no member was trained on."""
         from emolab.models.light import fit_inverse_temperature
 
-        targets, given = valid.targets(), np.array(found)
+        given, (places, targets) = np.array(found), self.examples(valid)
+        if self.rates:
+            self.stack = _fit_values(_values(given), targets)
+            return
+        given = given[:, places]
         for place, (member, own) in enumerate(zip(self.members, given, strict=True)):
             there = ~np.isnan(own).any(axis=1)
             if not there.any():
@@ -174,6 +184,22 @@ def _covered(member: Recognizer, *sets: Corpus) -> Iterator[Corpus]:
 def _concatenated(logs: NDArray[np.float64]) -> NDArray[np.float64]:
     """Concatenate log-probabilities, (n_utterances, n_members * n_emotions); 0 stands for a missing member."""
     return np.hstack(list(np.nan_to_num(logs - logs.mean(axis=2, keepdims=True))))
+
+
+def _values(given: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Return the ratings of (n_members, n_utterances, 1) in columns; of a missing member the mean of the others."""
+    return np.where(np.isnan(given), np.nanmean(given, axis=0), given)[..., 0].T
+
+
+def _fit_values(values: NDArray[np.float64], truth: NDArray[np.float64]) -> dict[str, Any]:
+    """Fit weights of members' ratings (n_utterances, n_members) by least squares, then stretch to the truth's spread.
+
+    Least squares are cautious: they shrink the spread by the correlation with the truth, which the CCC punishes.
+    """
+    centred = values - values.mean(axis=0)
+    coef = np.linalg.lstsq(centred, truth - truth.mean(), rcond=None)[0]
+    coef *= truth.std() / max((centred @ coef).std(), TINY)
+    return {"coef": coef[None], "intercept": truth.mean() - values.mean(axis=0) @ coef}
 
 
 def likeliest_weights(probabilities: NDArray[np.float64], targets: NDArray[np.int64]) -> NDArray[np.float64]:

@@ -14,13 +14,14 @@ from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
+from emolab.corpora.corpus import RATINGS, SCHEMA
 from emolab.corpora.ravdess import ACTION_UNITS
 from emolab.features import audio, combined, text, video
 from emolab.features import pretrained as encoders
 from emolab.features.base import FeatureExtractor, source_digest
 from emolab.features.combined import Concatenated, SpeakerNormalized
 from emolab.late_fusion import HOWS, LateFusion
-from emolab.recognizer import LightRecognizer, NetworkRecognizer, Recognizer
+from emolab.recognizer import LightRecognizer, NetworkRecognizer, Recognizer, Target
 from emolab.storage import cache_root, toml_beside
 
 if TYPE_CHECKING:
@@ -76,7 +77,13 @@ for family, row in TABLE["families"].items():
 
 
 def recipe(
-    name: str, *, preset: Preset = "quick", seed: int = 7, weights: str | None = None, train_only: bool = False
+    name: str,
+    *,
+    preset: Preset = "quick",
+    seed: int = 7,
+    weights: str | None = None,
+    train_only: bool = False,
+    target: Target = "emotion",
 ) -> Recognizer:
     """Make the unfitted recognizer of a recipe.
 
@@ -89,6 +96,8 @@ def recipe(
         weights: Name or folder of published weights to take in the place of the recipe's own, or of its stand-in.
         train_only: Train on the training set as it is, even where the recipe adds the validation set or other speeds,
             so that recognizers can be compared that learned from the same utterances.
+        target: What it learns: the label, the annotators' votes, or a rating; see `Recognizer`. The regressors of
+            ratings are of the same kind as the classifiers of the recipe.
 
     Raises:
         KeyError: If there is no such recipe; the message lists those there are.
@@ -101,7 +110,7 @@ def recipe(
         raise KeyError(f"{found}. Did you mean {close}?")
     if preset not in PRESETS:
         raise ValueError(f"no preset {preset!r}; expected one of {', '.join(PRESETS)}.")
-    made = _made(name, RECIPES[plain], preset, seed)
+    made = _made(name, RECIPES[plain], preset, seed, target)
     if option:
         _per_speaker(made)
     if weights:
@@ -144,9 +153,9 @@ def fuse(
         kinds = ", ".join(f"{member.name} ({type(member).__name__})" for member in given)
         why = f"how={how!r} of {kinds or 'no members'}; expected {', '.join(HOWS)} of any, early of light recognizers,"
         raise ValueError(f"{why} or {', '.join(JOINS)} of networks. Take another way, or other members.")
-    extractors = [extractor for member in given for extractor in member.features]
+    first, extractors = given[0], [extractor for member in given for extractor in member.features]
     if how == "early":
-        return LightRecognizer(name, [Concatenated(extractors, scaled=True)], given[0].candidates)
+        return LightRecognizer(name, [Concatenated(extractors, scaled=True)], given[0].candidates, target=first.target)
 
     def build(*inputs: Options, n_emotions: int) -> nn.Module:
         from emolab.models.fusion import Fusion, FusionConfig
@@ -154,29 +163,30 @@ def fuse(
         encoders = [each.build_network(own, n_emotions=n_emotions) for each, own in zip(given, inputs, strict=True)]
         return Fusion(encoders, FusionConfig(n_emotions=n_emotions, join=how, **{**TABLE["hybrid"], **sizes}))  # type: ignore[arg-type]
 
-    first = given[0]
-    return NetworkRecognizer(name, extractors, build, config or first.config, seed=first.seed, augment=first.augment)
+    options: Options = {"seed": first.seed, "augment": first.augment, "target": first.target}
+    return NetworkRecognizer(name, extractors, build, config or first.config, **options)
 
 
-def _made(name: str, row: Recipe, preset: Preset, seed: int) -> Recognizer:
+def _made(name: str, row: Recipe, preset: Preset, seed: int, target: Target) -> Recognizer:
     """Make the recognizer of a recipe."""
     if row.n_seeds > 1:
         seeds = [seed + NEXT_SEED * number for number in range(row.n_seeds)]
-        return LateFusion(name, [_made(name, replace(row, n_seeds=1), preset, each) for each in seeds])
+        return LateFusion(name, [_made(name, replace(row, n_seeds=1), preset, each, target) for each in seeds])
     if row.how in JOINS:
-        members: list[Any] = [_made(name, replace(RECIPES[each], n_seeds=1), preset, seed) for each in row.members]
+        members: list[Any] = [_made(name, replace(RECIPES[m], n_seeds=1), preset, seed, target) for m in row.members]
         slowest = min(member.config.encoder_rate for member in members)
         made = fuse(members, row.how, name=name, config=_config(row, preset, encoder_rate=slowest), **row.sizes)
     elif row.members:
-        return fuse([recipe(member, preset=preset, seed=seed) for member in row.members], row.how, name=name)
+        return fuse([recipe(m, preset=preset, seed=seed, target=target) for m in row.members], row.how, name=name)
     elif row.estimator:
-        from emolab.models.light import GRIDS
+        from emolab.models.light import GRIDS, RATING_GRIDS
 
-        made = LightRecognizer(name, _extractors(row.inputs, preset, seed), GRIDS[row.estimator](seed))
+        candidates = (RATING_GRIDS if target in RATINGS else GRIDS)[row.estimator](seed)
+        made = LightRecognizer(name, _extractors(row.inputs, preset, seed), candidates, target=target)
     else:
         how: Options = {"seed": seed, "augment": _augmentation(row.augment, preset), "segment_s": row.segment_s}
         build, config = NetworkBuilder(row.network, row.sizes), _config(row, preset)
-        made = NetworkRecognizer(name, _extractors(row.inputs, preset, seed), build, config, **how)
+        made = NetworkRecognizer(name, _extractors(row.inputs, preset, seed), build, config, target=target, **how)
     made.train_on_validation = row.train_on_validation
     return made
 
@@ -255,7 +265,7 @@ def _train_only(recognizer: Recognizer) -> None:
 def fit_or_load(name: str, fold: Fold, *, preset: Preset = "quick", seed: int = 7, **options: Any) -> Recognizer:
     """Load the recognizer that was trained on this fold before, or train it now and keep it.
 
-    The options are those of `recipe`: weights and train_only.
+    The options are those of `recipe`: weights, train_only and target.
 
     Chapters may do this side by side: what is kept is whole or not there at all. A network whose training was killed
     goes on after its last whole epoch.
@@ -273,11 +283,9 @@ def fit_or_load(name: str, fold: Fold, *, preset: Preset = "quick", seed: int = 
     return recognizer
 
 
-def kept_in(
-    name: str, fold: Fold, *, preset: Preset, seed: int, weights: str | None = None, train_only: bool = False
-) -> Path:
+def kept_in(name: str, fold: Fold, *, preset: Preset, seed: int, **options: Any) -> Path:
     """Return the folder in which `fit_or_load` keeps a recognizer; it changes with all that training depends on."""
-    facts = [_code_version(), name, preset, str(seed), weights or "", str(train_only)]
+    facts = [_code_version(), name, preset, str(seed), *(f"{key} {own}" for key, own in sorted(options.items()) if own)]
     facts += [*_fingerprint(fold.train), *_fingerprint(fold.valid)]
     key = hashlib.sha256("\n".join(facts).encode()).hexdigest()[:16]
     return cache_root() / "recognizers" / fold.train.name / f"{name.replace('/', '-')}-{key}"
@@ -294,9 +302,7 @@ def _code_version() -> str:
 
 def _fingerprint(corpus: Corpus) -> list[str]:
     """Name everything in a set that training depends on: labels, words, and the files as they are on disk."""
-    own = ["utterance_id", "dialogue_id", "turn", "speaker", "emotion", "text", "audio_path", "video_path"]
-    columns = corpus.table[[*own, "start", "end", "audio_start", "audio_end", "video_start", "video_end", "video_side"]]
-    rows = ["\t".join(map(str, row)) for row in columns.itertuples(index=False)]
+    rows = ["\t".join(map(str, row)) for row in corpus.table[[*SCHEMA]].itertuples(index=False)]
     paths = dict.fromkeys([*corpus.table["audio_path"].dropna(), *corpus.table["video_path"].dropna(), ACTION_UNITS])
     files = [corpus.root / path for path in paths]
     stats = [path.stat() for path in files if path.is_file()]  # recipes that need the others say what is missing

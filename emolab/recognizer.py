@@ -17,7 +17,7 @@ from contextlib import suppress
 from dataclasses import replace
 from itertools import chain
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any, Literal, cast
 
 import numpy as np
 import pandas as pd
@@ -25,6 +25,7 @@ from numpy.typing import NDArray
 from scipy.special import softmax
 
 from emolab.corpora import Corpus, some, unlabelled
+from emolab.corpora.corpus import RATINGS
 from emolab.features.base import FeatureExtractor, of_each, usable
 from emolab.features.combined import Concatenated, SpeakerNormalized
 from emolab.storage import atomic_write
@@ -38,17 +39,26 @@ FORMAT = 5  # of a saved recognizer
 CARD, BODY = "recognizer.json", "recognizer.pkl"
 OWN = re.compile(r"(recognizer|weights|pipeline|front-\w+)\.\w+|member-\d+|\..*")  # what `save` wrote, now or before
 COVERAGE = 0.7  # share of utterances that a calibrated recognizer answers
+MIDDLE = 3.0  # of the scale of ratings; what a network learns is the distance from it
 SMALLEST_PROBABILITY = 1e-6  # the logarithm of less would outweigh everything
+TARGETS = ("emotion", "votes", *RATINGS)
+Target = Literal["emotion", "votes", "valence", "arousal", "dominance"]
+Extractors = FeatureExtractor | Sequence[FeatureExtractor]
 Material = Corpus | Sequence[str | Path]  # utterances of a corpus, or sound files, films or texts
 
 
 class Recognizer(ABC):
-    """A classifier of emotions in utterances.
+    """A classifier of emotions in utterances, or a regressor of ratings.
+
+    A regressor has one output, the rating: its name is the only one of `emotions`, and where a classifier has
+    (n_utterances, n_emotions) probabilities it has (n_utterances, 1) ratings.
 
     Attributes:
         name: The recipe it was made by, such as "audio/cnn-bilstm", or a name of your own.
         features: Its feature extractors, one for each input.
         modalities: What it needs of an utterance: audio, text, video.
+        target: What it learns: "emotion", the label; "votes", how the annotators' votes are distributed over the
+            emotions, instead of the label; "valence", "arousal" or "dominance", the mean rating.
         emotions: The emotions it tells apart, in the order of its probabilities; empty before `fit`.
         history: Losses and scores of each epoch; None for models without epochs.
         train_s: Seconds that `fit` took, features included.
@@ -58,8 +68,12 @@ class Recognizer(ABC):
         unsure_below: The calibrated confidence below which the answer is "don't know"; 0 answers always.
     """
 
-    def __init__(self, name: str, features: Any, modalities: Sequence[str] = ()) -> None:
-        self.name, self.features = name, _listed(features)
+    target = "emotion"  # where one was saved without
+
+    def __init__(self, name: str, features: Any, modalities: Sequence[str] = (), target: str = "emotion") -> None:
+        self.name, self.features, self.target = name, _listed(features), target
+        if target not in TARGETS:
+            raise ValueError(f"target={target!r}; expected one of {', '.join(TARGETS)}.")
         used = [*modalities, *chain(*(extractor.modalities for extractor in self.features))]
         self.modalities = tuple(dict.fromkeys(used))
         self.emotions: tuple[str, ...] = ()
@@ -72,6 +86,18 @@ class Recognizer(ABC):
     def __repr__(self) -> str:
         state = f"tells {', '.join(self.emotions)}" if self.emotions else "not fitted"
         return f"{type(self).__name__}({self.name!r}, {' + '.join(self.modalities)}, {state})"
+
+    @property
+    def rates(self) -> bool:
+        """Whether it is a regressor of ratings."""
+        return self.target in RATINGS
+
+    def examples(self, corpus: Corpus) -> tuple[NDArray[np.int64], NDArray[Any]]:
+        """Return which utterance each example is, (n,), and its target, (n,): of votes an example each, else of all."""
+        if self.target != "votes":
+            return np.arange(len(corpus)), corpus.targets(self.target)
+        votes = corpus.votes()
+        return np.divmod(np.repeat(np.arange(votes.size), votes.ravel()), votes.shape[1])
 
     def fit(self, train: Corpus, valid: Corpus | None = None, *, train_only: bool = False) -> History | None:
         """Train on `train`; whatever has to be chosen (epoch, hyperparameter) is chosen on `valid`.
@@ -93,7 +119,7 @@ class Recognizer(ABC):
             raise TypeError(f"{given}; expected two corpora, such as fit(fold.train, fold.valid). {remedy}")
         train, valid = self.usable(train), self.usable(valid)
         self._check_sets(train, valid)
-        self.emotions, began = train.emotions, time.perf_counter()
+        self.emotions, began = (self.target,) if self.rates else train.emotions, time.perf_counter()
         self.temperature, self.unsure_below = 1.0, 0.0  # what was calibrated is no more
         try:
             self._train(train, valid, train_only)
@@ -111,7 +137,7 @@ class Recognizer(ABC):
             self._fit(train, valid)
 
     def predict_proba(self, utterances: Material) -> NDArray[np.float64]:
-        """Return (n_utterances, n_emotions) float64 probabilities; each row sums to one.
+        """Return (n_utterances, n_emotions) float64 probabilities; each row sums to one. Of a regressor: ratings.
 
         Args:
             utterances: A corpus, or a list of sound or film files, or of texts for recognizers of text.
@@ -126,13 +152,17 @@ class Recognizer(ABC):
         """Return (n_utterances, n_emotions): numbers whose softmax is `predict_proba`.
 
         Those of networks and linear models are what they compute. Of all others they are the logarithms of the
-        probabilities, `SMALLEST_PROBABILITY` at least, less their mean over the emotions.
+        probabilities, `SMALLEST_PROBABILITY` at least, less their mean over the emotions. Of a regressor: ratings.
         """
+        if self.rates:
+            return self.predict_proba(utterances)
         logs = np.log(np.maximum(self.predict_proba(utterances), SMALLEST_PROBABILITY))
         return logs - logs.mean(axis=1, keepdims=True)
 
-    def predict(self, utterances: Material) -> list[str]:
-        """Return the most probable emotion of each utterance."""
+    def predict(self, utterances: Material) -> list[Any]:
+        """Return the most probable emotion of each utterance; of a regressor, the rating."""
+        if self.rates:
+            return cast(list[Any], self.predict_proba(utterances)[:, 0].tolist())
         return [self.emotions[number] for number in self.predict_proba(utterances).argmax(axis=1)]
 
     def calibrate(
@@ -272,6 +302,8 @@ class Recognizer(ABC):
     def _check_sets(self, train: Corpus, valid: Corpus) -> None:
         self._check_modalities(train, each=True)
         self._check_modalities(valid)
+        if self.rates:
+            return  # not every emotion need be there
         if train.emotions != valid.emotions:
             found = f"{self.name} got emotions {list(train.emotions)} to train on, {list(valid.emotions)} to choose by"
             raise ValueError(f"{found}; expected one view for both. Take it before the folds: folds_of(corpus.view()).")
@@ -321,12 +353,13 @@ class LightRecognizer(Recognizer):
         features: A feature extractor that gives one vector an utterance, or several, which are concatenated.
         estimator: Any unfitted classifier or pipeline of scikit-learn; or several, of which the one with the highest
             unweighted average recall on the validation set is taken. A classifier without probabilities, such as
-            LinearSVC, gets them by temperature scaling.
+            LinearSVC, gets them by temperature scaling. For ratings: regressors, and the highest CCC.
+        target: What it learns, see `Recognizer`; of votes each is an example of its own.
     """
 
-    def __init__(self, name: str, features: FeatureExtractor | Sequence[FeatureExtractor], estimator: Any) -> None:
+    def __init__(self, name: str, features: Extractors, estimator: Any, *, target: Target = "emotion") -> None:
         given = _listed(features)
-        super().__init__(name, [Concatenated(given)] if len(given) > 1 else given)
+        super().__init__(name, [Concatenated(given)] if len(given) > 1 else given, target=target)
         self.candidates: list[Any] = list(estimator) if isinstance(estimator, list | tuple) else [estimator]
         self.estimator: Any = None
 
@@ -359,15 +392,17 @@ class LightRecognizer(Recognizer):
 
         from emolab.models.light import select_on_validation
 
-        extractor = self.features[0]
-        extractor.fit(train)
-        copies = extractor.training_copies(train)
+        places, targets = self.examples(train)
+        truth, candidates = valid.targets(self.target if self.rates else "emotion"), map(clone, self.candidates)
+        self.features[0].fit(train)
+        copies = [each[places] for each in self.features[0].training_copies(train)]
         rows = sparse.vstack(copies, format="csr") if sparse.issparse(copies[0]) else np.vstack(copies)
-        targets, candidates = np.tile(train.targets(), len(copies)), [clone(each) for each in self.candidates]
-        self.estimator = select_on_validation(candidates, rows, targets, self.feature_matrix(valid), valid.targets())
+        targets = np.tile(targets, len(copies))
+        self.estimator = select_on_validation([*candidates], rows, targets, self.feature_matrix(valid), truth)
 
     def _predict_proba(self, corpus: Corpus) -> NDArray[np.float64]:
-        return np.asarray(self.estimator.predict_proba(self.feature_matrix(corpus)), dtype=np.float64)
+        given, model = self.feature_matrix(corpus), self.estimator
+        return np.asarray(model.predict(given)[:, None] if self.rates else model.predict_proba(given), dtype=np.float64)
 
 
 class NetworkRecognizer(Recognizer):
@@ -386,12 +421,14 @@ class NetworkRecognizer(Recognizer):
         segment_s: Longer utterances are cut in segments of so many seconds, half overlapping: each is an example of
             its own in training, and their logits are averaged in prediction. For sound alone.
         folder: Where a checkpoint is written after each epoch, so that a killed training goes on from there.
+        target: What it learns, see `Recognizer`: a network of votes by cross-entropy against their shares, one of
+            ratings with a single output by 1 - CCC.
     """
 
     def __init__(
         self,
         name: str,
-        features: FeatureExtractor | Sequence[FeatureExtractor],
+        features: Extractors,
         network: nn.Module | Callable[..., nn.Module],
         config: TrainingConfig | None = None,
         *,
@@ -399,10 +436,11 @@ class NetworkRecognizer(Recognizer):
         augment: Augment | None = None,
         segment_s: float | None = None,
         folder: Path | None = None,
+        target: Target = "emotion",
     ) -> None:
         from emolab.training import TrainingConfig
 
-        super().__init__(name, features)
+        super().__init__(name, features, target=target)
         self.build: Any = network
         self.config, self.seed = config or TrainingConfig(), seed
         self.augment, self.segment_s, self.folder = augment, segment_s, folder
@@ -476,7 +514,8 @@ class NetworkRecognizer(Recognizer):
         sets = []
         for inputs, part in ((everything, train), (self.inputs(valid), valid)):
             segments, owners = self._segments(inputs)
-            sets.append(Examples(segments, part.targets()[owners % len(part)], self.emotions))
+            targets = part.targets(self.target)[owners % len(part)]
+            sets.append(Examples(segments, targets - MIDDLE if self.rates else targets, self.emotions))
         self._try_out(sets[0])
         how: dict[str, Any] = {"config": self.config, "seed": self.seed, "augment": self.augment, "folder": self.folder}
         self.history = fit(self.network, *sets, **how)
@@ -513,7 +552,8 @@ class NetworkRecognizer(Recognizer):
             ) from error
 
     def _predict_proba(self, corpus: Corpus) -> NDArray[np.float64]:
-        return np.asarray(softmax(self.logits_of(self.inputs(corpus)).astype(np.float64), axis=1))
+        outputs = self.logits_of(self.inputs(corpus)).astype(np.float64)
+        return outputs + MIDDLE if self.rates else np.asarray(softmax(outputs, axis=1))
 
 
 def segment_starts(n_steps: int, length: int) -> list[int]:

@@ -24,6 +24,7 @@ from torch import Tensor, nn
 from torch.nn.utils.rnn import pad_sequence
 from torch.utils.data import DataLoader, Sampler
 
+from emolab.models.light import concordance_correlation
 from emolab.storage import atomic_write
 from emolab.storage import progress as progressed
 
@@ -42,7 +43,8 @@ class Examples:
 
     Attributes:
         inputs: One list a modality, of one array an utterance: (steps, …) float, or (steps,) int for tokens.
-        targets: (n,) int64, the number of each utterance's emotion.
+        targets: (n,) int64, the number of each utterance's emotion; (n, n_emotions) float, shares that sum to 1; or
+            (n,) float, values that are predicted by a single output.
         emotions: Names of the emotions, for messages; without them emotions go by number.
 
     Raises:
@@ -50,7 +52,7 @@ class Examples:
     """
 
     inputs: Sequence[Sequence[NDArray[Any]]]
-    targets: NDArray[np.int64]
+    targets: NDArray[Any]
     emotions: Sequence[str] = ()
 
     def __post_init__(self) -> None:
@@ -76,7 +78,7 @@ class Examples:
     def batch(self, places: Sequence[int]) -> tuple[Tensor, ...]:
         """Collate some utterances: padded (batch, steps, …) and (batch,) lengths a modality, then targets."""
         padded = (pad([arrays[place] for place in places]) for arrays in self.inputs)
-        return (*chain(*padded), torch.as_tensor(self.targets[list(places)], dtype=torch.int64))
+        return (*chain(*padded), in_its_type(torch.as_tensor(self.targets[list(places)])))
 
 
 def pad(arrays: Sequence[NDArray[Any]]) -> tuple[Tensor, Tensor]:
@@ -85,9 +87,13 @@ def pad(arrays: Sequence[NDArray[Any]]) -> tuple[Tensor, Tensor]:
     Floats become float32, whole numbers int64; pictures stay uint8, an eighth of that.
     """
     padded = pad_sequence([torch.tensor(array) for array in arrays], batch_first=True)
-    if padded.dtype != torch.uint8:
-        padded = padded.float() if padded.is_floating_point() else padded.long()
-    return padded, torch.tensor([len(array) for array in arrays])
+    return in_its_type(padded), torch.tensor([len(array) for array in arrays])
+
+
+def in_its_type(values: Tensor) -> Tensor:
+    """Bring floats to float32 and whole numbers to int64; bytes, of pictures, stay an eighth of that."""
+    as_number = values.float if values.is_floating_point() else values.long
+    return values if values.dtype == torch.uint8 else as_number()
 
 
 class LengthBuckets(Sampler[list[int]]):
@@ -128,7 +134,7 @@ class TrainingConfig:
     clip_norm: float = 1.0  # largest norm of the gradient
     n_accumulated: int = 1  # batches that make one step
     class_weights: bool = False  # each emotion counts alike, however rare
-    label_smoothing: float = 0.0
+    label_smoothing: float = 0.0  # of labels; shares of votes are taken as they are
     choose_by: Literal["loss", "ua", "last"] = "loss"  # the best epoch: on the validation set, or no choice
     patience: int | None = 6  # epochs without a better one before training stops; None: never
     auxiliary: float = 0.3  # weight of the loss of auxiliary heads, see `Fusion`
@@ -141,8 +147,8 @@ class History:
 
     choose_by: Literal["loss", "ua", "last"] = "loss"
     train_loss: list[float] = field(default_factory=list)  # nats, with smoothing, class weights and augmentation
-    valid_loss: list[float] = field(default_factory=list)  # nats, plain cross-entropy
-    valid_score: list[float] = field(default_factory=list)  # unweighted average recall, 0 to 1
+    valid_loss: list[float] = field(default_factory=list)  # nats, plain cross-entropy; of values 1 - CCC, both losses
+    valid_score: list[float] = field(default_factory=list)  # unweighted average recall, 0 to 1; of values CCC
     epoch_seconds: list[float] = field(default_factory=list)
 
     def __len__(self) -> int:
@@ -271,21 +277,32 @@ class _Run:
         return torch.autocast("cpu", torch.bfloat16, enabled=on_cpu and self.config.cpu_bfloat16)
 
     def loss(self, logits: Tensor, targets: Tensor) -> Tensor:
-        """Return the cross-entropy of (batch, n_emotions), and of auxiliary heads behind it if there are any."""
+        """Return the loss of (batch, n_outputs), and that of auxiliary heads behind it if there are any.
+
+        Of emotions or shares of votes it is the cross-entropy, of values 1 - CCC.
+        """
         weights = self.counts.sum() / (len(self.counts) * self.counts) if self.config.class_weights else None
-        cost = partial(F.cross_entropy, weight=weights, label_smoothing=self.config.label_smoothing)
+        smoothing = self.config.label_smoothing * (targets.ndim == 1)  # votes are smooth by themselves
+        cost: Any = partial(F.cross_entropy, weight=weights, label_smoothing=smoothing)
+        cost = one_minus_concordance if of_values(targets) else cost
         if logits.ndim == 2:
             return cost(logits, targets)
-        alone = targets[:, None].expand(-1, logits.shape[2] - 1)
+        alone = targets[..., None].expand(*targets.shape, logits.shape[2] - 1)
         return cost(logits[..., 0], targets) + self.config.auxiliary * cost(logits[..., 1:], alone)
 
     def validate(self, valid: Examples) -> tuple[float, float]:
-        """Return the mean cross-entropy in nats and the unweighted average recall of the validation set."""
+        """Return the loss on the validation set, cross-entropy in nats, and the unweighted average recall.
+
+        Of values 1 - CCC and the CCC.
+        """
         with self.precision():
             logits = torch.from_numpy(predict_logits(self.net, valid, batch_size=self.config.batch_size))
-        targets = torch.from_numpy(valid.targets)
-        hits = (logits.argmax(dim=1) == targets).double()
-        recalls = [hits[targets == target].mean() for target in targets.unique()]
+        targets = in_its_type(torch.as_tensor(valid.targets))
+        if of_values(targets):
+            return (cost := one_minus_concordance(logits, targets).item()), 1 - cost
+        named = targets.argmax(dim=1) if targets.ndim == 2 else targets
+        hits = (logits.argmax(dim=1) == named).double()
+        recalls = [hits[named == emotion].mean() for emotion in named.unique()]
         return F.cross_entropy(logits, targets).item(), torch.stack(recalls).mean().item()
 
     def save(self, history: History) -> None:
@@ -319,6 +336,16 @@ class _Run:
         except Exception as error:  # pickle, zip and torch each have their own
             why = f"cannot be read ({type(error).__name__}): a file is missing, cut short or damaged"
         raise ValueError(f"{path} {why}; expected all files of this run. Delete the folder to train anew, or move it.")
+
+
+def of_values(targets: Any) -> bool:
+    """Tell whether targets, an array or tensor, are values: (n,) and no whole numbers."""
+    return targets.ndim == 1 and "float" in str(targets.dtype)
+
+
+def one_minus_concordance(outputs: Tensor, targets: Tensor) -> Tensor:
+    """Return 1 - CCC of outputs (batch, 1, …) over the batch, averaged over what stands behind; targets (batch, …)."""
+    return 1 - concordance_correlation(targets, outputs[:, 0]).mean()
 
 
 @torch.inference_mode()
@@ -401,11 +428,13 @@ def make_accelerator(config: TrainingConfig) -> Accelerator:
     return Accelerator(mixed_precision=precision, gradient_accumulation_steps=config.n_accumulated)
 
 
-def _emotion_counts(train: Examples, valid: Examples) -> NDArray[np.int64]:
-    """Count the training examples of each emotion; raise if there is an emotion without any."""
-    highest = max(train.targets.max(), valid.targets.max())
-    names = list(train.emotions) or [str(number) for number in range(highest + 1)]
-    counts = np.bincount(train.targets, minlength=len(names))
+def _emotion_counts(train: Examples, valid: Examples) -> NDArray[Any]:
+    """Count the training examples of each emotion, or add up shares; raise if there is an emotion without any."""
+    if of_values(train.targets):
+        return np.array([len(train)])
+    n = len(train.emotions) or int(max(train.targets.max(), valid.targets.max())) + 1
+    counts = train.targets.sum(axis=0) if train.targets.ndim == 2 else np.bincount(train.targets, minlength=n)
+    names = list(train.emotions) or [*map(str, range(len(counts)))]
     if missing := [repr(name) for name, count in zip(names, counts, strict=True) if not count]:
         found = f"no training example of emotion {', '.join(missing)}"
         raise ValueError(f"{found}; expected at least one of each of {names}. Take a view without it, or more data.")

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, Self, cast
 
 import numpy as np
 import pandas as pd
@@ -21,6 +21,7 @@ SCHEMA, TRUTH = ({name: (facts[0], facts[1]) for name, facts in DATA[kind].items
 LABELS: Mapping[str, Mapping[str, str]] = DATA["labels"]  # corpus: {its code: emotion}
 EMOTIONS = (*dict.fromkeys(emotion for codes in LABELS.values() for emotion in codes.values()),)
 REQUIRED = ("utterance_id", "speaker", "emotion")
+RATINGS = ("valence", "arousal", "dominance")  # from 1 to 5
 GENDERS = ("female", "male")
 Rows = Iterable[Mapping[str, Any]]
 Reasons = Iterable[tuple[str, str]]  # utterance_id, and why it is left out
@@ -226,20 +227,47 @@ class Corpus:
         table = self.table.assign(emotion=emotion)[kept].reset_index(drop=True)
         return replace(self, table=table, emotions=view.emotions, view_name=name, dropped=dropped)
 
-    def targets(self) -> NDArray[np.int64]:
-        """Return (n_utterances,) int64, the position of each utterance's emotion in `emotions`.
+    def targets(self, kind: str = "emotion") -> NDArray[Any]:
+        """Return what a recognizer can learn of the utterances.
+
+        Args:
+            kind: "emotion", "votes", or a rating: "valence", "arousal", "dominance".
+
+        Returns:
+            (n_utterances,) int64, the position of each utterance's emotion in `emotions`; of votes (n_utterances,
+            n_emotions) float64, each emotion's share of them; of a rating (n_utterances,) float64, from 1 to 5.
 
         Raises:
-            ValueError: If the utterances have no labels.
+            ValueError: If there are no labels, or utterances without votes or rating.
         """
+        if kind == "votes":
+            return cast(NDArray[Any], (votes := self.votes()) / votes.sum(axis=1, keepdims=True))
+        if kind in RATINGS:
+            there = self.table[kind].notna()
+            return self._whole_column(kind, there, f'corpus.table["{kind}"].notna()').to_numpy(np.float64)
         if not self.emotions:
             why = f"corpus {self.name!r} has no labels; expected an emotion for each utterance. Predict with it, or"
             raise ValueError(f"{why} load labelled utterances: load_corpus(…).")
         return pd.Categorical(self.table["emotion"], categories=[*self.emotions]).codes.astype(np.int64)
 
+    def votes(self) -> NDArray[np.int64]:
+        """Return (n_utterances, n_emotions) int64: how many annotators named each of `emotions`, merged as in the view.
+
+        Votes for other emotions are left out.
+
+        Raises:
+            ValueError: If utterances have no vote for one of `emotions`.
+        """
+        merged = VIEWS[self.view_name].merged if self.view_name in VIEWS else {}
+        given = pd.DataFrame([own if isinstance(own, dict) else {} for own in self.table["votes"]], dtype=float)
+        named = given.T.groupby(lambda emotion: merged.get(emotion, emotion)).sum().reindex([*self.emotions])
+        counts = named.T.fillna(0).to_numpy(np.int64)
+        self._whole_column("votes", counts.any(axis=1), 'corpus.table["votes"].notna()')
+        return counts
+
     def texts(self) -> list[str]:
         """Return the words of each utterance; ValueError names the utterances that have none."""
-        return [str(text) for text in self._whole_column("text")]
+        return [str(text) for text in self._whole_column("text", self.has("text"), 'corpus.has("text")')]
 
     def audio_paths(self) -> list[Any]:
         """Return the sound of each utterance: a path, a `Segment` of a file, or `InMemoryMedia`.
@@ -257,14 +285,15 @@ class Corpus:
         return self._sources("video")
 
     def _sources(self, modality: str) -> list[Any]:
-        held, paths = self.in_memory.get(modality, {}), self._whole_column(modality)
+        paths = self._whole_column(MODALITIES[modality], self.has(modality), f'corpus.has("{modality}")')
+        held = self.in_memory.get(modality, {})
         return [held.get(key) or self.root / path for key, path in zip(self.table["utterance_id"], paths, strict=True)]
 
-    def _whole_column(self, modality: str) -> pd.Series:
-        column, missing = MODALITIES[modality], self.table.loc[~self.has(modality), "utterance_id"]
-        if len(missing):
+    def _whole_column(self, column: str, there: ArrayLike, kept: str) -> pd.Series:
+        if len(missing := self.table.loc[~np.asarray(there), "utterance_id"]):
             why = f"{len(missing)} of {len(self)} utterances of corpus {self.name!r} have no {column}: {some(missing)}."
-            raise ValueError(f'{why} Expected each to; leave those out: corpus.select(corpus.has("{modality}")).')
+            remedy = f"leave those out: corpus.select({kept})" if len(missing) < len(self) else "take another corpus"
+            raise ValueError(f"{why} Expected each to; {remedy}.")
         return self.table[column]
 
 

@@ -17,7 +17,9 @@ NAME = re.compile(r"(?P<dialogue>Ses(?P<session>\d\d)[FM]_(?:impro|script)\w+)_(
 NUMBER = r"(\d{1,6}(?:\.\d+)?|nan)"
 RATINGS = rf"\[\s*{NUMBER},\s*{NUMBER},\s*{NUMBER}\s*\]"
 EVALUATION = re.compile(rf"\[\s*{NUMBER}\s*-\s*{NUMBER}\s*\]\s+(\S+)\s+(\S+)\s+{RATINGS}", re.ASCII)
-VOTE = re.compile(r"C-(?P<annotator>\w+):\s*(?P<labels>[^(]*)")
+SCALES = {"val": "valence", "act": "arousal", "dom": "dominance"}
+RATED = re.compile(r"(val|act|dom)\s+(\d+(?:\.\d+)?)")
+SAID = re.compile(r"[AC]-(?P<annotator>\w+):\s*(?P<said>[^(]*)")
 SPOKEN = re.compile(r"(?P<name>Ses\w+)\s*(?:\[[\d.\s-]*\]?)?\s*:?\s*(?P<text>.*)")
 
 # What the files hold: rows; problems, which make them unreadable; missing files; and dropped, by name and reason
@@ -46,6 +48,8 @@ def read_iemocap(root: Path, *, skip_missing: bool = False) -> Corpus:
         emotion: the label of the evaluation, on which the annotators agreed; xxx (no agreement) is "undecided".
         votes: how many annotators named an emotion. One who named two counts for both. The actors' ratings of
             themselves (lines C-F1, C-M1) are not votes, as they are none for the label either.
+        raters: what each annotator said, by name: a dict of emotions (a tuple), valence, arousal and dominance, as far
+            as there is a line of theirs.
         valence, arousal, dominance: the means that the evaluation states; 0 stands for "not rated" and becomes NA.
         speaker: session and the letter before the turn number, such as "Ses01F"; the letter in the dialogue's
             own name only says who wears the motion-capture markers.
@@ -108,27 +112,29 @@ def _read_dialogue(path: Path, folder: Path, found: Findings) -> None:
 
 
 def _evaluated(path: Path, folder: Path, found: Findings) -> list[dict[str, Any]]:
-    """Return a row for each utterance of an evaluation file, the annotators' votes filled in."""
-    votes: Counter[str] | None = None  # of the utterance that is being read
+    """Return a row for each utterance of an evaluation file, the annotators' votes and ratings filled in."""
+    raters: dict[str, dict[str, Any]] | None = None  # of the utterance that is being read
     rows: dict[str, dict[str, Any]] = {}
     for number, line in lines_of(path):
         place = f"{folder.name}/{path.name} line {number}"
         if line.startswith("["):
-            votes = Counter()
+            raters = {}
             try:
                 row = _utterance(line, path.stem, folder.name)
-                if rows.setdefault(row["utterance_id"], row | {"votes": votes})["votes"] is not votes:
+                if rows.setdefault(row["utterance_id"], row | {"raters": raters})["raters"] is not raters:
                     raise ValueError(f"{row['utterance_id']} is evaluated a second time")
             except ValueError as problem:
                 found["problems"].append(f"{place}: {problem}")
-        elif line.startswith("C-"):
-            if votes is None or not _count_votes(line, votes):
+        elif line.startswith(("A-", "C-")):
+            if not _add_said(line, raters):
                 found["problems"].append(f"{place}: no vote for a known emotion under an utterance: {line[:60]!r}")
         elif NAME.search(line):  # else its votes would go to the utterance before
             found["problems"].append(f"{place}: the beginning of an utterance cannot be read: {line[:80]!r}")
-        elif not line.startswith(("%", "A-")):
+        elif not line.startswith("%"):
             found["dropped"].append((place, f"not a line of an evaluation: {line[:60]!r}"))
-    return [row | {"votes": dict(row["votes"]) or None} for row in rows.values()]
+    for row in rows.values():
+        row["votes"] = dict(Counter(vote for own in row["raters"].values() for vote in own.get("emotions", ()))) or None
+    return [*rows.values()]
 
 
 def _utterance(line: str, dialogue: str, session: str) -> dict[str, Any]:
@@ -151,15 +157,17 @@ def _utterance(line: str, dialogue: str, session: str) -> dict[str, Any]:
     return row | {scale: rating if rating > 0 else None for scale, rating in rated}  # 0 and nan: nobody rated
 
 
-def _count_votes(line: str, votes: Counter[str]) -> bool:
-    """Add one annotator's line to the votes; false if it cannot be understood."""
-    parts = VOTE.match(line)
-    labels = {label.strip().lower() for label in parts["labels"].split(";")} - {""} if parts else set()
-    if not parts or not labels <= VOTES.keys():
-        return False
-    if not parts["annotator"].startswith(("F", "M")):  # the actors' ratings of themselves
-        votes.update(sorted({VOTES[label] for label in labels}))
-    return True
+def _add_said(line: str, raters: dict[str, dict[str, Any]] | None) -> bool:
+    """Add one annotator's line to what they said of an utterance; false if it is a vote that cannot be understood."""
+    if raters is None or not (parts := SAID.match(line)):
+        return line.startswith("A-")
+    own = raters.setdefault(parts["annotator"], {}) if parts["annotator"][0] not in "FM" else {}  # not the actors'
+    if line.startswith("A-"):
+        own.update({SCALES[scale]: float(value) for scale, value in RATED.findall(parts["said"])})
+        return True
+    labels = {label.strip().lower() for label in parts["said"].split(";")} - {""}
+    own["emotions"] = (*own.get("emotions", ()), *sorted({VOTES[label] for label in labels & VOTES.keys()}))
+    return labels <= VOTES.keys()
 
 
 def _transcript(path: Path, found: Findings) -> dict[str, str]:

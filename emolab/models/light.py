@@ -9,17 +9,17 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.optimize import minimize_scalar
 from scipy.special import log_softmax, softmax
-from sklearn.base import BaseEstimator, ClassifierMixin, clone
+from sklearn.base import BaseEstimator, ClassifierMixin, clone, is_regressor
 from sklearn.calibration import CalibratedClassifierCV
 from sklearn.discriminant_analysis import LinearDiscriminantAnalysis
-from sklearn.ensemble import RandomForestClassifier
-from sklearn.linear_model import LogisticRegression, RidgeClassifier
+from sklearn.ensemble import RandomForestClassifier, RandomForestRegressor
+from sklearn.linear_model import LogisticRegression, Ridge, RidgeClassifier
 from sklearn.metrics import recall_score
 from sklearn.metrics.pairwise import laplacian_kernel
 from sklearn.model_selection import cross_val_predict
 from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.preprocessing import FunctionTransformer, StandardScaler
-from sklearn.svm import SVC, LinearSVC
+from sklearn.svm import SVC, SVR, LinearSVC
 from threadpoolctl import threadpool_limits
 
 from emolab.storage import toml_beside
@@ -28,9 +28,11 @@ N_TREES = 300
 N_CALIBRATION_FOLDS = 3
 OUTLIER = 5.0  # standard deviations; a value further out was measured wrongly, or says no more than one as far
 MAX_ITERATIONS = 2000
+TINY = 1e-12  # keeps a division by zero away
 INVERSE_TEMPERATURES = (1e-2, 1e2)  # the range that is searched
 LEARNED = ("mean_", "scale_", "coef_", "intercept_", "support_vectors_", "dual_coef_")  # where models keep numbers
 
+Grids = Mapping[str, Callable[[int], list[Pipeline]]]
 Score = Callable[[Any, Any], float]  # (truth, predicted), higher is better
 
 
@@ -77,6 +79,22 @@ def ridge(seed: int, *, alpha: float, scale: bool = True) -> Pipeline:
     """Make a ridge regression of the emotions, for more features than utterances; it draws nothing at random."""
     model = TemperatureScaled(RidgeClassifier(alpha, class_weight="balanced"))
     return make_pipeline(StandardScaler(), model) if scale else make_pipeline(model)
+
+
+def ridge_regression(seed: int, *, alpha: float, scale: bool = True) -> Pipeline:
+    """Make a ridge regression of ratings; it draws nothing at random."""
+    return make_pipeline(StandardScaler(), Ridge(alpha)) if scale else make_pipeline(Ridge(alpha))
+
+
+def forest_regression(seed: int, *, leaf_size: int = 1) -> Pipeline:
+    """Make a random forest of ratings, in which each split looks at a third of the features (Breiman 2001)."""
+    sizes = {"n_estimators": N_TREES, "min_samples_leaf": leaf_size, "max_features": 1 / 3}
+    return make_pipeline(RandomForestRegressor(**sizes, n_jobs=-1, random_state=seed))
+
+
+def svm_regression(seed: int, *, c: float = 1.0) -> Pipeline:
+    """Make a support vector regression of ratings with an RBF kernel; it draws nothing at random."""
+    return make_pipeline(StandardScaler(), SVR(C=c))
 
 
 class TemperatureScaled(ClassifierMixin, BaseEstimator):
@@ -134,10 +152,13 @@ def _grid(seed: int, *, kind: str, grid: Sequence[Mapping[str, Any]] = ({},)) ->
     return [MAKERS[kind](seed, **options) for options in grid]
 
 
-KINDS = (logistic_regression, discriminant, random_forest, svm, laplacian_svm, linear_svm, ridge)
-MAKERS: Mapping[str, Callable[..., Pipeline]] = {make.__name__: make for make in KINDS}
-TABLE = toml_beside(__file__, "light.toml")  # name: small grid
-GRIDS: Mapping[str, Callable[[int], list[Pipeline]]] = {name: partial(_grid, **row) for name, row in TABLE.items()}
+CLASSIFIERS = (logistic_regression, discriminant, random_forest, svm, laplacian_svm, linear_svm, ridge)
+REGRESSORS = (ridge_regression, forest_regression, svm_regression)
+MAKERS: Mapping[str, Callable[..., Pipeline]] = {make.__name__: make for make in (*CLASSIFIERS, *REGRESSORS)}
+# Small grids by name: of classifiers, and of the regressors that take their place where ratings are predicted
+TABLES = toml_beside(__file__, "light.toml")
+GRIDS: Grids = {name: partial(_grid, **row) for name, row in TABLES["emotions"].items()}
+RATING_GRIDS: Grids = {name: partial(_grid, **row) for name, row in TABLES["ratings"].items()}
 
 
 def last_features(model: Any, x: Any) -> Any:
@@ -164,31 +185,49 @@ def unweighted_recall(truth: NDArray[Any], predicted: NDArray[Any]) -> float:
     return float(recall_score(truth, predicted, labels=np.unique(truth), average="macro"))
 
 
+def concordance_correlation(truth: Any, predicted: Any) -> Any:
+    """Return Lin's concordance correlation coefficient (CCC), from -1 to 1, over the first axis of arrays or tensors.
+
+    It is Pearson's correlation, less what predictions differ in mean and spread: 1 only where they are equal; 0 for a
+    constant. Source: Lin 1989, A concordance correlation coefficient to evaluate reproducibility.
+
+    Example:
+        >>> float(concordance_correlation(np.array([1.0, 2.0, 3.0]), np.array([2.0, 3.0, 4.0])).round(3))
+        0.571
+    """
+    gap = truth.mean(0) - predicted.mean(0)
+    a, b = truth - truth.mean(0), predicted - predicted.mean(0)
+    return 2 * (a * b).mean(0) / ((a**2 + b**2).mean(0) + gap**2 + TINY)
+
+
 def select_on_validation(
-    candidates: Sequence[Any], x_train: Any, y_train: Any, x_valid: Any, y_valid: Any, score: Score = unweighted_recall
+    candidates: Sequence[Any], x_train: Any, y_train: Any, x_valid: Any, y_valid: Any, score: Score | None = None
 ) -> Any:
     """Fit each candidate to the training set; return the one that scores best on the validation set.
 
     Args:
-        candidates: Unfitted classifiers or pipelines; of equally good ones the first is taken. One without
-            probabilities gets them by temperature scaling.
+        candidates: Unfitted classifiers, regressors or pipelines; of equally good ones the first is taken. A
+            classifier without probabilities gets them by temperature scaling.
         x_train: (n_train, n_features), dense or sparse.
-        y_train: (n_train,) emotions.
+        y_train: (n_train,) emotions, or float ratings for regressors.
         x_valid: (n_valid, n_features), like `x_train`.
-        y_valid: (n_valid,) emotions.
-        score: Given truth and prediction; higher is better.
+        y_valid: (n_valid,), like `y_train`.
+        score: Given truth and prediction; higher is better. None: unweighted average recall; of ratings the CCC.
 
     Raises:
-        ValueError: If there are no candidates, one cannot classify, or training has a single emotion.
+        ValueError: If there are no candidates, one cannot classify, or rate, or training has a single emotion.
     """
+    rates = np.asarray(y_train).dtype.kind == "f"
     if not candidates or len(np.unique(y_train)) < 2:
         found = f"{len(candidates)} candidates and {len(np.unique(y_train))} emotions in training"
         raise ValueError(f"{found}; expected at least one candidate, such as GRIDS has, and two emotions. Add them.")
     for each in candidates:
-        if not hasattr(each, "predict_proba") and not hasattr(each, "decision_function"):
-            found = f"{each!r} gives neither probabilities nor margins"
-            raise ValueError(f"{found}; expected predict_proba or decision_function. Take LinearSVC, say.")
-    ready = [each if hasattr(each, "predict_proba") else TemperatureScaled(each) for each in candidates]
+        if not (is_regressor(each) if rates else hasattr(each, "predict_proba") or hasattr(each, "decision_function")):
+            found = f"{each!r} gives {'no ratings' if rates else 'neither probabilities nor margins'}"
+            raise ValueError(
+                f"{found}; expected predict_proba or decision_function, of ratings a regressor. Take LinearSVC."
+            )
+    ready = [each if rates or hasattr(each, "predict_proba") else TemperatureScaled(each) for each in candidates]
     try:
         with threadpool_limits(1):  # small matrices: threads would only wait for each other
             fitted = [candidate.fit(x_train, y_train) for candidate in ready]
@@ -197,6 +236,7 @@ def select_on_validation(
         why = f"training failed with {rarest} utterances of the rarest emotion: {error} Expected finite features"
         needs = f"for an SVM {N_CALIBRATION_FOLDS} utterances of each emotion"
         raise ValueError(f"{why}, and {needs}. Take more data, or a view without that one.") from error
+    score = score or (concordance_correlation if rates else unweighted_recall)
     return fitted[int(np.argmax([score(y_valid, candidate.predict(x_valid)) for candidate in fitted]))]
 
 

@@ -53,6 +53,8 @@ def build(target: Path) -> None:
         rows = [row for unit in units if unit["corpus"] == corpus for row in unit["truth"]]
         table = pd.DataFrame(rows, columns=["utterance_id", *TRUTH]).sort_values("utterance_id")
         table.to_csv(target / corpus / "truth.csv", index=False, lineterminator="\n")
+    raters = pd.DataFrame.from_dict(script.DESIGN.raters, orient="index", columns=["valence", "arousal", "dominance"])
+    raters.to_csv(target / "iemocap" / "raters.csv", index_label="rater", lineterminator="\n")
 
 
 def run_part(target: Path, part: int) -> list[dict[str, Any]]:
@@ -143,13 +145,13 @@ def evaluation(turns: Iterable[Turn], rng: np.random.Generator) -> Iterator[str]
         line = turn.line
         means = ", ".join(f"{mean:.4f}" for mean in np.mean(line.ratings, axis=0))
         yield f"[{turn.start:.4f} - {turn.end:.4f}]\t{line.key}\t{codes[line.label]}\t[{means}]\n"
-        for number, vote in enumerate(line.votes, start=1):
+        for rater, vote in zip(line.raters, line.votes, strict=True):
             second = str(rng.choice(script.EMOTION_FACTS[vote]["neighbours"]))
             spare = rng.random() < DESIGN.p_two_labels and second not in line.votes and line.label != script.UNDECIDED
-            yield f"C-E{number}:\t{VOTES[vote]};{f' {VOTES[second]};' if spare else ''}\t()\n"
+            yield f"C-{rater}:\t{VOTES[vote]};{f' {VOTES[second]};' if spare else ''}\t()\n"
         yield f"C-{line.speaker}1:\t{VOTES[line.meant]};\t()\n"
-        for number, (valence, arousal, dominance) in enumerate(line.ratings, start=1):
-            yield f"A-E{number}:\tval {valence}; act {arousal}; dom  {dominance};\t()\n"
+        for rater, (valence, arousal, dominance) in zip(line.raters, line.ratings, strict=True):
+            yield f"A-{rater}:\tval {valence}; act {arousal}; dom  {dominance};\t()\n"
         yield "\n"
 
 

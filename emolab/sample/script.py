@@ -6,11 +6,13 @@ import tomllib
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import product
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 SEED, UNDECIDED = 20_249, "undecided"
 
@@ -25,6 +27,7 @@ EMOTIONS = tuple(DESIGN.prior)
 EMOTION_FACTS = read_source("cast.toml")["emotions"]  # among them neighbours and ratings: valence, arousal, dominance
 WORDS: Mapping[str, Mapping[str, str]] = read_source("sentences.toml")["words"]  # by emotion and place in the sentence
 SITUATIONS: Sequence[Sequence[str]] = [*read_source("sentences.toml")["situations"].values()]  # whatever the emotion
+RATINGS = np.array([*product(range(1, 6), repeat=DESIGN.n_annotators)])  # all that annotators may give an utterance
 
 
 @dataclass(frozen=True)
@@ -38,6 +41,7 @@ class Line:
         meant: What the speaker means; written down as self-evaluation.
         shown: Emotion that each modality shows.
         cue_words: Positions in `text.split()` of the words that show the emotion of the text.
+        raters: Names of the annotators, such as E1.
         votes: One emotion an annotator.
         ratings: Valence, arousal and dominance by annotator, whole numbers from 1 to 5.
     """
@@ -49,6 +53,7 @@ class Line:
     meant: str
     shown: Mapping[str, str]
     cue_words: tuple[int, ...]
+    raters: tuple[str, ...]
     votes: tuple[str, ...]
     ratings: tuple[tuple[int, int, int], ...]
 
@@ -88,8 +93,23 @@ def write_line(rng: np.random.Generator, key: str, speaker: str, meant: str, cor
         label = winner if n_votes > DESIGN.n_annotators / 2 else UNDECIDED
     centre = np.mean([EMOTION_FACTS[vote]["ratings"] for vote in votes], axis=0)
     noise = DESIGN.rating_noise * rng.standard_normal((DESIGN.n_annotators, 3))
-    ratings = np.clip(np.rint(centre + noise), 1, 5).astype(int)
-    return Line(key, speaker, text, label, meant, shown, cue_words, votes, tuple(tuple(r) for r in ratings.tolist()))
+    raters = tuple(DESIGN.panels[int(key[3:5]) - 1].split())
+    ratings = rate(centre + noise, raters)
+    return Line(key, speaker, text, label, meant, shown, cue_words, raters, votes, ratings)
+
+
+def rate(felt: NDArray[np.float64], raters: Sequence[str]) -> tuple[Any, ...]:
+    """Turn impressions (n_annotators, 3) into ratings, whole numbers from 1 to 5, to which each rater adds a bias.
+
+    Of all ratings with the sum that unbiased raters would give, the nearest to impression plus bias are taken: so the
+    mean ratings of an utterance do not depend on the biases.
+    """
+    biased = felt + [DESIGN.raters[rater] for rater in raters]
+    sums, rated = np.clip(np.rint(felt), 1, 5).sum(axis=0), []
+    for wanted, total in zip(biased.T, sums, strict=True):
+        allowed = RATINGS[RATINGS.sum(axis=1) == total]
+        rated.append(allowed[((allowed - wanted) ** 2).sum(axis=1).argmin()].tolist())
+    return (*zip(*rated, strict=True),)
 
 
 def draw_emotion(rng: np.random.Generator, *, own: str | None, other: str | None) -> str:
