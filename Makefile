@@ -1,6 +1,6 @@
 # emolab: "make course" runs everything, "make help" lists the rest. Windows: see README.md.
 .DEFAULT_GOAL := help
-.PHONY: help setup course test lab lint bench results figures tables links lock clean
+.PHONY: help setup course test lab book lint bench results figures tables links lock clean
 
 VENV ?= .venv
 BIN = $(VENV)/bin
@@ -78,6 +78,13 @@ test: setup  ## set up and run all tests, every chapter included
 
 lab: setup  ## open JupyterLab on the notebooks
 	@$(BIN)/jupyter lab notebooks
+
+book: setup  ## build the book of the executed chapters into build/book/html (DRAFT=yes: as they are)
+	@$(BIN)/python -m pip install -qq --disable-pip-version-check --requirement docs/book/requirements.txt --constraint requirements.lock
+	@$(BIN)/python docs/book/stage.py $(if $(DRAFT),--draft)
+	@$(BIN)/sphinx-build -q -W -n --keep-going -c docs/book build/book/source build/book/html
+	@$(BIN)/python docs/book/stage.py check
+	@echo "Open build/book/html/index.html"
 
 lint: setup  ## check style and types
 	@$(BIN)/ruff check . && $(BIN)/ruff format --check . && $(BIN)/mypy
