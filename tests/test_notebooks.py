@@ -45,6 +45,7 @@ TOOLS = {  # the field's libraries that a chapter imports by name, see "the tool
     "19": ["av", "librosa", "numpy", "scipy", "sklearn"],
     "20": ["pandas", "pocketsphinx", "pysubs2", "silero_vad", "sklearn"],
     "21": ["accelerate", "dask", "joblib", "sklearn"],
+    "22": ["pandas", "sklearn", "torch"],
 }
 MAY_FOLLOW = {"parameters", "check"}  # code cells that need no prose before them
 

@@ -11,6 +11,7 @@ from emolab.course.exercises import CHECKERS
 from tests.course import (
     answers_audio,
     answers_corpora,
+    answers_dimensions,
     answers_explanation,
     answers_fusion,
     answers_product,
@@ -21,7 +22,7 @@ from tests.course import (
 from tests.course.answers import Case
 
 TABLES = [answers_corpora, answers_audio, answers_text_and_video, answers_fusion, answers_explanation, answers_product]
-TABLES += [answers_robustness, answers_scale]
+TABLES += [answers_dimensions, answers_robustness, answers_scale]
 CASES = [case for table in TABLES for case in table.CASES]
 STATES = ("correct", "not attempted")
 

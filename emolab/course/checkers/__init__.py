@@ -2,7 +2,17 @@
 
 from functools import partial
 
-from emolab.course.checkers import audio, corpora, explanation, fusion, product, robustness, scale, text_and_video  # noqa: F401
+from emolab.course.checkers import (  # noqa: F401
+    audio,
+    corpora,
+    dimensions,
+    explanation,
+    fusion,
+    product,
+    robustness,
+    scale,
+    text_and_video,
+)
 from emolab.course.exercises import CHECKERS, beats
 
 for name, goal in {"03.3": 0.70, "05.3": 0.55, "06.3": 0.67, "08.3": 0.56}.items():  # a UA, by any recognizer
