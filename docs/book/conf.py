@@ -11,8 +11,8 @@ from sphinx.application import Sphinx
 from sphinx.transforms import SphinxTransform
 
 project = html_title = "emolab"
-author = "the emolab contributors"
-copyright = "the emolab contributors. Prose and figures: CC BY 4.0, code: MIT"
+author = "the emolab authors"
+copyright = "The emolab authors. Prose and figures: CC BY 4.0, code: MIT"
 extensions = ["myst_nb", "sphinx_copybutton", "sphinx.ext.mathjax", "sphinx-mathjax-offline"]
 exclude_patterns = ["downloads"]
 nb_execution_mode = "off"
