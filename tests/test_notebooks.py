@@ -141,8 +141,9 @@ def course_cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def group_of(chapter: Path) -> pytest.MarkDecorator:
-    """Let the first and the second half of the course run side by side, each in the order of its numbers."""
-    return pytest.mark.xdist_group(f"chapters {'00 to 08' if chapter.name < '09' else '09 to 20'}")
+    """Let parts of the course run side by side, each in the order of its numbers."""
+    part = "00 to 08" if chapter.name < "09" else "09 to 18" if chapter.name < "19" else "19 to 22"
+    return pytest.mark.xdist_group(f"chapters {part}")
 
 
 def verdicts(notebook: NotebookNode, tag: str) -> list[str]:
