@@ -3,8 +3,7 @@
 #
 # Guess: yes. An output's metadata may hold alt for a type of its data ({"image/png": {"alt": "…"}}), IPython's Image(alt=…)
 #   writes exactly that, and JupyterLab and nbconvert show it.
-# Seen: the page has <img alt="path of the extracted file">; width and height from the same metadata are taken, alt is
-#   dropped. Only {"myst": {"image": …}} or a cell's tag would set it, which no figure library writes.
+# Seen: the page has the path of the extracted file as alt; width from the same metadata is taken, alt is dropped.
 # Matters: pages built from notebooks whose every figure is described are silent to a screen reader, and a check for
 #   missing alt attributes passes, since a file name stands there.
 set -euo pipefail
