@@ -33,6 +33,7 @@ import joblib
 import librosa
 import numpy as np
 import pandas as pd
+from annotate import edits
 from numpy.typing import ArrayLike, NDArray
 from scipy.signal import fftconvolve
 from scipy.stats import binomtest, t
@@ -699,16 +700,6 @@ def missing_rows(study: Study) -> Iterator[dict[str, Any]]:
 
 
 # ---------------------------------------------------------------- misheard words
-
-
-def edits(truth: Sequence[str], found: Sequence[str]) -> int:
-    """Return the fewest words to be added, left out or replaced."""
-    row = [*range(len(found) + 1)]
-    for place, word in enumerate(truth, start=1):
-        before, row[0] = row[0], place
-        for column, other in enumerate(found, start=1):
-            before, row[column] = row[column], min(row[column] + 1, row[column - 1] + 1, before + (word != other))
-    return row[-1]
 
 
 def heard_by(study: Study, asr: str) -> dict[str, str]:

@@ -20,7 +20,6 @@ from scipy.stats import binomtest
 from sklearn.metrics import f1_score, recall_score
 
 from emolab.corpora import Corpus
-from emolab.corpora.corpus import RATINGS
 from emolab.cost import measure_cost
 from emolab.models.light import concordance_correlation
 from emolab.storage import progress
@@ -342,8 +341,7 @@ def evaluate(recognizer: Recognizer, corpus: Corpus) -> Report:
         why = f"evaluate was given {type(corpus).__name__}; expected a Corpus with labels, such as fold.test. Take"
         raise TypeError(f"{why} load_corpus(…), or scikit-learn's metrics with recognizer.predict(…).")
     rating = next((each for each in recognizer.emotions if each in RATINGS), None)  # the only output of a regressor
-    unknown = [emotion for emotion in corpus.emotions if emotion not in recognizer.emotions and not rating]
-    if unknown:
+    if unknown := [emotion for emotion in corpus.emotions if emotion not in recognizer.emotions and not rating]:
         given = f"{recognizer.name!r} knows {', '.join(recognizer.emotions) or 'no emotion yet'}; corpus"
         remedy = f'Map or leave them out: corpus.merged({unknown[0]}="…"), corpus.only(…); or fit it on such a corpus.'
         raise ValueError(f"{given} {corpus.name!r} has {', '.join(unknown)} too; expected no others. {remedy}")

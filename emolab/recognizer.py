@@ -14,13 +14,11 @@ import time
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import replace
 from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, cast
 
 import numpy as np
-import pandas as pd
 from numpy.typing import NDArray
 from scipy.special import softmax
 
@@ -131,7 +129,7 @@ class Recognizer(ABC):
 
     def _train(self, train: Corpus, valid: Corpus, train_only: bool) -> None:
         if self.train_on_validation and not train_only:
-            self._fit(replace(train, table=pd.concat([train.table, valid.table], ignore_index=True)), valid)
+            self._fit(train.joined(valid), valid)
             self.history = None  # scores on utterances that were trained on would mislead
         else:
             self._fit(train, valid)

@@ -2,7 +2,7 @@
 
 import hashlib
 import os
-from collections import ChainMap, Counter
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from functools import lru_cache, partial
@@ -16,7 +16,7 @@ from numpy.typing import ArrayLike, NDArray
 from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 
-from emolab.corpora.corpus import MODALITIES, SCHEMA, Corpus, complete_table, some
+from emolab.corpora.corpus import MODALITIES, SCHEMA, Corpus, some
 
 LEAK_KINDS = ("speaker", "recording", "row", "sound")
 RECORDINGS = ("dialogue_id", "audio_path", "video_path")  # rows that share one of these were recorded together
@@ -278,10 +278,8 @@ def cross_corpus_fold(train: Sequence[Corpus], test: Corpus) -> Fold:
         raise ValueError(f'{why} fits all, such as corpus.view("iemocap4"), or merge some.')
     *known, tested = [_named_apart(each.only(*shared), shared) for each in (*train, test)]
     name = "+".join(dict.fromkeys(each.name for each in train))
-    held = {kind: dict(ChainMap(*(dict(each.in_memory.get(kind, {})) for each in known))) for kind in MODALITIES}
-    table = complete_table(pd.concat([each.table for each in known], ignore_index=True))
-    joined = replace(known[0], name=name, table=table, in_memory=held)
-    chosen_on = table["utterance_id"].isin(speaker_folds(joined)[0].valid.table["utterance_id"])
+    joined = replace(known[0].joined(*known[1:]), name=name)
+    chosen_on = joined.table["utterance_id"].isin(speaker_folds(joined)[0].valid.table["utterance_id"])
     sets = (joined.select(~chosen_on), joined.select(chosen_on), replace(tested, name=f"{name}-to-{test.name}"))
     return Fold("cross-corpus/1", *sets)
 

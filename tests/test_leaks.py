@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import importlib.util
 import json
-import sys
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import leaks
 import numpy as np
 import page_tables
 import pytest
@@ -17,14 +16,6 @@ from sklearn.preprocessing import StandardScaler
 from sklearn.svm import SVC
 
 from emolab.corpora import Corpus
-from emolab.storage import CHECKOUT
-
-spec = importlib.util.spec_from_file_location("leaks", CHECKOUT / "bench" / "leaks.py")
-assert spec
-assert spec.loader
-leaks = importlib.util.module_from_spec(spec)
-sys.modules["leaks"] = leaks
-spec.loader.exec_module(leaks)
 
 EMOTIONS = ("neutral", "angry", "sad")
 N_SPEAKERS, N_EACH, N_FEATURES = 10, 24, 30

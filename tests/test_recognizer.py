@@ -496,6 +496,20 @@ def test_one_modality_needs_what_it_needs(fold: Fold) -> None:
         fold.test.without("smell")
 
 
+def test_what_is_trained_on_as_well_is_heard_as_it_is_held_in_memory(fold: Fold) -> None:
+    """Sound in memory takes the place of the files in the validation set as in the training set."""
+    waves = {name: np.zeros(8_000, np.float32) for name in fold.valid.table["utterance_id"]}
+    for number, wave in enumerate(waves.values()):
+        wave[number::400] = 0.5  # clicks, so that no two are alike
+    valid, found = fold.valid.with_media(audio=waves), []
+    for given in (fold.valid, valid):
+        recognizer = LightRecognizer("test/all", Functionals(), logistic_regression(7))
+        recognizer.train_on_validation = True
+        recognizer.fit(fold.train, given)
+        found.append(recognizer.predict_proba(fold.test))
+    assert np.abs(found[0] - found[1]).max() > 1e-3
+
+
 def test_fit_leaves_out_what_cannot_be_heard_and_names_it(fold: Fold, tmp_path: Path) -> None:
     table, (broken, silent, missing) = fold.train.table.copy(), (tmp_path / f"{name}.wav" for name in "xyz")
     broken.write_bytes(b"not sound")

@@ -2,26 +2,17 @@
 
 from __future__ import annotations
 
-import importlib.util
 import json
-import sys
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import page_tables
 import pytest
+import robustness as bench
 from scipy.stats import ttest_ind
 
 from emolab.evaluation import report
-from emolab.storage import CHECKOUT
-
-spec = importlib.util.spec_from_file_location("robustness", CHECKOUT / "bench" / "robustness.py")
-assert spec
-assert spec.loader
-bench: Any = importlib.util.module_from_spec(spec)
-sys.modules["robustness"] = bench
-spec.loader.exec_module(bench)
 
 EMOTIONS = ("angry", "sad")
 

@@ -227,6 +227,21 @@ class Corpus:
         table = self.table.assign(emotion=emotion)[kept].reset_index(drop=True)
         return replace(self, table=table, emotions=view.emotions, view_name=name, dropped=dropped)
 
+    def joined(self, *others: Self) -> Self:
+        """Return these utterances and, behind them, those of other corpora of the same emotions and root.
+
+        What is held in memory of any of them is held of the whole.
+
+        Raises:
+            ValueError: If two utterances have one utterance_id.
+        """
+        table = complete_table(pd.concat([each.table for each in (self, *others)], ignore_index=True))
+        held: dict[str, dict[str, InMemoryMedia]] = {}
+        for each in (self, *others):
+            for modality, own in each.in_memory.items():
+                held.setdefault(modality, {}).update(own)
+        return replace(self, table=table, in_memory=held)
+
     def targets(self, kind: str = "emotion") -> NDArray[Any]:
         """Return what a recognizer can learn of the utterances.
 

@@ -10,7 +10,6 @@ from dataclasses import replace
 
 import librosa
 import numpy as np
-import pandas as pd
 import soxr
 from numpy.typing import NDArray
 from scipy.signal import butter, sosfilt
@@ -85,13 +84,13 @@ def with_copies(corpus: Corpus, *copies: Corpus) -> Corpus:
         copies: The same utterances or some of them, changed: by `degraded`, by `drop`, or other words. A copy gets an
             utterance_id and a dialogue_id of its own.
     """
-    tables, held = [corpus.table], {name: {**own} for name, own in corpus.in_memory.items()}
+    marked = []
     for number, copy in enumerate(copies, 1):
         mark = f"{COPY}{number}"
-        tables.append(copy.table.assign(**{own: copy.table[own] + mark for own in ("utterance_id", "dialogue_id")}))
-        for modality, own in copy.in_memory.items():
-            held.setdefault(modality, {}).update({name + mark: each for name, each in own.items()})
-    return replace(corpus, table=pd.concat(tables, ignore_index=True), in_memory=held)
+        table = copy.table.assign(**{own: copy.table[own] + mark for own in ("utterance_id", "dialogue_id")})
+        held = {modality: {name + mark: own[name] for name in own} for modality, own in copy.in_memory.items()}
+        marked.append(replace(copy, table=table, in_memory=held))
+    return corpus.joined(*marked)
 
 
 def add_noise(corpus: Corpus, snr_db: float, *, seed: int = 0) -> Corpus:

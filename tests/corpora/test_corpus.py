@@ -146,6 +146,21 @@ def test_what_is_held_is_hidden_like_files_and_follows_selections_and_views(corp
     assert "held" not in repr(in_memory)
 
 
+def test_joined_keeps_the_rows_in_order_and_what_each_corpus_holds(corpus: Corpus) -> None:
+    names = corpus.table["utterance_id"]
+    ends = corpus.select(np.arange(len(corpus)) < 1), corpus.select(np.arange(len(corpus)) == len(corpus) - 1)
+    waves = [np.full(16, level, np.float32) for level in (0.25, 0.5)]
+    first, last = (
+        end.with_media(audio={end.table["utterance_id"][0]: wave}) for end, wave in zip(ends, waves, strict=True)
+    )
+    both = first.joined(last)
+    assert both.table["utterance_id"].tolist() == [names.iloc[0], names.iloc[-1]]
+    assert [held.content[0] for held in both.audio_paths()] == [0.25, 0.5]
+    assert first.joined() == first
+    with pytest.raises(ValueError, match="utterance_id occurs twice"):
+        first.joined(first)
+
+
 def test_held_sound_is_equal_to_nothing_but_itself() -> None:
     one, other = InMemoryMedia(np.zeros(2, np.float32)), InMemoryMedia(np.zeros(2, np.float32))
     assert one == one
