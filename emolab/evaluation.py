@@ -19,7 +19,7 @@ from scipy.special import stdtrit
 from scipy.stats import binomtest
 from sklearn.metrics import f1_score, recall_score
 
-from emolab.corpora import Corpus
+from emolab.corpora.corpus import RATINGS, Corpus
 from emolab.cost import measure_cost
 from emolab.models.light import concordance_correlation
 from emolab.storage import progress

@@ -5,6 +5,7 @@ import os
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
+from itertools import chain
 from pathlib import Path
 from typing import Any, Self, cast
 
@@ -236,10 +237,9 @@ class Corpus:
             ValueError: If two utterances have one utterance_id.
         """
         table = complete_table(pd.concat([each.table for each in (self, *others)], ignore_index=True))
-        held: dict[str, dict[str, InMemoryMedia]] = {}
-        for each in (self, *others):
-            for modality, own in each.in_memory.items():
-                held.setdefault(modality, {}).update(own)
+        held = {kind: dict(own) for kind, own in self.in_memory.items()}
+        for kind, own in chain(*(each.in_memory.items() for each in others)):
+            held.setdefault(kind, {}).update(own)
         return replace(self, table=table, in_memory=held)
 
     def targets(self, kind: str = "emotion") -> NDArray[Any]:
