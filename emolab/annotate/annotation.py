@@ -178,9 +178,7 @@ def _problems(table: pd.DataFrame, words: pd.DataFrame, seconds: float) -> Itera
         "speaker is empty": table["speaker"] == "",
         "a probability is not between 0 and 1": ((numbers < 0) | (numbers > 1)).any(axis=1),
         "the probabilities do not sum to 1": (shares.sum(axis=1, min_count=1) - 1).abs() > OFF,
-        "words: a time is missing, or end lies before start": ~(
-            (words["end"] >= words["start"]) & (words["start"] >= 0)
-        ),
+        "words: a time is missing, or end lies before start": ~words["start"].between(0, words["end"]),
         f"words: segment is none of 0 to {len(table) - 1}": ~words["segment"].between(0, len(table) - 1),
     }
     yield from (f"{fault} in rows {some(rows.index[rows])}" for fault, rows in faults.items() if rows.any())

@@ -1,7 +1,9 @@
-"""Live: turns of a microphone, or of a file played as if live, as soon as each has ended."""
+"""Live: turns of a microphone and a camera, or of a file played as if live, as soon as each has ended."""
 
 import queue
+import threading
 import time
+from collections import deque
 from collections.abc import Iterator
 from pathlib import Path
 from types import SimpleNamespace
@@ -12,6 +14,7 @@ import numpy as np
 from emolab.annotate import speech
 from emolab.annotate.pipeline import Job, Work
 from emolab.annotate.speech import Block, Wave, audio_blocks, turns_in
+from emolab.features.video import FPS, SIZE, Pictures, cut_out, find_face
 from emolab.media import SAMPLE_RATE
 from emolab.storage import toml_beside
 
@@ -55,6 +58,42 @@ def microphone() -> Iterator[Wave]:
                 yield chunks.get()
     except sounddevice.PortAudioError as error:
         raise OSError(f"no microphone can be opened: {error}. Plug one in, or name a file to play.") from error
+
+
+class Camera(threading.Thread):
+    """Keeps what a camera saw of late, so that a turn finds the face that was seen while it was spoken.
+
+    Args:
+        device: Number of a camera, such as "0", or its name, such as /dev/video0.
+
+    Raises:
+        OSError: If there is no such camera, or OpenCV is missing.
+    """
+
+    def __init__(self, device: str) -> None:
+        super().__init__(daemon=True)
+        try:
+            import cv2
+        except ImportError as error:
+            why = "no camera can be opened without OpenCV; expected the package opencv-python-headless"
+            raise OSError(f"{why}. pip install opencv-python-headless, or leave --camera out.") from error
+        self.source = cv2.VideoCapture(int(device) if device.isdecimal() else device)
+        if not self.source.isOpened():
+            raise OSError(f"no camera {device} can be opened; expected a number or name. Plug one in, or leave it out.")
+        self.seen: deque[tuple[float, Pictures]] = deque(maxlen=round(FPS * SET.seen_s))
+
+    def run(self) -> None:
+        """Take pictures, `FPS` a second, until the camera ends."""
+        began, n_taken = time.monotonic(), 0
+        while (taken := self.source.read())[0]:
+            if (now := time.monotonic() - began) >= n_taken / FPS:
+                self.seen.append((now, taken[1][:, :, ::-1]))  # OpenCV has blue first
+                n_taken = int(now * FPS) + 1
+
+    def face(self, start: float, end: float) -> Pictures | None:
+        """Return the face seen between two moments, in seconds since `start()`: (frames, SIZE, SIZE, 3); or None."""
+        frames = [picture for time, picture in [*self.seen] if start <= time < end]
+        return cut_out(np.stack(frames), *find_face(np.stack(frames))[:3], size=SIZE) if frames else None
 
 
 def live(job: Job, chunks: Iterator[Wave]) -> Iterator[tuple[Work, float]]:

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from emolab.annotate.annotation import Annotation
-from emolab.annotate.capture import live, microphone, played
+from emolab.annotate.capture import Camera, live, microphone, played
 from emolab.annotate.formats import FORMATS, write_annotation
 from emolab.annotate.pipeline import Job, Work, annotate, finished, recognizer_of
 from emolab.annotate.speech import Block
@@ -38,12 +38,18 @@ def annotate_files(options: argparse.Namespace) -> int:
 
 
 def capture(options: argparse.Namespace) -> int:
-    """Annotate the microphone, or a file played as if live: each turn once it has ended, the table in the end."""
+    """Annotate microphone and camera, or a file played as if live: each turn once it has ended, then the table."""
     forms, file = _forms(options.to), options.file
     recognizer, learned = recognizer_of(options.model, words_only=options.words_only)
     name, transcribe = transcriber(options.asr)
     job = Job(Path(file or NAME), recognizer, transcribe, tells_voices=not options.words_only)
     job.work(Block(0, WARM, [(0, len(WARM))], 0))  # what is loaded at first use is loaded before the first turn
+    if options.camera and "video" not in recognizer.modalities:
+        taken = f"--camera, but {recognizer.name} takes {' and '.join(recognizer.modalities)}"
+        raise ValueError(f"{taken}; expected a model that takes faces too. Name one by --model, or leave --camera out.")
+    if options.camera:
+        (camera := Camera(options.camera)).start()
+        job.face = camera.face
     done: list[Work] = []
     late: list[float] = []
     for work, seconds in live(job, played(file) if file else microphone()):
@@ -51,14 +57,10 @@ def capture(options: argparse.Namespace) -> int:
         if work.turns and not np.isnan(seconds):
             late.append(seconds)
             (row,) = finished(job.path.name, [work], recognizer, {}, names=["…"]).shown.itertuples()
-            print(
-                f"{row.start:8.2f} s  {row.label:12} {row.confidence:.2f}  {row.text}  ({seconds:.2f} s late)",
-                flush=True,
-            )
-    about = {**learned, "asr": name}
-    annotation = finished(
-        job.path.name, done, recognizer, about, n_speakers=options.speakers, names=_names(options.names)
-    )
+            said = f"{row.start:8.2f} s  {row.label:12} {row.confidence:.2f}  {row.text}  ({seconds:.2f} s late)"
+            print(said, flush=True)
+    how = {"n_speakers": options.speakers, "names": _names(options.names)}
+    annotation = finished(job.path.name, done, recognizer, {**learned, "asr": name}, **how)
     if late:
         middle, worst = np.quantile(late, (0.5, 0.95))
         print(f"behind the end of each turn: {middle:.2f} s in the middle, {worst:.2f} s at the 95th percentile")

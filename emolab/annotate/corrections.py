@@ -53,9 +53,8 @@ class Agreement:
         alpha = "undefined" if np.isnan(self.alpha) else f"{self.alpha:.3f}"
         unsure = f"{int(self.labels['unsure'].sum())} of {len(self.labels)} segments, in which the model is unsure, do"
         said = f"{figures}\nKrippendorff's alpha {alpha}; {unsure} not count; {self.added} segments were added"
-        return (
-            f"{said}\n{self.differ.to_string(max_rows=N_SHOWN, max_colwidth=40, na_rep='') if len(self.differ) else ''}"
-        )
+        differ = self.differ.to_string(max_rows=N_SHOWN, max_colwidth=40, na_rep="") if len(self.differ) else ""
+        return f"{said}\n{differ}"
 
 
 def compare(annotation: Annotation, *corrected: Annotation) -> Agreement:

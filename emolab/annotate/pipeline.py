@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
@@ -28,6 +28,7 @@ from emolab.annotate.words import NONE, Transcriber, Word, spread, transcriber
 from emolab.corpora import Corpus, load_corpus
 from emolab.corpora.degraded import add_noise, with_copies
 from emolab.features.base import cached_features, source_digest
+from emolab.features.video import Pictures
 from emolab.media import SAMPLE_RATE, audio_seconds, read_audio
 from emolab.recipes import Preset, kept_in, recipe
 from emolab.recognizer import Recognizer
@@ -69,6 +70,7 @@ class Job:
     transcript: pd.DataFrame | None = None
     turns: list[Samples] | None = None
     tells_voices: bool = True
+    face: Callable[[float, float], Pictures | None] | None = None  # seen by a camera between two moments, s
 
     def run(self, folder: Path | None = None, *, show: bool = False) -> Iterator[Work]:
         """Yield the work on each block; what `folder` holds of it is taken from there."""
@@ -106,13 +108,17 @@ class Job:
     def utterances(self, block: Block, cuts: Sequence[Wave], words: Sequence[Sequence[Word]]) -> Corpus:
         """Return the turns of a block as utterances: sound in memory, words, and the film if that is asked for."""
         takes, rows = self.recognizer.modalities, []
-        film = {"video_path": str(self.path.resolve())} if "video" in takes and has_film(self.path) else {}
+        there = "video" in takes and self.path.is_file() and has_film(self.path)  # a microphone has no file
+        film = {"video_path": str(self.path.resolve())} if there else {}
         for number, ((first, last), own) in enumerate(zip(block.turns, words, strict=True)):
             about = {"utterance_id": str(number), "speaker": "unknown", "dialogue_id": self.path.stem, "turn": number}
             times = {"video_start": first / SAMPLE_RATE, "video_end": last / SAMPLE_RATE} if film else {}
             rows.append(about | {"text": " ".join(word.word for word in own) or None} | film | times)
         corpus = Corpus.from_rows("turns", rows, emotions=(), root=Path())
-        return corpus.with_media(audio={str(place): cut for place, cut in enumerate(cuts) if "audio" in takes})
+        sounds = {str(place): cut for place, cut in enumerate(cuts) if "audio" in takes}
+        turns = np.array(block.turns) / SAMPLE_RATE if self.face and "video" in takes else ()
+        seen = {str(n): look for n, turn in enumerate(turns) if (look := self.face(*turn)) is not None}  # type: ignore[misc]
+        return corpus.with_media(audio=sounds, video=seen or None)
 
 
 def annotate(
@@ -166,15 +172,8 @@ def annotate(
     key = hashlib.sha256(repr([*state, None if words is None else words.to_csv()]).encode()).hexdigest()[:16]
     done = [*job.run(folder and folder / key, show=show_progress)]
     told = None if known is None else [*known.segments["speaker"]]
-    return finished(
-        path.name,
-        done,
-        recognizer,
-        about | {"asr": asr, "diarization": "turns made elsewhere"},
-        told,
-        n_speakers=n_speakers,
-        names=names,
-    )
+    about |= {"asr": asr, "diarization": "turns made elsewhere"}
+    return finished(path.name, done, recognizer, about, told, n_speakers=n_speakers, names=names)
 
 
 def _annotation(given: Annotation | Path | str | None) -> Annotation | None:
@@ -297,9 +296,8 @@ def finished(
     emotions, parts = recognizer.emotions, [each for each in done if each.turns] or [*done[-1:]]
     turns, words = [*chain(*(each.turns for each in parts))], [*chain(*(each.words for each in parts))]
     if told is None:
-        who, how = cluster(
-            np.concatenate([each.voices for each in parts]), len(turns), n_speakers or len(names) or None
-        )
+        heard = np.concatenate([each.voices for each in parts])
+        who, how = cluster(heard, len(turns), n_speakers or len(names) or None)
         given = dict(enumerate(names))
         told, about = [given.get(each, f"Speaker {each + 1}") for each in who], about | {"diarization": how}
     shares = np.concatenate([each.probabilities for each in parts])

@@ -32,12 +32,8 @@ def encoder() -> Any:
         weights = Path(str(distribution(SET.package).locate_file(SET.weights)))
     except PackageNotFoundError:
         return None
-    network = torch.nn.ModuleDict(
-        {
-            "lstm": torch.nn.LSTM(SET.mel["n_mels"], SET.n_units, SET.n_layers, batch_first=True),
-            "linear": torch.nn.Linear(SET.n_units, SET.n_units),
-        }
-    )
+    lstm = torch.nn.LSTM(SET.mel["n_mels"], SET.n_units, SET.n_layers, batch_first=True)
+    network = torch.nn.ModuleDict({"lstm": lstm, "linear": torch.nn.Linear(SET.n_units, SET.n_units)})
     state = torch.load(weights, map_location="cpu", weights_only=True)["model_state"]
     network.load_state_dict({name: value for name, value in state.items() if not name.startswith("similarity")})
     return network.eval()
@@ -79,6 +75,9 @@ def cluster(vectors: Vectors, n: int, n_speakers: int | None = None) -> tuple[ND
     Raises:
         ValueError: If there are fewer turns than speakers, or nothing to tell voices apart by.
     """
+    from sklearn.cluster import KMeans
+    from sklearn.metrics import silhouette_score
+
     one = np.zeros(n, np.int64), "all is one speaker"
     if n_speakers is not None and n_speakers != 1 and n and (n_speakers > n or not len(vectors)):
         why = "expected at least one turn each" if len(vectors) else "expected an encoder of voices"
@@ -90,20 +89,8 @@ def cluster(vectors: Vectors, n: int, n_speakers: int | None = None) -> tuple[ND
     centred = vectors - vectors.mean(axis=0)
     points = centred / np.maximum(np.linalg.norm(centred, axis=1, keepdims=True), 1e-9)
     numbers = [n_speakers] if n_speakers else [*range(2, min(SET.most, n - 1) + 1)]
-    tried = [_clusters(points, number) for number in numbers]
-    labels = max(tried, key=lambda own: _distinct(points, own)) if len(tried) > 1 else tried[0]
+    tried = [KMeans(number, n_init=SET.n_starts, random_state=0).fit_predict(points) for number in numbers]
+    labels = max(tried, key=lambda own: silhouette_score(points, own, metric="cosine")) if tried[1:] else tried[0]
     first = {label: order for order, label in enumerate(dict.fromkeys(labels.tolist()))}
     told = f"{len(first)} speakers{'' if n_speakers else ', estimated'}, by {SET.package} {version(SET.package)}"
     return np.array([first[label] for label in labels.tolist()]), told
-
-
-def _clusters(points: Vectors, number: int) -> NDArray[np.int64]:
-    from sklearn.cluster import KMeans
-
-    return np.asarray(KMeans(number, n_init=SET.n_starts, random_state=0).fit_predict(points), np.int64)
-
-
-def _distinct(points: Vectors, labels: NDArray[np.int64]) -> float:
-    from sklearn.metrics import silhouette_score
-
-    return float(silhouette_score(points, labels, metric="cosine"))

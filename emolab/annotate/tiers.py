@@ -55,11 +55,10 @@ def annotation_of(path: Path, tiers: Iterable[tuple[str, Spans]], facts: Row) ->
     The segments are the intervals of a speaker's emotions, whose borders a rater may have moved, and those of the text
     where there is no emotion; every other label goes to the segment that it fits best.
     """
-    spans = [
-        (*(found.groups() if (found := NAME.fullmatch(name)) else ("text", name)), start / 1000, end / 1000, label)
-        for name, own in tiers
-        for start, end, label in own
-    ]
+    spans = []
+    for name, own in tiers:
+        whose = found.groups() if (found := NAME.fullmatch(name)) else ("text", name)
+        spans += [(*whose, start / 1000, end / 1000, label) for start, end, label in own]
     rows: list[Row] = []
     words: list[Row] = []
     table = pd.DataFrame(spans, columns=["kind", "speaker", *TIMES, "label"])

@@ -120,18 +120,15 @@ def _batch(model: Any, waves: Sequence[Wave]) -> list[list[Word]]:
     many = model.model.is_multilingual
     language = model.model.detect_language(encoded)[0][0][0].strip("<|>") if many else "en"
     tokenizer = Tokenizer(model.hf_tokenizer, many, task="transcribe", language=language)
-    prompt, seconds = (
-        model.get_prompt(tokenizer, [], without_timestamps=True),
-        [len(wave) / SAMPLE_RATE for wave in waves],
-    )
+    prompt = model.get_prompt(tokenizer, [], without_timestamps=True)
+    seconds = [len(wave) / SAMPLE_RATE for wave in waves]
     limit = min(model.max_length, len(prompt) + SET.least_tokens + round(SET.tokens_a_second * max(seconds)))
     how = {"beam_size": 1, "max_length": limit, "return_no_speech_prob": True, "suppress_tokens": [-1]}
     results = model.model.generate(encoded, [prompt] * len(waves), **how)
     kept = [result.sequences_ids[0] if result.no_speech_prob < SET.no_speech else [] for result in results]
     tokens = [[token for token in own if token < tokenizer.eot] for own in kept]
-    aligned = model.find_alignment(
-        tokenizer, tokens, encoded, [max(1, round(length / SET.frame_s)) for length in seconds]
-    )
+    lengths = [max(1, round(length / SET.frame_s)) for length in seconds]
+    aligned = model.find_alignment(tokenizer, tokens, encoded, lengths)
     return [_words(found, length) for found, length in zip(aligned, seconds, strict=True)]
 
 

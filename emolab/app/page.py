@@ -195,10 +195,7 @@ def page(demo: Demo) -> gr.Blocks:
     """Build the page."""
     says, limits = TEXTS["record"], demo.limits
     facts = {"minutes": limits.max_seconds / 60, "megapixels": limits.max_pixels / 1e6, "hours": limits.keep_s / 3600}
-    in_line: dict[str, Any] = {
-        "concurrency_id": "workers",
-        "concurrency_limit": limits.workers,
-    }  # first come, first served
+    in_line: dict[str, Any] = {"concurrency_id": "workers", "concurrency_limit": limits.workers}  # in turn
     with gr.Blocks(title=TEXTS["page"]["title"], analytics_enabled=False) as blocks:
         gr.Markdown(TEXTS["page"]["intro"] + TEXTS["page"]["limits"].format(**vars(limits), **facts))
         purpose, told = _questions()
@@ -208,8 +205,7 @@ def page(demo: Demo) -> gr.Blocks:
         go = gr.Button(says["go"], variant="primary", elem_id="em-go")
         _result(demo, go, [purpose, told, words_only, names], in_line)
         blocks.unload(demo.close)
-        takes = [gr.File(visible=False), gr.Textbox(visible=False), gr.Checkbox(visible=False)]
-        takes += [gr.Checkbox(visible=False), gr.Textbox(visible=False)]
+        takes = [kind(visible=False) for kind in (gr.File, gr.Textbox, gr.Checkbox, gr.Checkbox, gr.Textbox)]
         gr.Button(visible=False).click(demo.api, takes, gr.JSON(visible=False), api_name="annotate", **in_line)
     return blocks
 

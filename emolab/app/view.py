@@ -15,9 +15,8 @@ from emolab.annotate.annotation import Annotation, P
 from emolab.app.worker import TEXTS
 from emolab.plots import EMOTION_COLORS, SERIES_COLORS
 
-PIECES: Any = (
-    Environment(loader=FileSystemLoader(Path(__file__).parent), autoescape=True).get_template("view.html").module
-)
+_LOADER = FileSystemLoader(Path(__file__).parent)
+PIECES: Any = Environment(loader=_LOADER, autoescape=True).get_template("view.html").module
 SAYS: Mapping[str, str] = TEXTS["result"]
 NO_COLOR = "#5f6368"
 LONG_S, PIXELS_A_SECOND = 60, 14  # the time line of a longer recording scrolls
@@ -85,11 +84,8 @@ def radar(annotation: Annotation, number: int, alone: Mapping[str, Mapping[str, 
         figure.add_trace(go.Scatterpolar(**closed, name=SAYS.get(modality, modality), line=line, fill=fill))
     axis = {"range": [0, 1], "tickvals": [0.25, 0.5, 0.75, 1], "tickformat": ".0%", "gridcolor": FAINT}
     look: dict[str, Any] = {"paper_bgcolor": CLEAR, "font": {"color": FAINT, "size": 13}, "height": 360}
-    look |= {
-        "showlegend": len(lines) > 1,
-        "legend": {"orientation": "h"},
-        "margin": {"l": 60, "r": 60, "t": 60, "b": 30},
-    }
+    margin = {"l": 60, "r": 60, "t": 60, "b": 30}
+    look |= {"showlegend": len(lines) > 1, "legend": {"orientation": "h"}, "margin": margin}
     return figure.update_layout(polar={"radialaxis": axis, "bgcolor": CLEAR}, **look)
 
 

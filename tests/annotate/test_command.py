@@ -1,11 +1,22 @@
 from __future__ import annotations
 
+import time
 from pathlib import Path
+from typing import Any
 
+import numpy as np
 import pandas as pd
 import pytest
 
+from emolab import load_corpus
+from emolab.annotate.capture import Camera
+from emolab.annotate.pipeline import Job
+from emolab.annotate.speech import Block
+from emolab.annotate.words import NONE, transcriber
 from emolab.cli import main
+from emolab.features.video import FPS, SIZE, cut_out, find_face
+from emolab.media import SAMPLE_RATE, read_frames
+from emolab.recipes import recipe
 from tests.annotate.recordings import model, talk
 
 
@@ -41,3 +52,60 @@ def test_capture_tells_each_turn_and_writes_the_table(tmp_path: Path, capsys: py
     assert "95th percentile" in shown
     table = pd.read_csv(tmp_path / "talk.csv", comment="#")
     assert len(table) == 2
+
+
+def test_camera_needs_a_model_of_faces(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    talk(tmp_path / "talk.wav", (0,))
+    model().save(tmp_path / "model")
+    how = ["--model", str(tmp_path / "model"), "--asr", "none", "--camera", "0", "--out", str(tmp_path)]
+    assert main(["capture", str(tmp_path / "talk.wav"), *how]) == 2
+    assert "--camera, but audio/logistic-regression takes audio; expected a model" in capsys.readouterr().err
+
+
+def test_face_that_a_camera_saw_goes_with_its_turn(tmp_path: Path) -> None:
+    first = read_frames(load_corpus("sample").video_paths()[0], fps=FPS)
+    asked = []
+
+    def face(start: float, end: float) -> Any:
+        asked.append((start, end))
+        return first if start < 1 else None  # at the second turn nothing was seen
+
+    job = Job(tmp_path / "capture", recipe("video/discriminant"), transcriber(NONE)[1], face=face)
+    turns = [(0, SAMPLE_RATE), (2 * SAMPLE_RATE, 3 * SAMPLE_RATE)]
+    block = Block(0, np.zeros(4 * SAMPLE_RATE, np.float32), turns, 4 * SAMPLE_RATE)
+    corpus = job.utterances(block, block.cuts(), [[], []])
+    assert asked == [(0, 1), (2, 3)]
+    assert job.recognizer.covers(corpus).tolist() == [True, False]
+
+
+def test_camera_keeps_what_it_saw_with_its_time() -> None:
+    cv2 = pytest.importorskip("cv2", reason="cameras need OpenCV: pip install opencv-python-headless")
+    film = load_corpus("sample").video_paths()[0]
+    camera = Camera(str(film))
+
+    class Paced:
+        """A film whose pictures come when they are due, as those of a camera do."""
+
+        def __init__(self) -> None:
+            self.film, self.began, self.n = cv2.VideoCapture(str(film)), time.monotonic(), 0
+
+        def read(self) -> Any:
+            self.n += 1
+            if self.n > 1.2 * self.film.get(cv2.CAP_PROP_FPS):
+                return False, None
+            time.sleep(max(0.0, self.began + self.n / self.film.get(cv2.CAP_PROP_FPS) - time.monotonic()))
+            return self.film.read()
+
+    camera.source = Paced()
+    camera.start()
+    camera.join(30)
+    seen = camera.face(0, 1)
+    assert seen is not None
+    expected = read_frames(film, start=0, end=1, fps=FPS)
+    assert seen.shape == (len(expected), SIZE, SIZE, 3)
+    red, blue = (cut_out(expected, *find_face(expected)[:3], size=SIZE).mean((0, 1, 2))[n] for n in (0, 2))
+    assert abs(red - blue) > 8
+    assert seen.mean((0, 1, 2))[[0, 2]] == pytest.approx([red, blue], abs=3)  # not blue first
+    assert camera.face(100, 101) is None
+    with pytest.raises(OSError, match="no camera /dev/nothing can be opened"):
+        Camera("/dev/nothing")
