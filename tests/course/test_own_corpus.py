@@ -25,8 +25,9 @@ def test_explore_finds_what_will_hurt(tmp_path: Path) -> None:
     rows = own(tmp_path, 4, emotions=("happy", "sad", "angry"))
     for row in rows:
         wave, rate = soundfile.read(tmp_path / row["audio"])
-        if row["emotion"] == "angry":  # recorded with another recorder
-            soundfile.write(tmp_path / row["audio"], wave[::2], rate // 2)
+        if row["emotion"] != "happy":  # a recorder for each emotion
+            step = {"angry": 2, "sad": 4}[row["emotion"]]
+            soundfile.write(tmp_path / row["audio"], wave[::step], rate // step)
         row["text"] = f"so {row['emotion']}"
     soundfile.write(tmp_path / rows[0]["audio"], np.zeros(16_000), 16_000)
     (tmp_path / rows[1]["audio"]).write_text("no sound")
@@ -39,7 +40,7 @@ def test_explore_finds_what_will_hurt(tmp_path: Path) -> None:
         "bored: shown by fewer than 3 speakers",
         "1 of 49 recordings cannot be read",
         "1 of 49 recordings are silent",
-        "file format and sampling rate alone reach UA 0.67 (chance 0.33): a leak",
+        "file format and sampling rate alone reach UA 1.00 (chance 0.33): a leak",
         "repeated texts go with one emotion alone",
     ):
         assert found in run.figures["found"]
