@@ -17,6 +17,7 @@ from tests.corpora.test_meld import write as write_tables
 
 @pytest.fixture(autouse=True)
 def own_data_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.setattr("emolab.storage.CHECKOUT", tmp_path / "checkout")  # real corpora beside it are read for long
     monkeypatch.setenv("EMOLAB_DATA", str(tmp_path / "data"))
     monkeypatch.setenv("HF_HOME", str(tmp_path / "hub"))
     for name in ("HF_HUB_CACHE", "EMOLAB_WEIGHTS", "EMOLAB_CORPORA"):
