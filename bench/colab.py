@@ -27,7 +27,9 @@ VERSION = (3, 13)  # of Colab's Python
 BESIDE = ("ipython", "pip", "setuptools", "wheel")  # of Colab's pins, those that no dependency asks for
 CHAPTERS = ("00", "03", "15", "16")
 NOWHERE = "https://127.0.0.1:1/"  # nothing listens there
-PIN = re.compile(r"^([\w.-]+)==([\w.]+)", re.MULTILINE)  # without a local version such as +cu128: not to be had elsewhere
+PIN = re.compile(
+    r"^([\w.-]+)==([\w.]+)", re.MULTILINE
+)  # without a local version such as +cu128: not to be had elsewhere
 SHELL = """
 import sys, types
 from IPython.core.interactiveshell import InteractiveShell
@@ -82,7 +84,9 @@ def choose(everything: Path, source: str) -> None:
     names = {normal(one["metadata"]["name"]) for one in taken} | {*BESIDE}
     kept = [f"{name}=={every[name]}" for name in sorted(names & every.keys())]
     PINS.write_text("\n".join([f"# {source}", *kept]) + "\n", encoding="utf-8")
-    print(f"{PINS.relative_to(ROOT)}: {len(kept)} of {len(every)} pins; {len(names - every.keys())} packages are not there")
+    print(
+        f"{PINS.relative_to(ROOT)}: {len(kept)} of {len(every)} pins; {len(names - every.keys())} packages are not there"
+    )
 
 
 def set_up(python: str, repository: str) -> tuple[bool, str]:
@@ -91,7 +95,11 @@ def set_up(python: str, repository: str) -> tuple[bool, str]:
     (cell,) = [cell for cell in notebook["cells"] if "setup" in cell["metadata"].get("tags", [])]
     source = "".join(cell["source"])
     address = re.findall(r"git\+(https://[\w./-]+)", source)[0]
-    variables = {"GIT_CONFIG_COUNT": "1", "GIT_CONFIG_KEY_0": f"url.{repository}.insteadOf", "GIT_CONFIG_VALUE_0": address}
+    variables = {
+        "GIT_CONFIG_COUNT": "1",
+        "GIT_CONFIG_KEY_0": f"url.{repository}.insteadOf",
+        "GIT_CONFIG_VALUE_0": address,
+    }
     how = {"input": source, "text": True, "stdout": subprocess.PIPE, "env": {**bare(), **variables}}
     run = subprocess.run([python, "-c", SHELL], cwd=PLACE, **how)  # type: ignore[call-overload]
     return run.returncode == 0, run.stdout.strip()
@@ -105,7 +113,9 @@ def bare() -> dict[str, str]:
 
 def moved(brought: Mapping[str, str], now: Mapping[str, str]) -> list[str]:
     """Say which packages changed their version, or went."""
-    return [f"{name} {version} -> {now.get(name, 'gone')}" for name, version in brought.items() if now.get(name) != version]
+    return [
+        f"{name} {version} -> {now.get(name, 'gone')}" for name, version in brought.items() if now.get(name) != version
+    ]
 
 
 def run_chapters(python: str) -> bool:
