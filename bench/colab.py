@@ -1,10 +1,10 @@
 """Install emolab into what Colab has preinstalled, and run chapters there; nothing that Colab brings may be moved.
 
-`make colab` makes an environment of Python 3.13 in build/colab from the pins of docs/colab.txt. It runs the set-up cell
-in Colab's IPython twice: with a repository that cannot be reached, for what a learner reads then, and with the last
-commit of this checkout in GitHub's place. It compares the versions before and after, and runs four chapters, each from a
-folder that holds the notebook alone. `python3.13 bench/colab.py pins FILE` writes docs/colab.txt anew from a list of all
-that Colab brings: those of it that emolab and its dependencies need. Only the standard library is used here.
+`make colab` makes an environment of Python 3.13 in build/colab from the pins of docs/colab.txt. It runs the set-up
+cell in Colab's IPython twice: with a repository that cannot be reached, for what a learner reads then, and with the
+last commit of this checkout in GitHub's place. It compares the versions before and after, and runs four chapters, each
+from a folder that holds the notebook alone. `python3.13 bench/colab.py pins FILE` writes docs/colab.txt anew from a
+list of all that Colab brings: those of it that emolab and its dependencies need. Only the standard library is used.
 """
 
 from __future__ import annotations
@@ -84,9 +84,8 @@ def choose(everything: Path, source: str) -> None:
     names = {normal(one["metadata"]["name"]) for one in taken} | {*BESIDE}
     kept = [f"{name}=={every[name]}" for name in sorted(names & every.keys())]
     PINS.write_text("\n".join([f"# {source}", *kept]) + "\n", encoding="utf-8")
-    print(
-        f"{PINS.relative_to(ROOT)}: {len(kept)} of {len(every)} pins; {len(names - every.keys())} packages are not there"
-    )
+    missing = len(names - every.keys())
+    print(f"{PINS.relative_to(ROOT)}: {len(kept)} of {len(every)} pins; {missing} packages are not in Colab")
 
 
 def set_up(python: str, repository: str) -> tuple[bool, str]:

@@ -145,7 +145,7 @@ def test_make_test_has_an_environment_for_each_python_and_for_newest_versions(
     given: list[str], venv: str, installs: str
 ) -> None:
     said = make("--dry-run", "test", *given).stdout
-    assert {each for each in re.findall(r"\.venv[\w.-]*", said)} == {venv}
+    assert set(re.findall(r"\.venv[\w.-]*", said)) == {venv}
     assert installs in said
     assert f"\n{venv}/bin/python -m pytest" in said
     wanted = {name for name in PROJECT["optional-dependencies"] if name not in UNLOCKED}

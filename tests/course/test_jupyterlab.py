@@ -54,7 +54,8 @@ def lab(tmp_path: Path) -> Iterator[str]:
         try:
             until, address = time.monotonic() + START_S, f"http://127.0.0.1:{port}"
             while not answers(address):
-                assert server.poll() is None and time.monotonic() < until, (tmp_path / "log").read_text()
+                running = server.poll() is None and time.monotonic() < until
+                assert running, (tmp_path / "log").read_text()
                 time.sleep(0.2)
             yield address
         finally:
