@@ -25,6 +25,7 @@ PINS = ROOT / "docs" / "colab.txt"
 PLACE = ROOT / "build" / "colab"
 VERSION = (3, 13)  # of Colab's Python
 BESIDE = ("ipython", "pip", "setuptools", "wheel")  # of Colab's pins, those that no dependency asks for
+OF_TORCH = re.compile(r"(nvidia|cuda|triton)\b")  # Colab's torch is built for another CUDA than PyPI's: it brings its own
 CHAPTERS = ("00", "03", "15", "16")
 NOWHERE = "https://127.0.0.1:1/"  # nothing listens there
 PIN = re.compile(
@@ -77,9 +78,10 @@ def choose(everything: Path, source: str) -> None:
         subprocess.CalledProcessError: If emolab's dependencies do not resolve with all pins; pip says which.
     """
     every = pins_of(everything.read_text(encoding="utf-8"))
+    every = {name: version for name, version in every.items() if not OF_TORCH.match(name)}
     python, constraints = environment(PLACE / "pins"), PLACE / "constraints.txt"
     constraints.write_text("".join(f"{name}=={version}\n" for name, version in every.items()))
-    dry = ("install", "--quiet", "--dry-run", "--ignore-installed", "--report", "-", "--constraint", str(constraints))
+    dry = ("install", "--dry-run", "--quiet", "--ignore-installed", "--report", "-", "--constraint", str(constraints))
     taken = json.loads(pip(python, *dry, str(ROOT)))["install"]
     names = {normal(one["metadata"]["name"]) for one in taken} | {*BESIDE}
     kept = [f"{name}=={every[name]}" for name in sorted(names & every.keys())]
