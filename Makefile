@@ -4,7 +4,8 @@
 
 PYTHON =
 NEWEST =
-VENV ?= .venv$(if $(PYTHON),-$(notdir $(PYTHON)))$(if $(NEWEST),-newest)
+VERSION := $(if $(PYTHON),$(shell $(PYTHON) -c 'import sys; print("%d.%d" % sys.version_info[:2])'))
+VENV ?= .venv$(if $(PYTHON),-$(VERSION))$(if $(NEWEST),-newest)
 BIN = $(VENV)/bin
 CHAPTERS ?=
 JOBS ?= 1
