@@ -25,9 +25,7 @@ PINS = ROOT / "docs" / "colab.txt"
 PLACE = ROOT / "build" / "colab"
 VERSION = (3, 13)  # of Colab's Python
 BESIDE = ("ipython", "pip", "setuptools", "wheel")  # of Colab's pins, those that no dependency asks for
-OF_TORCH = re.compile(
-    r"(nvidia|cuda|triton)\b"
-)  # Colab's torch is built for another CUDA than PyPI's: it brings its own
+OF_TORCH = re.compile(r"(nvidia|cuda|triton)\b")  # PyPI's torch is built for another CUDA than Colab's
 CHAPTERS = ("00", "03", "15", "16")
 NOWHERE = "https://127.0.0.1:1/"  # nothing listens there
 PIN = re.compile(
