@@ -1,11 +1,16 @@
 # emolab: "make course" runs everything, "make help" lists the rest. Windows: see README.md.
 .DEFAULT_GOAL := help
-.PHONY: help setup course test lab book lint bench results figures tables links lock clean
+.PHONY: help setup course test lab book lint bench colab results figures tables links lock clean
 
-VENV ?= .venv
+PYTHON =
+NEWEST =
+VERSION := $(if $(PYTHON),$(shell $(PYTHON) -c 'import sys; print("%d.%d" % sys.version_info[:2])'))
+VENV ?= .venv$(if $(PYTHON),-$(VERSION))$(if $(NEWEST),-newest)
 BIN = $(VENV)/bin
 CHAPTERS ?=
 JOBS ?= 1
+ALL = ".[app,lab,scale,dev]" setuptools
+WANTED = $(if $(NEWEST),--upgrade --upgrade-strategy eager $(ALL),--requirement requirements.lock)
 VOICES = resemblyzer==0.1.4
 JOINS = concat add gated tensor cross-attention transformer
 WAYS = late product weighted stacked
@@ -46,23 +51,23 @@ help:  ## list the commands
 # VOICES brings the weights by which emolab annotate tells voices apart; what it asks for would need a compiler.
 # The copies of lock and pyproject in the environment tell whether it is up to date, whatever the files' times are.
 # librosa compiles its functions at their first use, once for an environment (12 s): here, so that no chapter waits.
-setup:  ## make or refresh the virtual environment
+setup:  ## make or refresh the virtual environment (PYTHON=python3.12: one for it; NEWEST=yes: versions newer than the lock's)
 	@if cmp -s requirements.lock $(VENV)/requirements.lock && cmp -s pyproject.toml $(VENV)/pyproject.toml; then exit 0; fi; \
 	set -e; \
 	if [ ! -x $(BIN)/python ]; then \
 	  python=; \
-	  for each in python3.13 python3.12 python3.11 python3; do \
+	  for each in $(or $(PYTHON),python3.13 python3.12 python3.11 python3); do \
 	    if $$each -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13))' 2>/dev/null; then \
 	      python=$${python:-$$each}; \
 	      if $$each -c 'import venv, ensurepip' 2>/dev/null; then python=$$each; ready=yes; break; fi; \
 	    fi; \
 	  done; \
-	  if [ -z "$$python" ]; then echo "emolab needs Python 3.11, 3.12 or 3.13 and found none; sudo apt install python3 python3-venv, or get one from python.org" >&2; exit 1; fi; \
+	  if [ -z "$$python" ]; then echo "emolab needs Python 3.11, 3.12 or 3.13 and found none$(if $(PYTHON), in $(PYTHON)); sudo apt install python3 python3-venv, or get one from python.org" >&2; exit 1; fi; \
 	  if [ -z "$$ready" ]; then echo "$$python cannot make virtual environments; sudo apt install python3-venv" >&2; exit 1; fi; \
 	  echo "Setting up $(VENV) with $$($$python --version): about a minute, more where the network is slow"; \
 	  $$python -m venv $(VENV); \
 	fi; \
-	$(BIN)/python -m pip install -qq --disable-pip-version-check --no-compile --requirement requirements.lock; \
+	$(BIN)/python -m pip install -qq --disable-pip-version-check --no-compile $(WANTED); \
 	$(BIN)/python -m pip install -qq --disable-pip-version-check --no-deps $(VOICES) || true; \
 	$(BIN)/python -m pip install -qq --disable-pip-version-check --no-deps --no-build-isolation --editable .; \
 	$(BIN)/python -m compileall -q -j 0 $(VENV)/lib >/dev/null 2>&1 || true; \
@@ -73,7 +78,7 @@ course: setup  ## set up, build the sample, run every chapter into build/ (CHAPT
 	@$(BIN)/emolab sample
 	@$(BIN)/emolab run $(CHAPTERS) --jobs $(JOBS)
 
-test: setup  ## set up and run all tests, every chapter included
+test: setup  ## set up and run all tests, every chapter included (PYTHON=python3.12, NEWEST=yes: as for setup)
 	@$(BIN)/python -m pytest -n logical --maxprocesses 4 --dist loadgroup --no-loadscope-reorder
 
 lab: setup  ## open JupyterLab on the notebooks
@@ -91,6 +96,9 @@ lint: setup  ## check style and types
 
 bench: setup  ## measure each budget beside its target (OLD=FOLDER: beside an older build in that work tree)
 	@$(BIN)/python $(if $(OLD),bench/compare.py --old $(OLD),bench/bench.py)
+
+colab:  ## install emolab into what Colab has preinstalled (PYTHON=python3.13), and run four chapters there
+	@$(or $(PYTHON),python3.13) bench/colab.py
 
 results: setup  ## measure the results tables again, RAVDESS and MELD included (long on two cores)
 	@$(BIN)/emolab fit $(LIGHT_RAVDESS) --corpus ravdess --preset full --seeds 7 8 9 --record

@@ -61,7 +61,8 @@ if "google.colab" in sys.modules:
     if done.returncode:
         said = map(str.strip, done.stderr.splitlines())
         why = next((line for line in said if line.lower().startswith(("error", "fatal"))), "pip failed")
-        raise SetUpFailed(f"emolab cannot be installed from {{source}} ({{why}}): check the network, run this again.")
+        remedy = "check the network and run this again; if that does not help, tell those who gave you this notebook"
+        raise SetUpFailed(f"emolab cannot be installed from {{source}} ({{why}}): {{remedy}}.")
 import emolab
 
 print("Python", sys.version.split()[0], "· emolab", emolab.__version__)"""

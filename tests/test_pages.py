@@ -7,10 +7,15 @@ import os
 import re
 import subprocess
 import sys
+import threading
 import venv
 import zipfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from importlib.metadata import distribution
 from pathlib import Path
+from typing import Any
 
 import nbformat
 import numpy as np
@@ -97,14 +102,35 @@ def write_repository(folder: Path, version: str, *requires: str) -> None:
         subprocess.run([*git, *command], check=True)
 
 
-def run_setup_cell(colab: Path, repository: Path, *, shell: bool) -> str:
+class Refusing(BaseHTTPRequestHandler):
+    """Asks for a name and a password, as GitHub does for a repository that is private, or that there is not."""
+
+    def do_GET(self) -> None:
+        self.send_response(401)
+        self.send_header("WWW-Authenticate", 'Basic realm="GitHub"')
+        self.end_headers()
+
+    def log_message(self, *_: object) -> None:
+        """Say nothing."""
+
+
+@contextmanager
+def secret_server() -> Iterator[str]:
+    with ThreadingHTTPServer(("127.0.0.1", 0), Refusing) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        yield f"http://127.0.0.1:{server.server_port}"
+        server.shutdown()
+
+
+def run_setup_cell(colab: Path, repository: Path | str, *, shell: bool) -> str:
     """Run the set-up cell as it is with the environment's pip, in IPython or not; git takes a folder for GitHub."""
     python, cell = str(colab / "venv" / "bin" / "python"), IN_COLAB + pages.setup_cell()
     variables = {"PIP_NO_INDEX": "1", "PIP_FIND_LINKS": str(colab), "PATH": os.environ["PATH"], "HOME": str(colab)}
     variables |= {"GIT_CONFIG_COUNT": "1", "GIT_CONFIG_KEY_0": f"url.{repository}.insteadOf"}
     variables |= {"GIT_CONFIG_VALUE_0": pages.repository()}
     command = [sys.executable, "-c", SHELL, python] if shell else [python, "-"]
-    run = subprocess.run(command, input=cell, cwd=colab, env=variables, capture_output=True, text=True)
+    how: dict[str, Any] = {"cwd": colab, "env": variables, "capture_output": True, "text": True}
+    run = subprocess.run(command, input=cell, start_new_session=True, **how)  # no terminal, as in Colab
     assert run.stderr == ""
     return run.stdout
 
@@ -120,14 +146,21 @@ def test_setup_cell_installs_emolab_and_moves_nothing_that_colab_brought(colab: 
 @pytest.mark.skipif(sys.platform == "win32", reason="Colab is Linux")
 @pytest.mark.parametrize(
     ("folder", "reason"),
-    [("nowhere", "fatal: '.*' does not appear to be a git repository"), ("moves", "ERROR: Cannot install .*")],
+    [
+        ("moves", "ERROR: Cannot install .*"),
+        ("https://127.0.0.1:1", "fatal: unable to access '.*': Failed to connect to 127.0.0.1 port 1 .*"),
+        ("private", "fatal: could not read Username for 'http://127.0.0.1:.*': .*"),
+    ],
+    ids=["moves a version", "no network", "private or gone"],
 )
 def test_setup_cell_that_cannot_install_says_so_in_one_sentence(colab: Path, folder: str, reason: str) -> None:
     if folder == "moves":
         write_repository(colab / folder, "9.1", "brought>=2")  # it would move what Colab brought
-    said = run_setup_cell(colab, colab / folder, shell=True)
-    sentence = rf"emolab cannot be installed from \S+ \({reason}\): check the network, run this again\.\n"
-    assert re.fullmatch(sentence, said)
+    with secret_server() as address:
+        repository = {"private": address, "moves": colab / folder}.get(folder, folder)
+        said = run_setup_cell(colab, repository, shell=True)
+    remedy = "check the network and run this again; if that does not help, tell those who gave you this notebook"
+    assert re.fullmatch(rf"emolab cannot be installed from \S+ \({reason}\): {remedy}\.\n", said)
 
 
 def test_badge_and_setup_cell_follow_the_one_address(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -62,7 +62,7 @@ def _python() -> Iterator[Finding]:
 def _packages() -> Iterator[Finding]:
     """Compare the installed packages with what emolab requires and, where there is a lock, with what it names."""
     try:
-        needed = [re.split(r"[<>=!~;\[ ]", line)[0] for line in requires("emolab") or [] if "extra ==" not in line]
+        needed = [re.split(r"[<>=!~;\[ ]", line)[0] for line in requires("emolab") or [] if ";" not in line]
     except PackageNotFoundError:
         yield Finding("emolab", "missing", "not installed here", "pip install --no-deps -e .")
         return
