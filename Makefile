@@ -125,5 +125,7 @@ lock: setup  ## choose versions anew: requirements.lock from pyproject.toml, for
 	@$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --extra app --extra lab --extra scale --extra dev --no-annotate --no-header --output-file requirements.lock pyproject.toml
 	@sed -i.old -E '/^(nvidia-|cuda-|triton==)/d' requirements.lock && rm requirements.lock.old  # torch brings them where it needs them
 
-clean:  ## delete what can be made again: executed chapters, sample, caches
+clean:  ## delete what can be made again: executed chapters, sample, caches, what killed processes left
 	@rm -rf build data/sample data/cache .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	@find data notebooks -depth \( -name '.*.part' -o -name '.*.old' -o -name '.sample.lock' \) -exec rm -rf {} +
+	@$(BIN)/python -c 'import pathlib, tempfile; from emolab import storage; storage.tidy(pathlib.Path(tempfile.gettempdir()))' 2>/dev/null || true
