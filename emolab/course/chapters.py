@@ -110,7 +110,7 @@ def read_notebook(path: Path) -> NotebookNode:
             raise ValueError(f"its nbformat is {version!r}")
         nbformat.validate(whole)
         return nbformat.reads(text, as_version=FORMAT)
-    except (ValueError, AttributeError, RecursionError, nbformat.ValidationError) as error:
+    except (ValueError, AttributeError, KeyError, TypeError, RecursionError, nbformat.ValidationError) as error:
         why = f"{path} is no notebook: {' '.join(str(error).split())[:ERROR_LENGTH].rstrip('.')}"
         remedy = f"Take it back from git (git checkout {path.name}), or save it anew in JupyterLab."
         raise BrokenChapter(f"{why}. Expected JSON of nbformat {FORMAT}, with cells. {remedy}") from error
