@@ -1,6 +1,6 @@
 # emolab: "make course" runs everything, "make help" lists the rest. Windows: see README.md.
 .DEFAULT_GOAL := help
-.PHONY: help setup course test lab book lint bench results figures tables links lock clean
+.PHONY: help setup course test lab book lint bench results figures tables links lock reliability clean
 
 VENV ?= .venv
 BIN = $(VENV)/bin
@@ -41,7 +41,7 @@ ASKED = ablation occlusion shap-partition
 SCORED_MODALITY = fusion/product/ensembles+faces fusion/gated/statistics+words+faces
 
 help:  ## list the commands
-	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "make %-11s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 # VOICES brings the weights by which emolab annotate tells voices apart; what it asks for would need a compiler.
 # The copies of lock and pyproject in the environment tell whether it is up to date, whatever the files' times are.
@@ -91,6 +91,9 @@ lint: setup  ## check style and types
 
 bench: setup  ## measure each budget beside its target (OLD=FOLDER: beside an older build in that work tree)
 	@$(BIN)/python $(if $(OLD),bench/compare.py --old $(OLD),bench/bench.py)
+
+reliability: setup  ## damage files, kill work, fill disks: docs/reliability.md again (hours on two cores; disks need root)
+	@$(BIN)/python bench/reliability.py
 
 results: setup  ## measure the results tables again, RAVDESS and MELD included (long on two cores)
 	@$(BIN)/emolab fit $(LIGHT_RAVDESS) --corpus ravdess --preset full --seeds 7 8 9 --record

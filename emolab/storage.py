@@ -8,7 +8,6 @@ import shutil
 import sys
 import tempfile
 import tomllib
-import zlib
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from functools import lru_cache
@@ -21,9 +20,11 @@ DELAY_S = 2.0  # work that is done sooner shows no bar
 CLOCK_S = 2.0  # when a process began is known so well
 PROBE = 1 << 20  # bytes that a disk must take before long work
 # What is not whole yet has its process and computer in its name, since several computers may share a disk
-HOST = f"{zlib.crc32(platform.node().encode()):08x}"
+HOST = re.sub(r"\W", "", platform.node())
 LEFT = re.compile(rf"\.(?P<target>.+)\.(?P<pid>\d+)\.{HOST}\.[0-9a-f]{{8}}\.(?P<kind>part|old)")
-FULL, REFUSED = (errno.ENOSPC, errno.EDQUOT), (errno.EROFS, errno.EACCES, errno.EPERM)
+FULL = "no space left while writing {}; nothing was kept of it. Free some disk space"
+REFUSED = "no permission to write {}; nothing was kept of it. Make its folder writable"
+WRONG = {errno.ENOSPC: FULL, errno.EDQUOT: FULL, **dict.fromkeys((errno.EROFS, errno.EACCES, errno.EPERM), REFUSED)}
 
 
 def _named(variable: str) -> Path | None:
@@ -161,8 +162,7 @@ def tidy(folder: Path) -> None:
     """
     import psutil
 
-    found = [LEFT.fullmatch(name) for name in os.listdir(folder)] if folder.is_dir() else []
-    for left in filter(None, found):
+    for left in filter(None, map(LEFT.fullmatch, os.listdir(folder) if folder.is_dir() else [])):
         path, target = folder / left[0], folder / left["target"]
         with suppress(OSError, psutil.Error):  # another process was first
             if _is_running(int(left["pid"]), path.lstat().st_ctime):
@@ -182,11 +182,10 @@ def _is_running(pid: int, since: float) -> bool:
     """Tell whether a process is running, and not another that has got its number since a time."""
     import psutil
 
-    try:
+    with suppress(psutil.NoSuchProcess):
         process = psutil.Process(pid)
         return process.status() != psutil.STATUS_ZOMBIE and process.create_time() <= since + CLOCK_S
-    except psutil.NoSuchProcess:
-        return False
+    return False
 
 
 def _own_name(target: Path) -> Path:
@@ -194,10 +193,9 @@ def _own_name(target: Path) -> Path:
 
 
 def _delete(path: Path) -> None:
-    if path.is_dir():
-        shutil.rmtree(path, ignore_errors=True)
-    else:
-        path.unlink(missing_ok=True)
+    shutil.rmtree(path, ignore_errors=True)
+    with suppress(OSError):  # it was a folder, or is not there
+        path.unlink()
 
 
 @contextmanager
@@ -206,19 +204,14 @@ def _explained(target: Path) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        if error.errno not in (*FULL, *REFUSED) or isinstance(error.__cause__, OSError):
+        if error.errno not in WRONG or isinstance(error.__cause__, OSError):
             raise
         roots = {"CACHE": cache_root(), "LOCAL": local_root(), "WEIGHTS": weights_root(), "DATA": data_root()}
         own = [name for name, root in roots.items() if target.resolve().is_relative_to(root.resolve())]
-        here = "work in a clone on" if target.resolve().is_relative_to(CHECKOUT) else "name a folder of"
-        other = f"{f'set EMOLAB_{own[0]} to a folder of' if own else here} another disk"
-        what, remedy = (
-            ("no space left while writing", "Free some disk space")
-            if error.errno in FULL
-            else ("no permission to write", "Make its folder writable")
-        )
-        told = f"{what} {target}; nothing was kept of it. {remedy}, or {other}"
-        raise OSError(error.errno, told) from error
+        other = f"set EMOLAB_{own[0]} to" if own else "take a clone or"
+        raise OSError(
+            error.errno, f"{WRONG[error.errno].format(target)}, or {other} a folder of another disk"
+        ) from error
 
 
 def _swap_folders(part: Path, target: Path) -> None:

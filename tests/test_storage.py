@@ -137,7 +137,7 @@ def small_disk(tmp_path: Path) -> Iterator[Path]:
         ("EMOLAB_CACHE", "features/a", "set EMOLAB_CACHE to a folder of another disk"),
         ("EMOLAB_DATA", "results/sample/a.json", "set EMOLAB_DATA to a folder of another disk"),
         ("EMOLAB_LOCAL", "progress.json", "set EMOLAB_LOCAL to a folder of another disk"),
-        ("EMOLAB_OTHER", "a.csv", "name a folder of another disk"),
+        ("EMOLAB_OTHER", "a.csv", "take a clone or a folder of another disk"),
     ],
 )
 def test_a_full_disk_is_told_with_what_helps_there(
@@ -159,7 +159,7 @@ def test_a_read_only_folder_is_told_before_work(small_disk: Path) -> None:
     require_writable(None, small_disk / "a" / "b")
     assert list(small_disk.iterdir()) == []
     subprocess.run(["mount", "-o", "remount,ro", str(small_disk)], check=True)
-    told = rf"no permission to write {small_disk}/a; nothing was kept of it\. Make its folder writable, or name"
+    told = rf"no permission to write {small_disk}/a; nothing was kept of it\. Make its folder writable, or take"
     with pytest.raises(OSError, match=told):
         require_writable(small_disk / "a")
     with pytest.raises(OSError, match=told), atomic_write(small_disk / "a"):
