@@ -96,6 +96,7 @@ SHARES = {
     "emolab annotate": 0.15,
     "fit": 0.15,
 }  # sample: rest
+NOTHING: dict[str, Any] = {"files": 0, "found": []}
 PARTS = ("inputs", "kills", "together", "places", "secrets")
 SHORT = ("ledger",)  # what the short form kills
 SECRETS = {  # written so that this file does not find itself
@@ -354,6 +355,7 @@ def page(facts: Mapping[str, Any]) -> str:
     for name, row in facts.get("inputs", {}).items():
         lines.append(f"| {name} | {' | '.join(f'{row.get(what, 0):,}' for what in outcomes)} |")
     n = sum(row["kills"] for row in facts.get("kills", {}).values())
+    absent = [part for part in PARTS if not facts.get(part)]
     lines += [
         "",
         f"## {n} kills",
@@ -381,9 +383,10 @@ def page(facts: Mapping[str, Any]) -> str:
         "",
         "## Secrets",
         "",
-        f"{facts['secrets']['files']} tracked files, looked through for keys, tokens, passwords and private paths:"
-        f" {'; '.join(facts['secrets']['found']) or 'none found'}.",
+        f"{facts.get('secrets', NOTHING)['files']} tracked files, looked through for keys, tokens, passwords and"
+        f" private paths: {'; '.join(facts.get('secrets', NOTHING)['found']) or 'none found'}.",
         "",
+        *([f"Not measured yet: {', '.join(absent)}."] if absent else []),
         *(facts.get("notes") or []),
     ]
     return "\n".join(lines).rstrip("\n") + "\n"
@@ -415,7 +418,11 @@ def failed(facts: Mapping[str, Any]) -> bool:
     bad = [row.get(what, 0) for row in facts.get("inputs", {}).values() for what in inputs.BAD]
     bad += [row[what] for row in facts.get("kills", {}).values() for what in ("wrong", "litter")]
     said = [*facts.get("together", {}).values(), *facts.get("places", {}).values()]
-    return any(bad) or bool(facts["secrets"]["found"]) or any(not what.startswith(("ok", "not tried")) for what in said)
+    return (
+        any(bad)
+        or bool(facts.get("secrets", NOTHING)["found"])
+        or any(not what.startswith(("ok", "not tried")) for what in said)
+    )
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

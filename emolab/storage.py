@@ -204,14 +204,12 @@ def _explained(target: Path) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        if error.errno not in WRONG or isinstance(error.__cause__, OSError):
+        if not (told := WRONG.get(error.errno or 0)) or isinstance(error.__cause__, OSError):
             raise
         roots = {"CACHE": cache_root(), "LOCAL": local_root(), "WEIGHTS": weights_root(), "DATA": data_root()}
         own = [name for name, root in roots.items() if target.resolve().is_relative_to(root.resolve())]
         other = f"set EMOLAB_{own[0]} to" if own else "take a clone or"
-        raise OSError(
-            error.errno, f"{WRONG[error.errno].format(target)}, or {other} a folder of another disk"
-        ) from error
+        raise OSError(error.errno, f"{told.format(target)}, or {other} a folder of another disk") from error
 
 
 def _swap_folders(part: Path, target: Path) -> None:
