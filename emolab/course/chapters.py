@@ -106,8 +106,8 @@ def read_notebook(path: Path) -> NotebookNode:
     """
     try:
         text = path.read_text(encoding="utf-8")
-        if (version := (whole := json.loads(text)).get("nbformat")) != FORMAT:
-            raise ValueError(f"its nbformat is {version!r}")
+        if (version := (whole := json.loads(text)).get("nbformat")) != FORMAT or "cells" not in whole:
+            raise ValueError(f"its nbformat is {version!r}, its parts are {[*whole]}")
         nbformat.validate(whole)
         return nbformat.reads(text, as_version=FORMAT)
     except (ValueError, AttributeError, KeyError, TypeError, RecursionError, nbformat.ValidationError) as error:

@@ -242,7 +242,7 @@ WHOLE = nbformat.writes(new_notebook(cells=[new_code_cell(PARAMETERS, metadata={
         ("", "line 1 column 1"),
         (WHOLE[:150], r"Unterminated|Expecting"),
         (WHOLE.replace(' "cells"', '<<<<<<< HEAD\n "cells"'), "Expecting property name.*line 2 column 1"),
-        (WHOLE.replace('"cells"', '"sells"'), "'cells' is a required property"),
+        (WHOLE.replace('"cells"', '"sells"'), r"its parts are \['sells'"),
         (WHOLE.replace('"cell_type": "code"', '"cell_type": "mode"'), "mode"),
         (WHOLE.replace('"nbformat": 4', '"nbformat": 9'), "its nbformat is 9"),
         ("[1, 2]", "has no attribute"),
