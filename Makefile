@@ -1,6 +1,6 @@
 # emolab: "make course" runs everything, "make help" lists the rest. Windows: see README.md.
 .DEFAULT_GOAL := help
-.PHONY: help setup course test lab book lint bench colab results figures tables links lock clean
+.PHONY: help setup course test lab book lint bench colab results figures tables links lock reliability clean
 
 PYTHON =
 NEWEST =
@@ -46,7 +46,7 @@ ASKED = ablation occlusion shap-partition
 SCORED_MODALITY = fusion/product/ensembles+faces fusion/gated/statistics+words+faces
 
 help:  ## list the commands
-	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "make %-11s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 # VOICES brings the weights by which emolab annotate tells voices apart; what it asks for would need a compiler.
 # The copies of lock and pyproject in the environment tell whether it is up to date, whatever the files' times are.
@@ -100,6 +100,9 @@ bench: setup  ## measure each budget beside its target (OLD=FOLDER: beside an ol
 colab:  ## install emolab into what Colab has preinstalled (PYTHON=python3.13), and run four chapters there
 	@$(or $(PYTHON),python3.13) bench/colab.py
 
+reliability: setup  ## damage files, kill work, fill disks: docs/reliability.md again (hours on two cores; disks need root)
+	@$(BIN)/python bench/reliability.py
+
 results: setup  ## measure the results tables again, RAVDESS and MELD included (long on two cores)
 	@$(BIN)/emolab fit $(LIGHT_RAVDESS) --corpus ravdess --preset full --seeds 7 8 9 --record
 	@$(BIN)/emolab fit audio/cnn-bilstm audio/cnn-bilstm-mel --corpus ravdess --preset full --seeds 7 --record
@@ -133,5 +136,7 @@ lock: setup  ## choose versions anew: requirements.lock from pyproject.toml, for
 	@$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --extra app --extra lab --extra scale --extra dev --no-annotate --no-header --output-file requirements.lock pyproject.toml
 	@sed -i.old -E '/^(nvidia-|cuda-|triton==)/d' requirements.lock && rm requirements.lock.old  # torch brings them where it needs them
 
-clean:  ## delete what can be made again: executed chapters, sample, caches
+clean:  ## delete what can be made again: executed chapters, sample, caches, what killed processes left
 	@rm -rf build data/sample data/cache .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	@find data notebooks -depth \( -name '.*.part' -o -name '.*.old' -o -name '.sample.lock' \) -exec rm -rf {} +
+	@$(BIN)/python -c 'import pathlib, tempfile; from emolab import storage; storage.tidy(pathlib.Path(tempfile.gettempdir()))' 2>/dev/null || true

@@ -21,7 +21,7 @@ import nbformat
 from page_tables import MAKERS
 from PIL import Image
 
-from emolab.course.chapters import BUILD, ChapterRun, find_chapters, run_chapters, runs_table
+from emolab.course.chapters import BUILD, ChapterRun, find_chapters, read_notebook, run_chapters, runs_table
 from emolab.results import device, versions
 from emolab.storage import CHECKOUT, atomic_write, results_root
 
@@ -141,7 +141,7 @@ def refresh(root: Path = CHECKOUT) -> list[Path]:
     for path in [path for pattern in ("notebooks/*.ipynb", *PAGES) for path in sorted(root.glob(pattern))]:
         old = path.read_text(encoding="utf-8")
         if path.suffix == ".ipynb":
-            new = nbformat.writes(refreshed_notebook(nbformat.reads(old, as_version=4), path.name)) + "\n"
+            new = nbformat.writes(refreshed_notebook(read_notebook(path), path.name)) + "\n"
         else:
             new = refreshed_page(old, root)
         if new != old:
@@ -170,7 +170,7 @@ def chapters_table(measured: Mapping[str, Mapping[str, Any]], root: Path = CHECK
     """Write the table of chapters in Markdown: title, measured seconds and memory; each notebook has its badge."""
     lines = ["| chapter | seconds | peak MB |", "|---|---:|---:|"]
     for path in sorted((root / "notebooks").glob("[0-9][0-9]_*.ipynb")):
-        title = nbformat.read(path, as_version=4).cells[0].source.splitlines()[0].lstrip("# ")
+        title = read_notebook(path).cells[0].source.splitlines()[0].lstrip("# ")
         known = measured.get(path.stem)
         figures = f"{known['seconds']:.0f} | {known['peak_mb']:,}" if known else "not measured | "
         lines.append(f"| [{title}](notebooks/{path.name}) | {figures} |")
@@ -181,7 +181,7 @@ def export_figures(build: Path = BUILD, folder: Path = CHECKOUT / "docs" / "figu
     """Write the pictures of executed cells tagged figure-NAME to `folder`/NAME.png, small enough for a README."""
     written = []
     for path in sorted(build.glob("[0-9][0-9]_*.ipynb")):
-        for cell in nbformat.read(path, as_version=4).cells:
+        for cell in read_notebook(path).cells:
             names = [tag[len(FIGURE_TAG) :] for tag in cell.metadata.get("tags", []) if tag.startswith(FIGURE_TAG)]
             shown = [output.get("data", {}) for output in cell.get("outputs", [])]
             pictures = [data["image/png"] for data in shown if "image/png" in data]

@@ -1,6 +1,7 @@
 """The command line; what each command takes and says stands in cli.toml."""
 
 import argparse
+import io
 import os
 import re
 import shlex
@@ -14,7 +15,7 @@ from typing import Any
 from urllib.parse import urlencode
 
 from emolab import __version__
-from emolab.storage import toml_beside
+from emolab.storage import recovered, require_writable, results_root, toml_beside
 
 TABLE: dict[str, Any] = toml_beside(__file__, "cli.toml")
 TYPES = {"int": int, "Path": Path}
@@ -26,6 +27,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = _parser().parse_args(arguments, argparse.Namespace(typed=["emolab", *arguments]))
     warnings.formatwarning = lambda message, *_, **__: f"emolab: {message}\n"  # what was left out, say
     os.environ |= {"EMOLAB_STRICT": "1"} if "strict" in options and options.strict else {}
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="replace")  # a terminal without some letter must not cost the whole table
     if not sys.stdout.isatty():
         os.environ.setdefault("EMOLAB_PROGRESS", "0")  # bars would fill a log file
     try:
@@ -103,7 +107,8 @@ def _predict(options: argparse.Namespace) -> int:
     from emolab.course import fits
     from emolab.recognizer import Recognizer
 
-    recognizer, rows = Recognizer.load(options.model), []
+    require_writable(options.output and options.output.parent)
+    recognizer, rows = Recognizer.load(recovered(options.model)), []
     items = [*_items(options.files, options.encoding), *((text, [text]) for text in options.text)]
     if not items:
         raise ValueError('nothing to predict; expected files, or --text "some words". See emolab predict --help.')
@@ -166,6 +171,7 @@ def _fit(options: argparse.Namespace) -> int:
     from emolab.evaluation import cross_validate
     from emolab.splits import folds_of
 
+    require_writable(options.save, options.out, results_root() if options.record else None)
     how = {"preset": options.preset, "weights": options.weights}
     builds = {name: partial(recipes.recipe, name, **how) for name in options.recipes}
     starts_from = {name: build().pretrained for name, build in builds.items()}  # misspelt names are told at once
@@ -213,6 +219,7 @@ def _explain(options: argparse.Namespace) -> int:
     from emolab.recipes import recipe
     from emolab.splits import folds_of
 
+    require_writable(results_root() if options.record else None)
     whole = load_corpus(_chosen(options)).view()
     how = {name: getattr(options, name) for name in ("modality", "preset", "seed", "weights", "methods", "alone")}
     for name in options.recipes:

@@ -7,14 +7,14 @@ import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from functools import partial
-from pathlib import Path
-from tempfile import TemporaryDirectory
 from timeit import timeit
 from typing import TYPE_CHECKING, Any
 from unittest.mock import patch
 
 import numpy as np
 import psutil
+
+from emolab.storage import scratch
 
 if TYPE_CHECKING:
     from emolab.corpora import Corpus
@@ -58,7 +58,7 @@ def measure_cost(recognizer: Recognizer, corpus: Corpus, *, train_s: float | Non
 @contextmanager
 def _nothing_cached() -> Iterator[None]:
     """Let features be computed as if for the first time."""
-    with TemporaryDirectory(prefix="emolab-cost-") as folder, patch.dict(os.environ, EMOLAB_CACHE=folder):
+    with scratch("cost") as folder, patch.dict(os.environ, EMOLAB_CACHE=str(folder)):
         yield
 
 
@@ -103,9 +103,9 @@ def _peak_mb() -> float:
 
 def _disk_mb(recognizer: Recognizer) -> float:
     """Save the recognizer and return the size of all its files, in MB (10⁶ bytes)."""
-    with TemporaryDirectory(prefix="emolab-cost-") as folder:
-        recognizer.save(Path(folder) / "saved")
-        return sum(file.stat().st_size for file in Path(folder).rglob("*") if file.is_file()) / 1e6
+    with scratch("cost") as folder:
+        recognizer.save(folder / "saved")
+        return sum(file.stat().st_size for file in folder.rglob("*") if file.is_file()) / 1e6
 
 
 def _throughput(recognizer: Recognizer, corpus: Corpus) -> float:

@@ -212,7 +212,9 @@ def _is_sound_file(path: Path) -> bool:
     if head[:4].decode("latin-1") not in SET.sound_files or head[8:12] == b"AVI ":
         return False
     about = soundfile.info(path)
-    stated = re.search(r"^data : (\d+)\n\*\*\* Unknown chunk", about.extra_info, re.MULTILINE)  # no chunk follows
+    stated = re.search(
+        r"^data : (\d+)\n(\*\*\* Unknown chunk|Have 0 m)", about.extra_info, re.MULTILINE
+    )  # no chunk follows
     if stated and path.stat().st_size > SET.excess * int(stated[1]) + len(head):
         why = f"the header of {path} states {about.duration:.2f} s, but more follows, as where a recorder was switched"
         warnings.warn(f"{why} off; {'only that' if about.frames else 'all of it'} is read.", stacklevel=2)

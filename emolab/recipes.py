@@ -22,7 +22,7 @@ from emolab.features.base import FeatureExtractor, source_digest
 from emolab.features.combined import Concatenated, SpeakerNormalized
 from emolab.late_fusion import HOWS, LateFusion
 from emolab.recognizer import LightRecognizer, NetworkRecognizer, Recognizer, Target
-from emolab.storage import cache_root, toml_beside
+from emolab.storage import cache_root, recovered, toml_beside
 
 if TYPE_CHECKING:
     from torch import nn
@@ -273,7 +273,7 @@ def fit_or_load(name: str, fold: Fold, *, preset: Preset = "quick", seed: int = 
     folder = kept_in(name, fold, preset=preset, seed=seed, **options)
     unfinished = folder.with_name(f"{folder.name}.unfinished")
     with suppress(FileNotFoundError, ValueError):  # not there, damaged, or of an older version
-        return Recognizer.load(folder)
+        return Recognizer.load(recovered(folder))
     recognizer = recipe(name, preset=preset, seed=seed, **options)
     if isinstance(recognizer, NetworkRecognizer):
         recognizer.folder = unfinished

@@ -2,17 +2,29 @@
 
 import errno
 import os
+import platform
+import re
 import shutil
 import sys
+import tempfile
 import tomllib
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
+from functools import lru_cache
 from pathlib import Path
 from typing import Any, TypeVar
 
 T = TypeVar("T")
 CHECKOUT = Path(__file__).resolve().parents[1]
 DELAY_S = 2.0  # work that is done sooner shows no bar
+CLOCK_S = 2.0  # when a process began is known so well
+PROBE = 1 << 20  # bytes that a disk must take before long work
+# What is not whole yet has its process and computer in its name, since several computers may share a disk
+HOST = re.sub(r"\W", "", platform.node())
+LEFT = re.compile(rf"\.(?P<target>.+)\.(?P<pid>\d+)\.{HOST}\.[0-9a-f]{{8}}\.(?P<kind>part|old)")
+FULL = "no space left while writing {}; nothing was kept of it. Free some disk space"
+REFUSED = "no permission to write {}; nothing was kept of it. Make its folder writable"
+WRONG = {errno.ENOSPC: FULL, errno.EDQUOT: FULL, **dict.fromkeys((errno.EROFS, errno.EACCES, errno.EPERM), REFUSED)}
 
 
 def _named(variable: str) -> Path | None:
@@ -88,29 +100,116 @@ def atomic_write(target: Path) -> Iterator[Path]:
     """Give a path beside `target` to write a file or folder to; it takes `target`'s place only when all went well.
 
     A reader finds the old content or the whole new one (of a folder that is replaced, for a moment neither), and
-    nothing half-written stays behind. Processes may write the same target at once; the last one wins.
+    nothing half-written stays behind. Processes may write the same target at once; the last one wins. What killed
+    ones left in the same folder is put right first, see `tidy`.
 
     Raises:
-        OSError: If the disk is full; the message says where and what to do.
+        OSError: If the disk is full or read-only; the message says where and what to do.
     """
-    target.parent.mkdir(parents=True, exist_ok=True)
-    part = target.with_name(f".{target.name}.{os.getpid()}.{os.urandom(4).hex()}.part")
-    try:
-        yield part
-        if part.is_dir() and not target.is_file():
-            _swap_folders(part, target)
-        else:
-            part.replace(target)
-    except OSError as error:
-        if error.errno != errno.ENOSPC:
+    part = _own_name(target)
+    with _explained(target):
+        target.parent.mkdir(parents=True, exist_ok=True)
+        _tidy_once(target.parent)
+        try:
+            yield part
+            if part.is_dir() and not target.is_file():
+                _swap_folders(part, target)
+            else:
+                part.replace(target)
+        except RuntimeError:  # torch does not tell a full disk from a broken one, nor do processes: the disk does
+            require_writable(target.parent)
             raise
-        why = f"no space left while writing {target}; nothing was kept of it. Free some disk space, such as that of the"
-        raise OSError(errno.ENOSPC, f"{why} cache {cache_root()}, or set EMOLAB_CACHE to a larger disk") from error
+        finally:
+            _delete(part)
+
+
+@contextmanager
+def scratch(kind: str, parent: str | None = None) -> Iterator[Path]:
+    """Give a new folder for temporary files and delete it in the end; those of killed processes are deleted first."""
+    folder = _own_name(Path(parent or tempfile.gettempdir(), f"emolab-{kind}"))
+    tidy(folder.parent)
+    folder.mkdir(mode=0o700)
+    try:
+        yield folder
     finally:
-        if part.is_dir():
-            shutil.rmtree(part, ignore_errors=True)
-        else:
-            part.unlink(missing_ok=True)
+        _delete(folder)
+
+
+def require_writable(*folders: Path | None) -> None:
+    """Raise unless files can be written to folders, which need not exist yet; so long work does not end in vain.
+
+    Raises:
+        OSError: If one is read-only or full; the message says where and what to do.
+    """
+    for folder in filter(None, folders):
+        at = next(path for path in (folder.absolute(), *folder.absolute().parents) if path.exists())
+        with _explained(folder), tempfile.TemporaryFile(dir=at) as file:
+            file.write(bytes(PROBE))
+
+
+def recovered(path: Path) -> Path:
+    """Return a path that is about to be read; what a killed process had moved away from it is moved back."""
+    if not path.exists():
+        tidy(path.parent)
+    return path
+
+
+def tidy(folder: Path) -> None:
+    """Put right what killed processes of this computer left in a folder.
+
+    What they had begun to write is deleted, after the processes that still write there on their behalf have been ended.
+    A folder that had left its name for a new one, which did not come, gets the name back.
+    """
+    import psutil
+
+    for left in filter(None, map(LEFT.fullmatch, os.listdir(folder) if folder.is_dir() else [])):
+        path, target = folder / left[0], folder / left["target"]
+        with suppress(OSError, psutil.Error):  # another process was first
+            if _is_running(int(left["pid"]), path.lstat().st_ctime):
+                continue
+            if left["kind"] == "old" and not target.exists():
+                path.replace(target)
+            for process in psutil.process_iter(["cmdline"]):
+                if str(path) in (process.info["cmdline"] or ()):
+                    process.kill()
+            _delete(path)
+
+
+_tidy_once = lru_cache(tidy)  # a cache has thousands of files
+
+
+def _is_running(pid: int, since: float) -> bool:
+    """Tell whether a process is running, and not another that has got its number since a time."""
+    import psutil
+
+    with suppress(psutil.NoSuchProcess):
+        process = psutil.Process(pid)
+        return process.status() != psutil.STATUS_ZOMBIE and process.create_time() <= since + CLOCK_S
+    return False
+
+
+def _own_name(target: Path) -> Path:
+    return target.with_name(f".{target.name}.{os.getpid()}.{HOST}.{os.urandom(4).hex()}.part")
+
+
+def _delete(path: Path) -> None:
+    shutil.rmtree(path, ignore_errors=True)
+    with suppress(OSError):  # it was a folder, or is not there
+        path.unlink()
+
+
+@contextmanager
+def _explained(target: Path) -> Iterator[None]:
+    """Say of a disk that is full or read-only where that is, and what helps there."""
+    try:
+        yield
+    except OSError as error:
+        if not (told := WRONG.get(error.errno or 0)) or isinstance(error.__cause__, OSError):
+            raise
+        roots = {"CACHE": cache_root(), "LOCAL": local_root(), "WEIGHTS": weights_root(), "DATA": data_root()}
+        own = [name for name, root in roots.items() if target.resolve().is_relative_to(root.resolve())]
+        other = f"set EMOLAB_{own[0]} to" if own else "take a clone or"
+        raise OSError(error.errno, f"{told.format(target)}, or {other} a folder of another disk") from error
 
 
 def _swap_folders(part: Path, target: Path) -> None:

@@ -25,14 +25,13 @@ from torch.nn.utils.rnn import pad_sequence
 from torch.utils.data import DataLoader, Sampler
 
 from emolab.models.light import concordance_correlation
-from emolab.storage import atomic_write
+from emolab.storage import atomic_write, recovered
 from emolab.storage import progress as progressed
 
 CHECKPOINT = "checkpoint"  # a folder of accelerate's files, with one of our own:
 RUN = "run.pt"  # fingerprint, history, and weights of the best epoch
 N_POOLED = 16  # batches whose utterances are sorted by length together: little padding, yet no fixed order
 LARGE = 8_000_000  # parameters of a network from which on a second thread pays
-PROBE = 1 << 20  # bytes that a full disk does not take
 
 Augment = Callable[[tuple[Tensor, ...], torch.Generator], tuple[Tensor, ...]]  # inputs of a batch, changed
 
@@ -312,19 +311,15 @@ class _Run:
         if self.folder is None or not self.accelerator.is_main_process:
             return
         with atomic_write(self.folder / CHECKPOINT) as part:
-            try:
-                self.accelerator.save_state(str(part), safe_serialization=False)  # safetensors refuses shared weights
-                torch.save((self.fingerprint, asdict(history), self.best_weights), part / RUN)
-            except RuntimeError:  # torch does not tell a full disk from a broken one: the disk itself does
-                (part / RUN).write_bytes(bytes(PROBE))
-                raise
+            self.accelerator.save_state(str(part), safe_serialization=False)  # safetensors refuses shared weights
+            torch.save((self.fingerprint, asdict(history), self.best_weights), part / RUN)
             for file in part.glob("random_states_*"):  # each epoch has its own seed; the caller's state is left alone
                 file.unlink()
 
     def load(self) -> History:
         """Take the run up where the checkpoint left it; without one, at the beginning."""
         self.best_weights = copy.deepcopy(self.accelerator.unwrap_model(self.net).state_dict())
-        if self.folder is None or not (path := self.folder / CHECKPOINT).exists():
+        if self.folder is None or not (path := recovered(self.folder / CHECKPOINT)).exists():
             return History(self.config.choose_by)
         why = "belongs to another run: its network, configuration, seed, augmentation or examples differ"
         try:

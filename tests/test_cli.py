@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import csv
+import io
 import json
 import re
 import shutil
@@ -432,3 +433,39 @@ def test_every_command_has_help(command: str, capsys: pytest.CaptureFixture[str]
         cli.main([command, "--help"])
     assert left.value.code == 0
     assert f"usage: emolab {command}" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("encoding", ["ascii", "cp932"])
+def test_a_terminal_without_some_letter_does_not_lose_the_table(
+    called: dict[str, object], monkeypatch: pytest.MonkeyPatch, encoding: str
+) -> None:
+    monkeypatch.setattr(chapters, "runs_table", lambda _: "ua 0.500 · 7 façades ok")
+    monkeypatch.setattr(sys, "stdout", io.TextIOWrapper(shown := io.BytesIO(), encoding=encoding))
+    assert cli.main(["run", "03"]) == 0
+    sys.stdout.flush()
+    assert re.search(r"ua 0\.500 \S+ 7 fa\?ades ok", shown.getvalue().decode(encoding))
+
+
+@pytest.mark.skipif(not Path("/sys").is_dir(), reason="there is no folder that refuses even root")
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["fit", "audio/svm", "--record"],
+        ["fit", "audio/svm", "--save", "{}/model"],
+        ["fit", "audio/svm", "--out", "{}/out"],
+        ["explain", "text/svm", "--record"],
+        ["predict", "model", "a.wav", "--output", "{}/a.csv"],
+        ["explore", "--out", "{}/explored"],
+        ["capture", "a.wav", "--out", "{}/table"],
+    ],
+)
+def test_a_place_that_cannot_be_written_to_is_told_before_any_work(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], arguments: list[str]
+) -> None:
+    place = "/sys"  # where nobody may make a file, not even root
+    monkeypatch.setenv("EMOLAB_DATA", place)
+    assert cli.main([word.format(place) for word in arguments]) == 2
+    said = capsys.readouterr().err
+    assert said.startswith("emolab: ")
+    assert said.count("\n") == 1
+    assert "no permission to write /sys" in said

@@ -24,6 +24,8 @@ from urllib.parse import unquote
 import nbformat
 from nbformat import NotebookNode
 
+from emolab.course.chapters import read_notebook
+
 BOOK = Path(__file__).resolve().parent
 ROOT = BOOK.parents[1]
 PAGES = ("docs/*.md", "docs/results/*.md", "data/README.md")
@@ -77,10 +79,10 @@ def stage(root: Path, target: Path, *, draft: bool = False) -> list[str]:
 
 def _executed(chapter: Path, path: Path) -> tuple[NotebookNode, str]:
     """Return the executed notebook and what is wrong with it: missing, failed, another text, other parameters."""
-    bare = nbformat.read(chapter, as_version=4)
+    bare = read_notebook(chapter)
     if not path.is_file():
         return bare, "was not executed"
-    notebook = nbformat.read(path, as_version=4)
+    notebook = read_notebook(path)
     notebook.metadata.pop("papermill", None)
     notebook.cells = [cell for cell in notebook.cells if not _has(cell, "papermill-error-cell-tag")]
     cells = [cell for cell in notebook.cells if not _has(cell, "injected-parameters")]

@@ -15,6 +15,7 @@ from emolab.annotate.pipeline import Job, Work, annotate, finished, recognizer_o
 from emolab.annotate.speech import Block
 from emolab.annotate.words import transcriber
 from emolab.media import SAMPLE_RATE
+from emolab.storage import require_writable
 
 NAME = "capture"  # of a recording by the microphone
 WARM = np.random.default_rng(0).normal(0, 0.01, SAMPLE_RATE).astype(np.float32)  # a second of noise
@@ -28,6 +29,7 @@ def annotate_files(options: argparse.Namespace) -> int:
     for file in options.recordings:
         folder = (options.out or file.parent) / f".{file.name}.unfinished"  # where a second call goes on
         try:
+            require_writable(folder)
             annotation = annotate(file, **how, folder=folder)
             _write(annotation, file.stem, options.out or file.parent, forms)
             shutil.rmtree(folder, ignore_errors=True)
@@ -40,6 +42,7 @@ def annotate_files(options: argparse.Namespace) -> int:
 def capture(options: argparse.Namespace) -> int:
     """Annotate microphone and camera, or a file played as if live: each turn once it has ended, then the table."""
     forms, file = _forms(options.to), options.file
+    require_writable(options.out or Path())
     recognizer, learned = recognizer_of(options.model, words_only=options.words_only)
     name, transcribe = transcriber(options.asr)
     job = Job(Path(file or NAME), recognizer, transcribe, tells_voices=not options.words_only)

@@ -75,8 +75,8 @@ def write_annotation(annotation: Annotation, path: Path | str, form: str | None 
         target = path.with_name(f"{stem}.{number}{ending}")
     with atomic_write(target) as part:
         write(annotation, part)
-    with atomic_write(path.parent / WRITTEN) as part:
-        part.write_text(json.dumps(_written(path.parent) | {target.name: _digest(target)}), encoding="utf-8")
+        with atomic_write(path.parent / WRITTEN) as known:  # first, or a kill here would make it somebody else's file
+            known.write_text(json.dumps(_written(path.parent) | {target.name: _digest(part)}), encoding="utf-8")
     return target
 
 

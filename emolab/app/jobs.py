@@ -1,7 +1,6 @@
 """What workers do: annotate a recording, explain a segment. Nothing of it stays in emolab's cache."""
 
 import os
-import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import lru_cache
@@ -17,6 +16,7 @@ from emolab.corpora import Corpus
 from emolab.explain import explain
 from emolab.media import SAMPLE_RATE, read_audio
 from emolab.recognizer import Recognizer
+from emolab.storage import scratch
 
 EXPLAINED = ("text", "audio")  # modalities with units that a page can show
 METHOD = "ablation"
@@ -39,9 +39,9 @@ def prepare(model: Path | None) -> None:
 @contextmanager
 def forgetful() -> Iterator[None]:
     """Keep features in a folder that is deleted at once; recognizers have to be loaded before."""
-    with tempfile.TemporaryDirectory(dir=os.environ.get("GRADIO_TEMP_DIR")) as folder:
+    with scratch("demo", os.environ.get("GRADIO_TEMP_DIR")) as folder:
         before = os.environ.get("EMOLAB_CACHE")
-        os.environ["EMOLAB_CACHE"] = folder
+        os.environ["EMOLAB_CACHE"] = str(folder)
         try:
             yield
         finally:

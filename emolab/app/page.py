@@ -4,7 +4,6 @@ import json
 import os
 import queue
 import shutil
-import tempfile
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from html import escape
@@ -19,6 +18,7 @@ from emolab.annotate.formats import FORMATS, write_annotation
 from emolab.app import view
 from emolab.app.sessions import Session, Sessions
 from emolab.app.worker import TEXTS, WRONG, Limits, Worker, checked_seconds
+from emolab.storage import scratch
 
 SAYS: Mapping[str, str] = TEXTS["result"]
 EDITED = ["start", "end", "speaker", "text", "emotion"]
@@ -155,8 +155,8 @@ class Demo:
             names: Of the speakers, with commas between them.
         """
         annotation = self.analyse(Path(file), purpose, told, words_only, names)
-        with tempfile.TemporaryDirectory() as folder:
-            path = write_annotation(annotation, Path(folder) / "annotation.json")
+        with scratch("demo") as folder:
+            path = write_annotation(annotation, folder / "annotation.json")
             return dict(json.loads(path.read_text(encoding="utf-8")))
 
 

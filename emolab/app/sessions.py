@@ -3,18 +3,15 @@
 import os
 import secrets
 import shutil
-import tempfile
 import threading
 import time
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-import psutil
-
 from emolab.annotate.annotation import Annotation
+from emolab.storage import scratch
 
-PREFIX = "emolab-demo-"  # of the folder, before the number of its process
 SWEEP_S = 30.0
 
 
@@ -41,8 +38,8 @@ class Sessions:
     """All open pages by their names, and the folder of their files, in which nothing grows older than `keep_s`."""
 
     def __init__(self, keep_s: float) -> None:
-        delete_left_behind()
-        self.root = Path(tempfile.mkdtemp(prefix=f"{PREFIX}{os.getpid()}-"))
+        self.closing = ExitStack()  # those of servers that were killed are deleted now
+        self.root = self.closing.enter_context(scratch("demo"))
         self.keep_s, self.open, self.stopped = keep_s, dict[str | None, Session](), threading.Event()
         threading.Thread(target=self._sweep_on, daemon=True).start()
 
@@ -89,14 +86,4 @@ class Sessions:
     def end(self) -> None:
         """Delete everything."""
         self.stopped.set()
-        shutil.rmtree(self.root, ignore_errors=True)
-
-
-def delete_left_behind() -> None:
-    """Delete the folders of servers that were killed, before this one makes its own."""
-    for folder in Path(tempfile.gettempdir()).glob(f"{PREFIX}[0-9]*-*"):
-        number = int(folder.name.removeprefix(PREFIX).partition("-")[0])
-        with suppress(OSError):  # another server was first
-            born = psutil.Process(number).create_time() if psutil.pid_exists(number) else time.time()
-            if born > folder.stat().st_mtime:  # no such process, or another that got its number
-                shutil.rmtree(folder, ignore_errors=True)
+        self.closing.close()

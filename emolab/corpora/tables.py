@@ -150,6 +150,8 @@ def table_cells(
     lines = {n: LINE_END.split("\0".join(row))[1:] for n, row in full.items()} if reader.line_num > len(rows) else {}
     odd = [number for number, inner in lines.items() if any(line.count(delimiter) >= wide for line in inner)]
     problems += [f"row {number} holds other rows, since a quotation mark has no partner" for number in odd]
+    if lines and len(header) <= wide and (many := [number for number, inner in lines.items() if any(inner)]):
+        warnings.warn(f"{path.name}: several lines in row {some(many)}. {OWN['lines']}", RuntimeWarning, stacklevel=2)
     cells = pd.DataFrame(full.values(), index=[*full], columns=header, dtype=object).astype("string")
     return cells.loc[:, ~cells.columns.duplicated()].apply(lambda column: column.str.strip()), problems
 

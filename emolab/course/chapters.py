@@ -6,6 +6,7 @@ them share count twice.
 """
 
 import ast
+import json
 import logging
 import os
 import time
@@ -15,7 +16,6 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from threading import Event, Thread
 from typing import Any
 
@@ -32,7 +32,7 @@ from papermill.exceptions import PapermillExecutionError
 from emolab.corpora import load_corpus
 from emolab.course import RESULT_MIME, figure_text
 from emolab.evaluation import MIN_SPEAKERS
-from emolab.storage import CHECKOUT, atomic_write, cache_root
+from emolab.storage import CHECKOUT, atomic_write, cache_root, require_writable, scratch
 
 NOTEBOOKS = CHECKOUT / "notebooks"
 BUILD = CHECKOUT / "build"
@@ -40,6 +40,7 @@ TIMEOUT_S = {"quick": 600, "full": 4 * 3600}  # for one cell, by preset
 LOOK_EVERY_S = 0.1  # seconds
 FAREWELL_S = 1.0  # what a kernel leaves running is given this long to end by itself
 MEGABYTE = 1_000_000
+FORMAT = 4  # of notebooks
 ERROR_LENGTH = 400  # characters of an error that a table can bear
 OF_PAPERMILL = {"injected-parameters", "papermill-error-cell-tag"}
 ENGINE = "emolab"  # the name by which papermill knows `Engine`
@@ -92,25 +93,51 @@ def find_chapters(wanted: Sequence[str] = (), *, folder: Path = NOTEBOOKS) -> li
     return list(dict.fromkeys(chapter for fitting in found.values() for chapter in fitting))
 
 
+class BrokenChapter(ValueError):
+    """A file that is no notebook, or no chapter; the others can run all the same."""
+
+
+def read_notebook(path: Path) -> NotebookNode:
+    """Read a notebook.
+
+    Raises:
+        BrokenChapter: If it is none, such as broken JSON, one with the marks of a merge, without cells or of another
+            format; the message says which file and where in it.
+    """
+    try:
+        text = path.read_text(encoding="utf-8")
+        if (version := (whole := json.loads(text)).get("nbformat")) != FORMAT or "cells" not in whole:
+            raise ValueError(f"its nbformat is {version!r}, its parts are {[*whole]}")
+        nbformat.validate(whole)
+        return nbformat.reads(text, as_version=FORMAT)
+    except (ValueError, AttributeError, KeyError, TypeError, RecursionError, nbformat.ValidationError) as error:
+        why = f"{path} is no notebook: {' '.join(str(error).split())[:ERROR_LENGTH].rstrip('.')}"
+        remedy = f"Take it back from git (git checkout {path.name}), or save it anew in JupyterLab."
+        raise BrokenChapter(f"{why}. Expected JSON of nbformat {FORMAT}, with cells. {remedy}") from error
+
+
 def parameters_of(chapter: Path, given: Mapping[str, Any] | None = None) -> dict[str, Any]:
     """Return the parameters of a chapter, its defaults with the `given` values put in.
 
     Raises:
-        ValueError: If there is not exactly one cell tagged `parameters`, or it holds anything but literals: papermill
-            sets parameters in a cell of its own after this one, so what is computed here would keep the old value. Or
-            if the chapter has no parameter of a given name, or one of another type.
+        BrokenChapter: If there is not exactly one cell tagged `parameters`, or it holds anything but literals:
+            papermill sets parameters in a cell of its own after this one, so what is computed here would keep the old
+            value. Or if the file is no notebook.
+        ValueError: If the chapter has no parameter of a given name, or one of another type.
     """
-    cells, parameters, given = nbformat.read(chapter, as_version=4).cells, {}, dict(given or {})
+    cells, parameters, given = read_notebook(chapter).cells, {}, dict(given or {})
     cells = [cell for cell in cells if "parameters" in cell.metadata.get("tags", [])]
     if len(cells) != 1:
-        raise ValueError(f"{chapter.name} has {len(cells)} cells tagged parameters; expected one. Tag one cell so.")
-    for statement in ast.parse(cells[0].source).body:
-        try:
+        raise BrokenChapter(f"{chapter} has {len(cells)} cells tagged parameters; expected one. Tag one cell so.")
+    line = cells[0].source
+    try:
+        for statement in ast.parse(line).body:
+            line = ast.unparse(statement)
             (target,) = statement.targets  # type: ignore[attr-defined]
             parameters[target.id] = ast.literal_eval(statement.value)  # type: ignore[attr-defined]
-        except (AttributeError, ValueError) as error:
-            found = f"{chapter.name} has {ast.unparse(statement)!r} in its cell tagged parameters"
-            raise ValueError(f'{found}; expected only lines such as corpus = "sample". Compute elsewhere.') from error
+    except (AttributeError, TypeError, ValueError, SyntaxError, RecursionError) as error:
+        found = f"{chapter} has {line[:ERROR_LENGTH]!r} in its cell tagged parameters"
+        raise BrokenChapter(f'{found}; expected only lines such as corpus = "sample". Compute elsewhere.') from error
     for name, value in given.items():
         if type(value) is not type(parameters.get(name, ...)):
             found = f"{chapter.name} has no parameter {name} = {value!r}"
@@ -131,22 +158,28 @@ def run_chapters(
 
     Raises:
         FileNotFoundError: If there is no such corpus; then none is run.
+        OSError: If nothing can be written to the build folder; then none is run.
         ValueError: If a parameter does not fit one of the chapters, or the corpus cannot be read or has too few
             speakers; then none is run.
         KeyboardInterrupt: If it is interrupted. Kernels and all that they started have ended then; the chapters that
             were finished are in the build folder, and the message says how many.
     """
+    done = list[ChapterRun]()
     for chapter in chapters:
-        parameters_of(chapter, parameters)
+        try:
+            parameters_of(chapter, parameters)
+        except BrokenChapter as error:  # the others run
+            done.append(ChapterRun(chapter.stem, {}, error=str(error)))
+    require_writable(options.get("build", BUILD))
     if "corpus" in parameters:  # what is wrong with it is told once, before any kernel starts
         people = load_corpus(parameters["corpus"]).view().table["speaker"].nunique()
         if people < MIN_SPEAKERS:
             found = f"corpus {parameters['corpus']} has {people} speakers; expected {MIN_SPEAKERS} or more in chapters,"
             raise ValueError(f"{found} which show intervals over them. Take emolab fit or explore, or more speakers.")
-    stop, done = Event(), list[ChapterRun]()
+    sound, stop = [each for each in chapters if each.stem not in {run.chapter for run in done}], Event()
     run = partial(run_chapter, parameters=parameters, jobs=jobs, stop=stop, **options)
     with ThreadPoolExecutor(jobs) as pool:  # threads only wait; the kernels, which work, are processes
-        futures = [pool.submit(run, chapter) for chapter in chapters]
+        futures = [pool.submit(run, chapter) for chapter in sound]
         try:
             for future in as_completed(futures):
                 done.append(one := future.result())
@@ -187,9 +220,9 @@ def run_chapter(
     stop, timeout_s = stop or Event(), timeout_s or TIMEOUT_S.get(run.parameters.get("preset", ""), TIMEOUT_S["quick"])
     how: dict[str, Any] = {"engine_name": ENGINE, "kernel_name": "python3", "language": "python", "progress_bar": False}
     how |= {"folder": str(chapter.resolve().parent), "run": run, "stop": stop, "timeout_s": timeout_s}
-    with TemporaryDirectory(prefix="emolab-run-") as scratch:
+    with scratch("run") as folder:
         try:
-            how["variables"] = _variables(scratch, jobs)
+            how |= {"variables": _variables(str(folder), jobs), "connection": str(folder / "kernel.json")}
             papermill.execute_notebook(chapter, None, dict(parameters or {}), **how)
         except (PapermillExecutionError, CellTimeoutError, RuntimeError) as caught:  # the last: the kernel died
             error = caught
@@ -226,7 +259,7 @@ class Engine(NBClientEngine):
         how["shutdown_kernel"] = "immediate"  # a large process takes a second to end by itself
         how["extra_arguments"] = ["--log-level=CRITICAL"]  # the kernel speaks to the terminal otherwise
         client = PapermillNotebookClient(nb_man, **how)
-        client.create_kernel_manager()
+        client.create_kernel_manager().connection_file = options["connection"]
         client.start_new_kernel(env=options["variables"])
         watch = Thread(target=_watch, args=(run, client.km.provisioner.pid, over, stop))
         watch.start()
@@ -298,8 +331,10 @@ def explore(corpus: str, folder: Path) -> ChapterRun:
 
     Raises:
         FileNotFoundError: If there is no such corpus; then nothing is run. So it is for the others.
+        OSError: If nothing can be written to the folder.
         ValueError: If it cannot be read.
     """
+    require_writable(folder)
     load_corpus(corpus)
     run = run_chapter(Path(__file__).with_name("explore.ipynb"), parameters={"corpus": corpus}, build=folder)
     with suppress(ImportError):

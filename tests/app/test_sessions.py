@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from emolab.app.sessions import PREFIX, Session, Sessions, delete_left_behind
+from emolab.app.sessions import Session, Sessions
 
 
 @pytest.fixture
@@ -85,17 +85,3 @@ def test_nothing_grows_old(sessions: Sessions) -> None:
     os.utime(path.parent, (0, 0))
     sessions.sweep()
     assert list(sessions.root.iterdir()) == []
-
-
-def test_folders_of_killed_servers_are_deleted_and_those_of_running_ones_are_not(
-    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
-) -> None:
-    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
-    own, dead, reused, other = (
-        tmp_path / f"{PREFIX}{name}" for name in (f"{os.getpid()}-a", "999999999-b", f"{os.getpid()}-c", "x")
-    )
-    for folder in (own, dead, reused, other):
-        folder.mkdir()
-    os.utime(reused, (0, 0))  # of a process before this one that had the same number
-    delete_left_behind()
-    assert {path.name for path in tmp_path.iterdir()} == {own.name, other.name}

@@ -493,3 +493,13 @@ def test_names_of_columns_are_unambiguous() -> None:
     names = [re.sub(r"[\W_]", "", name) for column, facts in DATA["columns"].items() for name in (column, *facts[2:])]
     names += [name.replace("_", "") for column, others in DATA["own"]["columns"].items() for name in (column, *others)]
     assert len(names) == len({*names})
+
+
+@pytest.mark.parametrize("header", ["text", "speaker,text"])
+def test_a_narrow_table_tells_of_rows_that_a_quotation_mark_may_have_swallowed(tmp_path: Path, header: str) -> None:
+    lines = [f"{'ann,' * header.count(',')}hello {number}" for number in range(20)]
+    lines[2] = lines[2].replace("hello", '"hello')
+    lines[18] += '"'
+    (tmp_path / "mine.csv").write_text("\n".join([header, *lines]), encoding="utf-8")
+    with pytest.warns(RuntimeWarning, match=r"mine\.csv: several lines in row 4\. If these are rows.*correct it"):
+        assert len(read_own(tmp_path / "mine.csv")) == 4

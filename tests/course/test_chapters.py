@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import signal
 import subprocess
@@ -16,8 +17,17 @@ import pytest
 from joblib import cpu_count
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook
 
-from emolab.course import record
-from emolab.course.chapters import ChapterRun, find_chapters, parameters_of, run_chapter, run_chapters, runs_table
+from emolab.course import chapters, record
+from emolab.course.chapters import (
+    BrokenChapter,
+    ChapterRun,
+    find_chapters,
+    parameters_of,
+    read_notebook,
+    run_chapter,
+    run_chapters,
+    runs_table,
+)
 from emolab.evaluation import Interval
 
 PARAMETERS = 'corpus = "sample"\nseed = 7'
@@ -221,3 +231,55 @@ def test_record_keeps_the_value_alone_of_an_interval_without_limits(capsys: pyte
     assert capsys.readouterr().out == "ua 0.500\n"
     with pytest.raises(ValueError, match="cannot be recorded"):
         record(ua=Interval(0.5, 0.4, float("nan")))
+
+
+WHOLE = nbformat.writes(new_notebook(cells=[new_code_cell(PARAMETERS, metadata={"tags": ["parameters"]})]))
+
+
+@pytest.mark.parametrize(
+    ("text", "where"),
+    [
+        ("", "line 1 column 1"),
+        (WHOLE[:150], r"Unterminated|Expecting"),
+        (WHOLE.replace(' "cells"', '<<<<<<< HEAD\n "cells"'), "Expecting property name.*line 2 column 1"),
+        (WHOLE.replace('"cells"', '"sells"'), r"its parts are \['sells'"),
+        (WHOLE.replace('"cell_type": "code"', '"cell_type": "mode"'), "mode"),
+        (WHOLE.replace('"nbformat": 4', '"nbformat": 9'), "its nbformat is 9"),
+        ("[1, 2]", "has no attribute"),
+        ("[" * 100_000, "recursion"),
+        ("\0" * 20, "line 1 column 1"),
+    ],
+)
+def test_read_notebook_says_what_is_wrong_with_a_file_that_is_none(tmp_path: Path, text: str, where: str) -> None:
+    path = tmp_path / "03_odd.ipynb"
+    path.write_text(text)
+    with pytest.raises(BrokenChapter, match=rf"(?s)03_odd\.ipynb is no notebook: .*({where}).*Expected JSON.*git"):
+        read_notebook(path)
+
+
+def test_parameters_of_names_the_chapter_whose_parameters_are_no_python(tmp_path: Path) -> None:
+    chapter = write_chapter(tmp_path / "01_odd.ipynb", parameters='<<<<<<< HEAD\ncorpus = "sample"')
+    with pytest.raises(BrokenChapter, match=r"01_odd\.ipynb has '<<<<<<< HEAD.*Compute elsewhere"):
+        parameters_of(chapter)
+
+
+def test_run_chapters_runs_the_others_where_one_is_no_notebook(tmp_path: Path) -> None:
+    (tmp_path / "01_odd.ipynb").write_text(WHOLE[:50])
+    paths = [tmp_path / "01_odd.ipynb", write_chapter(tmp_path / "02_fine.ipynb", "1 + 1")]
+    odd, fine = run_chapters(paths, parameters={"seed": 3}, build=tmp_path / "build")
+    assert odd.state == "FAILED"
+    assert "01_odd, " + str(tmp_path / "01_odd.ipynb") in runs_table([odd, fine])
+    assert (fine.state, fine.parameters["seed"]) == ("ok", 3)
+    assert [path.name for path in (tmp_path / "build").iterdir()] == ["02_fine.ipynb"]
+
+
+def test_run_chapters_notices_that_it_cannot_write_before_it_reads_the_corpus(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*_: object) -> None:
+        raise OSError(errno.EROFS, "Read-only file system")
+
+    monkeypatch.setattr(chapters, "require_writable", refuse)
+    monkeypatch.setattr(chapters, "load_corpus", lambda _: pytest.fail("the corpus was read first"))
+    with pytest.raises(OSError, match="Read-only"):
+        run_chapters([write_chapter(tmp_path / "02_fine.ipynb")], parameters={"corpus": "sample"})
