@@ -1,11 +1,13 @@
 """Where emolab keeps its files, how it reads tables and writes files (whole, or not at all), and the progress bar."""
 
 import errno
+import hashlib
+import json
 import os
 import shutil
 import sys
 import tomllib
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, TypeVar
@@ -111,6 +113,36 @@ def atomic_write(target: Path) -> Iterator[Path]:
             shutil.rmtree(part, ignore_errors=True)
         else:
             part.unlink(missing_ok=True)
+
+
+def write_json(file: Path, facts: Mapping[str, Any]) -> Path:
+    """Write facts, whole or not at all, with a checksum by which `read_json` notices every change; return the file."""
+    text = json.dumps({**facts, "checksum": _checksum(facts)}, indent=1, ensure_ascii=False, allow_nan=False)
+    with atomic_write(file) as part:
+        part.write_text(text + "\n", encoding="utf-8")
+    return file
+
+
+def read_json(file: Path, *, remedy: str) -> dict[str, Any]:
+    """Read the facts of a JSON file; files that were written without a checksum are taken as they are.
+
+    Raises:
+        FileNotFoundError: If there is no such file.
+        ValueError: If it is no JSON, no object, or not what was written; it names the file, the place and the remedy.
+    """
+    try:
+        facts = json.loads(file.read_text(encoding="utf-8-sig"))
+        if not isinstance(facts, dict):
+            raise ValueError(f"it holds a {type(facts).__name__}, no object in braces")
+        if (told := facts.pop("checksum", None)) is not None and told != _checksum(facts):
+            raise ValueError("its contents do not fit its checksum, so they were changed")
+    except (ValueError, RecursionError) as error:  # of broken text and of deep nesting too
+        raise ValueError(f"{file} is damaged: {error}. Expected what emolab writes. {remedy}") from error
+    return facts
+
+
+def _checksum(facts: Mapping[str, Any]) -> str:
+    return hashlib.sha256(json.dumps(facts).encode()).hexdigest()
 
 
 def _swap_folders(part: Path, target: Path) -> None:

@@ -20,8 +20,12 @@ def join_truth(corpus: Corpus, path: Path) -> Corpus:
     if not path.is_file():
         raise FileNotFoundError(f"no {path}. Expected it beside the sample. Build it again: emolab sample --force")
     _, cells, problems = table_rows(path, columns=("utterance_id", *TRUTH))
-    truth = {row["utterance_id"]: _truth(row) for row in cells.values()}
-    names = corpus.table["utterance_id"]
+    names, truth = corpus.table["utterance_id"], {}
+    for number, row in cells.items():
+        try:
+            truth[row["utterance_id"]] = _truth(row)
+        except ValueError as error:  # of what is no number
+            problems.append(f"row {number}: {error}")
     if not problems and (odd := sorted({*names} ^ truth.keys())):
         problems.append(f"not of both sample and truth: {some(odd)} ({len(odd)} in all)")
     raise_problems(problems, where=path, remedy="Expected the truth of each utterance. Run: emolab sample --force")
