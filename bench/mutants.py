@@ -29,6 +29,7 @@ from emolab import evaluation, results
 from emolab.corpora import Corpus
 from emolab.corpora.corpus import TRUTH
 from emolab.course import progress
+from emolab.course.exercises import CHECKERS
 from emolab.features.text import Tfidf, Tokens
 from emolab.models.light import logistic_regression
 from emolab.recipes import NetworkBuilder, fuse
@@ -162,7 +163,8 @@ def truth_alone(folder: Path) -> Any:
 
 def write_progress(folder: Path) -> None:
     """Write a file of exercises that were solved."""
-    write_json(folder / "progress.json", {f"{n:02}.1": f"2026-11-{n + 1:02}" for n in range(20)})
+    names = sorted(CHECKERS)[:20]
+    write_json(folder / "progress.json", {name: f"2026-11-{day:02}" for day, name in enumerate(names, start=1)})
 
 
 def read_progress(folder: Path) -> Any:
@@ -177,7 +179,12 @@ def kinds() -> dict[str, Kind]:
         f"recognizer, {name}": Kind(lambda folder, own=own: own.save(folder / "kept"), predictions)
         for name, own in recognizers().items()
     }
-    made["ledger entry"] = Kind(write_entry, partial(in_ledger, results.read_entries))
+    fields = {*entry()}  # a field that nobody reads, such as a checksum whose own name was damaged, is no answer
+
+    def entries() -> list[dict[str, Any]]:
+        return [{name: own for name, own in each.items() if name in fields} for each in results.read_entries()]
+
+    made["ledger entry"] = Kind(write_entry, partial(in_ledger, entries))
     made["scorecard"] = Kind(
         partial(write_entry, scorecard=True), partial(in_ledger, lambda: results.read_scores("words").to_json())
     )

@@ -31,6 +31,7 @@ SAME = ("view", "protocol", "preset")  # an entry takes another's place only if 
 ABOUT = ("emotions", "utterances", "truth")  # two entries can be compared if their answers agree in these
 SCORECARDS = "explain-"  # how the files of scorecards begin, beside the entries of recognizers
 LEVEL = 0.05  # of a corrected p value
+ODD = (ArithmeticError, AttributeError, LookupError, RecursionError, StopIteration, TypeError, ValueError)
 FIGURES = [*(f"{name}{limit}" for name in METRICS for limit in ("", "_low", "_high")), *COSTS]
 
 
@@ -193,7 +194,7 @@ def entry_problems(entry: Entry) -> Iterator[str]:
         return
     try:
         again = _flat(_figures(answers_of(entry)))
-    except (AttributeError, LookupError, TypeError, ValueError) as error:
+    except ODD as error:
         yield f"answers cannot be read ({error!r})"
         return
     known = [name for name in again if ".ece" not in name]  # its probabilities are not kept
@@ -245,7 +246,7 @@ def _read(path: Path, build: Callable[[dict[str, Any]], Any]) -> Any:
     remedy = "Delete the file and measure again, or take it back from git."
     try:
         return build(read_json(path, remedy=remedy))
-    except (ArithmeticError, AttributeError, LookupError, RecursionError, TypeError, ValueError) as error:
+    except ODD as error:  # whatever a damaged entry leads to
         about = f"{path} is no ledger entry: {error!r}. Expected what emolab.results writes"
         raise ValueError(f"{about}. {remedy}") from error
 

@@ -62,7 +62,8 @@ def progress_file() -> Path:
 def solved() -> dict[str, str]:
     """Return the exercises that were solved, and the day of each."""
     file, remedy = progress_file(), "Delete it; what a chapter checks is remembered when its cells run again."
-    return read_json(file, remedy=remedy) if file.is_file() else {}
+    known = read_json(file, remedy=remedy) if file.is_file() else {}
+    return {name: str(day) for name, day in known.items() if name in CHECKERS}
 
 
 def _remember(name: str) -> None:
