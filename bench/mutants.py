@@ -52,12 +52,12 @@ class Kind:
     Attributes:
         write: Given a folder, writes the files there.
         load: Given the folder, returns what is compared; it may raise one of `documented`.
-        documented: The exceptions that the docstring of the loader names.
+        absent: What it answers where there is no such file, and the docstring says so.
     """
 
     write: Callable[[Path], object]
     load: Callable[[Path], Any]
-    documented: tuple[type[Exception], ...] = (ValueError, FileNotFoundError)
+    absent: Any = None
 
 
 def corpus() -> Corpus:
@@ -108,7 +108,7 @@ def entry() -> dict[str, Any]:
         about = (tuple("abcdef"[number % 6] for number in range(n)), tuple(f"u{number:02}" for number in range(n)))
         probabilities = rng.dirichlet((1, 1), n)
         reports[seed] = evaluation.Report(EMOTIONS, truth, probabilities, *about, "text/light", "words", "all", True)
-    costs = {name: 1.5 for name in results.COSTS}
+    costs = dict.fromkeys(results.COSTS, 1.5)
     measured = evaluation.CrossValidation(reports, "by speaker", ("text",), False, (1.0,), costs)
     return results.entry_of(measured, recipe="text/light", preset="quick", command="emolab fit text/light")
 
@@ -126,13 +126,13 @@ SCORECARD: dict[str, Any] = {
 
 def in_ledger(read: Callable[[], Any], folder: Path) -> Any:
     """Read with a folder as the only ledger."""
-    with mock.patch.object(results, "results_roots", lambda: [folder]):
+    with mock.patch.object(results, "results_roots", return_value=[folder]):
         return read()
 
 
 def write_entry(folder: Path, *, scorecard: bool = False) -> None:
     """Record an entry, or a scorecard, in a folder."""
-    with mock.patch.object(results, "results_root", lambda: folder):
+    with mock.patch.object(results, "results_root", return_value=folder):
         _ = results.record_scores(SCORECARD) if scorecard else results.record(entry())
 
 
@@ -140,7 +140,8 @@ def write_sample(folder: Path) -> None:
     """Write truth.csv of the texts, and the stamp that vouches for it."""
     (folder / "words").mkdir()
     names = ["utterance_id", *TRUTH]
-    cells = {"cue_words": "0 3", "word_starts": "0.0 0.25 0.5 0.75", "cue_modalities": "text audio"}
+    cells = {name: "0.5" for name, (dtype, _) in TRUTH.items() if dtype == "float64"}
+    cells |= {"cue_words": "0 3", "word_starts": "0.0 0.25 0.5 0.75", "cue_modalities": "text audio"}
     rows = [{"utterance_id": f"u{number}", **cells} for number in range(24)]
     lines = [",".join(names), *(",".join(row.get(name, "x") for name in names) for row in rows)]
     (folder / "words" / "truth.csv").write_text("\n".join(lines) + "\n", encoding="utf-8")
@@ -167,9 +168,9 @@ def write_progress(folder: Path) -> None:
     write_json(folder / "progress.json", {name: f"2026-11-{day:02}" for day, name in enumerate(names, start=1)})
 
 
-def read_progress(folder: Path) -> Any:
+def in_progress(folder: Path) -> Any:
     """Read the exercises that were solved, and the table of them."""
-    with mock.patch.object(progress, "progress_file", lambda: folder / "progress.json"):
+    with mock.patch.object(progress, "progress_file", return_value=folder / "progress.json"):
         return progress.solved(), progress.progress_table()
 
 
@@ -184,13 +185,16 @@ def kinds() -> dict[str, Kind]:
     def entries() -> list[dict[str, Any]]:
         return [{name: own for name, own in each.items() if name in fields} for each in results.read_entries()]
 
-    made["ledger entry"] = Kind(write_entry, partial(in_ledger, entries))
+    made["ledger entry"] = Kind(write_entry, partial(in_ledger, entries), absent=[])
     made["scorecard"] = Kind(
-        partial(write_entry, scorecard=True), partial(in_ledger, lambda: results.read_scores("words").to_json())
+        partial(write_entry, scorecard=True),
+        partial(in_ledger, lambda: results.read_scores("words").to_dict("list")),
+        absent={name: [] for name in results.SCORE_COLUMNS},
     )
     made["sample, stamp and truth"] = Kind(write_sample, read_sample)
     made["truth.csv alone"] = Kind(write_sample, truth_alone)
-    made["progress"] = Kind(write_progress, read_progress)
+    nothing = in_progress(Path("nowhere"))
+    made["progress"] = Kind(write_progress, in_progress, absent=nothing)
     return made
 
 
@@ -270,9 +274,10 @@ def outcome(kind: Kind, folder: Path, right: Any) -> tuple[str, str]:
             warnings.simplefilter("ignore")
             given = kind.load(folder)
     except Exception as error:
-        known = type(error) in kind.documented or isinstance(error, FileNotFoundError)
-        told = known and (str(folder) in str(error) or "no " in str(error))
+        told = type(error) in (ValueError, FileNotFoundError) and str(folder) in str(error)
         return ("error" if told else "FOREIGN"), f"{type(error).__name__}: {error}"[:300]
+    if given == kind.absent and not any(each.is_file() for each in folder.rglob("*")):
+        return "error", "there is no such file"
     return ("same" if given == right else "SILENT"), ""
 
 

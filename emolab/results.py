@@ -60,7 +60,10 @@ def _figures(measured: CrossValidation) -> dict[str, Any]:
     """Return the fields of an entry that are computed from the answers."""
     first, figures = next(iter(measured.reports.values())), measured.per_emotion.astype({"support": int}).astype(object)
     made: dict[str, Any] = {"seeds": [*map(int, measured.reports)], "n_test": first.n, "chance": first.chance}
-    made |= {"clusters": {"by": "speaker", "n": len(first.sizes)}, "seed_values": measured.spread.to_dict(orient="list")}
+    made |= {
+        "clusters": {"by": "speaker", "n": len(first.sizes)},
+        "seed_values": measured.spread.to_dict(orient="list"),
+    }
     made |= {"metrics": {name: without_nan(interval._asdict()) for name, interval in measured.metrics.items()}}
     return made | {"per_emotion": figures.where(figures.notna(), None).to_dict(orient="index")}
 

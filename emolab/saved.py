@@ -90,7 +90,7 @@ def _check_trees(found: Any) -> None:
         inside &= (found.feature >= 0) & (found.feature < found.n_features)
         if not inside[:, inner].all():
             raise ValueError("a tree has branches or features that are not there")
-    elif isinstance(found, list | tuple | dict) or getattr(found, "dtype", None) == object:
+    elif isinstance(found, list | tuple | dict) or (isinstance(found, np.ndarray) and found.dtype.hasobject):
         for each in found.values() if isinstance(found, dict) else found:
             _check_trees(each)
     elif hasattr(found, "__dict__"):

@@ -239,7 +239,9 @@ def test_json_that_is_nested_too_deep_is_damaged(content: str) -> None:
 def test_a_figure_that_no_answer_tells_is_kept_by_the_checksum() -> None:
     path = record(entry())
     path.write_text(path.read_text().replace('"peak_mb": ', '"peak_mb": 1'))
-    with pytest.raises(ValueError, match=r"audio-svm\.json is damaged: .*do not fit its checksum.*take it back from git"):
+    with pytest.raises(
+        ValueError, match=r"audio-svm\.json is damaged: .*do not fit its checksum.*take it back from git"
+    ):
         read_ledger()
     scores = record_scores(SCORECARD)
     scores.write_text(scores.read_text().replace("0.25", "0.35"))

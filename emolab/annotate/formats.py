@@ -34,7 +34,7 @@ from emolab.annotate import subtitles, tiers
 from emolab.annotate.annotation import SEGMENTS, UNITS, YES, Annotation, P
 from emolab.corpora.corpus import raise_problems, some
 from emolab.corpora.tables import read_text, table_rows
-from emolab.storage import atomic_write, read_json
+from emolab.storage import atomic_write, read_json, write_json
 
 MADE = "Made by emolab"  # how every audit line begins
 WRITTEN = ".emolab-written.json"  # beside the files: the digest of each as it was written
@@ -75,8 +75,7 @@ def write_annotation(annotation: Annotation, path: Path | str, form: str | None 
         target = path.with_name(f"{stem}.{number}{ending}")
     with atomic_write(target) as part:
         write(annotation, part)
-    with atomic_write(path.parent / WRITTEN) as part:
-        part.write_text(json.dumps(_written(path.parent) | {target.name: _digest(target)}), encoding="utf-8")
+    write_json(path.parent / WRITTEN, _written(path.parent) | {target.name: _digest(target)})
     return target
 
 

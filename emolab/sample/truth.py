@@ -37,4 +37,5 @@ def _truth(row: dict[str, str]) -> dict[str, Any]:
     """Turn the cells of one row of truth.csv into values."""
     words, starts = tuple(map(int, row["cue_words"].split())), tuple(map(float, row["word_starts"].split()))
     lists = {"cue_words": words, "word_starts": starts or None, "cue_modalities": tuple(row["cue_modalities"].split())}
-    return {column: row[column] or None for column in TRUTH} | lists
+    numbers = {column: float(row[column]) for column, (dtype, _) in TRUTH.items() if dtype == "float64" and row[column]}
+    return {column: row[column] or None for column in TRUTH} | numbers | lists
