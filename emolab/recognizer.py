@@ -254,7 +254,7 @@ class Recognizer(ABC):
 
         card, body, pickled = _verified(Path(folder))
         if pickled and not (os.environ.get("EMOLAB_TRUST") if trusted is None else trusted):
-            code = ", ".join(map(str, card.get("code", ["a pickle of an older version"])))
+            code = card.get("code", "a pickle of an older version")
             why = (
                 f"{folder} holds code that loading would run: {code}. Expected only classes of emolab and its libraries"
             )

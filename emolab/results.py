@@ -220,7 +220,7 @@ def _same(value: Any, again: Any) -> bool:
 
 def _finite(value: object) -> bool:
     """Tell whether something is a number."""
-    return isinstance(value, int | float) and not isinstance(value, bool) and abs(value) < math.inf
+    return isinstance(value, int | float) and not isinstance(value, bool) and abs(value) <= sys.float_info.max
 
 
 def read_entries(corpus: str | None = None, *recipes: str) -> list[dict[str, Any]]:

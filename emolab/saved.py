@@ -69,6 +69,8 @@ def loads(body: bytes) -> Any:
 def _put(owner: Any, path: str, own: Any) -> None:
     """Put an encoder, parameter or buffer where it belongs."""
     *parents, leaf = path.split(".")
+    if "__" in path:  # such as __class__
+        raise ValueError(f"{path} is no place for weights")
     for parent in parents:
         owner = getattr(owner, parent)
     setattr(owner, leaf, own)
