@@ -255,9 +255,7 @@ class Recognizer(ABC):
         card, body, pickled = _verified(Path(folder))
         if pickled and not (os.environ.get("EMOLAB_TRUST") if trusted is None else trusted):
             code = card.get("code", "a pickle of an older version")
-            why = (
-                f"{folder} holds code that loading would run: {code}. Expected only classes of emolab and its libraries"
-            )
+            why = f"{folder} holds code that loading would run: {code}. Expected classes of emolab and its libraries"
             raise ValueError(f"{why}. If you trust who wrote it: Recognizer.load(folder, trusted=True), or --trust.")
         try:
             made = pickle.loads(body) if pickled else saved.loads(body)
