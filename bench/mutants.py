@@ -276,9 +276,9 @@ def outcome(kind: Kind, folder: Path, right: Any) -> tuple[str, str]:
     except Exception as error:
         told = type(error) in (ValueError, FileNotFoundError) and str(folder) in str(error)
         return ("error" if told else "FOREIGN"), f"{type(error).__name__}: {error}"[:300]
-    if given == kind.absent and not any(each.is_file() for each in folder.rglob("*")):
+    if repr(given) == repr(kind.absent) and not any(each.is_file() for each in folder.rglob("*")):
         return "error", "there is no such file"
-    return ("same" if given == right else "SILENT"), ""
+    return ("same" if repr(given) == repr(right) else "SILENT"), ""  # NaN is like NaN
 
 
 def mutants(seed: int, n: int, names: Sequence[str] = ()) -> Iterator[tuple[str, str, str]]:
