@@ -200,8 +200,11 @@ def entry_problems(entry: Entry) -> Iterator[str]:
     except ODD as error:
         yield f"answers cannot be read ({error!r})"
         return
-    known = [name for name in again if ".ece" not in name]  # its probabilities are not kept
-    if different := [name for name in known if not _same(flat.get(name, "missing"), again[name])]:
+    told = {name.partition(".")[0] for name in again}
+    known = [
+        name for name in {**again, **flat} if name.partition(".")[0] in told and ".ece" not in name
+    ]  # see answers_of
+    if different := [name for name in known if not _same(flat.get(name, "missing"), again.get(name, "missing"))]:
         yield f"answers do not fit {', '.join(different)}"
 
 
