@@ -376,7 +376,7 @@ def test_what_is_trusted_are_classes_of_emolab_and_few_functions() -> None:
         names = [name for name in vars(module) if saved.TRUSTED.fullmatch(f"{module.__name__}.{name}")]
         called = [vars(module)[name] for name in names if callable(vars(module)[name])]
         homes = {getattr(each, "__module__", "").split(".")[0] for each in called if each is not text.words}
-        assert homes <= {"emolab", "sklearn", "typing", "pathlib", "collections", "abc", "types", "random", "torch"}
+        assert homes <= {"emolab", "sklearn", "typing", "pathlib", "collections", "abc", "types", "random", "torch", "numpy"}
         own = [each for each in called if each.__module__.startswith("emolab") and each is not text.words]
         assert all(isinstance(each, type) for each in own)
     for name in ("os.system", "builtins.eval", "numpy.load", "numpy.testing.runstring", "emolab.storage.atomic_write"):
