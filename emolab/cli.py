@@ -26,7 +26,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     arguments = (sys.argv[1:] if arguments is None else arguments) or ["--help"]
     options = _parser().parse_args(arguments, argparse.Namespace(typed=["emolab", *arguments]))
     warnings.formatwarning = lambda message, *_, **__: f"emolab: {message}\n"  # what was left out, say
-    os.environ |= {"EMOLAB_STRICT": "1"} if "strict" in options and options.strict else {}
+    os.environ |= {f"EMOLAB_{name.upper()}": "1" for name in ("strict", "trust") if getattr(options, name, False)}
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="replace")  # a terminal without some letter must not cost the whole table

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import shutil
+import warnings
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
@@ -272,8 +273,8 @@ def fit_or_load(name: str, fold: Fold, *, preset: Preset = "quick", seed: int = 
     """
     folder = kept_in(name, fold, preset=preset, seed=seed, **options)
     unfinished = folder.with_name(f"{folder.name}.unfinished")
-    with suppress(FileNotFoundError, ValueError):  # not there, damaged, or of an older version
-        return Recognizer.load(recovered(folder))
+    if kept := load_kept(folder):
+        return kept
     recognizer = recipe(name, preset=preset, seed=seed, **options)
     if isinstance(recognizer, NetworkRecognizer):
         recognizer.folder = unfinished
@@ -281,6 +282,16 @@ def fit_or_load(name: str, fold: Fold, *, preset: Preset = "quick", seed: int = 
     recognizer.save(folder)
     shutil.rmtree(unfinished, ignore_errors=True)
     return recognizer
+
+
+def load_kept(folder: Path) -> Recognizer | None:
+    """Load a recognizer that was kept to save time; None, with a warning, if it is damaged, or if there is none."""
+    with suppress(FileNotFoundError):
+        try:
+            return Recognizer.load(recovered(folder))
+        except ValueError as error:
+            warnings.warn(f"{error} It is trained anew now.", stacklevel=3)
+    return None
 
 
 def kept_in(name: str, fold: Fold, *, preset: Preset, seed: int, **options: Any) -> Path:

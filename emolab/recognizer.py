@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import copy
 import hashlib
-import json
 import math
 import os
 import pickle
@@ -13,7 +12,6 @@ import re
 import time
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import suppress
 from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, cast
@@ -26,15 +24,16 @@ from emolab.corpora import Corpus, some, unlabelled
 from emolab.corpora.corpus import RATINGS
 from emolab.features.base import FeatureExtractor, of_each, usable
 from emolab.features.combined import Concatenated, SpeakerNormalized
-from emolab.storage import atomic_write
+from emolab.storage import atomic_write, read_json, write_json
 
 if TYPE_CHECKING:
     from torch import nn
 
     from emolab.training import Augment, Examples, History, TrainingConfig
 
-FORMAT = 5  # of a saved recognizer
-CARD, BODY = "recognizer.json", "recognizer.pkl"
+FORMAT, PICKLED = 6, 5  # of a saved recognizer; and the one that is pickle alone
+CARD, BODY, CODE = "recognizer.json", "recognizer.skops", "recognizer.pkl"
+REMEDY = "Fit it again, or take an intact copy."
 OWN = re.compile(r"(recognizer|weights|pipeline|front-\w+)\.\w+|member-\d+|\..*")  # what `save` wrote, now or before
 COVERAGE = 0.7  # share of utterances that a calibrated recognizer answers
 MIDDLE = 3.0  # of the scale of ratings; what a network learns is the distance from it
@@ -214,13 +213,14 @@ class Recognizer(ABC):
     def save(self, folder: Path | str) -> None:
         """Write everything that `load` needs to `folder`, whole or not at all; an older one there is replaced.
 
-        A network, estimator or feature extractor that a notebook or script defines is saved with its code.
+        It is saved without code, as names and numbers: see `emolab.saved`. A recognizer with a network, estimator or
+        feature extractor that a notebook or script defines is pickled with its code, and has to be trusted to load.
 
         Raises:
             ValueError: If it is not fitted.
             FileExistsError: If there is anything but a recognizer in `folder`.
         """
-        import cloudpickle
+        from emolab import saved
 
         folder = Path(folder)
         if not self.emotions:
@@ -230,26 +230,41 @@ class Recognizer(ABC):
             raise FileExistsError(f"{found}; expected a new folder, or one that save wrote. Give a folder of its own.")
         with atomic_write(folder) as part:
             part.mkdir()
-            body = cloudpickle.dumps(self)
-            (part / BODY).write_bytes(body)
+            body, code = saved.dumps(self)
+            (part / (CODE if code else BODY)).write_bytes(body)
             card = {"format": FORMAT, "name": self.name, "modalities": self.modalities, "emotions": self.emotions}
-            card |= {"python": platform.python_version(), "sha256": hashlib.sha256(body).hexdigest()}
-            (part / CARD).write_text(json.dumps(card, indent=1), encoding="utf-8")
+            card |= {"python": platform.python_version(), "code": code, "sha256": hashlib.sha256(body).hexdigest()}
+            write_json(part / CARD, card)
 
     @staticmethod
-    def load(folder: Path | str) -> Recognizer:
-        """Read a recognizer that `save` wrote. Load only folders you trust: they hold Python pickles.
+    def load(folder: Path | str, *, trusted: bool | None = None) -> Recognizer:
+        """Read a recognizer that `save` wrote. No code of the folder is run, unless it is `trusted`.
+
+        Args:
+            folder: Its folder.
+            trusted: Whether code that lies in the folder may be run: that of somebody's own classes, and all of a
+                folder from before format 6. None asks the environment variable EMOLAB_TRUST.
 
         Raises:
             FileNotFoundError: If there is no recognizer in `folder`.
-            ValueError: If a file in it was cut off or changed, or another version wrote it.
+            ValueError: If a file in it was cut off or changed, another version wrote it, or it holds code that is not
+                trusted; the message names the classes.
         """
-        body = _verified_body(Path(folder))
+        from emolab import saved
+
+        card, body, pickled = _verified(Path(folder))
+        if pickled and not (os.environ.get("EMOLAB_TRUST") if trusted is None else trusted):
+            code = card.get("code", "a pickle of an older version")
+            why = f"{folder} holds code that loading would run: {code}. Expected classes of emolab and its libraries"
+            raise ValueError(f"{why}. If you trust who wrote it: Recognizer.load(folder, trusted=True), or --trust.")
         try:
-            return cast(Recognizer, pickle.loads(body))
+            made = pickle.loads(body) if pickled else saved.loads(body)
+            if not isinstance(made, Recognizer) or [made.name, *made.emotions] != [card["name"], *card["emotions"]]:
+                raise ValueError(f"{CARD} describes another recognizer")
         except Exception as error:  # a class of another version of a library, or of a module that is not there
             why = f"{folder} cannot be loaded here ({type(error).__name__}: {error})"
-            raise ValueError(f"{why}; expected the libraries and modules it was saved with. Fit it again.") from error
+            raise ValueError(f"{why}; expected the libraries and modules it was saved with. {REMEDY}") from error
+        return made
 
     @property
     @abstractmethod
@@ -560,16 +575,17 @@ def segment_starts(n_steps: int, length: int) -> list[int]:
     return [round(place) for place in np.linspace(0, max(0, n_steps - length), n_segments)]
 
 
-def _verified_body(folder: Path) -> bytes:
-    """Return the pickle of a saved recognizer; raise if it is not what `save` wrote."""
-    remedy, card, body = "Fit it again, or take an intact copy.", {}, b""
+def _verified(folder: Path) -> tuple[dict[str, Any], bytes, bool]:
+    """Return card and body of a saved recognizer, and whether it is a pickle; raise if it is not what `save` wrote."""
     if not (folder / CARD).is_file():
-        raise FileNotFoundError(f"no recognizer in {folder}: {CARD} is missing; expected what save wrote. {remedy}")
-    with suppress(ValueError, OSError):  # what is not there or no JSON fits nothing below
-        card = json.loads((folder / CARD).read_text(encoding="utf-8"))
-        body = (folder / BODY).read_bytes()
-    fits = isinstance(card, dict) and card.get("format") == FORMAT
-    if not fits or card["sha256"] != hashlib.sha256(body).hexdigest():
-        found = f"{folder / (BODY if fits else CARD)} is missing, cut off, changed or of another version"
-        raise ValueError(f"{found}; expected what save writes here, in format {FORMAT}. {remedy}")
-    return body
+        raise FileNotFoundError(f"no recognizer in {folder}: {CARD} is missing; expected what save wrote. {REMEDY}")
+    card = read_json(folder / CARD, remedy=REMEDY)
+    pickled = card.get("format") == PICKLED or bool(card.get("code"))
+    file = folder / (CODE if pickled else BODY)
+    if card.get("format") not in (PICKLED, FORMAT):
+        found = f"{folder / CARD} is of another version: format {card.get('format')}"
+        raise ValueError(f"{found}; expected format {FORMAT}, as save writes it here. {REMEDY}")
+    body = file.read_bytes() if file.is_file() else b""
+    if card.get("sha256") != hashlib.sha256(body).hexdigest():
+        raise ValueError(f"{file} is missing, cut off or changed; expected what {CARD} tells of it. {REMEDY}")
+    return card, body, pickled

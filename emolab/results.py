@@ -1,7 +1,6 @@
 """Results: the ledger of what was measured, the scorecards of explanations, and the tables that are made of both."""
 
 import hashlib
-import json
 import math
 import platform
 import re
@@ -19,7 +18,7 @@ from joblib import cpu_count
 from numpy.typing import ArrayLike, NDArray
 
 from emolab.evaluation import METRICS, Comparison, CrossValidation, Interval, Report, aligned, compare
-from emolab.storage import atomic_write, results_root, results_roots, toml_beside
+from emolab.storage import read_json, results_root, results_roots, toml_beside, write_json
 
 Entry = Mapping[str, Any]
 _TABLES: dict[str, Any] = toml_beside(__file__, "results.toml")
@@ -32,6 +31,7 @@ SAME = ("view", "protocol", "preset")  # an entry takes another's place only if 
 ABOUT = ("emotions", "utterances", "truth")  # two entries can be compared if their answers agree in these
 SCORECARDS = "explain-"  # how the files of scorecards begin, beside the entries of recognizers
 LEVEL = 0.05  # of a corrected p value
+ODD = (ArithmeticError, AttributeError, LookupError, RecursionError, StopIteration, TypeError, ValueError)
 FIGURES = [*(f"{name}{limit}" for name in METRICS for limit in ("", "_low", "_high")), *COSTS]
 
 
@@ -48,16 +48,24 @@ def entry_of(
         pretrained: Name of the published weights it started from.
     """
     first = next(iter(measured.reports.values()))
-    figures = measured.per_emotion.astype({"support": int}).astype(object)
-    entry: dict[str, Any] = {name: getattr(first, name) for name in ("corpus", "view", "synthetic", "chance")}
+    entry: dict[str, Any] = {name: getattr(first, name) for name in ("corpus", "view", "synthetic")}
     entry |= {name: getattr(measured, name) for name in ("protocol", "trained_on", "stand_in", "cost")}
     entry |= {"recipe": recipe, "modalities": list(measured.modalities), "preset": preset, "pretrained": pretrained}
-    entry |= {"seeds": [*map(int, measured.reports)], "n_test": first.n, "intervals": INTERVALS}
-    entry |= {"clusters": {"by": "speaker", "n": len(first.sizes)}, "versions": versions(), "device": device()}
-    entry |= {"metrics": {name: without_nan(interval._asdict()) for name, interval in measured.metrics.items()}}
-    entry |= {"seed_values": measured.spread.to_dict(orient="list"), "answers": _answers(measured)}
-    entry |= {"per_emotion": figures.where(figures.notna(), None).to_dict(orient="index")}
+    entry |= {"intervals": INTERVALS, "versions": versions(), "device": device()}
+    entry |= {**_figures(measured), "answers": _answers(measured)}
     return entry | {"date": datetime.now(UTC).date().isoformat(), "command": command}
+
+
+def _figures(measured: CrossValidation) -> dict[str, Any]:
+    """Return the fields of an entry that are computed from the answers."""
+    first, figures = next(iter(measured.reports.values())), measured.per_emotion.astype({"support": int}).astype(object)
+    made: dict[str, Any] = {"seeds": [*map(int, measured.reports)], "n_test": first.n, "chance": first.chance}
+    made |= {
+        "clusters": {"by": "speaker", "n": len(first.sizes)},
+        "seed_values": measured.spread.to_dict(orient="list"),
+    }
+    made |= {"metrics": {name: without_nan(interval._asdict()) for name, interval in measured.metrics.items()}}
+    return made | {"per_emotion": figures.where(figures.notna(), None).to_dict(orient="index")}
 
 
 def versions() -> dict[str, str]:
@@ -143,14 +151,7 @@ def record(entry: Entry, *, replace: bool = False) -> Path:
     if problems := list(entry_problems(entry)):
         about = f"ledger entry {entry.get('recipe')!r} on {entry.get('corpus')!r} is not right: {'; '.join(problems)}"
         raise ValueError(f"{about}. Expected every field, with finite figures. Build it with entry_of.")
-    return _write(place_of(entry, replace=replace), entry)
-
-
-def _write(target: Path, entry: Entry) -> Path:
-    text = json.dumps(dict(entry), indent=1, ensure_ascii=False, allow_nan=False) + "\n"
-    with atomic_write(target) as part:
-        part.write_text(text, encoding="utf-8")
-    return target
+    return write_json(place_of(entry, replace=replace), entry)
 
 
 def place_of(entry: Entry, *, replace: bool = False) -> Path:
@@ -178,7 +179,7 @@ def entry_problems(entry: Entry) -> Iterator[str]:
         value = entry.get(name, "missing")
         if name not in entry or type(value) is not kind or (kind is not bool and not value):
             yield f"{name} is {value!r}"
-    flat = (pd.json_normalize(dict(entry)).to_dict(orient="records") or [{}])[0]  # nested values by dotted names
+    flat = _flat(entry)
     emotions = list(entry["per_emotion"]) if isinstance(entry.get("per_emotion"), Mapping) else []
     occurring = [emotion for emotion in emotions if flat.get(f"per_emotion.{emotion}.support") != 0]
     needed = {f"per_emotion.{name}.{it}" for name in occurring for it in ("precision", "recall", "f1", "support")}
@@ -195,18 +196,34 @@ def entry_problems(entry: Entry) -> Iterator[str]:
     if "answers" not in entry:
         return
     try:
-        again = answers_of(entry)
-        n, accuracy = again.reports[entry["seeds"][0]].n, again.metrics["wa"].value
-        same = math.isclose(accuracy, entry["metrics"]["wa"]["value"], abs_tol=1e-9)
-        if not same or n != entry["n_test"] or [*again.reports] != entry["seeds"]:
-            yield "answers do not fit seeds, n_test and metrics.wa"
-    except (AttributeError, IndexError, KeyError, TypeError, ValueError) as error:
+        again = _flat(_figures(answers_of(entry)))
+    except ODD as error:
         yield f"answers cannot be read ({error!r})"
+        return
+    told = {name.partition(".")[0] for name in again}
+    known = [
+        name for name in {**again, **flat} if name.partition(".")[0] in told and ".ece" not in name
+    ]  # see answers_of
+    if different := [name for name in known if not _same(flat.get(name, "missing"), again.get(name, "missing"))]:
+        yield f"answers do not fit {', '.join(different)}"
+
+
+def _flat(value: Any, name: str = "") -> dict[str, Any]:
+    """Return nested values by dotted names, those of lists by their number."""
+    if not isinstance(value, Mapping | list):
+        return {name: value}
+    items = value.items() if isinstance(value, Mapping) else enumerate(value)
+    return {key: own for place, each in items for key, own in _flat(each, f"{name}.{place}".lstrip(".")).items()}
+
+
+def _same(value: Any, again: Any) -> bool:
+    """Tell whether a field is what its answers give, but for the order of additions."""
+    return math.isclose(value, again, abs_tol=1e-9) if _finite(value) and _finite(again) else value == again
 
 
 def _finite(value: object) -> bool:
     """Tell whether something is a number."""
-    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
+    return isinstance(value, int | float) and not isinstance(value, bool) and abs(value) <= sys.float_info.max
 
 
 def read_entries(corpus: str | None = None, *recipes: str) -> list[dict[str, Any]]:
@@ -232,11 +249,12 @@ def _files(pattern: str) -> list[Path]:
 
 
 def _read(path: Path, build: Callable[[dict[str, Any]], Any]) -> Any:
+    remedy = "Delete the file and measure again, or take it back from git."
     try:
-        return build(json.loads(path.read_text(encoding="utf-8")))
-    except (AttributeError, KeyError, TypeError, ValueError) as error:  # broken JSON or broken text too
+        return build(read_json(path, remedy=remedy))
+    except ODD as error:  # whatever a damaged entry leads to
         about = f"{path} is no ledger entry: {error!r}. Expected what emolab.results writes"
-        raise ValueError(f"{about}. Delete the file and measure again, or take it back from git.") from error
+        raise ValueError(f"{about}. {remedy}") from error
 
 
 def _checked(entry: dict[str, Any]) -> dict[str, Any]:
@@ -356,7 +374,7 @@ def record_scores(entry: Entry) -> Path:
         raise ValueError(f"{about}; expected what measure_scorecard returns. Give it the command that it was made by.")
     name = f"{SCORECARDS}{entry['recipe'].replace('/', '-')}-{entry['modality']}.json"
     marked = {**entry, "ua": without_nan(entry["ua"]), "intervals": INTERVALS}
-    return _write(results_root() / entry["corpus"] / name, marked)
+    return write_json(results_root() / entry["corpus"] / name, marked)
 
 
 def frame_of(entry: Entry) -> pd.DataFrame:

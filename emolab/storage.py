@@ -1,6 +1,8 @@
 """Where emolab keeps its files, how it reads tables and writes files (whole, or not at all), and the progress bar."""
 
 import errno
+import hashlib
+import json
 import os
 import platform
 import re
@@ -8,7 +10,7 @@ import shutil
 import sys
 import tempfile
 import tomllib
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from functools import lru_cache
 from pathlib import Path
@@ -210,6 +212,36 @@ def _explained(target: Path) -> Iterator[None]:
         own = [name for name, root in roots.items() if target.resolve().is_relative_to(root.resolve())]
         other = f"set EMOLAB_{own[0]} to" if own else "take a clone or"
         raise OSError(error.errno, f"{told.format(target)}, or {other} a folder of another disk") from error
+
+
+def write_json(file: Path, facts: Mapping[str, Any]) -> Path:
+    """Write facts, whole or not at all, with a checksum by which `read_json` notices every change; return the file."""
+    text = json.dumps({**facts, "checksum": _checksum(facts)}, indent=1, ensure_ascii=False, allow_nan=False)
+    with atomic_write(file) as part:
+        part.write_text(text + "\n", encoding="utf-8")
+    return file
+
+
+def read_json(file: Path, *, remedy: str) -> dict[str, Any]:
+    """Read the facts of a JSON file; files that were written without a checksum are taken as they are.
+
+    Raises:
+        FileNotFoundError: If there is no such file.
+        ValueError: If it is no JSON, no object, or not what was written; it names the file, the place and the remedy.
+    """
+    try:
+        facts = json.loads(file.read_text(encoding="utf-8-sig"))
+        if not isinstance(facts, dict):
+            raise ValueError(f"it holds a {type(facts).__name__}, no object in braces")
+        if (told := facts.pop("checksum", None)) is not None and told != _checksum(facts):
+            raise ValueError("its contents do not fit its checksum, so they were changed")
+    except (ValueError, RecursionError) as error:  # of broken text and of deep nesting too
+        raise ValueError(f"{file} is damaged: {error}. Expected what emolab writes. {remedy}") from error
+    return facts
+
+
+def _checksum(facts: Mapping[str, Any]) -> str:
+    return hashlib.sha256(json.dumps(facts).encode()).hexdigest()
 
 
 def _swap_folders(part: Path, target: Path) -> None:

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import hashlib
+import os
 import pickle
+import shutil
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -11,9 +14,11 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
+import skops.io
 import soundfile
 from scipy.special import softmax
 
+from emolab import saved
 from emolab.corpora import Corpus
 from emolab.evaluation import evaluate
 from emolab.features.audio import Chroma, Classical8, Functionals, LogMel, Mfcc
@@ -25,6 +30,7 @@ from emolab.recipes import RECIPES, TABLE, NetworkBuilder, fit_or_load, fuse, ke
 from emolab.recognizer import (
     BODY,
     CARD,
+    CODE,
     SMALLEST_PROBABILITY,
     LightRecognizer,
     NetworkRecognizer,
@@ -32,6 +38,7 @@ from emolab.recognizer import (
     segment_starts,
 )
 from emolab.splits import Fold
+from emolab.storage import read_json, write_json
 from emolab.training import TrainingConfig, _Run
 from tests.outside import Posteriors
 
@@ -127,7 +134,8 @@ def test_every_kind_learns_saves_and_loads(kind: str, fold: Fold, tmp_path: Path
     assert recognizer.n_parameters > 0
     recognizer.save(tmp_path / "kept")
     loaded = Recognizer.load(tmp_path / "kept")
-    np.testing.assert_allclose(loaded.predict_proba(fold.test), probabilities, rtol=1e-5)
+    np.testing.assert_array_equal(loaded.predict_proba(fold.test), probabilities)
+    assert [*(tmp_path / "kept").glob("*.pkl")] == []
     assert (loaded.name, loaded.emotions, loaded.modalities) == (recognizer.name, EMOTIONS, recognizer.modalities)
     assert loaded.history == recognizer.history
 
@@ -267,11 +275,123 @@ def test_load_finds_a_file_cut_in_half(file: str, fold: Fold, tmp_path: Path) ->
     recognizer.save(tmp_path / "kept")
     whole = (tmp_path / "kept" / file).read_bytes()
     (tmp_path / "kept" / file).write_bytes(whole[: len(whole) // 2])
-    with pytest.raises(ValueError, match=rf"{file} is .*cut off.*Fit it again"):
+    with pytest.raises(ValueError, match=rf"{file} is (damaged: .*line|missing, cut off).*Fit it again"):
         Recognizer.load(tmp_path / "kept")
     (tmp_path / "kept" / CARD).unlink()
     with pytest.raises(FileNotFoundError, match=r"no recognizer in .*Fit it again"):
         Recognizer.load(tmp_path / "kept")
+
+
+@pytest.fixture(scope="module")
+def kept(fold: Fold, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder of a saved recognizer; tests copy it before they damage it."""
+    recognizer = light(Tfidf(min_count=1))
+    recognizer.fit(fold.train, fold.valid)
+    folder = tmp_path_factory.mktemp("saved") / "kept"
+    recognizer.save(folder)
+    return folder
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "message"),
+    [
+        ('"angry",\n  "sad"', '"sad",\n  "angry"', "recognizer.json is damaged: .*checksum"),
+        ("light/tiny", "light/tinz", "recognizer.json is damaged: .*checksum"),
+        ('"format": 6', '"format": 7', "recognizer.json is damaged: .*checksum"),
+        ('"sha256": "', '"sha256": "0', "recognizer.json is damaged: .*checksum"),
+        ("{", "[" * 100_000, r"recognizer.json is damaged: .*recursion"),
+    ],
+)
+def test_a_changed_card_is_noticed(old: str, new: str, message: str, kept: Path, tmp_path: Path) -> None:
+    copied = Path(shutil.copytree(kept, tmp_path / "copied"))
+    (copied / CARD).write_text((copied / CARD).read_text().replace(old, new, 1))
+    with pytest.raises(ValueError, match=message):
+        Recognizer.load(copied)
+
+
+def test_a_card_of_another_recognizer_is_noticed(kept: Path, tmp_path: Path) -> None:
+    copied = Path(shutil.copytree(kept, tmp_path / "copied"))
+    card = read_json(copied / CARD, remedy="")
+    write_json(copied / CARD, {**card, "emotions": ["sad", "angry"]})  # with a checksum that fits
+    with pytest.raises(ValueError, match=r"recognizer\.json describes another recognizer.*Fit it again"):
+        Recognizer.load(copied)
+
+
+def test_no_code_of_a_folder_is_run_unless_it_is_trusted(
+    fold: Fold, kept: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Trap:
+        def __reduce__(self) -> tuple[object, ...]:
+            return Path.touch, (tmp_path / "was run",)
+
+    copied = Path(shutil.copytree(kept, tmp_path / "copied"))
+    body = pickle.dumps(Trap())
+    for facts in ({"format": 5}, {"format": 6, "code": ["os.system"]}):  # older, and with code of somebody's own
+        (copied / CODE).write_bytes(body)
+        about = {"name": "light/tiny", "emotions": [*EMOTIONS], "sha256": hashlib.sha256(body).hexdigest()}
+        write_json(copied / CARD, facts | about)
+        with pytest.raises(ValueError, match=r"holds code that loading would run.*trusted=True"):
+            Recognizer.load(copied)
+        assert not (tmp_path / "was run").exists()
+    monkeypatch.setenv("EMOLAB_TRUST", "1")
+    with pytest.raises(ValueError, match="describes another recognizer"):
+        Recognizer.load(copied)
+    assert (tmp_path / "was run").exists()
+
+
+def test_a_file_that_names_other_code_is_refused(kept: Path, tmp_path: Path) -> None:
+    copied = Path(shutil.copytree(kept, tmp_path / "copied"))
+    body = skops.io.dumps([os.system, partial(os.system, "true"), LightRecognizer])
+    (copied / BODY).write_bytes(body)
+    card = read_json(copied / CARD, remedy="")
+    write_json(copied / CARD, {**card, "sha256": hashlib.sha256(body).hexdigest()})
+    with pytest.raises(ValueError, match=r"cannot be loaded here \(UntrustedTypes.*posix\.system|nt\.system"):
+        Recognizer.load(copied)
+
+
+def test_a_tree_that_points_outside_itself_is_refused(fold: Fold) -> None:
+    recognizer = of_model(partial(random_forest, leaf_size=5), Tfidf(min_count=1))
+    recognizer.candidates[0][-1].n_estimators = 2
+    recognizer.fit(fold.train, fold.valid)
+    body, code = saved.dumps(recognizer)
+    assert code == []
+    assert saved.loads(body).predict(fold.test) == recognizer.predict(fold.test)
+    tree = recognizer.estimator[-1].estimators_[1].tree_
+    state = tree.__getstate__()
+    state["nodes"]["left_child"][0] = 10_000
+    tree.__setstate__(state)
+    with pytest.raises(ValueError, match="branches or features that are not there"):
+        saved.loads(saved.dumps(recognizer)[0])
+
+
+def test_what_is_trusted_are_classes_of_emolab_and_few_functions() -> None:
+    from emolab import augmentation, late_fusion, recognizer, training
+    from emolab.features import audio, base, combined, pretrained, text, video
+    from emolab.models import fusion, light, sequence
+    from emolab.models import pretrained as encoders
+    from emolab.models import video as networks
+
+    modules = (augmentation, late_fusion, recognizer, training, audio, base, combined, pretrained, text, video)
+    for module in (*modules, fusion, light, sequence, encoders, networks):
+        names = [name for name in vars(module) if saved.TRUSTED.fullmatch(f"{module.__name__}.{name}")]
+        called = [vars(module)[name] for name in names if callable(vars(module)[name])]
+        homes = {getattr(each, "__module__", "").split(".")[0] for each in called if each is not text.words}
+        assert homes <= {
+            "emolab",
+            "sklearn",
+            "typing",
+            "pathlib",
+            "collections",
+            "abc",
+            "types",
+            "random",
+            "torch",
+            "numpy",
+        }
+        own = [each for each in called if each.__module__.startswith("emolab") and each is not text.words]
+        assert all(isinstance(each, type) for each in own)
+    for name in ("os.system", "builtins.eval", "numpy.load", "numpy.testing.runstring", "emolab.storage.atomic_write"):
+        assert not saved.TRUSTED.fullmatch(name)
 
 
 @pytest.mark.parametrize("kind", ["light text", "network text"])
@@ -300,7 +420,8 @@ def test_fit_or_load_keeps_what_it_trained_and_mends_what_was_damaged(fold: Fold
     np.testing.assert_array_equal(fit_or_load(name, fold).predict_proba(fold.test), first.predict_proba(fold.test))
     assert (folder / CARD).stat().st_mtime_ns == stamp
     (folder / CARD).write_text("{")
-    assert fit_or_load(name, fold).predict(fold.test) == first.predict(fold.test)
+    with pytest.warns(UserWarning, match=r"recognizer\.json is damaged: .* It is trained anew now"):
+        assert fit_or_load(name, fold).predict(fold.test) == first.predict(fold.test)
     assert kept_in(name, fold, preset="quick", seed=8) != folder
     swapped = Fold("by-hand/2", fold.valid, fold.train, fold.test)
     assert kept_in(name, swapped, preset="quick", seed=7) != folder

@@ -47,7 +47,7 @@ from emolab.results import (
     size_class,
     versions,
 )
-from emolab.storage import results_root
+from emolab.storage import read_json, results_root
 
 EMOTIONS = ("calm", "sad", "angry")  # angry never occurs and is never named
 COST = {"parameters": 1_234_567, "trainable": 5, "flops": None, "train_s": 12.4}
@@ -93,7 +93,7 @@ def test_record_writes_one_file_a_recipe_that_reads_back_the_same() -> None:
     made = entry(recipe="fusion/late/cnn-bilstm")
     path = record(made)
     assert path == results_root() / "ravdess" / "fusion-late-cnn-bilstm.json"
-    assert json.loads(path.read_text(encoding="utf-8")) == made
+    assert read_json(path, remedy="") == made
     assert [file.name for file in path.parent.iterdir()] == [path.name]
 
 
@@ -124,9 +124,17 @@ def test_record_refuses_an_entry_without_a_field(field: str) -> None:
         ("command", "", "command is ''"),
         ("cost.disk_mb", float("nan"), "cost.disk_mb is nan"),
         ("answers.truth", "0 1", "answers do not fit|answers cannot be read"),
-        ("answers.truth", "0 1 0 1 0 1 0 1 0 0", "answers do not fit seeds, n_test and metrics.wa"),
+        ("answers.truth", "0 1 0 1 0 1 0 1 0 0", "answers do not fit chance.majority"),
         ("answers.said", {}, "answers do not fit|answers cannot be read"),
-        ("answers.said", {"7": "1 0 0 1 0 1 0 1 0 1"}, "answers do not fit seeds"),
+        ("answers.said", {"7": "1 0 0 1 0 1 0 1 0 1"}, "answers do not fit"),
+        ("metrics.ua.value", 0.81, "answers do not fit metrics.ua.value"),
+        ("metrics.weighted_f1.low", 0.1, "answers do not fit metrics.weighted_f1.low"),
+        ("metrics.macro_f1.high", 0.99, "answers do not fit metrics.macro_f1.high"),
+        ("per_emotion.calm.recall", 0.7, "answers do not fit per_emotion.calm.recall"),
+        ("per_emotion.sad.support", 6, "answers do not fit per_emotion.sad.support"),
+        ("clusters.n", 6, "answers do not fit clusters.n"),
+        ("n_test", 11, "answers do not fit n_test"),
+        ("n_test", 10**400, "answers do not fit n_test"),
         ("answers.clusters", "0 0 1 1", "answers cannot be read .*expected one for each"),
         ("answers", "yes", "answers cannot be read"),
         ("corpus", "../elsewhere", "corpus '../elsewhere' is no file name"),
@@ -220,6 +228,27 @@ def test_read_ledger_names_the_file_that_is_broken(content: str) -> None:
         read_ledger()
 
 
+@pytest.mark.parametrize("content", ["[" * 100_000 + "]" * 100_000, '{"a":' * 100_000 + "1" + "}" * 100_000])
+def test_json_that_is_nested_too_deep_is_damaged(content: str) -> None:
+    place(entry())
+    (results_root() / "ravdess" / "audio-svm.json").write_text(content)
+    with pytest.raises(ValueError, match=r"audio-svm\.json is damaged: .*recursion depth.*Delete the file"):
+        read_ledger()
+
+
+def test_a_figure_that_no_answer_tells_is_kept_by_the_checksum() -> None:
+    path = record(entry())
+    path.write_text(path.read_text().replace('"peak_mb": ', '"peak_mb": 1'))
+    with pytest.raises(
+        ValueError, match=r"audio-svm\.json is damaged: .*do not fit its checksum.*take it back from git"
+    ):
+        read_ledger()
+    scores = record_scores(SCORECARD)
+    scores.write_text(scores.read_text().replace("0.25", "0.35"))
+    with pytest.raises(ValueError, match=r"explain-text-light-text\.json is damaged: .*checksum"):
+        read_scores("talk")
+
+
 def cells(table: str) -> list[list[str]]:
     return [[cell.strip() for cell in line.strip("|").split("|")] for line in table.splitlines()]
 
@@ -300,7 +329,7 @@ def test_answers_of_gives_the_same_scores_and_intervals_again() -> None:
     for name in ("ua", "wa", "weighted_f1", "macro_f1"):
         assert again.metrics[name]._asdict() == pytest.approx(made["metrics"][name])
     assert max(len(line) for line in path.read_text().splitlines()) < 40 * 10
-    assert len(path.read_text().splitlines()) <= 140  # one line for all answers of a seed
+    assert len(path.read_text().splitlines()) <= 141  # one line for all answers of a seed
     assert "x11" not in path.read_text()
     assert not [name for name in read_ledger() if name.startswith("answers")]
 

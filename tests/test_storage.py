@@ -13,7 +13,7 @@ import psutil
 import pytest
 
 from emolab import storage
-from emolab.storage import HOST, atomic_write, recovered, require_writable, scratch, tidy
+from emolab.storage import HOST, atomic_write, read_json, recovered, require_writable, scratch, tidy, write_json
 
 
 def write_folder(target: Path, content: str) -> None:
@@ -164,3 +164,31 @@ def test_a_read_only_folder_is_told_before_work(small_disk: Path) -> None:
         require_writable(small_disk / "a")
     with pytest.raises(OSError, match=told), atomic_write(small_disk / "a"):
         pass
+
+
+def test_json_is_read_as_it_was_written(tmp_path: Path) -> None:
+    facts = {"name": "Grüße", "figures": [0.1, 1e-300, None], "nested": {"b": 1, "a": {}}}
+    assert read_json(write_json(tmp_path / "own" / "facts.json", facts), remedy="") == facts
+    (tmp_path / "old.json").write_text('{"name": "written without a checksum"}')
+    assert read_json(tmp_path / "old.json", remedy="") == {"name": "written without a checksum"}
+    with pytest.raises(FileNotFoundError, match=r"none\.json"):
+        read_json(tmp_path / "none.json", remedy="")
+
+
+@pytest.mark.parametrize(
+    ("content", "found"),
+    [
+        (b"", "line 1 column 1"),
+        (b'{"a": 1,\n "b": }', "line 2 column 7"),
+        (b"\xff\xfe", "can't decode byte 0xff in position 0"),
+        (b"[1]", "holds a list, no object in braces"),
+        (b'{"a": ' + b"9" * 5_000 + b"}", "Exceeds the limit"),
+        (b"[" * 100_000 + b"]" * 100_000, "recursion"),
+        (b'{"a": 1, "checksum": "0"}', "do not fit its checksum"),
+        (b'{"a": 1, "checksum": []}', "do not fit its checksum"),
+    ],
+)
+def test_damaged_json_is_told_with_file_place_and_remedy(content: bytes, found: str, tmp_path: Path) -> None:
+    (tmp_path / "facts.json").write_bytes(content)
+    with pytest.raises(ValueError, match=rf"facts\.json is damaged: .*{found}.*Make it again"):
+        read_json(tmp_path / "facts.json", remedy="Make it again.")

@@ -34,7 +34,7 @@ from emolab.annotate import subtitles, tiers
 from emolab.annotate.annotation import SEGMENTS, UNITS, YES, Annotation, P
 from emolab.corpora.corpus import raise_problems, some
 from emolab.corpora.tables import read_text, table_rows
-from emolab.storage import atomic_write
+from emolab.storage import atomic_write, read_json, write_json
 
 MADE = "Made by emolab"  # how every audit line begins
 WRITTEN = ".emolab-written.json"  # beside the files: the digest of each as it was written
@@ -75,8 +75,8 @@ def write_annotation(annotation: Annotation, path: Path | str, form: str | None 
         target = path.with_name(f"{stem}.{number}{ending}")
     with atomic_write(target) as part:
         write(annotation, part)
-        with atomic_write(path.parent / WRITTEN) as known:  # first, or a kill here would make it somebody else's file
-            known.write_text(json.dumps(_written(path.parent) | {target.name: _digest(part)}), encoding="utf-8")
+        written = _written(path.parent) | {target.name: _digest(part)}
+        write_json(path.parent / WRITTEN, written)  # first, or a kill here would make it somebody else's file
     return target
 
 
@@ -116,7 +116,7 @@ def _form_of(path: Path, form: str | None) -> str:
 def _written(folder: Path) -> dict[str, str]:
     """Return the digests of the files as they were written to a folder, by name."""
     with suppress(OSError, ValueError):
-        return dict(json.loads((folder / WRITTEN).read_text(encoding="utf-8")))
+        return read_json(folder / WRITTEN, remedy="")
     return {}
 
 
@@ -161,7 +161,7 @@ def _write_json(annotation: Annotation, path: Path) -> None:
 
 
 def _read_json(path: Path) -> Annotation:
-    whole = json.loads(path.read_text(encoding="utf-8-sig"))
+    whole = read_json(path, remedy="Take an intact copy, or annotate again.")
     return Annotation.of_file(path, whole["segments"], facts=whole, words=whole.get("words", ()))
 
 

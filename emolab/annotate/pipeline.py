@@ -30,7 +30,7 @@ from emolab.corpora.degraded import add_noise, with_copies
 from emolab.features.base import cached_features, source_digest
 from emolab.features.video import Pictures
 from emolab.media import SAMPLE_RATE, audio_seconds, read_audio
-from emolab.recipes import Preset, kept_in, recipe
+from emolab.recipes import Preset, kept_in, load_kept, recipe
 from emolab.recognizer import Recognizer
 from emolab.splits import folds_of
 from emolab.storage import atomic_write, progress, toml_beside, weights_root
@@ -251,8 +251,8 @@ def trained(name: str, corpus: Corpus, *, preset: Preset = "full") -> Recognizer
     fold = folds_of(as_turns(corpus))[0]
     folder = kept_in(name, fold, preset=preset, seed=SEED)
     folder = folder.with_name(f"{folder.name}-{source_digest(__file__)}")
-    with suppress(FileNotFoundError, ValueError):  # not there, damaged, or of an older version
-        return Recognizer.load(folder)
+    if kept := load_kept(folder):
+        return kept
     made, test = recipe(name, preset=preset, seed=SEED), with_noise(fold.test)
     made.fit(with_noise(fold.train), fold.valid)
     made.calibrate(made.predict_proba(test), test.targets())

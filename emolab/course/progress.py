@@ -1,6 +1,5 @@
 """Whether an answer to an exercise is correct, what probably went wrong if not, and what was solved so far."""
 
-import json
 from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
@@ -8,7 +7,7 @@ from typing import Any
 
 from emolab.course import checkers  # noqa: F401  registers them
 from emolab.course.exercises import CHECKERS, NotAttempted, attempted
-from emolab.storage import atomic_write, local_root
+from emolab.storage import local_root, read_json, write_json
 
 
 @dataclass(frozen=True)
@@ -62,15 +61,15 @@ def progress_file() -> Path:
 
 def solved() -> dict[str, str]:
     """Return the exercises that were solved, and the day of each."""
-    file = progress_file()
-    return json.loads(file.read_text(encoding="utf-8")) if file.is_file() else {}
+    file, remedy = progress_file(), "Delete it; what a chapter checks is remembered when its cells run again."
+    known = read_json(file, remedy=remedy) if file.is_file() else {}
+    return {name: str(day) for name, day in known.items() if name in CHECKERS}
 
 
 def _remember(name: str) -> None:
     known = solved()
     if name not in known:
-        with atomic_write(progress_file()) as part:
-            part.write_text(json.dumps(known | {name: date.today().isoformat()}, indent=1), encoding="utf-8")
+        write_json(progress_file(), known | {name: date.today().isoformat()})
 
 
 def progress_table() -> str:

@@ -460,6 +460,15 @@ class Subwords(Pretrained):
         self.tokenizer.no_padding()
         self.tokenizer.enable_truncation(self.max_subwords)
 
+    def __getstate__(self) -> dict[str, Any]:
+        """Return what is saved: the tokenizer as its own JSON."""
+        return {**super().__getstate__(), "tokenizer": self.tokenizer and self.tokenizer.to_str()}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        from tokenizers import Tokenizer
+
+        vars(self).update(state, tokenizer=state["tokenizer"] and Tokenizer.from_str(state["tokenizer"]))
+
     def transform(self, corpus: Corpus) -> Any:
         """Return (subwords,) int64 for each utterance."""
         return [np.array(encoding.ids, np.int64) for encoding in self.tokenizer.encode_batch(corpus.texts())]

@@ -65,13 +65,16 @@ class Encoder(Network):
         super().__init__(config)
         self.encoder: Any = build_encoder(config.encoder)
         self.add_head(config.encoder["hidden_size"])
-        n, encoder = config.n_trained, self.encoder
-        self._trained = [encoder] if n is None else list(blocks(encoder)[-n:])
-        self.encoder.requires_grad_(False)
+        encoder = self.encoder.requires_grad_(False)
         for part in self._trained:
             part.requires_grad_(True)
         if getattr(encoder, "pooler", None) is not None:  # it takes the first token only, and is not used
             encoder.pooler.requires_grad_(False)
+
+    @property
+    def _trained(self) -> list[nn.Module]:
+        n = self.config.n_trained
+        return [self.encoder] if n is None else list(blocks(self.encoder)[-n:])
 
     def pretrained_parameters(self) -> Iterator[nn.Parameter]:
         """Yield the published weights, which training should change by small steps."""

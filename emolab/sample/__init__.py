@@ -1,12 +1,11 @@
 """The synthetic sample corpora: spoken, written and drawn on first use, with planted cues and a known truth."""
 
 import hashlib
-import json
 from pathlib import Path
 
 from filelock import FileLock
 
-from emolab.storage import atomic_write, sample_root
+from emolab.storage import atomic_write, read_json, sample_root, write_json
 
 SOURCES = ("README.txt", "cast.toml", "design.toml", "sentences.toml", "script.py", "voice.py", "face.py", "build.py")
 
@@ -31,19 +30,21 @@ def ensure(*, force: bool = False) -> Path:
 
                 with atomic_write(root) as part:
                     build(part)
-                    (part / "stamp.json").write_text(json.dumps(stamp(), indent=2) + "\n", encoding="utf-8")
+                    write_json(part / "stamp.json", stamp(part))
     return root
 
 
 def is_current(root: Path) -> bool:
     """Whether `root` holds sample corpora that this version of the generator made."""
     try:
-        return bool(json.loads((root / "stamp.json").read_text(encoding="utf-8")) == stamp())
+        return read_json(root / "stamp.json", remedy="Build it again: emolab sample --force") == stamp(root)
     except (OSError, ValueError):
         return False
 
 
-def stamp() -> dict[str, str]:
-    """Say which generator this is: a hash of its sources, which hold all parameters."""
-    sources = b"".join(Path(__file__).with_name(name).read_bytes() for name in SOURCES)
-    return {"sources": hashlib.sha256(sources).hexdigest()}
+def stamp(root: Path) -> dict[str, str]:
+    """Say which generator this is, by a hash of its sources, which hold all parameters, and what truth it planted."""
+    files = {"sources": map(Path(__file__).with_name, SOURCES), "truth": sorted(root.glob("*/truth.csv"))}
+    return {
+        name: hashlib.sha256(b"".join(own.read_bytes() for own in each)).hexdigest() for name, each in files.items()
+    }

@@ -20,8 +20,12 @@ def join_truth(corpus: Corpus, path: Path) -> Corpus:
     if not path.is_file():
         raise FileNotFoundError(f"no {path}. Expected it beside the sample. Build it again: emolab sample --force")
     _, cells, problems = table_rows(path, columns=("utterance_id", *TRUTH))
-    truth = {row["utterance_id"]: _truth(row) for row in cells.values()}
-    names = corpus.table["utterance_id"]
+    names, truth = corpus.table["utterance_id"], {}
+    for number, row in cells.items():
+        try:
+            truth[row["utterance_id"]] = _truth(row)
+        except ValueError as error:  # of what is no number
+            problems.append(f"row {number}: {error}")
     if not problems and (odd := sorted({*names} ^ truth.keys())):
         problems.append(f"not of both sample and truth: {some(odd)} ({len(odd)} in all)")
     raise_problems(problems, where=path, remedy="Expected the truth of each utterance. Run: emolab sample --force")
@@ -33,4 +37,5 @@ def _truth(row: dict[str, str]) -> dict[str, Any]:
     """Turn the cells of one row of truth.csv into values."""
     words, starts = tuple(map(int, row["cue_words"].split())), tuple(map(float, row["word_starts"].split()))
     lists = {"cue_words": words, "word_starts": starts or None, "cue_modalities": tuple(row["cue_modalities"].split())}
-    return {column: row[column] or None for column in TRUTH} | lists
+    numbers = {column: float(row[column]) for column, (dtype, _) in TRUTH.items() if dtype == "float64" and row[column]}
+    return {column: row[column] or None for column in TRUTH} | numbers | lists

@@ -289,8 +289,13 @@ def test_ensure_builds_once_and_again_for_another_generator(monkeypatch: pytest.
     sample.ensure()
     (tmp_path / "sample" / "stamp.json").write_text("{")  # cut in half
     sample.ensure()
+    (tmp_path / "sample" / "stamp.json").write_text("[" * 100_000)
+    sample.ensure()
+    (tmp_path / "sample" / "iemocap").mkdir()
+    (tmp_path / "sample" / "iemocap" / "truth.csv").write_text("changed")
+    sample.ensure()
     sample.ensure(force=True)
-    assert len(built) == 4
+    assert len(built) == 6
 
 
 def test_ensure_keeps_what_was_there_when_building_fails(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
