@@ -361,7 +361,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("part", choices=PARTS)
     parser.add_argument("--recipe", default="audio/discriminant")
-    parser.add_argument("--asr", nargs="+", default=[None, SPHINX])
+    parser.add_argument("--asr", nargs="+", default=[None, SPHINX], type=lambda own: None if own == "default" else own)
     parser.add_argument("--minutes", nargs="+", type=int, default=[10, 30])
     options = parser.parse_args()
     found = json.loads(json.dumps(PARTS[options.part](options), default=float))

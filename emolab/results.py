@@ -190,8 +190,8 @@ def entry_problems(entry: Entry) -> Iterator[str]:
         if not _finite(value) and (name in needed or isinstance(value, float)):
             yield f"{name} is {value!r}"
     for metric in METRICS:
-        value, low, high = (flat.get(f"metrics.{metric}.{limit}") for limit in Interval._fields)
-        if all(map(_finite, (value, low, high))) and not 0 <= low <= value <= high <= 1:
+        value, low, high = ends = [flat.get(f"metrics.{metric}.{limit}", np.nan) for limit in Interval._fields]
+        if all(map(_finite, ends)) and not 0 <= low <= value <= high <= 1:
             yield f"metrics.{metric} has low {low}, value {value}, high {high}, which is not in order from 0 to 1"
     if "answers" not in entry:
         return
@@ -200,10 +200,8 @@ def entry_problems(entry: Entry) -> Iterator[str]:
     except ODD as error:
         yield f"answers cannot be read ({error!r})"
         return
-    told = {name.partition(".")[0] for name in again}
-    known = [
-        name for name in {**again, **flat} if name.partition(".")[0] in told and ".ece" not in name
-    ]  # see answers_of
+    parts = {name.partition(".")[0] for name in again}
+    known = [name for name in flat | again if name.partition(".")[0] in parts and ".ece" not in name]  # see answers_of
     if different := [name for name in known if not _same(flat.get(name, "missing"), again.get(name, "missing"))]:
         yield f"answers do not fit {', '.join(different)}"
 

@@ -453,9 +453,9 @@ def test_a_terminal_without_some_letter_does_not_lose_the_table(
         ["fit", "audio/svm", "--record"],
         ["fit", "audio/svm", "--save", "{}/model"],
         ["fit", "audio/svm", "--out", "{}/out"],
-        ["explain", "text/svm", "--record"],
+        ["explain", "text/svm", "--modality", "text", "--record"],
         ["predict", "model", "a.wav", "--output", "{}/a.csv"],
-        ["explore", "--out", "{}/explored"],
+        ["explore", "sample", "--out", "{}/explored"],
         ["capture", "a.wav", "--out", "{}/table"],
     ],
 )

@@ -328,13 +328,13 @@ def test_read_audio_tells_of_a_header_that_states_less_than_there_is(tmp_path: P
 
 
 def test_read_audio_tells_of_a_header_that_states_half_where_the_rest_is_silent(tmp_path: Path) -> None:
-    wave = np.r_[tone(SAMPLE_RATE), np.zeros(SAMPLE_RATE)]
+    wave = np.r_[tone(SAMPLE_RATE), np.zeros_like(tone(SAMPLE_RATE))]
     soundfile.write(tmp_path / "a.wav", wave, SAMPLE_RATE)
     content = bytearray((tmp_path / "a.wav").read_bytes())
     content[40:44] = struct.pack("<I", (len(content) - 44) // 2)
     (tmp_path / "a.wav").write_bytes(content)
-    with pytest.warns(UserWarning, match=r"a.wav states 1\.00 s, but more follows"):
-        assert len(read_audio(tmp_path / "a.wav")) == SAMPLE_RATE
+    with pytest.warns(UserWarning, match=r"a.wav states 0\.50 s, but more follows"):
+        assert len(read_audio(tmp_path / "a.wav")) == SAMPLE_RATE // 2
 
 
 def test_read_audio_reads_flac_whose_length_was_unknown_when_it_was_written(tmp_path: Path) -> None:

@@ -9,6 +9,7 @@ import shutil
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
+from types import GenericAlias
 from typing import Any
 
 import numpy as np
@@ -374,20 +375,10 @@ def test_what_is_trusted_are_classes_of_emolab_and_few_functions() -> None:
     modules = (augmentation, late_fusion, recognizer, training, audio, base, combined, pretrained, text, video)
     for module in (*modules, fusion, light, sequence, encoders, networks):
         names = [name for name in vars(module) if saved.TRUSTED.fullmatch(f"{module.__name__}.{name}")]
-        called = [vars(module)[name] for name in names if callable(vars(module)[name])]
+        found = [vars(module)[name] for name in names if callable(vars(module)[name])]
+        called = [each for each in found if not isinstance(each, GenericAlias)]  # of types, such as NDArray
         homes = {getattr(each, "__module__", "").split(".")[0] for each in called if each is not text.words}
-        assert homes <= {
-            "emolab",
-            "sklearn",
-            "typing",
-            "pathlib",
-            "collections",
-            "abc",
-            "types",
-            "random",
-            "torch",
-            "numpy",
-        }
+        assert homes <= {"emolab", "sklearn", "typing", "pathlib", "collections", "abc", "types", "random", "torch"}
         own = [each for each in called if each.__module__.startswith("emolab") and each is not text.words]
         assert all(isinstance(each, type) for each in own)
     for name in ("os.system", "builtins.eval", "numpy.load", "numpy.testing.runstring", "emolab.storage.atomic_write"):

@@ -242,8 +242,8 @@ def test_a_full_disk_stops_a_run_and_names_the_remedy(
         raise RuntimeError("PytorchStreamWriter failed writing file data/0: file write failed")  # as torch says it
 
     monkeypatch.setattr(torch, "save", full if said == "by torch" else refuse)
-    monkeypatch.setattr(Path, "write_bytes", refuse)
-    with pytest.raises(OSError, match=rf"no space left while writing .*{CHECKPOINT}.*Free some disk space"):
+    monkeypatch.setattr("tempfile.TemporaryFile", refuse)
+    with pytest.raises(OSError, match=rf"no space left while writing {tmp_path}.*Free some disk space"):
         train(network(), folder=tmp_path)
     assert list(tmp_path.iterdir()) == []
 

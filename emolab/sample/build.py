@@ -1,7 +1,8 @@
 """Writes the sample corpora to disk, in IEMOCAP's and RAVDESS's own layouts.
 
 The work is split into parts, always in the same way, each done by a process of its own: `python -m
-emolab.sample.build FOLDER PART`. So the speech is the same bit for bit wherever and however often it is made.
+emolab.sample.build FOLDER PART PARENT`, which ends with its parent. So the speech is the same bit for bit wherever and
+however often it is made.
 """
 
 from __future__ import annotations
@@ -11,6 +12,8 @@ import os
 import shutil
 import subprocess
 import sys
+import threading
+import time
 from collections import namedtuple
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -64,7 +67,7 @@ def run_part(target: Path, part: int) -> list[dict[str, Any]]:
         RuntimeError: If the process fails.
     """
     path = os.pathsep.join([str(CHECKOUT), os.environ.get("PYTHONPATH", "")]).rstrip(os.pathsep)
-    command = [sys.executable, "-m", __name__, str(target), str(part)]
+    command = [sys.executable, "-m", __name__, str(target), str(part), str(os.getpid())]
     environment = {**os.environ, "PYTHONPATH": path, "OMP_NUM_THREADS": "1"}
     done = subprocess.run(command, env=environment, capture_output=True, text=True, encoding="utf-8", check=False)
     if done.returncode:
@@ -259,5 +262,13 @@ def _placed(path: Path) -> Path:
     return path
 
 
+def _end_with(parent: int) -> None:
+    """End this process when the one that waits for it has ended, such as by a kill."""
+    while os.getppid() == parent:
+        time.sleep(0.5)
+    os._exit(1)
+
+
 if __name__ == "__main__":
+    threading.Thread(target=_end_with, args=(int(sys.argv[3]),), daemon=True).start()
     print(json.dumps(write_part(Path(sys.argv[1]), int(sys.argv[2]))))

@@ -1,9 +1,13 @@
 from __future__ import annotations
 
+import os
+import sys
+import time
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
+import psutil
 import pytest
 import soundfile
 from sklearn.ensemble import RandomForestClassifier
@@ -382,3 +386,15 @@ def voice_statistics(wave: np.ndarray) -> np.ndarray:
     pitch = np.log(pitch[np.isfinite(pitch)]) if np.isfinite(pitch).any() else np.zeros(1)
     shape = mfcc(wave, n_mfcc=5)
     return np.array([*np.quantile(pitch, [0.1, 0.5, 0.9]), *np.quantile(level, [0.1, 0.5, 0.9]), *shape.mean(axis=0)])
+
+
+def test_builders_end_with_the_process_that_waits_for_them(tmp_path: Path) -> None:
+    command = [sys.executable, "-c", "from emolab.sample import ensure; ensure()"]
+    process = psutil.Popen(command, env={**os.environ, "EMOLAB_DATA": str(tmp_path), "EMOLAB_PROGRESS": "0"})
+    until = time.monotonic() + 60
+    while not (builders := process.children()) and time.monotonic() < until:
+        time.sleep(0.1)
+    assert builders
+    process.kill()
+    process.wait(10)
+    assert not psutil.wait_procs(builders, timeout=10)[1]
