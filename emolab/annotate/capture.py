@@ -1,6 +1,7 @@
 """Live: turns of a microphone and a camera, or of a file played as if live, as soon as each has ended."""
 
 import queue
+import sys
 import threading
 import time
 from collections import deque
@@ -9,7 +10,9 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
+import av
 import numpy as np
+from av.error import FFmpegError
 
 from emolab.annotate import speech
 from emolab.annotate.pipeline import Job, Work
@@ -65,29 +68,28 @@ class Camera(threading.Thread):
 
     Args:
         device: Number of a camera, such as "0", or its name, such as /dev/video0.
+        form: FFmpeg's name of the kind of device; None takes that of cameras on this system.
 
     Raises:
-        OSError: If there is no such camera, or OpenCV is missing.
+        OSError: If there is no such camera.
     """
 
-    def __init__(self, device: str) -> None:
+    def __init__(self, device: str, form: str | None = None) -> None:
         super().__init__(daemon=True)
+        name = f"/dev/video{device}" if device.isdecimal() and sys.platform == "linux" else device
         try:
-            import cv2
-        except ImportError as error:
-            why = "no camera can be opened without OpenCV; expected the package opencv-python-headless"
-            raise OSError(f"{why}. pip install opencv-python-headless, or leave --camera out.") from error
-        self.source = cv2.VideoCapture(int(device) if device.isdecimal() else device)
-        if not self.source.isOpened():
-            raise OSError(f"no camera {device} can be opened; expected a number or name. Plug one in, or leave it out.")
+            self.source = av.open(name, format=form or SET.cameras[sys.platform])
+        except (KeyError, ValueError, OSError, FFmpegError) as error:
+            why = f"no camera {name} can be opened ({error}); expected a number or name"
+            raise OSError(f"{why}. Plug one in, or leave --camera out.") from error
         self.seen: deque[tuple[float, Pictures]] = deque(maxlen=round(FPS * SET.seen_s))
 
     def run(self) -> None:
         """Take pictures, `FPS` a second, until the camera ends."""
         began, n_taken = time.monotonic(), 0
-        while (taken := self.source.read())[0]:
+        for frame in self.source.decode(video=0):
             if (now := time.monotonic() - began) >= n_taken / FPS:
-                self.seen.append((now, taken[1][:, :, ::-1]))  # OpenCV has blue first
+                self.seen.append((now, np.asarray(frame.to_ndarray(format="rgb24"), np.uint8)))
                 n_taken = int(now * FPS) + 1
 
     def face(self, start: float, end: float) -> Pictures | None:
