@@ -80,8 +80,7 @@ class Camera(threading.Thread):
         try:
             self.source = av.open(name, format=form or SET.cameras[sys.platform])
         except (KeyError, ValueError, OSError, FFmpegError) as error:
-            why = f"no camera {name} can be opened ({error}); expected a number or name"
-            raise OSError(f"{why}. Plug one in, or leave --camera out.") from error
+            raise OSError(f"no camera {name} can be opened ({error}). Plug one in, or leave --camera out.") from error
         self.seen: deque[tuple[float, Pictures]] = deque(maxlen=round(FPS * SET.seen_s))
 
     def run(self) -> None:
