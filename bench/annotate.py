@@ -257,13 +257,15 @@ def words(options: argparse.Namespace) -> dict[str, Any]:
 
 
 ONE = """
-import json, resource, sys, time
+import json, re, sys, time
+from pathlib import Path
 from emolab.annotate import annotate
 from emolab.annotate.words import transcriber
 began, used = time.perf_counter(), time.process_time()
 found = annotate(sys.argv[1], model=sys.argv[2], asr={"None": None}.get(sys.argv[3], sys.argv[3]))
 first = time.perf_counter() - began
-peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+# ru_maxrss would begin with the memory of the process that started this one
+peak = int(re.search(r"VmHWM:\\s+(\\d+)", Path("/proc/self/status").read_text())[1]) / 1024
 print(json.dumps({"seconds": found.seconds, "work": first, "processor": time.process_time() - used, "MB": peak}))
 """
 
