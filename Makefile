@@ -42,7 +42,6 @@ SCORED_TEXT = text/svm text/random-forest text/bilstm text/bert
 SCORED_AUDIO = audio/logistic-regression audio/cnn-bilstm audio/wav2vec2
 SCORED_VIDEO = video/discriminant video/cnn
 FELT = integrated-gradients gradient-x-input saliency attention
-ASKED = ablation occlusion shap-partition
 SCORED_MODALITY = fusion/product/ensembles+faces fusion/gated/statistics+words+faces
 
 help:  ## list the commands
@@ -117,8 +116,11 @@ results: setup  ## measure the results tables again, RAVDESS and MELD included (
 	@$(BIN)/emolab explain $(SCORED_VIDEO) --modality video --utterances 60 --record
 	@$(BIN)/emolab explain $(SCORED_MODALITY) --modality modality --utterances 60 --record
 	@$(BIN)/emolab explain audio/cnn-bilstm --corpus ravdess --preset full --modality audio --record
-	@$(BIN)/emolab explain text/svm --corpus meld --preset full --modality text --methods shap-linear $(ASKED) --utterances 200 --alone --record
-	@$(BIN)/emolab explain text/bilstm --corpus meld --preset full --modality text --methods $(FELT) $(ASKED) --utterances 200 --alone --record
+	@$(BIN)/emolab explain audio/svm audio/discriminant audio/whisper-base-light --corpus ravdess --folds 3 --preset full --modality audio --methods ablation --utterances 24 --record
+	@$(BIN)/emolab explain audio/cnn-bilstm-mel --corpus ravdess --folds 3 --preset quick --modality audio --methods ablation --utterances 24 --record
+	@$(BIN)/emolab explain text/svm --corpus meld --preset full --modality text --methods shap-linear ablation occlusion --utterances 100 --record
+	@$(BIN)/emolab explain text/bilstm --corpus meld --preset full --modality text --methods $(FELT) ablation occlusion --utterances 100 --record
+	@$(BIN)/emolab explain text/minilm-frozen --corpus meld --preset full --modality text --methods ablation occlusion --utterances 100 --record
 	@$(BIN)/emolab explain text/minilm --corpus meld --preset full --modality text --methods integrated-gradients ablation attention --utterances 100 --alone --record
 	@$(BIN)/python docs/pages.py refresh
 
