@@ -6,6 +6,7 @@ Only what saved.toml names is built from such a file. What somebody wrote in a n
 import copy
 import re
 from collections.abc import Iterator
+from functools import reduce
 from typing import Any
 
 import numpy as np
@@ -71,9 +72,7 @@ def _put(owner: Any, path: str, own: Any) -> None:
     *parents, leaf = path.split(".")
     if "__" in path:  # such as __class__
         raise ValueError(f"{path} is no place for weights")
-    for parent in parents:
-        owner = getattr(owner, parent)
-    setattr(owner, leaf, own)
+    setattr(reduce(getattr, parents, owner), leaf, own)
 
 
 def _holders(made: Any) -> Iterator[tuple[Any, str]]:

@@ -216,6 +216,7 @@ def _explained(target: Path) -> Iterator[None]:
 
 def write_json(file: Path, facts: Mapping[str, Any]) -> Path:
     """Write facts, whole or not at all, with a checksum by which `read_json` notices every change; return the file."""
+    facts = {name: fact for name, fact in facts.items() if name != "checksum"}  # of a file that was read by other means
     text = json.dumps({**facts, "checksum": _checksum(facts)}, indent=1, ensure_ascii=False, allow_nan=False)
     with atomic_write(file) as part:
         part.write_text(text + "\n", encoding="utf-8")

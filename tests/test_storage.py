@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import json
 import os
 import shutil
 import signal
@@ -168,7 +169,9 @@ def test_a_read_only_folder_is_told_before_work(small_disk: Path) -> None:
 
 def test_json_is_read_as_it_was_written(tmp_path: Path) -> None:
     facts = {"name": "Grüße", "figures": [0.1, 1e-300, None], "nested": {"b": 1, "a": {}}}
-    assert read_json(write_json(tmp_path / "own" / "facts.json", facts), remedy="") == facts
+    file = write_json(tmp_path / "own" / "facts.json", facts)
+    assert read_json(file, remedy="") == facts
+    assert read_json(write_json(file, json.loads(file.read_text(encoding="utf-8"))), remedy="") == facts
     (tmp_path / "old.json").write_text('{"name": "written without a checksum"}')
     assert read_json(tmp_path / "old.json", remedy="") == {"name": "written without a checksum"}
     with pytest.raises(FileNotFoundError, match=r"none\.json"):
