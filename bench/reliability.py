@@ -325,7 +325,11 @@ def others(seed: int, n: int) -> dict[str, dict[str, int]]:
     """Return what became of damaged recognizers and ledgers, if `bench/mutants.py` is there, which damages those."""
     if not find_spec("mutants"):
         return {}
-    return {str(kind): dict(row) for kind, row in import_module("mutants").mutants(seed, n, None).items()}
+    table: dict[str, dict[str, int]] = {}
+    for kind, found, _ in import_module("mutants").mutants(seed, n):
+        row = table.setdefault(kind, {})
+        row[found] = row.get(found, 0) + 1
+    return table
 
 
 def page(facts: Mapping[str, Any]) -> str:
