@@ -53,9 +53,8 @@ if "google.colab" in sys.modules:
     source, how = "git+{repository}", {{"capture_output": True, "text": True}}
     pip = [sys.executable, "-m", "pip", "--disable-pip-version-check"]
     done = subprocess.run([*pip, "list", "--format=freeze"], **how)
-    brought = [line for line in done.stdout.splitlines() if not line.startswith("emolab==")]
     with open("/tmp/constraints.txt", "w") as file:
-        file.write("\\n".join(brought))
+        file.writelines(brought := [line for line in done.stdout.splitlines(True) if not line.startswith("emolab==")])
     if brought:
         done = subprocess.run([*pip, "install", "-c", "/tmp/constraints.txt", "emolab @ " + source], **how)
     if done.returncode:

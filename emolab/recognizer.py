@@ -243,7 +243,7 @@ class Recognizer(ABC):
         Args:
             folder: Its folder.
             trusted: Whether code that lies in the folder may be run: that of somebody's own classes, and all of a
-                folder from before format 6. None asks the environment variable EMOLAB_TRUST.
+                folder from before format 6. None: where the environment variable EMOLAB_TRUST is 1.
 
         Raises:
             FileNotFoundError: If there is no recognizer in `folder`.
@@ -253,7 +253,7 @@ class Recognizer(ABC):
         from emolab import saved
 
         card, body, pickled = _verified(Path(folder))
-        if pickled and not (os.environ.get("EMOLAB_TRUST") if trusted is None else trusted):
+        if pickled and not (os.environ.get("EMOLAB_TRUST") == "1" if trusted is None else trusted):
             code = card.get("code", "a pickle of an older version")
             why = f"{folder} holds code that loading would run: {code}. Expected classes of emolab and its libraries"
             raise ValueError(f"{why}. If you trust who wrote it: Recognizer.load(folder, trusted=True), or --trust.")

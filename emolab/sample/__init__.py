@@ -45,6 +45,5 @@ def is_current(root: Path) -> bool:
 def stamp(root: Path) -> dict[str, str]:
     """Say which generator this is, by a hash of its sources, which hold all parameters, and what truth it planted."""
     files = {"sources": map(Path(__file__).with_name, SOURCES), "truth": sorted(root.glob("*/truth.csv"))}
-    return {
-        name: hashlib.sha256(b"".join(own.read_bytes() for own in each)).hexdigest() for name, each in files.items()
-    }
+    contents = {name: b"".join(own.read_bytes() for own in each) for name, each in files.items()}
+    return {name: hashlib.sha256(content).hexdigest() for name, content in contents.items()}

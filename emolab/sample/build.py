@@ -25,6 +25,7 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+import psutil
 from numpy.typing import NDArray
 
 from emolab.corpora.corpus import LABELS, TRUTH
@@ -264,7 +265,7 @@ def _placed(path: Path) -> Path:
 
 def _end_with(parent: int) -> None:
     """End this process when the one that waits for it has ended, such as by a kill."""
-    while os.getppid() == parent:
+    while psutil.pid_exists(parent):  # not os.getppid: on Windows an environment's python is started by another
         time.sleep(0.5)
     os._exit(1)
 
