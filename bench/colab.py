@@ -28,9 +28,7 @@ BESIDE = ("ipython", "pip", "setuptools", "wheel")  # of Colab's pins, those tha
 OF_TORCH = re.compile(r"(nvidia|cuda|triton)\b")  # PyPI's torch is built for another CUDA than Colab's
 CHAPTERS = ("00", "03", "15", "16")
 NOWHERE = "https://127.0.0.1:1/"  # nothing listens there
-PIN = re.compile(
-    r"^([\w.-]+)==([\w.]+)", re.MULTILINE
-)  # without a local version such as +cu128: not to be had elsewhere
+PIN = re.compile(r"^([\w.-]+)==([\w.]+)", re.MULTILINE)  # a local version such as +cu128 is not to be had elsewhere
 SHELL = """
 import sys, types
 from IPython.core.interactiveshell import InteractiveShell
