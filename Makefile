@@ -117,7 +117,7 @@ results: setup  ## measure the results tables again, RAVDESS and MELD included (
 	@$(BIN)/emolab explain $(SCORED_MODALITY) --modality modality --utterances 60 --record
 	@$(BIN)/emolab explain audio/cnn-bilstm --corpus ravdess --preset full --modality audio --record
 	@$(BIN)/emolab explain audio/svm audio/discriminant audio/whisper-base-light --corpus ravdess --folds 3 --preset full --modality audio --methods ablation --utterances 24 --record
-	@$(BIN)/emolab explain audio/cnn-bilstm-mel --corpus ravdess --folds 3 --preset quick --modality audio --methods ablation --utterances 24 --record
+	@$(BIN)/emolab explain audio/cnn-bilstm-mel --corpus ravdess --folds 3 --preset full --modality audio --methods ablation --utterances 24 --record
 	@$(BIN)/emolab explain text/svm --corpus meld --preset full --modality text --methods shap-linear ablation occlusion --utterances 100 --record
 	@$(BIN)/emolab explain text/bilstm --corpus meld --preset full --modality text --methods $(FELT) ablation occlusion --utterances 100 --record
 	@$(BIN)/emolab explain text/minilm-frozen --corpus meld --preset full --modality text --methods ablation occlusion --utterances 100 --record
