@@ -60,7 +60,7 @@ from emolab.recipes import recipe
 from emolab.recognizer import Recognizer
 from emolab.results import INTERVALS, device, holm, versions
 from emolab.splits import Fold, folds_of
-from emolab.storage import atomic_write, cache_root, results_root, weights_root
+from emolab.storage import atomic_write, cache_root, read_json, results_root, weights_root
 
 Wave = NDArray[np.float32]
 Floats = NDArray[np.float64]
@@ -124,7 +124,7 @@ PLANS: Mapping[str, Plan] = {
     "ravdess": Plan(
         {
             **{"audio/discriminant": "full", "audio/whisper-base-light": "full"},
-            **{"fusion/product/whisper-base+action-units": "full", "audio/svm": "full"},
+            **{"fusion/product/whisper-base+action-units": "full", "audio/svm": "full", "audio/mlp": "full"},
         },
         fused=("fusion/product/whisper-base+action-units",),
         explained=("audio/discriminant", "audio"),
@@ -788,20 +788,46 @@ def record_of(study: Study) -> dict[str, Any]:
     return facts
 
 
+def beside(recorded: Mapping[str, Any], facts: Mapping[str, Any], names: Sequence[str]) -> dict[str, Any]:
+    """Return what is recorded, with the rows of some recipes put in anew.
+
+    Raises:
+        ValueError: What is recorded chose another number of copies, so that its rows are no neighbours of the new ones.
+    """
+    copies = recorded["choice"]["n_copies"]
+    if copies != facts["choice"]["n_copies"]:
+        raise ValueError(f"recorded with {copies} copies, not {facts['choice']['n_copies']}; measure all recipes again")
+    both = dict(recorded) | {"date": facts["date"]}
+    for part in ("degradations", "groups"):
+        rows = [row for row in recorded[part] if row["recipe"] not in names]
+        both[part] = rows + [row for row in facts[part] if row["recipe"] in names]
+    conditions = list(dict.fromkeys(row["condition"] for row in facts["degradations"]))
+    both["degradations"].sort(key=lambda row: conditions.index(row["condition"]))
+    return both
+
+
 def main() -> None:
     """Measure one corpus and keep it."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("corpus", choices=PLANS)
     parser.add_argument("--few", type=int, default=0, help="utterances of each speaker and emotion, to try it out")
     parser.add_argument("--kept", action="store_true", help="answer no more; record what is kept")
+    parser.add_argument("--only", nargs="+", default=[], help="measure these recipes; keep the recorded rows of others")
     options = parser.parse_args()
-    study = Study(options.corpus, options.few)
+    study, first = Study(options.corpus, options.few), next(iter(PLANS[options.corpus].recipes))
+    if options.only:  # the first chooses how many copies there are
+        few = {name: how for name, how in study.plan.recipes.items() if name in (first, *options.only)}
+        study.plan = replace(study.plan, recipes=few, fused=())
     study.closed = options.kept
     if not options.kept:
         measure(study)
     target = (study.folder if options.few else results_root()) / f"robustness-{study.name}.json"
+    study.closed |= bool(options.only)
+    facts = record_of(study)
+    if options.only:
+        facts = beside(read_json(target, remedy="Measure all recipes."), facts, options.only)
     with atomic_write(target) as part:
-        part.write_text(json.dumps(record_of(study), indent=1) + "\n", encoding="utf-8")
+        part.write_text(json.dumps(facts, indent=1) + "\n", encoding="utf-8")
     print(f"recorded in {target}")
 
 

@@ -147,3 +147,19 @@ def test_a_record_becomes_a_table(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
     assert "| audio/svm | music, 0 dB\\* | 1,440 | 0.500 | 0.500 | 0.500 |" in written
     assert "| audio/svm | gap | 1440 | 24 | 0.500 | 0.500 |" in written
     assert "Not measured yet" in page_tables.robustness_table("other")
+
+
+def row_of(recipe: str, condition: str, ua: float) -> dict[str, Any]:
+    return {"recipe": recipe, "condition": condition, "ua": ua}
+
+
+def test_rows_of_one_recipe_are_measured_beside_those_that_are_recorded() -> None:
+    old = [row_of("light", "clean", 0.5), row_of("small", "clean", 0.1), row_of("light", "hum", 0.4)]
+    new = [row_of(name, condition, 0.6) for condition in ("clean", "hum") for name in ("light", "small")]
+    about = {"choice": {"n_copies": 2}, "groups": [], "date": "2026-12-01"}
+    recorded, facts = about | {"degradations": old, "words": ["kept"]}, about | {"degradations": new, "words": []}
+    both = bench.beside(recorded, facts, ["small"])
+    assert both["degradations"] == [old[0], new[1], old[2], new[3]]
+    assert both["words"] == ["kept"]
+    with pytest.raises(ValueError, match="recorded with 1 copies, not 2"):
+        bench.beside(recorded | {"choice": {"n_copies": 1}}, facts, ["small"])
