@@ -6,6 +6,7 @@ import threading
 import warnings
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from functools import lru_cache, partial
 from pathlib import Path
@@ -231,11 +232,16 @@ def cached_features(kind: str, sources: Sequence[Any], compute: Callable[..., An
         except Exception as error:  # whatever went wrong with this file, the others are worth keeping
             failed[_file(source)] = error
 
-    with threadpool_limits(1):  # one thread a file: matrix products with threads of their own would compete with them
-        n_threads = min(joblib.cpu_count(), max(len(keys), 1))  # one file: in this thread, which counts it
-        jobs = joblib.Parallel(n_threads, backend="threading", return_as="generator")
-        order = Random().sample([*keys], len(keys))  # processes that fill one cache at once each begin elsewhere
-        list(progress(jobs(joblib.delayed(collect)(source) for source in order), kind, total=len(keys)))
+    root = str(cache_root())
+    found |= {source: _VECTORS[place] for source, key in keys.items() if (place := (root, kind, key)) in _VECTORS}
+    absent = [source for source in keys if source not in found]
+    order = Random().sample(absent, len(absent))  # processes that fill one cache at once each begin elsewhere
+    n_threads = min(joblib.cpu_count(), len(absent))
+    if n_threads > 1:
+        with threadpool_limits(1), ThreadPoolExecutor(n_threads) as pool:  # matrix products add no threads of their own
+            list(progress(pool.map(collect, order), kind, total=len(order)))
+    else:  # in this thread, which counts it
+        list(map(collect, progress(order, kind)))
     if failed:
         names = [file for file in dict.fromkeys(map(_file, keys)) if file in failed]
         first = failed[names[0]]
@@ -249,9 +255,10 @@ def cached_features(kind: str, sources: Sequence[Any], compute: Callable[..., An
 
 def cached_array(kind: str, key: str, compute: Callable[[], Any]) -> Any:
     """Return `compute()`, from disk where it is there under `key`, which says all that it depends on; "" caches not."""
+    place = str(cache_root()), kind, key
+    if place in _VECTORS:
+        return _VECTORS[place]
     entry = _entry(kind, key)
-    if entry in _VECTORS:
-        return _VECTORS[entry]
     if (array := _read(entry)) is None:
         array = compute()
         try:
@@ -265,7 +272,7 @@ def cached_array(kind: str, key: str, compute: Callable[[], Any]) -> Any:
             _warned.set()
     if key and getattr(array, "nbytes", LARGE) < LARGE and len(_VECTORS) < N_VECTORS:
         array.flags.writeable = False  # later calls return it again
-        _VECTORS[entry] = array
+        _VECTORS[place] = array
     return array
 
 
@@ -285,7 +292,14 @@ def cache_key(version: str, source: Any) -> str:
     if isinstance(file := _file(source), InMemoryMedia):
         return file.key and f"{version}\0{file.key}"
     facts, segment = file.stat(), source[1:] if isinstance(source, Segment) else ()
-    return "\0".join(map(str, [version, file.resolve(), *segment, facts.st_size, facts.st_mtime_ns]))
+    place = os.path.join(_resolved(os.path.abspath(file.parent)), file.name)
+    return "\0".join(map(str, [version, place, *segment, facts.st_size, facts.st_mtime_ns]))
+
+
+@lru_cache
+def _resolved(folder: str) -> str:
+    """Follow the links of a folder, once a process: that takes longer than all else about a file that is known."""
+    return os.path.realpath(folder)
 
 
 def _entry(kind: str, key: str) -> Path:
@@ -301,5 +315,5 @@ def _read(entry: Path) -> Any:
         return None
 
 
-_VECTORS: dict[Path, Array] = {}  # small results, in memory: each fit of a light model asks for them several times
+_VECTORS: dict[tuple[str, str, str], Array] = {}  # small results, in memory: each fit of a light model asks for them several times
 _warned = threading.Event()
