@@ -193,7 +193,7 @@ def learning_curves(history: History, *, n_emotions: int | None = None, note: st
         score.set_ylim(bottom=0)
     epoch = f"UA {history.valid_score[best - 1]:.2f} in epoch {best}"
     titled(score, epoch, "validation set", "dashed: chance" * bool(n_emotions))
-    return titled(loss, "Loss", f"{len(history)} epochs, {history.seconds:.0f} s", "dot: the best", note)
+    return titled(loss, "Loss", f"{len(history)} epochs, {sum(history.epoch_seconds):.0f} s", "dot: the best", note)
 
 
 # ---------------------------------------------------------------- one utterance

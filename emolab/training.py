@@ -148,7 +148,7 @@ class History:
     train_loss: list[float] = field(default_factory=list)  # nats, with smoothing, class weights and augmentation
     valid_loss: list[float] = field(default_factory=list)  # nats, plain cross-entropy; of values 1 - CCC, both losses
     valid_score: list[float] = field(default_factory=list)  # unweighted average recall, 0 to 1; of values CCC
-    epoch_seconds: list[float] = field(default_factory=list)
+    epoch_seconds: list[float] = field(default_factory=list)  # validation included
 
     def __len__(self) -> int:
         return len(self.train_loss)
@@ -163,11 +163,6 @@ class History:
             return len(self)
         costs = self.valid_loss if self.choose_by == "loss" else [-score for score in self.valid_score]
         return int(np.argmin(np.nan_to_num(costs, nan=math.inf))) + 1
-
-    @property
-    def seconds(self) -> float:
-        """Time that all epochs took together, validation included."""
-        return sum(self.epoch_seconds)
 
     def to_frame(self) -> pd.DataFrame:
         """Return one row an epoch, by number: train_loss, valid_loss, valid_score, epoch_seconds."""

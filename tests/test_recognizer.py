@@ -46,7 +46,7 @@ from tests.outside import Posteriors
 EMOTIONS = ("angry", "sad")
 PITCH = {"angry": 400, "sad": 120}
 WORD = {"angry": "furious", "sad": "gloomy"}
-QUICK = TrainingConfig(n_epochs=40, batch_size=4, learning_rate=0.01, patience=None)
+QUICK = TrainingConfig(n_epochs=25, batch_size=4, learning_rate=0.015, patience=None)
 
 
 @pytest.fixture(scope="module")
@@ -96,6 +96,13 @@ def tiny_fusion(how: str = "concat", **sizes: Any) -> NetworkRecognizer:
     sizes = {"modality_dropout": 0.0, "auxiliary": False, "dropout": 0.0, **sizes}
     fused = fuse([tiny_network(Mfcc(n_mfcc=8)), tiny_reader()], how, name="fusion/tiny", **sizes)
     assert isinstance(fused, NetworkRecognizer)
+    return fused
+
+
+def practised_fusion() -> NetworkRecognizer:
+    """Make one that trains longer, since a modality is missing in a third of its examples."""
+    fused = tiny_fusion(modality_dropout=0.3)
+    fused.config = replace(QUICK, n_epochs=40, learning_rate=0.01)
     return fused
 
 
@@ -562,7 +569,7 @@ def test_training_hears_more_voices_and_prediction_does_not(fold: Fold) -> None:
 
 PARTIAL = {
     "early": lambda: light(Functionals(), Tfidf(min_count=1)),
-    "hybrid": lambda: tiny_fusion(modality_dropout=0.3),
+    "hybrid": practised_fusion,
     "late": tiny_late_fusion,
 }
 

@@ -36,7 +36,8 @@ def attribute(masker: Masker, engine: Any, targets: NDArray[np.int64], options: 
         masker.logits([_masks_of(engine, n, options, row) for row, n in enumerate(sizes)])
     for row, target in enumerate(targets.tolist()):
         values = estimate(engine, value_of(masker, row, target), sizes[row], options, row)
-        reference = float(none[row, target]) if is_complete(engine) else np.nan
+        adds_up = of_shap(engine) or engine in (KernelShap, ShapleyValueSampling)  # to the logit less that of nothing
+        reference = float(none[row, target]) if adds_up else np.nan
         facts = (names[row], masker.recognizer.emotions[target], masker.names[row], values, masker.spans[row])
         found.append(Attribution(*facts, logit=float(full[row, target]), reference=reference))
     return found
@@ -129,11 +130,6 @@ def fits(engine: Any) -> bool:
     if isinstance(engine, type):
         return issubclass(engine, PerturbationAttribution) and not issubclass(engine, FeaturePermutation)
     return callable(engine)
-
-
-def is_complete(engine: Any) -> bool:
-    """Whether the values add up to the logit of the whole utterance less that of nothing: Shapley values do."""
-    return of_shap(engine) or engine in (KernelShap, ShapleyValueSampling)
 
 
 def at_random(value: Value, n_units: int) -> Floats:

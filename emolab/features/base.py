@@ -6,7 +6,7 @@ import threading
 import warnings
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent import futures
 from dataclasses import replace
 from functools import lru_cache, partial
 from pathlib import Path
@@ -234,14 +234,12 @@ def cached_features(kind: str, sources: Sequence[Any], compute: Callable[..., An
 
     root = str(cache_root())
     found |= {source: _VECTORS[place] for source, key in keys.items() if (place := (root, kind, key)) in _VECTORS}
-    absent = [source for source in keys if source not in found]
-    order = Random().sample(absent, len(absent))  # processes that fill one cache at once each begin elsewhere
-    n_threads = min(joblib.cpu_count(), len(absent))
-    if n_threads > 1:
-        with threadpool_limits(1), ThreadPoolExecutor(n_threads) as pool:  # matrix products add no threads of their own
-            list(progress(pool.map(collect, order), kind, total=len(order)))
-    else:  # in this thread, which counts it
-        list(map(collect, progress(order, kind)))
+    if absent := [source for source in keys if source not in found]:
+        Random().shuffle(absent)  # processes that fill one cache at once each begin elsewhere
+        n_threads = min(joblib.cpu_count(), len(absent))
+        with threadpool_limits(1), futures.ThreadPoolExecutor(n_threads) as pool:  # matrix products add no threads
+            every = pool.map if n_threads > 1 else map  # one file: in this thread, which counts it
+            list(progress(every(collect, absent), kind, total=len(absent)))
     if failed:
         names = [file for file in dict.fromkeys(map(_file, keys)) if file in failed]
         first = failed[names[0]]
@@ -258,8 +256,12 @@ def cached_array(kind: str, key: str, compute: Callable[[], Any]) -> Any:
     place = str(cache_root()), kind, key
     if place in _VECTORS:
         return _VECTORS[place]
-    entry = _entry(kind, key)
-    if (array := _read(entry)) is None:
+    entry = cache_root() / "features" / kind / hashlib.sha256(key.encode(errors="surrogateescape")).hexdigest()[:32]
+    try:
+        digest, array = joblib.load(entry)
+    except Exception:  # there is none, or a damaged pickle, which fails in many ways
+        digest = array = None
+    if array is None or joblib.hash(array) != digest:
         array = compute()
         try:
             if key:
@@ -296,24 +298,8 @@ def cache_key(version: str, source: Any) -> str:
     return "\0".join(map(str, [version, place, *segment, facts.st_size, facts.st_mtime_ns]))
 
 
-@lru_cache
-def _resolved(folder: str) -> str:
-    """Follow the links of a folder, once a process: that takes longer than all else about a file that is known."""
-    return os.path.realpath(folder)
-
-
-def _entry(kind: str, key: str) -> Path:
-    return cache_root() / "features" / kind / hashlib.sha256(key.encode(errors="surrogateescape")).hexdigest()[:32]
-
-
-def _read(entry: Path) -> Any:
-    """Return the content of an entry, None where there is none or where it is damaged."""
-    try:
-        digest, array = joblib.load(entry)
-        return array if joblib.hash(array) == digest else None
-    except Exception:  # a damaged pickle fails in many ways
-        return None
-
-
-_VECTORS: dict[tuple[str, str, str], Array] = {}  # small results, in memory: each fit of a light model asks for them several times
+_VECTORS: dict[
+    tuple[str, str, str], Array
+] = {}  # small results, in memory: each fit of a light model asks for them several times
 _warned = threading.Event()
+_resolved = lru_cache(os.path.realpath)  # following the links of a folder takes longer than all else about its files

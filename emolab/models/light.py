@@ -180,11 +180,6 @@ def scores(model: Any, x: Any) -> NDArray[np.float64] | None:
     return None
 
 
-def unweighted_recall(truth: NDArray[Any], predicted: NDArray[Any]) -> float:
-    """Average the recall of the emotions that occur in `truth`, from 0 to 1."""
-    return float(recall_score(truth, predicted, labels=np.unique(truth), average="macro"))
-
-
 def concordance_correlation(truth: Any, predicted: Any) -> Any:
     """Return Lin's concordance correlation coefficient (CCC), from -1 to 1, over the first axis of arrays or tensors.
 
@@ -236,6 +231,7 @@ def select_on_validation(
         why = f"training failed with {rarest} utterances of the rarest emotion: {error} Expected finite features"
         needs = f"for an SVM {N_CALIBRATION_FOLDS} utterances of each emotion"
         raise ValueError(f"{why}, and {needs}. Take more data, or a view without that one.") from error
+    unweighted_recall = partial(recall_score, labels=np.unique(y_valid), average="macro")
     score = score or (concordance_correlation if rates else unweighted_recall)
     return fitted[int(np.argmax([score(y_valid, candidate.predict(x_valid)) for candidate in fitted]))]
 
