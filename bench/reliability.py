@@ -19,12 +19,11 @@ import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
-from importlib import import_module
-from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import inputs
+import mutants
 
 from emolab.results import device, versions
 from emolab.storage import CHECKOUT, atomic_write, data_root, results_root
@@ -322,13 +321,13 @@ def secrets(root: Path = CHECKOUT) -> dict[str, Any]:
 
 
 def others(seed: int, n: int) -> dict[str, dict[str, int]]:
-    """Return what became of damaged recognizers and ledgers, if `bench/mutants.py` is there, which damages those."""
-    if not find_spec("mutants"):
-        return {}
+    """Return what became of about n damaged recognizers and ledgers, all kinds together."""
     table: dict[str, dict[str, int]] = {}
-    for kind, found, _ in import_module("mutants").mutants(seed, n):
+    for kind, found, why in mutants.mutants(seed, max(1, n // len(mutants.kinds()))):
         row = table.setdefault(kind, {})
         row[found] = row.get(found, 0) + 1
+        if found in inputs.BAD:
+            print(f"  {found}: {kind}, {why}", flush=True)
     return table
 
 
@@ -406,7 +405,7 @@ def measure(options: argparse.Namespace, facts: dict[str, Any]) -> dict[str, Any
             (scratch / "shared").mkdir()
             prepare(scratch / "shared")
         make = {
-            "inputs": lambda: inputs.counts(seed, n, scratch) | others(seed, n),
+            "inputs": lambda: inputs.counts(seed, n // 2, scratch) | others(seed, n // 2),
             "kills": lambda: kills(options.kills, seed, scratch, jobs),
             "together": lambda: together(scratch, [job for job in jobs if job in ("feature cache", "ledger", "fit")]),
             "places": lambda: places(scratch, short=options.short),
