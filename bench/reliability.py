@@ -262,7 +262,7 @@ def places(scratch: Path, *, short: bool) -> dict[str, str]:
     work.mkdir()
     plain = {"LC_ALL": "C", "PYTHONCOERCECLOCALE": "0", "PYTHONUTF8": "0", "PYTHONIOENCODING": "ascii"}
     ran = emolab(work, "recipes", "svm", **plain)
-    found["LC_ALL=C, a terminal of ASCII"] = "ok" if ran.code == 0 and "size:" in "\n".join(ran) else str(ran)[-400:]
+    found["LC_ALL=C, a terminal of ASCII"] = "ok" if ran.code == 0 and "size:" in ran.said else str(ran)[-400:]
     odd = scratch / "with blanks, ümläuts and 日本語"
     odd.mkdir()
     job = "ledger" if short else "feature cache"

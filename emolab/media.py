@@ -1,6 +1,7 @@
 """Audio and pictures from files: any rate, any number of channels, any container."""
 
 import re
+import struct
 import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -206,15 +207,19 @@ def _check_inside(first: float, last: float, seconds: float) -> None:
 def _is_sound_file(path: Path) -> bool:
     """Tell by its first bytes, whatever its name, whether libsndfile reads a file; FFmpeg reads those without length.
 
-    A header that states less than there is, as where a recorder was switched off, gives a warning.
+    A header that states less than there is, as where a recorder was switched off, or two rates that do not fit, gives
+    a warning.
     """
     head = _checked_head(path)
+    code, _, rate, of_bytes, size = struct.unpack_from("<HHIIH", head.ljust(64), 20)
+    if head[12:16] == b"fmt " and code in (1, 3) and of_bytes not in (0, rate * size):  # integers or floats
+        why = f"the header of {path} states {rate:,} samples of {size} bytes a second, and {of_bytes:,} bytes a second"
+        warnings.warn(f"{why}; it is read by the first, so its speed may be wrong.", stacklevel=2)
     if head[:4].decode("latin-1") not in SET.sound_files or head[8:12] == b"AVI ":
         return False
     about = soundfile.info(path)
-    stated = re.search(
-        r"^data : (\d+)\n(\*\*\* Unknown chunk|Have 0 m)", about.extra_info, re.MULTILINE
-    )  # no chunk follows
+    # no chunk follows
+    stated = re.search(r"^data : (\d+)\n(\*\*\* Unknown chunk|Have 0 m)", about.extra_info, re.MULTILINE)
     if stated and path.stat().st_size > SET.excess * int(stated[1]) + len(head):
         why = f"the header of {path} states {about.duration:.2f} s, but more follows, as where a recorder was switched"
         warnings.warn(f"{why} off; {'only that' if about.frames else 'all of it'} is read.", stacklevel=2)

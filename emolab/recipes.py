@@ -41,13 +41,6 @@ SEEDED = (encoders.Pretrained, encoders.VggishExamples)  # their stand-ins are d
 EXTRACTORS: Options = {**vars(audio), **vars(combined), **vars(encoders), **vars(text), **vars(video)}
 
 
-def network_class(name: str) -> Any:
-    """Return a class of networks by the name in recipes.toml; torch is imported with the first one."""
-    from emolab.models import pretrained, sequence, video
-
-    return next(getattr(own, name) for own in (sequence, pretrained, video) if hasattr(own, name))
-
-
 @dataclass(frozen=True)
 class Recipe:
     """A row of recipes.toml, whose head says what the fields mean."""
@@ -221,9 +214,12 @@ class NetworkBuilder:
     sizes: Options
 
     def __call__(self, *inputs: Options, n_emotions: int) -> nn.Module:
-        """Build it with random weights."""
+        """Build it with random weights; torch is imported with the first one."""
+        from emolab.models import pretrained, sequence, video
+
+        network = next(getattr(own, self.kind) for own in (sequence, pretrained, video) if hasattr(own, self.kind))
         sizes = {name: tuple(value) if isinstance(value, list) else value for name, value in self.sizes.items()}
-        return network_class(self.kind).build(**{**sizes, **inputs[0]}, n_emotions=n_emotions)
+        return network.build(**{**sizes, **inputs[0]}, n_emotions=n_emotions)
 
 
 def _augmentation(kind: str, preset: Preset) -> Any:

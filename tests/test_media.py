@@ -327,6 +327,22 @@ def test_read_audio_tells_of_a_header_that_states_less_than_there_is(tmp_path: P
         read_audio(tmp_path / "a.wav")
 
 
+@pytest.mark.parametrize(("place", "value"), [(24, 32_384), (24, 8_000), (28, 32_016)], ids=["high", "low", "bytes"])
+def test_read_audio_tells_of_a_header_whose_rates_do_not_fit(tmp_path: Path, place: int, value: int) -> None:
+    """Samples a second, samples' size and bytes a second are stated each, so a damaged one shows."""
+    soundfile.write(tmp_path / "a.wav", np.full(16_000, 0.1), 16_000)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        read_audio(tmp_path / "a.wav")
+    raw = bytearray((tmp_path / "a.wav").read_bytes())
+    raw[place : place + 4] = value.to_bytes(4, "little")
+    (tmp_path / "a.wav").write_bytes(raw)
+    with pytest.warns(
+        UserWarning, match=r"a\.wav states [\d,]+ samples of 2 bytes a second, and [\d,]+ bytes a second"
+    ):
+        read_audio(tmp_path / "a.wav")
+
+
 def test_read_audio_tells_of_a_header_that_states_half_where_the_rest_is_silent(tmp_path: Path) -> None:
     wave = np.r_[tone(SAMPLE_RATE), np.zeros_like(tone(SAMPLE_RATE))]
     soundfile.write(tmp_path / "a.wav", wave, SAMPLE_RATE)

@@ -178,6 +178,13 @@ def test_json_is_read_as_it_was_written(tmp_path: Path) -> None:
         read_json(tmp_path / "none.json", remedy="")
 
 
+def test_a_change_is_noticed_even_where_the_name_of_the_checksum_is_damaged_too(tmp_path: Path) -> None:
+    file = write_json(tmp_path / "facts.json", {"a": "2026-11-18"})
+    file.write_bytes(file.read_bytes().replace(b"checksum", b"checksux").replace(b"2026", b"2022"))
+    with pytest.raises(ValueError, match=r"facts\.json is damaged: its contents do not fit its checksum"):
+        read_json(file, remedy="Build it again.")
+
+
 @pytest.mark.parametrize(
     ("content", "found"),
     [

@@ -69,9 +69,9 @@ def _rows(name: str, utterances: Mapping[str, Mapping[str, Any]], genders: Mappi
     for utterance_id, own in utterances.items():
         parts = {column: (group, own[group], codes.get(column)) for column, group in corpus["columns"].items()}
         odd = dict.fromkeys(f"{group} {code}" for group, code, known in parts.values() if known and code not in known)
-        problems += [f"no {' and no '.join(odd)} in {corpus['title']} ({utterance_id})"] if odd else []
-        row = {column: known.get(code) or None if known else code for column, (_, code, known) in parts.items()}
         sound, film, mute = (own.get(f"{kind} file") for kind in ("sound", "film", "mute"))
+        problems += [f"no {' and no '.join(odd)} in {corpus['title']} ({sound or film or mute})"] if odd else []
+        row = {column: known.get(code) or None if known else code for column, (_, code, known) in parts.items()}
         row |= {"utterance_id": utterance_id, "audio_path": sound or film, "video_path": film or mute}
         rows.append(row | corpus["constant"] | ({"gender": genders.get(str(row["speaker"]))} if genders else {}))
     remedy = "Expected the original names; data/README.md says what they mean."

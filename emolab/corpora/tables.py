@@ -276,8 +276,9 @@ def _values(column: str, cells: pd.Series, key: str) -> pd.Series:
     if kind == "Int64":
         return cells.where(cells.str.fullmatch(COUNT).fillna(False))
     if kind == "object":
-        like_votes = cells.where(cells.str.fullmatch(rf"\{{?{VOTE}([;,]{VOTE})*\}}?").fillna(False))
-        return like_votes.astype(object).map(_votes, na_action="ignore").astype(object)
+        found = cells.where(cells.str.fullmatch(rf"\{{?{VOTE}([;,]{VOTE})*\}}?").fillna(False)).str.findall(VOTE)
+        votes = found.map(lambda own: {each: float(n) for each, n in own if float(n)} or None, na_action="ignore")
+        return votes.astype(object)  # "happy 3; sad 1": the number of votes for each emotion
     if kind == "float64":
         return _numbers(cells.str.replace(r"^([^,]*),([^,]*)$", r"\1.\2", regex=True), OWN["scales"].get(key))
     return cells.str.replace("\\", "/") if column.endswith("_path") else cells
@@ -290,11 +291,6 @@ def _numbers(cells: pd.Series, scale: Sequence[float] | None) -> pd.Series:
         return 1 + (numbers.where(numbers.between(*scale)) - scale[0]) * 4 / (scale[1] - scale[0])
     times = cells.where(cells.str.fullmatch(TIME).fillna(False)).str.replace(r"^(\d+:[\d.]+)$", r"0:\1", regex=True)
     return numbers.fillna(pd.to_timedelta(times, errors="coerce").dt.total_seconds())
-
-
-def _votes(cell: str) -> dict[str, float] | None:
-    """Turn "happy 3; sad 1" into the number of votes for each emotion."""
-    return {emotion: float(n) for emotion, n in re.findall(VOTE, cell) if float(n)} or None
 
 
 def _winner(votes: Mapping[str, float]) -> str:

@@ -196,8 +196,8 @@ def _faults(corpus: Corpus, modality: str) -> dict[str, str]:
     version = f"{modality} {source_digest(media.__file__)}"
     found = cached_features("checks", known, lambda each: np.array(media.fault(each, modality)), version=version)
     faults = dict(zip(known, map(str, found), strict=True))  # as arrays, they are kept in memory
-    absent = NO_FILE if known else ""  # where there is not a single file, features come from elsewhere
-    told = [faults.get(each, "" if isinstance(each, InMemoryMedia) else absent) for each in sources]
+    told = [faults.get(each, NO_FILE * bool(known and not isinstance(each, InMemoryMedia))) for each in sources]
+    # where there is not a single file, features come from elsewhere
     return {name: why for name, why in zip(there.table["utterance_id"], told, strict=True) if why}
 
 
@@ -236,9 +236,8 @@ def cached_features(kind: str, sources: Sequence[Any], compute: Callable[..., An
     found |= {source: _VECTORS[place] for source, key in keys.items() if (place := (root, kind, key)) in _VECTORS}
     if absent := [source for source in keys if source not in found]:
         Random().shuffle(absent)  # processes that fill one cache at once each begin elsewhere
-        n_threads = min(joblib.cpu_count(), len(absent))
-        with threadpool_limits(1), futures.ThreadPoolExecutor(n_threads) as pool:  # matrix products add no threads
-            every = pool.map if n_threads > 1 else map  # one file: in this thread, which counts it
+        with threadpool_limits(1), futures.ThreadPoolExecutor(joblib.cpu_count()) as pool:  # matrices add no threads
+            every = pool.map if len(absent) > 1 else map  # one file: in this thread, which counts it
             list(progress(every(collect, absent), kind, total=len(absent)))
     if failed:
         names = [file for file in dict.fromkeys(map(_file, keys)) if file in failed]

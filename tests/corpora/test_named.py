@@ -85,7 +85,7 @@ def test_a_common_copy_of_savee_reads_as_the_release(tmp_path: Path) -> None:
 def test_read_named_names_codes_that_the_corpus_does_not_have(tmp_path: Path) -> None:
     write(tmp_path, "wav/07a01Fa.wav", "wav/03a01Qa.wav")
     with pytest.raises(
-        ValueError, match=r"(?s)no emotion Q in EmoDB \(03a01Qa\).*no actor 07 in EmoDB.*original names"
+        ValueError, match=r"(?s)no emotion Q in EmoDB \(wav/03a01Qa\.wav\).*no actor 07 in EmoDB.*original names"
     ):
         read_named(tmp_path, "emodb")
 
