@@ -99,7 +99,7 @@ bench: setup  ## measure each budget beside its target (OLD=FOLDER: beside an ol
 colab:  ## install emolab into what Colab has preinstalled (PYTHON=python3.13), and run four chapters there
 	@$(or $(PYTHON),python3.13) bench/colab.py
 
-reliability: setup  ## damage files, kill work, fill disks: docs/reliability.md again (hours on two cores; disks need root)
+reliability: setup  ## damage files, kill work, fill disks: docs/reliability.md again (an hour on two cores; disks need root)
 	@$(BIN)/python bench/reliability.py
 
 results: setup  ## measure the results tables again, RAVDESS and MELD included (long on two cores)

@@ -149,7 +149,7 @@ def test_a_network_without_hidden_states_is_none() -> None:
 
 
 def test_build_names_unknown_and_missing_sizes() -> None:
-    with pytest.raises(ValueError, match=r"Lstm cannot be built: .*'n_hiden'; expected the fields n_emotions, sum"):
+    with pytest.raises(ValueError, match=r"Lstm cannot be built: .*'n_hiden'.*; expected the fields n_emotions, sum"):
         Lstm.build(n_hiden=3)
     with pytest.raises(ValueError, match=r"WordLstm cannot be built: .*'n_words'; expected the fields n_emotions, sum"):
         WordLstm.build(n_emotions=3)
