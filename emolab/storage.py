@@ -234,7 +234,8 @@ def read_json(file: Path, *, remedy: str) -> dict[str, Any]:
         facts = json.loads(file.read_text(encoding="utf-8-sig"))
         if not isinstance(facts, dict):
             raise ValueError(f"it holds a {type(facts).__name__}, no object in braces")
-        digest = next((each for each in [*facts.values()][-1:] if len(str(each)) == 64), None)  # if its name is damaged
+        last = str([*facts.values()][-1]) if facts else ""  # the checksum, even if its name is damaged
+        digest = last if re.fullmatch("[0-9a-f]{64}", last) else None
         if (told := facts.pop("checksum", digest)) is not None and told != _checksum(facts):
             raise ValueError("its contents do not fit its checksum, so they were changed")
     except (ValueError, RecursionError) as error:  # of broken text and of deep nesting too

@@ -196,8 +196,8 @@ def _faults(corpus: Corpus, modality: str) -> dict[str, str]:
     version = f"{modality} {source_digest(media.__file__)}"
     found = cached_features("checks", known, lambda each: np.array(media.fault(each, modality)), version=version)
     faults = dict(zip(known, map(str, found), strict=True))  # as arrays, they are kept in memory
-    told = [faults.get(each, NO_FILE * bool(known and not isinstance(each, InMemoryMedia))) for each in sources]
     # where there is not a single file, features come from elsewhere
+    told = [faults.get(each, NO_FILE * bool(known and not isinstance(each, InMemoryMedia))) for each in sources]
     return {name: why for name, why in zip(there.table["utterance_id"], told, strict=True) if why}
 
 
@@ -297,8 +297,7 @@ def cache_key(version: str, source: Any) -> str:
     return "\0".join(map(str, [version, place, *segment, facts.st_size, facts.st_mtime_ns]))
 
 
-_VECTORS: dict[
-    tuple[str, str, str], Array
-] = {}  # small results, in memory: each fit of a light model asks for them several times
+# small results, in memory, by the cache's folder, kind and key: each fit of a light model asks for them several times
+_VECTORS: dict[tuple[str, str, str], Array] = {}
 _warned = threading.Event()
 _resolved = lru_cache(os.path.realpath)  # following the links of a folder takes longer than all else about its files
