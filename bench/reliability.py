@@ -262,7 +262,7 @@ def places(scratch: Path, *, short: bool) -> dict[str, str]:
     work.mkdir()
     plain = {"LC_ALL": "C", "PYTHONCOERCECLOCALE": "0", "PYTHONUTF8": "0", "PYTHONIOENCODING": "ascii"}
     ran = emolab(work, "recipes", "svm", **plain)
-    found["LC_ALL=C, a terminal of ASCII"] = "ok" if ran.code == 0 and "size:" in ran.said else str(ran)[-400:]
+    found["LC_ALL=C, a terminal of ASCII"] = "ok" if ran.code == 0 and "weights" in ran.said else str(ran)[-400:]
     odd = scratch / "with blanks, ümläuts and 日本語"
     odd.mkdir()
     job = "ledger" if short else "feature cache"
@@ -293,7 +293,7 @@ def places(scratch: Path, *, short: bool) -> dict[str, str]:
                 "fit text/svm --record": {"EMOLAB_DATA": str(refused)},
                 f"fit text/svm --save {refused}/model": {},
                 "explain text/svm --modality text --record": {"EMOLAB_DATA": str(refused)},
-                f"explore --out {refused}/explored": {},
+                f"explore sample --out {refused}/explored": {},
             }.items():
                 ran = emolab(work, *command_.split(), **more)
                 found[f"read-only, {command_.replace(str(refused), 'FOLDER')}"] = one_sentence(ran, "no permission")
