@@ -207,14 +207,14 @@ def _check_inside(first: float, last: float, seconds: float) -> None:
 def _is_sound_file(path: Path) -> bool:
     """Tell by its first bytes, whatever its name, whether libsndfile reads a file; FFmpeg reads those without length.
 
-    A header that states less than there is, as where a recorder was switched off, or two rates that do not fit, gives
+    A header that states less than there is, as where a recorder was switched off, or figures that do not fit, gives
     a warning.
     """
     head = _checked_head(path)
-    code, _, rate, of_bytes, size = struct.unpack_from("<HHIIH", head.ljust(64), 20)
-    if head[12:16] == b"fmt " and code in (1, 3) and of_bytes not in (0, rate * size):  # integers or floats
-        why = f"the header of {path} states {rate:,} samples of {size} bytes a second, and {of_bytes:,} bytes a second"
-        warnings.warn(f"{why}; it is read by the first, so its speed may be wrong.", stacklevel=2)
+    code, n, rate, of_bytes, size, bits = struct.unpack_from("<HHIIHH", head.ljust(64), 20)
+    if code in (1, 3) and head[12:16] == b"fmt " and (of_bytes not in (0, rate * size) or size != n * -(-bits // 8)):
+        why = f"the header of {path} states {rate:,} samples of {size} bytes a second, {of_bytes:,} bytes a second"
+        warnings.warn(f"{why}, and {n} channels of {bits} bits, which do not fit; it may be misread.", stacklevel=2)
     if head[:4].decode("latin-1") not in SET.sound_files or head[8:12] == b"AVI ":
         return False
     about = soundfile.info(path)

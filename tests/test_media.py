@@ -327,19 +327,27 @@ def test_read_audio_tells_of_a_header_that_states_less_than_there_is(tmp_path: P
         read_audio(tmp_path / "a.wav")
 
 
-@pytest.mark.parametrize(("place", "value"), [(24, 32_384), (24, 8_000), (28, 32_016)], ids=["high", "low", "bytes"])
-def test_read_audio_tells_of_a_header_whose_rates_do_not_fit(tmp_path: Path, place: int, value: int) -> None:
+@pytest.mark.parametrize(
+    ("place", "value"),
+    [
+        (22, b"\3\0"),
+        (24, struct.pack("<I", 32_384)),
+        (24, struct.pack("<I", 8_000)),
+        (28, b"\x10\x7d"),
+        (34, b"\x18\0"),
+    ],
+    ids=["channels", "high", "low", "bytes", "bits"],
+)
+def test_read_audio_tells_of_a_header_whose_figures_do_not_fit(tmp_path: Path, place: int, value: bytes) -> None:
     """Samples a second, samples' size and bytes a second are stated each, so a damaged one shows."""
     soundfile.write(tmp_path / "a.wav", np.full(16_000, 0.1), 16_000)
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         read_audio(tmp_path / "a.wav")
     raw = bytearray((tmp_path / "a.wav").read_bytes())
-    raw[place : place + 4] = value.to_bytes(4, "little")
+    raw[place : place + len(value)] = value
     (tmp_path / "a.wav").write_bytes(raw)
-    with pytest.warns(
-        UserWarning, match=r"a\.wav states [\d,]+ samples of 2 bytes a second, and [\d,]+ bytes a second"
-    ):
+    with pytest.warns(UserWarning, match=r"a\.wav states [\d,]+ samples of 2 bytes a second, .* which do not fit"):
         read_audio(tmp_path / "a.wav")
 
 
