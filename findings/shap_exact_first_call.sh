@@ -2,7 +2,7 @@
 # shap 0.51.0 with numba 0.68.1: how long does the exact explainer take for one row of three features, 8 coalitions?
 #
 # Guess: milliseconds; what the library compiles, it compiles once for an environment, as librosa does.
-# Seen: the first row of each process takes 17 s on a slow core (32 to 37 s on a busy one), the second one a millisecond,
+# Seen: the first row of each process takes 11 s on a slow core (up to 37 s on a busy one), the second one a millisecond,
 #   and a new process takes the seconds again: the compiled functions are not kept on disk.
 # Matters: who explains modalities in a notebook, a test or a worker for each recording pays it every time, and a
 #   benchmark that times a single call measures a compiler.
