@@ -1,13 +1,16 @@
-"""What checkers of exercises are made of; the checkers themselves stand in `checkers`, one module a chapter."""
+"""What checkers of exercises are made of; they stand in `checkers` or, where a table is enough, in exercises.toml."""
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
+from copy import deepcopy
+from functools import partial
 from typing import Any
 
 import numpy as np
 
 from emolab.corpora import Corpus
 from emolab.recognizer import Recognizer
+from emolab.storage import toml_beside
 
 Checker = Callable[..., str | None]  # (answer, what the chapter's cells found) -> what is wrong; None if nothing
 CHECKERS: dict[str, Checker] = {}  # by name, such as "03.1"
@@ -59,6 +62,25 @@ def alike(found: Any, right: Any, slips: Mapping[str, Any], otherwise: str) -> s
     return None if same(right) else next((slip for slip, value in slips.items() if same(value)), otherwise)
 
 
+def tried(answer: Callable[..., Any], tries: Sequence[Mapping[str, Any]]) -> str | None:
+    """Try a function on known arguments; return None if it is right each time, else what probably went wrong.
+
+    Args:
+        answer: The learner's function.
+        tries: Of one exercise in exercises.toml, whose head says what they hold.
+    """
+    for row in tries:
+        given = [*map(np.array, row.get("arrays", ())), *deepcopy(row.get("given", []))]
+        found, slips = attempted(answer(*given)), row.get("slips", {})
+        if "otherwise" in row:
+            wrong = alike(found, row["right"], slips, row["otherwise"].format(found=np.asarray(found).tolist()))
+        else:
+            wrong = number(found, row["right"], slips)
+        if wrong:
+            return wrong
+    return None
+
+
 def beats(recognizer: Recognizer, held_out: Corpus, ua: float) -> str | None:
     """Return None if a recognizer reaches an unweighted average recall on utterances it was not trained on."""
     from emolab.evaluation import evaluate
@@ -66,3 +88,6 @@ def beats(recognizer: Recognizer, held_out: Corpus, ua: float) -> str | None:
     reached = evaluate(recognizer, held_out).metrics["ua"].value
     wrong = f"it reaches UA {reached:.3f} on {len(held_out)} utterances; the goal is {ua:.2f}."
     return None if reached >= ua else wrong
+
+
+CHECKERS |= {name: partial(tried, tries=tries) for name, tries in toml_beside(__file__, "exercises.toml").items()}

@@ -40,7 +40,7 @@ def check(name: str, answer: Any, *given: Any) -> Verdict:
         ValueError: If there is no such exercise.
     """
     if name not in CHECKERS:
-        raise ValueError(f"no exercise {name!r}; expected one of {', '.join(CHECKERS)}. Correct the name.")
+        raise ValueError(f"no exercise {name!r}; expected one of {', '.join(sorted(CHECKERS))}. Correct the name.")
     try:
         attempted(answer)
         wrong = CHECKERS[name](answer, *given)

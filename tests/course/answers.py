@@ -1,4 +1,4 @@
-"""Answers to exercises and what their checkers say of them, one table for each module of checkers."""
+"""Answers to exercises and what their checkers say of them, a table for each group of chapters."""
 
 from __future__ import annotations
 

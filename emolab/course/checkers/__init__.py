@@ -9,7 +9,6 @@ from emolab.course.checkers import (  # noqa: F401
     explanation,
     fusion,
     product,
-    robustness,
     scale,
     text_and_video,
 )

@@ -54,21 +54,6 @@ def changed_by_padding(answer: Any, recognizer: NetworkRecognizer, test: Corpus)
     return number(answer, n_changed / len(clips), slips)
 
 
-@exercise("04.2")
-def lstm_parameters(answer: Callable[..., Any]) -> str | None:
-    """Take a function that counts a layer's parameters, tried on sizes that the chapter does not use."""
-    found = {both: float(attempted(answer(5, 3, both))) for both in (False, True)}
-    if found[False] == 120:
-        return None if found[True] == 240 else "right for one direction; a bidirectional layer has twice as many."
-    slips = {
-        108: "take two biases a gate, as PyTorch.",
-        96: "the biases are missing.",
-        30: "there are four gates.",
-    }
-    otherwise = f"for 5 inputs and 3 units in one direction it gives {found[False]:g}, not 120."
-    return slips.get(int(found[False]), otherwise)
-
-
 @exercise("04.3")
 def network_number_to_beat(answer: Any, held_out: Corpus) -> str | None:
     """Take a network of one's own with a UA of 0.55 on the test set."""

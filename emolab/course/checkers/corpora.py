@@ -40,16 +40,6 @@ def text_alone(answer: Any, held_out: Any) -> str | None:
     return beats(answer, held_out, 0.65)
 
 
-@exercise("01.1")
-def cohens_kappa(answer: Any) -> str | None:
-    """Try the function on annotators who name the emotions differently often."""
-    first, second = list("aaaaaaabbc"), list("aaaaabbbbb")
-    slips = {"that is the share of equal labels: take chance off.": 0.7}
-    slips |= {"the chance of equal labels is not 1 / number of labels: it is the sum of products of shares.": 0.55}
-    slips |= {"divide by 1 - chance, so that full agreement gives 1.": 0.25}
-    return number(attempted(answer(first, second)), 5 / 11, slips) or number(attempted(answer(second, second)), 1.0)
-
-
 @exercise("01.2")
 def majority_in_views(answer: Any, labels: Mapping[str, pd.Series], whole: pd.Series) -> str | None:
     """Take of each view the share of its most frequent emotion."""

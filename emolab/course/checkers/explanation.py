@@ -16,35 +16,6 @@ MOST_COALITIONS, MOST_ERROR = 6, 0.2
 MOST_INFIDELITY = 0.05
 
 
-@exercise("14.1")
-def linear_shap_values(answer: Any) -> str | None:
-    """Try the function on three features, one of which is at its mean."""
-    x, weights, background = np.array([2.0, 1.0, 4.0]), np.array([1.0, 3.0, -0.5]), np.array([[0, 1, 0], [2, 1, 2.0]])
-    found = np.asarray(attempted(answer(x, weights, background)), float)
-    slips = {"that is counted from 0: subtract the mean of the background from x.": weights * x}
-    right = weights * (x - background.mean(axis=0))
-    return alike(found, right, slips, f"of {x} you found {found}; expected {right}.")
-
-
-@exercise("14.2")
-def own_pointing_game(answer: Any) -> str | None:
-    """Try the function on a hit, on a miss, and where the largest size is negative."""
-    if float(attempted(answer(np.array([0.1, -0.9, 0.5]), (2,)))) != 1:
-        return "of 0.1, -0.9 and 0.5 the third speaks most for it: take the largest value, not the largest size."
-    if float(answer(np.array([0.1, 0.7, 0.5]), (0, 2))) != 0:
-        return "a planted word with a value above 0 is no hit if another word has a larger one."
-    return None if float(answer(np.array([0.1, 0.7, 0.5]), (0, 1))) == 1 else "one of several planted words is enough."
-
-
-@exercise("15.1")
-def relevance_mass(answer: Callable[..., Any]) -> str | None:
-    """Take a function that gives the share of the positive values on marked units."""
-    values, marked = np.array([3.0, -2.0, 1.0, 0.0]), np.array([True, True, False, False])
-    slips = {"values below 0 count as 0: take np.maximum(values, 0) first.": 0.5}
-    slips |= {"values below 0 do not count with their size.": 5 / 6, "that is a sum: divide it by that of all.": 3.0}
-    return number(attempted(answer(values, marked)), 0.75, slips)
-
-
 @exercise("15.2")
 def fewest_steps(answer: Any, recognizer: Recognizer, utterances: Corpus) -> str | None:
     """Take the smallest power of two whose convergence delta from the mean is below 2 %."""

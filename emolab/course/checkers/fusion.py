@@ -11,9 +11,6 @@ from emolab.course.exercises import alike, attempted, beats, exercise
 from emolab.recognizer import Recognizer
 from emolab.results import holm
 
-VOTES = np.array([[[0.5, 0.4, 0.1], [0.6, 0.3, 0.1]], [[0.5, 0.4, 0.1], [0.3, 0.6, 0.1]], [[0.0, 0.9, 0.1], [0, 0, 1]]])
-LACKING = np.array([[[0.8, 0.2], [np.nan, np.nan], [0.5, 0.5]], [[0.4, 0.6], [0.1, 0.9], [0.3, 0.7]]])
-
 
 @exercise("09.1")
 def block_scale(answer: Callable[..., Any]) -> str | None:
@@ -37,25 +34,6 @@ def best_pair(answer: Any, modalities: Sequence[str], candidates: Callable[..., 
     if max(pairs[chosen][0]) == max(max(scores) for scores, _ in pairs.values()):
         return None
     return f"it reaches UA {max(pairs[chosen][0]):.3f} on the validation set; another pair reaches more."
-
-
-@exercise("10.1")
-def vote(answer: Callable[..., Any]) -> str | None:
-    """Try the function on two votes: a majority that the mean would overrule, and a tie of three."""
-    found = np.asarray(attempted(answer(VOTES.copy()))).tolist()
-    slips = {"that is the emotion of the highest mean probability: count votes first.": [1, 2]}
-    slips["of equally many votes, the highest mean probability decides, not the first emotion."] = [0, 0]
-    return alike(found, [0, 2], slips, f"for two utterances it returns {found}; expected two positions.")
-
-
-@exercise("10.2")
-def mean_of_present(answer: Callable[..., Any]) -> str | None:
-    """Try the function on three utterances, of which one lacks a member."""
-    found = np.asarray(attempted(answer(LACKING.copy())))
-    slips = {"where a member is missing, the mean is NaN: leave that member out.": LACKING.mean(axis=0)}
-    slips["a row sums to 0.5: the missing member was counted as zeros."] = np.nan_to_num(LACKING).mean(axis=0)
-    otherwise = "take the mean over the members, axis 0, for each utterance and emotion."
-    return alike(found, [[0.6, 0.4], [0.1, 0.9], [0.4, 0.6]], slips, otherwise)
 
 
 @exercise("11.1")
@@ -103,17 +81,6 @@ def may_read(answer: Callable[[int, int, int], Any]) -> str | None:
         if wrong := alike(found, right, slips, otherwise):
             return wrong
     return None
-
-
-@exercise("12.2")
-def own_last_turn(answer: Callable[..., Any]) -> str | None:
-    """Find the row of each speaker's own last turn."""
-    given = list("aabaaba"), [4, 1, 2, 3, 2, 1, 5], list("MFMFMMF")
-    found = [int(row) for row in attempted(answer(*given))]
-    slips = {"it goes by the order of the rows; `turn` tells the order.": [-1, -1, -1, 1, 0, 2, 3]}
-    slips["it takes the last turn of anyone, not of the same speaker."] = [3, -1, 5, 4, 1, -1, 0]
-    slips["it crosses dialogues: a last turn is in the same dialogue."] = [4, -1, 5, 1, 2, -1, 3]
-    return alike(found, [4, -1, 5, 1, -1, -1, 3], slips, f"for {given} it returns {found}.")
 
 
 @exercise("12.3")

@@ -12,8 +12,6 @@ from emolab.recognizer import Recognizer
 Turns = Sequence[tuple[float, float]]
 TRUE: Turns = [(0.0, 1.0), (2.0, 3.0), (4.0, 6.0), (7.0, 8.0), (9.0, 10.0)]
 FOUND: Turns = [(0.1, 1.1), (2.1, 3.6), (4.0, 4.9), (5.1, 6.5), (6.9, 8.1), (7.05, 8.0)]
-CONFIDENCE = [0.6, 0.9, 0.4, 0.8, 0.5, 0.7]  # in their order 0.9, …: right, wrong, right, right, wrong, wrong
-RIGHT = [True, True, False, False, False, True]
 
 
 @exercise("20.1")
@@ -27,18 +25,6 @@ def turns_f1(answer: Callable[[Turns, Turns, float], Any]) -> str | None:
         "F1 is twice the hits over the number of turns in both lists.": 2 / 11,
     }
     return number(attempted(answer([*TRUE], [*FOUND], 0.25)), 4 / 11, slips)
-
-
-@exercise("20.2")
-def threshold_for(answer: Callable[..., Any]) -> str | None:
-    """Try the function on six turns whose accuracy falls below the wish and comes back."""
-    slips = {
-        "it stops where the accuracy first falls below the wish; it comes back further down.": 0.9,
-        "that turn brings the accuracy below the wish; take the one before it.": 0.5,
-        "the accuracy is that of all turns from the threshold on, not the confidence itself.": 0.7,
-        "that answers all turns, and then the accuracy is too low.": 0.4,
-    }
-    return number(attempted(answer(np.array(CONFIDENCE), np.array(RIGHT), 0.7)), 0.6, slips)
 
 
 @exercise("20.3")
