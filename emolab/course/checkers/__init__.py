@@ -9,7 +9,6 @@ from emolab.course.checkers import (  # noqa: F401
     explanation,
     fusion,
     product,
-    scale,
     text_and_video,
 )
 from emolab.course.exercises import CHECKERS, beats
