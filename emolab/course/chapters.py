@@ -327,21 +327,20 @@ def explore(corpus: str, folder: Path) -> ChapterRun:
 
     Args:
         corpus: As `load_corpus` takes it.
-        folder: Gets explore.ipynb, to be opened and changed, and explore.html where nbconvert is installed.
+        folder: Gets explore.ipynb, to be opened and changed, and explore.html.
 
     Raises:
         FileNotFoundError: If there is no such corpus; then nothing is run. So it is for the others.
         OSError: If nothing can be written to the folder.
         ValueError: If it cannot be read.
     """
+    from nbconvert import HTMLExporter
+
     require_writable(folder)
     load_corpus(corpus)
     run = run_chapter(Path(__file__).with_name("explore.ipynb"), parameters={"corpus": corpus}, build=folder)
-    with suppress(ImportError):
-        from nbconvert import HTMLExporter
-
-        with atomic_write(folder / "explore.html") as part:
-            part.write_text(HTMLExporter().from_notebook_node(run.notebook)[0], encoding="utf-8")
+    with atomic_write(folder / "explore.html") as part:
+        part.write_text(HTMLExporter().from_notebook_node(run.notebook)[0], encoding="utf-8")
     return run
 
 
