@@ -81,13 +81,13 @@ def tried(answer: Callable[..., Any], tries: Sequence[Mapping[str, Any]]) -> str
     return None
 
 
-def beats(recognizer: Recognizer, held_out: Corpus, ua: float) -> str | None:
-    """Return None if a recognizer reaches an unweighted average recall on utterances it was not trained on."""
+def beats(recognizer: Recognizer, held_out: Corpus, goal: float, *, metric: str = "ua") -> str | None:
+    """Return None if a recognizer reaches a goal, such as a UA or CCC, on utterances it was not trained on."""
     from emolab.evaluation import evaluate
 
-    reached = evaluate(recognizer, held_out).metrics["ua"].value
-    wrong = f"it reaches UA {reached:.3f} on {len(held_out)} utterances; the goal is {ua:.2f}."
-    return None if reached >= ua else wrong
+    reached = evaluate(recognizer, held_out).metrics[metric].value
+    wrong = f"it reaches {metric.upper()} {reached:.3f} on {len(held_out)} utterances; the goal is {goal:.2f}."
+    return None if reached >= goal else wrong
 
 
 CHECKERS |= {name: partial(tried, tries=tries) for name, tries in toml_beside(__file__, "exercises.toml").items()}

@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from emolab.course.exercises import alike, attempted, exercise
+from emolab.course.exercises import alike, attempted, beats, exercise
 from emolab.recognizer import Recognizer
 from emolab.splits import Fold
 
@@ -46,10 +46,7 @@ def accuracies(answer: Callable[[pd.DataFrame], Any]) -> str | None:
 @exercise("22.3")
 def rates_well(answer: Recognizer, fold: Fold, goal: float) -> str | None:
     """Fit a regressor of arousal and test it once."""
-    from emolab.evaluation import evaluate
-
     if answer.target != "arousal":
         return f'it learns {answer.target}; ask for the rating: target="arousal".'
     answer.fit(fold.train, fold.valid)
-    reached = evaluate(answer, fold.test).metrics["ccc"].value
-    return None if reached >= goal else f"it reaches a CCC of {reached:.3f}; the goal is {goal:.2f}."
+    return beats(answer, fold.test, goal, metric="ccc")
