@@ -50,7 +50,8 @@ def check(name: str, answer: Any, *given: Any) -> Verdict:
         wrong = f"{type(error).__name__}: {error}"
     if wrong:
         return Verdict(name, "incorrect", wrong)
-    _remember(name)
+    if name not in (known := solved()):
+        write_json(progress_file(), known | {name: date.today().isoformat()})
     return Verdict(name, "correct")
 
 
@@ -64,12 +65,6 @@ def solved() -> dict[str, str]:
     file, remedy = progress_file(), "Delete it; what a chapter checks is remembered when its cells run again."
     known = read_json(file, remedy=remedy) if file.is_file() else {}
     return {name: str(day) for name, day in known.items() if name in CHECKERS}
-
-
-def _remember(name: str) -> None:
-    known = solved()
-    if name not in known:
-        write_json(progress_file(), known | {name: date.today().isoformat()})
 
 
 def progress_table() -> str:
