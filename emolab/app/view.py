@@ -14,6 +14,7 @@ from jinja2 import Environment, FileSystemLoader
 from emolab.annotate.annotation import Annotation, P
 from emolab.app.worker import TEXTS
 from emolab.plots import EMOTION_COLORS, SERIES_COLORS
+from emolab.storage import toml_beside
 
 _LOADER = FileSystemLoader(Path(__file__).parent)
 PIECES: Any = Environment(loader=_LOADER, autoescape=True).get_template("view.html").module
@@ -23,7 +24,7 @@ LONG_S, PIXELS_A_SECOND = 60, 14  # the time line of a longer recording scrolls
 FOR, AGAINST = "196,30,30", "30,80,200"  # red and blue of attributions
 MAX_ALPHA = 0.55  # the page's ink keeps a contrast of 4.5 to 1 on it
 DASHES = ("solid", "dash", "dot", "dashdot")
-FAINT, CLEAR = "#80868b", "rgba(0,0,0,0)"  # read on light and dark pages
+RADAR = toml_beside(__file__, "settings.toml")["radar"]
 
 
 def clock(seconds: float) -> str:
@@ -82,11 +83,7 @@ def radar(annotation: Annotation, number: int, alone: Mapping[str, Mapping[str, 
         closed = {"r": [*values, *values[:1]], "theta": [*names, *names[:1]]}  # the line comes back to its beginning
         fill = "none" if place else "toself"
         figure.add_trace(go.Scatterpolar(**closed, name=SAYS.get(modality, modality), line=line, fill=fill))
-    axis = {"range": [0, 1], "tickvals": [0.25, 0.5, 0.75, 1], "tickformat": ".0%", "gridcolor": FAINT}
-    look: dict[str, Any] = {"paper_bgcolor": CLEAR, "font": {"color": FAINT, "size": 13}, "height": 360}
-    margin = {"l": 60, "r": 60, "t": 60, "b": 30}
-    look |= {"showlegend": len(lines) > 1, "legend": {"orientation": "h"}, "margin": margin}
-    return figure.update_layout(polar={"radialaxis": axis, "bgcolor": CLEAR}, **look)
+    return figure.update_layout(RADAR, showlegend=len(lines) > 1)
 
 
 def reasons(explanations: Sequence[Mapping[str, Any]], start: float) -> str:
