@@ -73,7 +73,8 @@ def tried(answer: Callable[..., Any], tries: Sequence[Mapping[str, Any]]) -> str
         given = [*map(np.array, row.get("arrays", ())), *deepcopy(row.get("given", []))]
         found, slips = attempted(answer(*given)), row.get("slips", {})
         if "otherwise" in row:
-            wrong = alike(found, row["right"], slips, row["otherwise"].format(found=np.asarray(found).tolist()))
+            told = {"found": np.asarray(found).tolist(), "shape": np.shape(found)}
+            wrong = alike(found, row["right"], slips, row["otherwise"].format(**told))
         else:
             wrong = number(found, row["right"], slips)
         if wrong:

@@ -1,13 +1,12 @@
 """Checkers of chapters 03 to 05: audio."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
-import numpy as np
 import pandas as pd
 
 from emolab.corpora import Corpus
-from emolab.course.exercises import alike, attempted, beats, exercise, number
+from emolab.course.exercises import attempted, beats, exercise, number
 from emolab.recognizer import NetworkRecognizer
 
 
@@ -22,18 +21,6 @@ def strongest_functional(answer: Any, functionals: pd.DataFrame, table: pd.DataF
     if answer == as_recorded.idxmax():
         return "that is the strongest one with the speakers' means left in: subtract them first."
     return f"{answer!r} explains {within.get(answer, float('nan')):.2f}; another one explains more."
-
-
-@exercise("03.2")
-def own_level(answer: Callable[..., Any]) -> str | None:
-    """Take a function that subtracts each speaker's mean, tried on three speakers in mixed order."""
-    values = np.array([[1.0, 10.0], [5.0, 0.0], [3.0, 20.0], [7.0, 4.0], [2.0, 2.0]])
-    found = np.asarray(attempted(answer(values.copy(), np.array(["a", "b", "a", "b", "c"]))), float)
-    if found.shape != values.shape:
-        return f"it returns shape {found.shape} for values of shape {values.shape}; each utterance keeps its row."
-    slips = {"that subtracts the mean over all speakers: group by speaker first.": values - values.mean(axis=0)}
-    otherwise = "some speaker's mean is not 0, or the differences within a speaker have changed: subtract only."
-    return alike(found, [[-1, -5], [-1, -2], [1, 5], [1, 2], [0, 0]], slips, otherwise)
 
 
 @exercise("04.1")

@@ -9,7 +9,6 @@ import numpy as np
 from emolab.corpora import Corpus
 from emolab.course.exercises import alike, attempted, beats, exercise
 from emolab.recognizer import Recognizer
-from emolab.results import holm
 
 
 @exercise("09.1")
@@ -89,28 +88,6 @@ def live(answer: Recognizer, held_out: Corpus, ua: float) -> str | None:
     if any(getattr(extractor, "after", 0) for extractor in answer.features):
         return "it reads turns that come later, which nobody has in a live conversation."
     return beats(answer, held_out, ua)
-
-
-@exercise("13.1")
-def corrected(answer: Callable[[Any], Any]) -> str | None:
-    """Correct p values by Holm's method, in the order they came in."""
-    p = np.array([0.2, 0.03, 0.9, 0.01, 0.035, 0.6])
-    found, right, by_rank = np.asarray(attempted(answer(p.tolist())), float), holm(p), p * (6 - p.argsort().argsort())
-    slips = {"it multiplies all by m: that is Bonferroni's correction.": np.minimum(p * 6, 1)}
-    slips["return them in the order in which they came, not sorted."] = np.sort(right)
-    slips["a corrected p may not be smaller than that of a smaller p: take the running maximum."] = by_rank.clip(max=1)
-    slips["a p value is at most 1."] = np.maximum.accumulate(np.sort(by_rank))[p.argsort().argsort()]
-    return alike(found, right, slips, f"{p} becomes {found.round(3)}, not {right.round(3)}.")
-
-
-@exercise("13.2")
-def on_front(answer: Callable[[Any, Any], Any]) -> str | None:
-    """Mark what no other row dominates in two costs and a score."""
-    costs, scores = np.array([[1, 9], [2, 2], [3, 1], [3, 3], [2, 2]]), np.array([0.5, 0.6, 0.55, 0.58, 0.6])
-    marks = "".join("FT"[bool(mark)] for mark in attempted(answer(costs, scores)))
-    slips = {"TTFFT": "it looks at the first cost only.", "FFFTF": "it marks the dominated rows: turn the mask round."}
-    slips |= dict.fromkeys(["TFTFF", "TTTFF", "TFTFT"], "of two equal rows neither dominates the other: both stay.")
-    return None if marks == "TTTFT" else slips.get(marks, f"it marks {marks}; look at {costs.tolist()}, {scores}.")
 
 
 @exercise("13.3")
