@@ -70,7 +70,9 @@ def tried(answer: Callable[..., Any], tries: Sequence[Mapping[str, Any]]) -> str
         tries: Of one exercise in exercises.toml, whose head says what they hold.
     """
     for row in tries:
-        given = [*map(np.array, row.get("arrays", ())), *deepcopy(row.get("given", []))]
+        given: list[Any] = [np.array(own) for own in row.get("arrays", ())]
+        given += [[*map(tuple, own)] for own in row.get("pairs", ())]
+        given += deepcopy(row.get("given", []))
         found, slips = attempted(answer(*given)), row.get("slips", {})
         if "otherwise" in row:
             told = {"found": np.asarray(found).tolist(), "shape": np.shape(found)}

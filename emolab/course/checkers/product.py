@@ -1,31 +1,14 @@
 """Checkers of chapters 20 and 21: from model to product, scaling out."""
 
 import heapq
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 
 from emolab.corpora import Corpus
-from emolab.course.exercises import attempted, exercise, number
+from emolab.course.exercises import exercise
 from emolab.recognizer import Recognizer
-
-Turns = Sequence[tuple[float, float]]
-TRUE: Turns = [(0.0, 1.0), (2.0, 3.0), (4.0, 6.0), (7.0, 8.0), (9.0, 10.0)]
-FOUND: Turns = [(0.1, 1.1), (2.1, 3.6), (4.0, 4.9), (5.1, 6.5), (6.9, 8.1), (7.05, 8.0)]
-
-
-@exercise("20.1")
-def turns_f1(answer: Callable[[Turns, Turns, float], Any]) -> str | None:
-    """Try the function where a turn is too long, one is split, one is found twice and one is missed."""
-    slips = {
-        "a turn belongs to one pair at most; one that is found twice is one hit.": 6 / 11,
-        "the end counts too: both edges have to be near.": 8 / 11,
-        "that is the recall, hits over true turns: F1 counts the found turns as well.": 2 / 5,
-        "that is the precision, hits over found turns: F1 counts the true turns as well.": 2 / 6,
-        "F1 is twice the hits over the number of turns in both lists.": 2 / 11,
-    }
-    return number(attempted(answer([*TRUE], [*FOUND], 0.25)), 4 / 11, slips)
 
 
 @exercise("20.3")
