@@ -1,14 +1,21 @@
-"""Checkers of chapters 20 and 21: from model to product, scaling out."""
+"""Checkers of chapters 20 to 22: from model to product, scaling out, beyond one label."""
 
 import heapq
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
+import pandas as pd
 
 from emolab.corpora import Corpus
-from emolab.course.exercises import exercise
+from emolab.course.exercises import alike, attempted, beats, exercise
 from emolab.recognizer import Recognizer
+from emolab.splits import Fold
+
+KNOWN, TRUTH, NEW = np.array([2.0, 2.5, 3.0, 3.5]), np.array([1.0, 2.0, 4.0, 5.0]), np.array([2.0, 3.0, 5.0])
+ROWS = ("sss-", "csss", "aac-", "saaa", "-ccc", "css-", "c--c", "sscc", "ccc-")  # utterances; a column each rater
+VOTES = pd.DataFrame([[*row] for row in ROWS], columns=[*"ABCD"]).replace("-", np.nan)
+OFF = "something else is off; try it on a few rows by hand."
 
 
 @exercise("20.3")
@@ -31,3 +38,39 @@ def schedule(answer: Any, seconds: Sequence[float], n_workers: int, goal: float)
     for place in order:
         heapq.heapreplace(free, free[0] + seconds[place])
     return None if max(free) <= goal else f"the last worker is ready after {max(free):.1f} s; the goal is {goal:.1f} s."
+
+
+@exercise("22.1")
+def stretched(answer: Callable[..., Any]) -> str | None:
+    """Try the function where the new predictions have another mean and spread than the known ones."""
+    away, ratio = NEW - KNOWN.mean(), TRUTH.std() / KNOWN.std()
+    slips = {
+        "mean and deviation are those of `known`; nothing is computed from `new`.": (NEW - NEW.mean()) / NEW.std(),
+        "the ratio is upside down: divide by the deviation of `known`.": away / ratio / TRUTH.std(),
+        "it is moved, not stretched: multiply by a ratio of deviations.": away / TRUTH.std(),
+        "that is a ratio of variances; take standard deviations.": away * ratio**2 / TRUTH.std(),
+    }
+    found = np.asarray(attempted(answer(KNOWN, TRUTH, NEW)), float)
+    return alike((found - TRUTH.mean()) / TRUTH.std(), away / KNOWN.std(), slips, OFF)
+
+
+@exercise("22.2")
+def accuracies(answer: Callable[[pd.DataFrame], Any]) -> str | None:
+    """Try the function on nine utterances and four raters who did not all vote."""
+    slips = {
+        "the rater's own vote is in the majority; drop it first.": [0.5, 0.875, 0.875, 1],
+        "where the rater did not vote nothing is right or wrong; leave these rows out.": [1 / 3, 0.75, 0.6, 1 / 3],
+        "one other rater is no majority; ask for two at least.": [0.5, 1, 0.75, 1],
+        "leave out rows in which the others name several emotions.": [0.5, 0.75, 0.625, 0.8],
+    }
+    found = pd.Series(attempted(answer(VOTES.copy()))).reindex(VOTES.columns)
+    return alike(found.to_numpy(float), [0.4, 1, 0.75, 1], slips, OFF)
+
+
+@exercise("22.3")
+def rates_well(answer: Recognizer, fold: Fold, goal: float) -> str | None:
+    """Fit a regressor of arousal and test it once."""
+    if answer.target != "arousal":
+        return f'it learns {answer.target}; ask for the rating: target="arousal".'
+    answer.fit(fold.train, fold.valid)
+    return beats(answer, fold.test, goal, metric="ccc")
