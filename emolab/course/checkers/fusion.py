@@ -66,22 +66,6 @@ def most_relied_on(answer: Any, recognizer: Recognizer, valid: Corpus) -> str | 
     return f"without {answer} UA is {less[answer]:.3f}; it falls lower without another one. The lowest score is wanted."
 
 
-@exercise("12.1")
-def may_read(answer: Callable[[int, int, int], Any]) -> str | None:
-    """Say which turns may be read for each turn."""
-    for n, before, after in ((6, 2, 0), (5, 1, 3)):
-        found = np.asarray(attempted(answer(n, before, after)))
-        distance = np.subtract.outer(-np.arange(n), -np.arange(n))
-        right = (-before <= distance) & (distance <= after)
-        slips = {"rows and columns are exchanged: a row is the turn that is classified.": right.T}
-        slips["a turn also reads itself."] = right & (distance != 0)
-        slips["it reads all earlier turns; `before` is the limit."] = distance <= after
-        otherwise = f"for {n} turns, before={before} and after={after}, other turns may be read."
-        if wrong := alike(found, right, slips, otherwise):
-            return wrong
-    return None
-
-
 @exercise("12.3")
 def live(answer: Recognizer, held_out: Corpus, ua: float) -> str | None:
     """Reach a UA without turns that come later."""
