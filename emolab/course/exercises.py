@@ -71,11 +71,15 @@ def tried(answer: Callable[..., Any], tries: Sequence[Mapping[str, Any]]) -> str
     """
     for row in tries:
         given: list[Any] = [np.array(own) for own in row.get("arrays", ())]
+        if "tensors" in row:
+            import torch
+
+            given += [torch.tensor(own) for own in row["tensors"]]
         given += [[*map(tuple, own)] for own in row.get("pairs", ())]
         given += deepcopy(row.get("given", []))
         found, slips = attempted(answer(*given)), row.get("slips", {})
         if "otherwise" in row:
-            told = {"found": np.asarray(found).tolist(), "shape": np.shape(found)}
+            told = {"found": np.asarray(found).tolist(), "shape": tuple(np.shape(found))}
             wrong = alike(found, row["right"], slips, row["otherwise"].format(**told))
         else:
             wrong = number(found, row["right"], slips)

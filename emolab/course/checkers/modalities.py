@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 
 from emolab.corpora import Corpus
-from emolab.course.exercises import alike, attempted, beats, exercise, number
+from emolab.course.exercises import attempted, beats, exercise, number
 from emolab.recognizer import NetworkRecognizer
 
 
@@ -94,22 +94,6 @@ def fitted_on_training_only(answer: Any) -> str | None:
     return None if whole else "a row for each text was expected, with the known words in it."
 
 
-@exercise("06.2")
-def mean_over_tokens(answer: Any) -> str | None:
-    """Take a function that averages real tokens, with anything in the padding."""
-    import torch
-
-    states, lengths = torch.tensor([[1.0, 3.0, 50.0], [2.0, 4.0, 6.0]])[..., None], torch.tensor([2, 3])
-    found = attempted(answer(states, lengths))
-    if tuple(found.shape) != (2, 1):
-        return f"shape {tuple(found.shape)}; expected (2, 1), a vector for each text."
-    right = torch.tensor([[2.0], [4.0]])
-    slips = {"the padding is in the mean.": states.mean(dim=1), "not divided by lengths.": right * lengths[:, None]}
-    slips["the padding is in the sum."] = states.sum(dim=1) / lengths[:, None]
-    slips["the sum leaves the padding out, but is divided by the longest."] = right * lengths[:, None] / 3
-    return alike(found, right, slips, "that is not the mean of the real tokens.")
-
-
 @exercise("07.1")
 def share_of_words_cut(answer: Any, tokenizer: Any, texts: Sequence[str]) -> str | None:
     """Take the share of words that become two or more tokens."""
@@ -155,17 +139,3 @@ def frozen_faces(answer: Any, test: Corpus) -> str | None:
     slips = {"zero would need an emotion that is never right: one answer is right for one emotion.": 0.0}
     slips |= {"that is the accuracy of one answer: average the recalls.": counts.max() / len(test)}
     return number(answer, 1 / len(counts), slips)
-
-
-@exercise("08.2")
-def backwards(answer: Any) -> str | None:
-    """Take a function that reverses real frames and leaves the padding behind them."""
-    import torch
-
-    clips, lengths = torch.arange(1.0, 13).reshape(2, 3, 2), torch.tensor([3, 2])  # (batch, frames, pixels)
-    right = torch.stack([clips[0].flip(0), clips[1][[1, 0, 2]]])
-    found = attempted(answer(clips.clone(), lengths))
-    slips = {"the padding was reversed, too, and now comes first: reverse clip[:length] only.": clips.flip(1)}
-    slips |= {"the clips changed places, not their frames: that is another axis.": clips.flip(0)}
-    slips |= {"the pixels were reversed: that is another axis.": clips.flip(2), "nothing changed.": clips}
-    return alike(found, right, slips, "frames are out of order.")
