@@ -108,22 +108,6 @@ def share_of_words_cut(answer: Any, tokenizer: Any, texts: Sequence[str]) -> str
     return number(answer, float(np.mean(counts > 1)), slips)
 
 
-@exercise("07.2")
-def learning_rate(answer: Any) -> str | None:
-    """Try the learner's schedule at its start, its top, its end and between."""
-    for n_steps, n_warm_up, highest in ((100, 10, 2e-3), (50, 20, 1.0)):
-        rates = {step: attempted(answer(step, n_steps, n_warm_up, highest)) for step in range(n_steps + 1)}
-        if abs(rates[n_warm_up // 2] - highest / 2) > 1e-6 * highest:
-            return f"half-way through the warm-up it is {rates[n_warm_up // 2]:.3g}; expected half of {highest:g}."
-        if abs(rates[n_warm_up] - highest) > 1e-6 * highest:
-            return f"after the warm-up it is {rates[n_warm_up]:.3g}; expected {highest:g}: the fall begins there."
-        middle = (n_steps + n_warm_up) // 2
-        if abs(rates[middle] - highest / 2) > 1e-6 * highest or abs(rates[n_steps]) > 1e-6 * highest:
-            found = f"at step {middle} of {n_steps} it is {rates[middle]:.3g}"
-            return f"{found}; expected {highest / 2:g}, and 0 at the end."
-    return None
-
-
 @exercise("07.3")
 def own_recognizer(answer: Any, held_out: Any, models: Mapping[str, Any]) -> str | None:
     """Take a recognizer of the learner's own that reaches a UA of 0.65."""
