@@ -11,11 +11,12 @@ import logging
 import os
 import time
 from collections.abc import Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor, as_completed
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
+from queue import Empty, SimpleQueue
 from threading import Event, Thread
 from typing import Any
 
@@ -179,11 +180,16 @@ def run_chapters(
     sound, stop = [each for each in chapters if each.stem not in {run.chapter for run in done}], Event()
     run = partial(run_chapter, parameters=parameters, jobs=jobs, stop=stop, **options)
     with ThreadPoolExecutor(jobs) as pool:  # threads only wait; the kernels, which work, are processes
-        futures = [pool.submit(run, chapter) for chapter in sound]
+        # An interrupt inside as_completed or wait may leave a lock of theirs held, for which the threads wait for ever;
+        # one that comes just before a wait without a limit is not heard until the wait ends.
+        ended = SimpleQueue[Future[ChapterRun]]()
         try:
-            for future in as_completed(futures):
-                done.append(one := future.result())
-                print(f"{one.chapter}: {one.state}, {one.seconds:.0f} s, {one.peak_mb} MB", flush=True)
+            for each in sound:
+                pool.submit(run, each).add_done_callback(ended.put)
+            while len(done) < len(chapters):
+                with suppress(Empty):
+                    done.append(one := ended.get(timeout=LOOK_EVERY_S).result())
+                    print(f"{one.chapter}: {one.state}, {one.seconds:.0f} s, {one.peak_mb} MB", flush=True)
         except KeyboardInterrupt:
             raise KeyboardInterrupt(f"{len(done)} of {len(chapters)} chapters are finished and kept") from None
         finally:
@@ -275,7 +281,7 @@ papermill_engines.register(ENGINE, Engine)
 
 def _watch(run: ChapterRun, pid: int, over: Event, stop: Event) -> None:
     """Measure the memory of a kernel and its children until it is over; then leave none of them running."""
-    kernel, seen, ended = psutil.Process(pid), set[psutil.Process](), False
+    seen, ended = {kernel := psutil.Process(pid)}, False
     while not ended:
         ended = over.wait(LOOK_EVERY_S) or stop.is_set()
         with suppress(psutil.Error):  # one of them may just have ended

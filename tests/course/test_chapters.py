@@ -149,6 +149,35 @@ def test_run_that_is_stopped_ends_its_kernels_keeps_what_is_finished_and_says_so
     assert [each for each in left if each.status() != psutil.STATUS_ZOMBIE] == []
 
 
+INTERRUPTED = """
+import random, signal, sys
+from pathlib import Path
+from emolab.course import chapters
+
+def run(chapter, *, stop, **options):
+    while chapter.stem != "01" and not stop.is_set():
+        sum(range(200))
+    return chapters.ChapterRun(chapter.stem, {})
+
+chapters.run_chapter, chapters.parameters_of = run, lambda *given: {}
+signal.signal(signal.SIGALRM, signal.default_int_handler)
+for _ in range(300):
+    signal.setitimer(signal.ITIMER_REAL, random.uniform(0.001, 0.02))
+    try:
+        chapters.run_chapters([Path("01"), Path("02"), Path("03")], parameters={}, jobs=2, build=Path("build"))
+    except KeyboardInterrupt:
+        print("stopped")
+"""
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows has no such signals")
+def test_run_is_stopped_at_whatever_moment_the_signal_comes(tmp_path: Path) -> None:
+    """One that came while the main thread took a lock, or was just about to wait, was lost or left all waiting."""
+    command = [sys.executable, "-c", INTERRUPTED]
+    run = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=120)
+    assert (run.stdout.count("stopped"), run.stderr) == (300, "")
+
+
 @pytest.mark.parametrize(
     ("given", "message"),
     [
