@@ -8,7 +8,7 @@ VERSION := $(if $(PYTHON),$(shell $(PYTHON) -c 'import sys; print("%d.%d" % sys.
 VENV ?= .venv$(if $(PYTHON),-$(VERSION))$(if $(NEWEST),-newest)
 BIN = $(VENV)/bin
 CHAPTERS ?=
-JOBS ?= 1
+JOBS ?= 2
 ALL = ".[app,lab,scale,dev]" setuptools
 WANTED = $(if $(NEWEST),--upgrade --upgrade-strategy eager $(ALL),--requirement requirements.lock)
 VOICES = resemblyzer==0.1.4
@@ -73,7 +73,7 @@ setup:  ## make or refresh the virtual environment (PYTHON=python3.12: one for i
 	$(BIN)/python -c 'import numpy; from emolab.features.audio import functionals; functionals(numpy.ones(16_000, "f4"))' >/dev/null 2>&1 || true; \
 	cp requirements.lock pyproject.toml $(VENV)/
 
-course: setup  ## set up, build the sample, run every chapter into build/ (CHAPTERS="03 04" JOBS=2)
+course: setup  ## set up, build the sample, run every chapter into build/, two at a time (CHAPTERS="03 04" JOBS=1)
 	@$(BIN)/emolab sample
 	@$(BIN)/emolab run $(CHAPTERS) --jobs $(JOBS)
 
