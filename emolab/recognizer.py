@@ -78,7 +78,7 @@ class Recognizer(ABC):
         self.train_s = 0.0
         self.train_on_validation = False
         self.temperature, self.unsure_below = 1.0, 0.0
-        self.partial = len(self.features) > 1 or any(extractor.partial for extractor in self.features)
+        self.partial = len(self.features) > 1 or any(len(extractor.modalities) > 1 for extractor in self.features)
 
     def __repr__(self) -> str:
         state = f"tells {', '.join(self.emotions)}" if self.emotions else "not fitted"
@@ -279,8 +279,7 @@ class Recognizer(ABC):
     @property
     def pretrained(self) -> str | None:
         """Names of the published weights that it starts from; None without."""
-        names = (each.pretrained for each in self.extractors() if not hasattr(each, "features"))
-        return " + ".join(dict.fromkeys(name for name in names if name)) or None
+        return " + ".join(dict.fromkeys(each.pretrained for each in self.extractors() if each.pretrained)) or None
 
     @property
     def stand_in(self) -> bool:
@@ -385,7 +384,7 @@ class LightRecognizer(Recognizer):
     def n_parameters(self) -> int:  # noqa: D102
         from emolab.models.light import count_numbers
 
-        return count_numbers(self.estimator) + sum(extractor.n_parameters for extractor in self.features)
+        return count_numbers(self.estimator) + sum(extractor.n_parameters for extractor in self.extractors())
 
     def feature_matrix(self, corpus: Corpus) -> Any:
         """Return what the estimator is given, (n_utterances, n_features), sparse for TF-IDF."""
@@ -467,7 +466,7 @@ class NetworkRecognizer(Recognizer):
 
     @property
     def n_parameters(self) -> int:  # noqa: D102
-        return sum(e.n_parameters for e in self.features) + sum(weights.numel() for weights in self._weights())
+        return sum(e.n_parameters for e in self.extractors()) + sum(weights.numel() for weights in self._weights())
 
     @property
     def n_trainable(self) -> int:  # noqa: D102

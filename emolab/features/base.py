@@ -41,7 +41,6 @@ class FeatureExtractor(ABC):
 
     modality: ClassVar[str]
     maskable: ClassVar[bool] = True  # whether a changed copy of an utterance can be transformed
-    partial: bool = False  # whether it takes several modalities and can do without some
     n_parameters: int = 0  # of a frozen network that belongs to it
     pretrained: str | None = None  # name of the published weights that it brings
     feature_names: Sequence[str] = ()  # of the columns of a matrix

@@ -27,21 +27,6 @@ class Combined(FeatureExtractor):
         """All modalities that are taken."""
         return tuple(dict.fromkeys(modality for extractor in self.features for modality in extractor.modalities))
 
-    @property
-    def partial(self) -> bool:  # type: ignore[override]
-        """Whether there are several modalities, so that it can do without some."""
-        return len(self.modalities) > 1
-
-    @property
-    def n_parameters(self) -> int:  # type: ignore[override]
-        """Parameters of the frozen networks that belong to the extractors."""
-        return sum(extractor.n_parameters for extractor in self.features)
-
-    @property
-    def pretrained(self) -> str | None:  # type: ignore[override]
-        """Names of the published weights that the extractors bring."""
-        return " + ".join(dict.fromkeys(own.pretrained for own in self.features if own.pretrained)) or None
-
     def has(self, corpus: Corpus) -> NDArray[np.bool_]:
         """Mask (n_utterances,): true where at least one modality is there."""
         return np.any([extractor.has(corpus) for extractor in self.features], axis=0)

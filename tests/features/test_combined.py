@@ -164,8 +164,9 @@ def test_concatenated_repeats_the_blocks_that_have_fewer_copies(corpus: Corpus) 
 
 
 def test_concatenated_of_one_modality_cannot_do_without_it() -> None:
-    assert concatenated().partial
-    assert not Concatenated([Tfidf(), Tfidf(characters=(2, 3))]).partial
+    assert LightRecognizer("both", concatenated(), logistic_regression(1)).partial
+    spelt = Concatenated([Tfidf(), Tfidf(characters=(2, 3))])
+    assert not LightRecognizer("words", spelt, logistic_regression(1)).partial
 
 
 # ---------------------------------------------------------------- aligned in time
