@@ -20,7 +20,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import softmax
 
-from emolab.corpora import Corpus, some, unlabelled
+from emolab.corpora import Corpus, unlabelled
 from emolab.corpora.corpus import RATINGS
 from emolab.features.base import FeatureExtractor, of_each, usable
 from emolab.features.combined import Concatenated, SpeakerNormalized
@@ -331,16 +331,11 @@ class Recognizer(ABC):
         return cast(NDArray[np.bool_], there.any(axis=0) if self.partial else there.all(axis=0))
 
     def _check_modalities(self, corpus: Corpus, *, each: bool = False) -> None:
-        if self.partial and not (covered := self.covers(corpus)).all():
-            without = corpus.table.loc[~covered, "utterance_id"]
-            found = f"{len(without)} of {len(corpus)} utterances of corpus {corpus.name!r} have none of "
-            raise ValueError(
-                f"{found}{', '.join(self.modalities)}: {some(without)}. Expected at least one of them for {self.name}. "
-                "Leave these utterances out: corpus.select(recognizer.covers(corpus))."
-            )
-        if missing := self._lacking(corpus) if len(corpus) and (each or not self.partial) else []:
+        """Raise if it can predict no utterance at all or, of `each`, a modality is missing in all of them."""
+        if missing := self._lacking(corpus) if len(corpus) and (each or not self.covers(corpus).any()) else []:
             there = ", ".join(corpus.modalities) or "no modality"
-            found = f"{self.name} needs {' and '.join(missing)}, but corpus {corpus.name!r} has only {there}"
+            needed = (" or " if self.partial and not each else " and ").join(missing)
+            found = f"{self.name} needs {needed}, but corpus {corpus.name!r} has only {there}"
             raise ValueError(f"{found}. Expected a corpus that has it. Take a recipe for what is there.")
 
     def _lacking(self, corpus: Corpus) -> list[str]:

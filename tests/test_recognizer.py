@@ -591,7 +591,7 @@ def test_fusion_does_without_a_modality_and_says_when_nothing_is_left(kind: str,
     np.testing.assert_allclose(mixed[1::2], both[1::2], atol=1e-5)
     np.testing.assert_allclose(mixed[::2], recognizer.predict_proba(fold.test.without("text"))[::2], atol=1e-5)
     table.loc[0, "audio_path"] = pd.NA
-    with pytest.raises(ValueError, match=r"1 of 16 utterances of corpus 'tones' have none of audio, text: c0"):
+    with pytest.raises(ValueError, match=r"1 of 16 utterances of corpus 'tones' have no usable audio or text: c0 "):
         recognizer.predict_proba(replace(fold.test, table=table))
     assert recognizer.covers(replace(fold.test, table=table)).tolist() == [False] + [True] * 15
 
