@@ -10,6 +10,7 @@ from scipy.special import log_softmax, softmax
 
 from emolab.corpora import Corpus
 from emolab.features.base import FeatureExtractor
+from emolab.models.light import fit_inverse_temperature
 from emolab.recognizer import RATINGS, TARGETS, Recognizer
 
 How = Literal["mean", "product", "weighted", "stacked"]
@@ -133,8 +134,6 @@ class LateFusion(Recognizer):
 
     def _fit_join(self, found: Sequence[Probabilities], valid: Corpus) -> None:
         """Choose calibration, then weights or the meta-classifier, on utterances that no member was trained on."""
-        from emolab.models.light import fit_inverse_temperature
-
         given, (places, targets) = np.array(found), self.examples(valid)
         if self.rates:
             self.stack = _fit_values(_values(given), targets)

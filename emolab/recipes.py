@@ -22,6 +22,7 @@ from emolab.features import pretrained as encoders
 from emolab.features.base import FeatureExtractor, source_digest
 from emolab.features.combined import Concatenated, SpeakerNormalized
 from emolab.late_fusion import HOWS, LateFusion
+from emolab.models.light import GRIDS, RATING_GRIDS
 from emolab.recognizer import LightRecognizer, NetworkRecognizer, Recognizer, Target
 from emolab.storage import cache_root, recovered, toml_beside
 
@@ -173,8 +174,6 @@ def _made(name: str, row: Recipe, preset: Preset, seed: int, target: Target) -> 
     elif row.members:
         return fuse([recipe(m, preset=preset, seed=seed, target=target) for m in row.members], row.how, name=name)
     elif row.estimator:
-        from emolab.models.light import GRIDS, RATING_GRIDS
-
         candidates = (RATING_GRIDS if target in RATINGS else GRIDS)[row.estimator](seed)
         made = LightRecognizer(name, _extractors(row.inputs, preset, seed), candidates, target=target)
     else:

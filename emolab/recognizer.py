@@ -18,12 +18,15 @@ from typing import TYPE_CHECKING, Any, Literal, cast
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy import sparse
 from scipy.special import softmax
+from sklearn.base import clone
 
 from emolab.corpora import Corpus, unlabelled
 from emolab.corpora.corpus import RATINGS
 from emolab.features.base import FeatureExtractor, of_each, usable
 from emolab.features.combined import Concatenated, SpeakerNormalized
+from emolab.models.light import count_numbers, fit_inverse_temperature, scores, select_on_validation
 from emolab.storage import atomic_write, read_json, write_json
 
 if TYPE_CHECKING:
@@ -172,8 +175,6 @@ class Recognizer(ABC):
             targets: (n,) the position of each one's emotion.
             coverage: The share of utterances, from 0 to 1, that is to be answered: the most confident ones.
         """
-        from emolab.models.light import fit_inverse_temperature
-
         self.temperature = 1 / fit_inverse_temperature(np.log(np.maximum(probabilities, SMALLEST_PROBABILITY)), targets)
         self.unsure_below = float(np.quantile(self.calibrated(probabilities).max(axis=1), 1 - coverage))
 
@@ -377,8 +378,6 @@ class LightRecognizer(Recognizer):
 
     @property
     def n_parameters(self) -> int:  # noqa: D102
-        from emolab.models.light import count_numbers
-
         return count_numbers(self.estimator) + sum(extractor.n_parameters for extractor in self.extractors())
 
     def feature_matrix(self, corpus: Corpus) -> Any:
@@ -387,18 +386,11 @@ class LightRecognizer(Recognizer):
 
     def logits(self, utterances: Material) -> NDArray[np.floating]:
         """Return (n_utterances, n_emotions): the scores of a linear model, else logarithms of the probabilities."""
-        from emolab.models.light import scores
-
         corpus = self.corpus_of(utterances)
         found = scores(self.estimator, self.feature_matrix(corpus)) if len(corpus) else None
         return super().logits(corpus) if found is None else found
 
     def _fit(self, train: Corpus, valid: Corpus) -> None:
-        from scipy import sparse
-        from sklearn.base import clone
-
-        from emolab.models.light import select_on_validation
-
         places, targets = self.examples(train)
         truth, candidates = valid.targets(self.target if self.rates else "emotion"), map(clone, self.candidates)
         self.features[0].fit(train)
