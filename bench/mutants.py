@@ -32,7 +32,7 @@ from emolab.course import progress
 from emolab.course.exercises import CHECKERS
 from emolab.features.text import Tfidf, Tokens
 from emolab.models.light import logistic_regression
-from emolab.recipes import NetworkBuilder, fuse
+from emolab.recipes import fuse, network_builder
 from emolab.recognizer import LightRecognizer, NetworkRecognizer, Recognizer
 from emolab.sample import is_current, stamp
 from emolab.sample.truth import join_truth
@@ -73,7 +73,7 @@ def corpus() -> Corpus:
 def recognizers() -> dict[str, Recognizer]:
     """Return a light, a network and a fused recognizer, fitted."""
     config = TrainingConfig(n_epochs=1, batch_size=8, patience=None)
-    build = NetworkBuilder("WordLstm", {"n_embedding": 4, "n_hidden": 4, "n_dense": 4})
+    build = network_builder("WordLstm", {"n_embedding": 4, "n_hidden": 4, "n_dense": 4})
     made: dict[str, Recognizer] = {
         "light": LightRecognizer("text/light", Tfidf(min_count=1), logistic_regression(1, scale=False)),
         "network": NetworkRecognizer("text/network", Tokens(min_count=1), build, config),

@@ -5,11 +5,11 @@ from __future__ import annotations
 import hashlib
 import shutil
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from difflib import get_close_matches
-from functools import lru_cache
+from functools import lru_cache, partial
 from importlib.metadata import version
 from itertools import chain
 from pathlib import Path
@@ -178,7 +178,7 @@ def _made(name: str, row: Recipe, preset: Preset, seed: int, target: Target) -> 
         made = LightRecognizer(name, _extractors(row.inputs, preset, seed), candidates, target=target)
     else:
         how: Options = {"seed": seed, "augment": _augmentation(row.augment, preset), "segment_s": row.segment_s}
-        build, config = NetworkBuilder(row.network, row.sizes), _config(row, preset)
+        build, config = network_builder(row.network, row.sizes), _config(row, preset)
         made = NetworkRecognizer(name, _extractors(row.inputs, preset, seed), build, config, target=target, **how)
     made.train_on_validation = row.train_on_validation
     return made
@@ -189,12 +189,11 @@ def _extractors(names: Sequence[str], preset: Preset, seed: int) -> list[Feature
     made = []
     for name in names:
         row = dict(TABLE["inputs"][name])
-        kind, inner, full = row.pop("kind"), row.pop("inner", ()), row.pop("full", {})
-        options = {key: tuple(value) if isinstance(value, list) else value for key, value in row.items()}
-        options |= full if preset == "full" else {}
-        options |= {"seed": seed} if issubclass(EXTRACTORS[kind], SEEDED) else {}
+        kind, inner, full = EXTRACTORS[row.pop("kind")], row.pop("inner", ()), row.pop("full", {})
+        row |= full if preset == "full" else {}
+        row |= {"seed": seed} if issubclass(kind, SEEDED) else {}
         inside = [_extractors(inner, preset, seed)] if inner else []
-        made.append(EXTRACTORS[kind](*inside, **options))
+        made.append(kind(*inside, **row))
     return made
 
 
@@ -205,20 +204,12 @@ def _config(row: Recipe, preset: Preset, **rates: Any) -> Any:
     return TrainingConfig(n_epochs=row.epochs[preset], **options)
 
 
-@dataclass(frozen=True)
-class NetworkBuilder:
-    """Builds a network of a kind from its sizes and those of the features."""
+def network_builder(kind: str, sizes: Options) -> Callable[..., nn.Module]:
+    """Return the `build` of a class of network with these sizes filled in; it is given those of the features."""
+    from emolab.models import pretrained, sequence, video
 
-    kind: str
-    sizes: Options
-
-    def __call__(self, *inputs: Options, n_emotions: int) -> nn.Module:
-        """Build it with random weights; torch is imported with the first one."""
-        from emolab.models import pretrained, sequence, video
-
-        network = next(getattr(own, self.kind) for own in (sequence, pretrained, video) if hasattr(own, self.kind))
-        sizes = {name: tuple(value) if isinstance(value, list) else value for name, value in self.sizes.items()}
-        return network.build(**{**sizes, **inputs[0]}, n_emotions=n_emotions)
+    network = next(getattr(own, kind) for own in (sequence, pretrained, video) if hasattr(own, kind))
+    return partial(network.build, **sizes)
 
 
 def _augmentation(kind: str, preset: Preset) -> Any:

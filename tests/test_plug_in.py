@@ -28,7 +28,7 @@ from emolab.features.audio import Functionals, LogMel
 from emolab.features.pretrained import AudioHiddenStates, TextHiddenStates
 from emolab.features.text import Tfidf, Tokens
 from emolab.models.sequence import Network, NetworkConfig
-from emolab.recipes import NetworkBuilder
+from emolab.recipes import network_builder
 from emolab.recognizer import LightRecognizer, NetworkRecognizer, Recognizer
 from emolab.splits import Fold
 from emolab.training import TrainingConfig
@@ -240,7 +240,7 @@ def test_what_is_no_classifier_is_told_in_words(fold: Fold) -> None:
 @pytest.mark.parametrize(("extractor", "kind"), [(AudioHiddenStates, "wav2vec2"), (TextHiddenStates, "bert")])
 def test_an_encoder_is_any_folder_of_transformers(extractor: Any, kind: str, fold: Fold, tmp_path: Path) -> None:
     folder = save_checkpoint(tmp_path / "tiny", kind)
-    head = NetworkBuilder("WeightedLayerSum", {"n_dense": 8, "dropout": 0.0})
+    head = network_builder("WeightedLayerSum", {"n_dense": 8, "dropout": 0.0})
     mine = NetworkRecognizer("mine", extractor(str(folder)), head, QUICK)
     mine.fit(fold.train, fold.valid)
     assert mine.predict_proba(fold.test).shape == (12, 2)

@@ -27,7 +27,7 @@ from emolab.features.base import FeatureExtractor
 from emolab.features.text import Tfidf, Tokens
 from emolab.late_fusion import HOWS, How, LateFusion
 from emolab.models.light import discriminant, laplacian_svm, linear_svm, logistic_regression, random_forest, svm
-from emolab.recipes import RECIPES, TABLE, NetworkBuilder, fit_or_load, fuse, kept_in, recipe
+from emolab.recipes import RECIPES, TABLE, fit_or_load, fuse, kept_in, network_builder, recipe
 from emolab.recognizer import (
     BODY,
     CARD,
@@ -78,17 +78,17 @@ TINY_CNN_BILSTM = {"channels": (4, 4), "strides": (2, 2), "n_hidden": 4, "n_dens
 def tiny_network(
     extractor: FeatureExtractor | None = None, kind: str = "CnnBiLstm", **sizes: object
 ) -> NetworkRecognizer:
-    build = NetworkBuilder(kind, sizes or TINY_CNN_BILSTM)
+    build = network_builder(kind, sizes or TINY_CNN_BILSTM)
     return NetworkRecognizer("audio/tiny", extractor or LogMel(n_mels=16), build, QUICK, seed=1)
 
 
 def tiny_listener(**how: Any) -> NetworkRecognizer:
-    build = NetworkBuilder("CnnBiLstm", TINY_CNN_BILSTM)
+    build = network_builder("CnnBiLstm", TINY_CNN_BILSTM)
     return NetworkRecognizer("audio/tiny", LogMel(n_mels=16), build, QUICK, seed=1, **how)
 
 
 def tiny_reader() -> NetworkRecognizer:
-    build = NetworkBuilder("WordLstm", {"n_embedding": 16, "n_hidden": 8, "n_dense": 8})
+    build = network_builder("WordLstm", {"n_embedding": 16, "n_hidden": 8, "n_dense": 8})
     return NetworkRecognizer("text/tiny", Tokens(min_count=1), build, QUICK, seed=1)
 
 
@@ -560,7 +560,7 @@ def test_training_hears_more_voices_and_prediction_does_not(fold: Fold) -> None:
     np.testing.assert_array_equal(extractor.transform(fold.train), as_it_is)
     assert not np.allclose(slower, faster)
     np.testing.assert_array_equal(pickle.loads(pickle.dumps(extractor)).training_copies(fold.train)[2], faster)
-    build = NetworkBuilder("Mlp", {"n_hidden": (8,)})
+    build = network_builder("Mlp", {"n_hidden": (8,)})
     makers = [light(extractor), NetworkRecognizer("audio/dense", [extractor], build, QUICK, seed=1)]
     for recognizer in (*makers, light(extractor, Tfidf(min_count=1))):
         recognizer.fit(fold.train, fold.valid)

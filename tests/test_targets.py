@@ -17,7 +17,7 @@ from emolab.features.audio import Classical8, Mfcc
 from emolab.features.text import Tfidf, Tokens
 from emolab.late_fusion import LateFusion
 from emolab.models.light import concordance_correlation, logistic_regression
-from emolab.recipes import NetworkBuilder, fuse, kept_in, recipe
+from emolab.recipes import fuse, kept_in, network_builder, recipe
 from emolab.recognizer import LightRecognizer, NetworkRecognizer, Recognizer
 from emolab.splits import Fold
 from emolab.training import Examples, TrainingConfig, fit
@@ -54,12 +54,12 @@ def fold() -> Fold:
 
 
 def ears(target: str = "arousal") -> NetworkRecognizer:
-    build = NetworkBuilder("CnnBiLstm", {"channels": (4, 4), "strides": (2, 2), "n_hidden": 4, "n_dense": 8})
+    build = network_builder("CnnBiLstm", {"channels": (4, 4), "strides": (2, 2), "n_hidden": 4, "n_dense": 8})
     return NetworkRecognizer("ears", Mfcc(n_mfcc=8, hop_s=0.05), build, QUICK, seed=1, target=target)  # type: ignore[arg-type]
 
 
 def eyes(target: str = "valence") -> NetworkRecognizer:
-    build = NetworkBuilder("WordLstm", {"n_embedding": 16, "n_hidden": 8, "n_dense": 8})
+    build = network_builder("WordLstm", {"n_embedding": 16, "n_hidden": 8, "n_dense": 8})
     return NetworkRecognizer("eyes", Tokens(min_count=1), build, QUICK, seed=1, target=target)  # type: ignore[arg-type]
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -62,7 +63,7 @@ def tiny(name: str) -> Recognizer:
         if made.stand_in:
             faces.small = sizes
         else:
-            made.build = replace(made.build, sizes={**made.build.sizes, **sizes})
+            made.build = partial(made.build, **sizes)
         n_epochs = 2 if made.stand_in else 25
         made.config = replace(made.config, n_epochs=n_epochs, batch_size=4, learning_rate=5e-3)
         faces.options |= {"size": 32, "fps": 4.0}

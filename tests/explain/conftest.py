@@ -22,7 +22,7 @@ from emolab.features.video import FaceFrames
 from emolab.late_fusion import LateFusion
 from emolab.media import SAMPLE_RATE
 from emolab.models import light
-from emolab.recipes import NetworkBuilder, fuse
+from emolab.recipes import fuse, network_builder
 from emolab.recognizer import LightRecognizer, NetworkRecognizer
 from emolab.splits import Fold
 from emolab.training import TrainingConfig
@@ -133,7 +133,7 @@ def config(n_epochs: int, rate: float = 0.01) -> TrainingConfig:
 def network(
     name: str, extractor: FeatureExtractor, kind: str, sizes: dict[str, Any], n_epochs: int, **how: Any
 ) -> NetworkRecognizer:
-    return NetworkRecognizer(name, extractor, NetworkBuilder(kind, sizes), config(n_epochs), seed=1, **how)
+    return NetworkRecognizer(name, extractor, network_builder(kind, sizes), config(n_epochs), seed=1, **how)
 
 
 def joined_network(how: str, audio: NetworkRecognizer, n_epochs: int, **sizes: Any) -> Any:
