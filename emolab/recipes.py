@@ -38,7 +38,6 @@ Options = Mapping[str, Any]
 
 PER_SPEAKER = "per-speaker"  # behind a recipe's name and @
 NEXT_SEED = 1000  # apart, so that neighbouring seeds share no member
-SEEDED = (encoders.Pretrained, encoders.VggishExamples)  # their stand-ins are drawn
 EXTRACTORS: Options = {**vars(audio), **vars(combined), **vars(encoders), **vars(text), **vars(video)}
 
 
@@ -191,7 +190,7 @@ def _extractors(names: Sequence[str], preset: Preset, seed: int) -> list[Feature
         row = dict(TABLE["inputs"][name])
         kind, inner, full = EXTRACTORS[row.pop("kind")], row.pop("inner", ()), row.pop("full", {})
         row |= full if preset == "full" else {}
-        row |= {"seed": seed} if issubclass(kind, SEEDED) else {}
+        row |= {"seed": seed} if issubclass(kind, encoders.Pretrained) else {}  # its stand-in is drawn
         inside = [_extractors(inner, preset, seed)] if inner else []
         made.append(kind(*inside, **row))
     return made

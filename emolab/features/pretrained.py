@@ -577,19 +577,10 @@ def vggish_examples(wave: NDArray[np.float32]) -> NDArray[np.float16]:
 
 
 class VggishExamples(Published):
-    """Log-mels of 3 s each, (n_examples, 192, 128) float16 an utterance, and the published weights for them.
-
-    Args:
-        weights: File of the published state dict, see `emolab.models.pretrained.load_published`.
-        stand_in: Whether a tiny random network takes the place of the published one.
-        seed: Not used; other extractors of pretrained networks take one.
-    """
+    """Log-mels of 3 s each, (n_examples, 192, 128) float16 an utterance, and the published weights for them."""
 
     modality = "audio"
     hop_s = LOG_MEL.hop / SAMPLE_RATE  # seconds from frame to frame inside the examples
-
-    def __init__(self, weights: str = VGGISH, *, stand_in: bool = False, seed: int = 7) -> None:
-        super().__init__(weights, stand_in, {"channels": tuple(TINY["vggish"])})
 
     def transform(self, corpus: Corpus) -> Any:
         """Return (n_examples, 192, 128) float16 for each utterance, from the cache where they are there."""

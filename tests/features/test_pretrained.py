@@ -626,7 +626,7 @@ def test_missing_and_broken_weights_say_what_to_do(tmp_path: Path, monkeypatch: 
     monkeypatch.setenv("EMOLAB_WEIGHTS", str(tmp_path))
     network = Vggish(VggishConfig(n_emotions=3))
     with pytest.raises(FileNotFoundError, match=r"no weights 'vggish.*\.pth': .*torchvggish.*Put the file there"):
-        VggishExamples().initialise(network)
+        VggishExamples(VGGISH).initialise(network)
     (tmp_path / "cut.pth").write_bytes(b"PK\x03\x04")
     with pytest.raises(ValueError, match=r"cut.pth cannot be read as weights .*; expected .*Get the file again .*http"):
         VggishExamples("cut.pth").initialise(network)
