@@ -314,10 +314,6 @@ class AtSpeeds(Scaled):
         """Learn mean and deviation of each feature, over all speeds."""
         self.fit_scale([array for speed in (1.0, *self.speeds) for array in self.raw(corpus, speed)])
 
-    def transform(self, corpus: Corpus) -> Floats:
-        """Return (n_utterances, n_features) float32, scaled if it is fitted."""
-        return self.scale(np.reshape(self.raw(corpus), (len(corpus), -1 if len(corpus) else len(self.mean))))
-
     def training_copies(self, corpus: Corpus) -> list[Floats]:
         """Return (n_utterances, n_features) float32, scaled, for each speed, the ordinary one first."""
         return [self.scale(np.stack(self.raw(corpus, speed))) for speed in (1.0, *self.speeds)]

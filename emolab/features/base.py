@@ -101,7 +101,7 @@ class Scaled(FeatureExtractor):
     def transform(self, corpus: Corpus) -> Any:
         """Return (…, n_features) float32 for each utterance, scaled; one matrix where there is one row an utterance."""
         arrays = [self.scale(array) for array in self.raw(corpus)]
-        return np.stack(arrays) if self.is_matrix else arrays
+        return np.reshape(arrays, (len(arrays), -1 if arrays else len(self.mean))) if self.is_matrix else arrays
 
     def sizes(self) -> dict[str, Any]:
         """Return the number of features, n_features."""
