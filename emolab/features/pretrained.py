@@ -323,10 +323,7 @@ class Waveforms(Pretrained):
     """
 
     modality = "audio"
-
-    def __init__(self, weights: str, **options: Any) -> None:
-        super().__init__(weights, **options)
-        self.processor: Any = None  # of transformers: scales waves, or computes the encoder's own spectrograms
+    processor: Any = None  # of transformers: scales waves, or computes the encoder's own spectrograms
 
     @property
     def step_s(self) -> float:
