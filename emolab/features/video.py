@@ -1,7 +1,6 @@
 """Video features: the speaker's face cut out of the film, edges of it, and tables of facial action units."""
 
 import os
-from collections import Counter
 from collections.abc import Sequence
 from functools import lru_cache, partial
 from itertools import product
@@ -204,10 +203,6 @@ class FaceFrames(base.Published):
     def transform(self, corpus: Corpus) -> Any:
         """Return (frames, size, size, 3) uint8 for each utterance."""
         return [face.pictures for face in faces(corpus, **self.options)]
-
-    def found_by(self, corpus: Corpus) -> Counter[str]:
-        """Count how the faces of a corpus were found: by "detector", "cascade", or not at all ("centre")."""
-        return Counter(face.found_by for face in faces(corpus, **self.options))
 
     def sizes(self) -> dict[str, Any]:
         """Return the width of a face, size, whether there are published weights, and the tiny network's other sizes."""
