@@ -2,19 +2,16 @@
 
 from __future__ import annotations
 
-import os
 import sys
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from functools import partial
 from timeit import timeit
 from typing import TYPE_CHECKING, Any
-from unittest.mock import patch
 
 import numpy as np
 import psutil
 
-from emolab.storage import scratch
+from emolab.storage import scratch, temporary_cache
 
 if TYPE_CHECKING:
     from emolab.corpora import Corpus
@@ -44,22 +41,15 @@ def measure_cost(recognizer: Recognizer, corpus: Corpus, *, train_s: float | Non
     """
     places = np.unique(np.linspace(0, len(corpus) - 1, N_TIMED + N_WARM_UP).round().astype(int))
     singles = [corpus.select(np.arange(len(corpus)) == place) for place in places]
-    with _nothing_cached():
+    with temporary_cache("cost"):
         seconds = [timeit(partial(recognizer.predict_proba, single), number=1) for single in singles][-N_TIMED:]
-    with _nothing_cached():  # of a frozen encoder either
+    with temporary_cache("cost"):  # nothing is cached, of a frozen encoder either
         flops = _flops(recognizer, singles[len(singles) // 2])
     p50, p95 = np.percentile(seconds, [50, 95]) * 1_000
     costs: dict[str, Any] = {"parameters": int(recognizer.n_parameters), "trainable": int(recognizer.n_trainable)}
     costs |= {"flops": flops, "train_s": train_s, "latency_ms_p50": float(p50), "latency_ms_p95": float(p95)}
     costs |= {"peak_mb": _peak_mb(), "disk_mb": _disk_mb(recognizer)}
     return costs | {"throughput": _throughput(recognizer, corpus)}
-
-
-@contextmanager
-def _nothing_cached() -> Iterator[None]:
-    """Let features be computed as if for the first time."""
-    with scratch("cost") as folder, patch.dict(os.environ, EMOLAB_CACHE=str(folder)):
-        yield
 
 
 def _flops(recognizer: Recognizer, single: Corpus) -> int | None:
@@ -114,7 +104,7 @@ def _throughput(recognizer: Recognizer, corpus: Corpus) -> float:
     batch = corpus.select(np.isin(np.arange(len(corpus)), places))
     seconds, n = 0.0, 0
     while seconds < BATCH_S:
-        with _nothing_cached():
+        with temporary_cache("cost"):
             seconds += timeit(partial(recognizer.predict_proba, batch), number=1)
         n += len(batch)
     return n / seconds

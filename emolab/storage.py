@@ -137,6 +137,18 @@ def scratch(kind: str, parent: str | None = None) -> Iterator[Path]:
         _delete(folder)
 
 
+@contextmanager
+def temporary_cache(kind: str, parent: str | None = None) -> Iterator[None]:
+    """Keep what is computed in a cache that is new and deleted in the end, see `scratch`."""
+    with scratch(kind, parent) as folder:
+        before = os.environ.get("EMOLAB_CACHE")
+        os.environ["EMOLAB_CACHE"] = str(folder)
+        try:
+            yield
+        finally:
+            os.environ.pop("EMOLAB_CACHE") if before is None else os.environ.update(EMOLAB_CACHE=before)
+
+
 def require_writable(*folders: Path | None) -> None:
     """Raise unless files can be written to folders, which need not exist yet; so long work does not end in vain.
 

@@ -1,8 +1,8 @@
 """What workers do: annotate a recording, explain a segment. Nothing of it stays in emolab's cache."""
 
 import os
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
+from contextlib import AbstractContextManager
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -16,7 +16,7 @@ from emolab.corpora import Corpus
 from emolab.explain import explain
 from emolab.media import SAMPLE_RATE, read_audio
 from emolab.recognizer import Recognizer
-from emolab.storage import scratch
+from emolab.storage import temporary_cache
 
 EXPLAINED = ("text", "audio")  # modalities with units that a page can show
 METHOD = "ablation"
@@ -36,16 +36,9 @@ def prepare(model: Path | None) -> None:
         recognizer(None, True)
 
 
-@contextmanager
-def forgetful() -> Iterator[None]:
+def forgetful() -> AbstractContextManager[None]:
     """Keep features in a folder that is deleted at once; recognizers have to be loaded before."""
-    with scratch("demo", os.environ.get("GRADIO_TEMP_DIR")) as folder:
-        before = os.environ.get("EMOLAB_CACHE")
-        os.environ["EMOLAB_CACHE"] = str(folder)
-        try:
-            yield
-        finally:
-            os.environ.pop("EMOLAB_CACHE") if before is None else os.environ.update(EMOLAB_CACHE=before)
+    return temporary_cache("demo", os.environ.get("GRADIO_TEMP_DIR"))
 
 
 def annotate(path: Path, *, model: Path | None, words_only: bool, names: Sequence[str]) -> Annotation:
