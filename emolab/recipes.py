@@ -22,7 +22,7 @@ from emolab.features import pretrained as encoders
 from emolab.features.base import FeatureExtractor, source_digest
 from emolab.features.combined import Concatenated, SpeakerNormalized
 from emolab.late_fusion import HOWS, LateFusion
-from emolab.models.light import GRIDS, RATING_GRIDS
+from emolab.models.light import small_grid
 from emolab.recognizer import LightRecognizer, NetworkRecognizer, Recognizer, Target
 from emolab.storage import cache_root, recovered, toml_beside
 
@@ -173,7 +173,7 @@ def _made(name: str, row: Recipe, preset: Preset, seed: int, target: Target) -> 
     elif row.members:
         return fuse([recipe(m, preset=preset, seed=seed, target=target) for m in row.members], row.how, name=name)
     elif row.estimator:
-        candidates = (RATING_GRIDS if target in RATINGS else GRIDS)[row.estimator](seed)
+        candidates = small_grid(row.estimator, seed, rates=target in RATINGS)
         made = LightRecognizer(name, _extractors(row.inputs, preset, seed), candidates, target=target)
     else:
         how: Options = {"seed": seed, "augment": _augmentation(row.augment, preset), "segment_s": row.segment_s}

@@ -32,9 +32,6 @@ TINY = 1e-12  # keeps a division by zero away
 INVERSE_TEMPERATURES = (1e-2, 1e2)  # the range that is searched
 LEARNED = ("mean_", "scale_", "coef_", "intercept_", "support_vectors_", "dual_coef_")  # where models keep numbers
 
-Grids = Mapping[str, Callable[[int], list[Pipeline]]]
-Score = Callable[[Any, Any], float]  # (truth, predicted), higher is better
-
 
 def logistic_regression(seed: int, *, c: float = 0.01, scale: bool = True) -> Pipeline:
     """Make a linear model with one weight for each feature and emotion; a small `c` is strong regularisation."""
@@ -148,17 +145,16 @@ def _of_each(margins: NDArray[np.float64]) -> NDArray[np.float64]:
     return np.stack([-margins, margins], axis=1) if margins.ndim == 1 else margins
 
 
-def _grid(seed: int, *, kind: str, grid: Sequence[Mapping[str, Any]] = ({},)) -> list[Pipeline]:
-    return [MAKERS[kind](seed, **options) for options in grid]
-
-
 CLASSIFIERS = (logistic_regression, discriminant, random_forest, svm, laplacian_svm, linear_svm, ridge)
 REGRESSORS = (ridge_regression, forest_regression, svm_regression)
 MAKERS: Mapping[str, Callable[..., Pipeline]] = {make.__name__: make for make in (*CLASSIFIERS, *REGRESSORS)}
-# Small grids by name: of classifiers, and of the regressors that take their place where ratings are predicted
-TABLES = toml_beside(__file__, "light.toml")
-GRIDS: Grids = {name: partial(_grid, **row) for name, row in TABLES["emotions"].items()}
-RATING_GRIDS: Grids = {name: partial(_grid, **row) for name, row in TABLES["ratings"].items()}
+GRIDS = toml_beside(__file__, "light.toml")
+
+
+def small_grid(name: str, seed: int, *, rates: bool = False) -> list[Pipeline]:
+    """Make the classifiers of a row of light.toml, or the regressors that take their place for ratings."""
+    row = GRIDS["ratings" if rates else "emotions"][name]
+    return [MAKERS[row["kind"]](seed, **options) for options in row.get("grid", [{}])]
 
 
 def last_features(model: Any, x: Any) -> Any:
@@ -195,10 +191,10 @@ def concordance_correlation(truth: Any, predicted: Any) -> Any:
     return 2 * (a * b).mean(0) / ((a**2 + b**2).mean(0) + gap**2 + TINY)
 
 
-def select_on_validation(
-    candidates: Sequence[Any], x_train: Any, y_train: Any, x_valid: Any, y_valid: Any, score: Score | None = None
-) -> Any:
+def select_on_validation(candidates: Sequence[Any], x_train: Any, y_train: Any, x_valid: Any, y_valid: Any) -> Any:
     """Fit each candidate to the training set; return the one that scores best on the validation set.
+
+    The score is the unweighted average recall; of ratings, the CCC.
 
     Args:
         candidates: Unfitted classifiers, regressors or pipelines; of equally good ones the first is taken. A
@@ -207,7 +203,6 @@ def select_on_validation(
         y_train: (n_train,) emotions, or float ratings for regressors.
         x_valid: (n_valid, n_features), like `x_train`.
         y_valid: (n_valid,), like `y_train`.
-        score: Given truth and prediction; higher is better. None: unweighted average recall; of ratings the CCC.
 
     Raises:
         ValueError: If there are no candidates, one cannot classify, or rate, or training has a single emotion.
@@ -215,7 +210,7 @@ def select_on_validation(
     rates = np.asarray(y_train).dtype.kind == "f"
     if not candidates or len(np.unique(y_train)) < 2:
         found = f"{len(candidates)} candidates and {len(np.unique(y_train))} emotions in training"
-        raise ValueError(f"{found}; expected at least one candidate, such as GRIDS has, and two emotions. Add them.")
+        raise ValueError(f"{found}; expected at least one candidate, such as LinearSVC, and two emotions. Add them.")
     for each in candidates:
         if not (is_regressor(each) if rates else hasattr(each, "predict_proba") or hasattr(each, "decision_function")):
             found = f"{each!r} gives {'no ratings' if rates else 'neither probabilities nor margins'}"
@@ -232,7 +227,7 @@ def select_on_validation(
         needs = f"for an SVM {N_CALIBRATION_FOLDS} utterances of each emotion"
         raise ValueError(f"{why}, and {needs}. Take more data, or a view without that one.") from error
     unweighted_recall = partial(recall_score, labels=np.unique(y_valid), average="macro")
-    score = score or (concordance_correlation if rates else unweighted_recall)
+    score: Any = concordance_correlation if rates else unweighted_recall
     return fitted[int(np.argmax([score(y_valid, candidate.predict(x_valid)) for candidate in fitted]))]
 
 
