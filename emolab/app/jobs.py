@@ -79,7 +79,8 @@ def why(
             if made.covers(only).all():
                 shares = made.calibrated(made.predict_proba(only))[0]
                 alone[modality] = dict(zip(made.emotions, shares.tolist(), strict=True))
-        for modality in (modality for modality in EXPLAINED if modality in there):
+        maskable = all(extractor.maskable for extractor in made.extractors())
+        for modality in (modality for modality in EXPLAINED if maskable and modality in there):
             explanation = explain(made, segment, METHOD, str(row["emotion"]), modality=modality)
             one = {name: getattr(explanation[0], name) for name in ("emotion", "names", "values", "spans")}
             found.append(one | {"modality": modality, "method": METHOD, "baseline": explanation.baseline})
@@ -90,6 +91,7 @@ def utterance(path: Path, row: Mapping[str, Any], made: Recognizer) -> Corpus:
     """Return a segment of a recording as a corpus of one utterance, with the modalities that a recognizer takes."""
     start, end = row["start"], row["end"]
     about: dict[str, Any] = {"utterance_id": "0", "speaker": "unknown", "text": row["text"] or None}
+    about |= {"dialogue_id": "0", "turn": 0}  # for models of conversations: a turn before which nothing was said
     if "video" in made.modalities and has_film(path):
         about |= {"video_path": str(path), "video_start": start, "video_end": end}
     corpus = Corpus.from_rows("segment", [about], emotions=(), root=Path())

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -54,6 +55,17 @@ def test_a_recording_is_annotated_and_explained_and_nothing_of_it_stays(
 def test_a_segment_without_emotion_has_nothing_to_explain(talk: Path, model: Path) -> None:
     row = {"start": 0.0, "end": 1.0, "text": "", "emotion": pd.NA}
     assert jobs.why(talk, row, model=model, words_only=False) == ({}, [])
+
+
+def test_a_model_of_conversations_tells_each_modality_alone_and_explains_no_words(talk: Path, tmp_path: Path) -> None:
+    """It looks utterances up, so copies with words left out cannot be asked; the turn counts as a first one."""
+    made: Any = recordings.model("conversation/causal/statistics+words")
+    made.save(tmp_path / "model")
+    row = {"start": 0.0, "end": 1.0, "text": "what a day", "emotion": made.emotions[0]}
+    alone, found = jobs.why(talk, row, model=tmp_path / "model", words_only=False)
+    assert list(alone) == ["audio", "text"]
+    assert [sum(shares.values()) for shares in alone.values()] == pytest.approx([1, 1])
+    assert found == []
 
 
 def test_words_alone_are_asked_of_a_model_of_words(talk: Path, model: Path) -> None:
