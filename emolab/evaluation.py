@@ -17,7 +17,6 @@ import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 from scipy.special import stdtrit
 from scipy.stats import binomtest
-from sklearn.metrics import f1_score, recall_score
 
 from emolab.corpora.corpus import RATINGS, Corpus
 from emolab.cost import measure_cost
@@ -139,40 +138,6 @@ def clustered_ratio(numerators: ArrayLike, denominators: ArrayLike, clusters: Na
     return interval_of(np.divide(total, whole, out=np.full_like(total, np.nan), where=whole != 0), np.abs(sizes))
 
 
-def unweighted_average_recall(truth: Names, predicted: Names, *, labels: Names) -> float:
-    """Average the recall of the emotions, a rare one counting as much as a frequent one ("UA").
-
-    An emotion that never occurs in `truth` has no recall and is left out of the mean.
-
-    Returns:
-        From 0 to 1, unrounded; chance level is 1 / number of emotions in `truth`.
-
-    Raises:
-        ValueError: If the inputs are empty, of unequal length, or hold an emotion not in `labels`.
-
-    Example:
-        >>> unweighted_average_recall(["sad", "sad", "calm"], ["sad", "fear", "calm"], labels=["calm", "fear", "sad"])
-        0.75
-    """
-    _check_pairs(truth, predicted, labels)
-    return float(recall_score(truth, predicted, labels=sorted({*truth}), average="macro"))
-
-
-def weighted_f1(truth: Names, predicted: Names, *, labels: Names) -> float:
-    """Average the F1 of the emotions, each weighted by how often it occurs in `truth`.
-
-    An emotion that never occurs has no weight; one that is never predicted has precision and F1 zero.
-
-    Returns:
-        From 0 to 1, unrounded.
-
-    Raises:
-        ValueError: If the inputs are empty, of unequal length, or hold an emotion not in `labels`.
-    """
-    _check_pairs(truth, predicted, labels)
-    return float(f1_score(truth, predicted, average="weighted", zero_division=0.0))
-
-
 @dataclass(frozen=True, eq=False)
 class Report:
     """The predictions of a recognizer for utterances, and how good they are.
@@ -207,7 +172,11 @@ class Report:
     trained_on: str = ""
 
     def __post_init__(self) -> None:
-        _check_pairs(self.truth, self.truth, self.emotions)
+        if not self.n:
+            raise ValueError("a report of no utterance; expected at least one. Take a corpus or a fold that has some.")
+        if unknown := sorted({*self.truth} - {*self.emotions}):
+            given = f"emotions {unknown} are not among the labels {[*self.emotions]}; expected one vocabulary"
+            raise ValueError(f"{given}. Bring the corpus to the recognizer's view: corpus.view.")
         _check_probabilities(self.probabilities, (self.n, len(self.emotions)))
         if {*(counts := [len(self.clusters), len(self.utterances)])} != {self.n}:
             given = f"clusters and utterances have {counts} entries for {self.n} utterances"
@@ -605,16 +574,6 @@ def _counts(said: Report) -> tuple[Floats, Floats]:
     place = np.clip(np.ceil(top * N_BINS).astype(int) - 1, 0, N_BINS - 1)  # a bin holds its upper edge
     np.add.at(bins, (speaker, place), np.stack([top, predicted == truth], axis=1))
     return confusion, bins
-
-
-def _check_pairs(truth: Names, predicted: Names, labels: Names) -> None:
-    """Raise unless truth and prediction pair up and use only emotions in `labels`."""
-    if len(truth) == 0 or len(truth) != len(predicted):
-        given = f"truth has {len(truth)} emotions, predicted has {len(predicted)}"
-        raise ValueError(f"{given}; expected equally many, at least one. Take both from one corpus.")
-    if unknown := sorted({*truth, *predicted} - {*labels}):
-        given = f"emotions {unknown} are not among the labels {[*labels]}"
-        raise ValueError(f"{given}; expected one vocabulary. Bring the corpus to the recognizer's view: corpus.view.")
 
 
 def _check_probabilities(probabilities: NDArray[np.float64], shape: tuple[int, int]) -> None:
