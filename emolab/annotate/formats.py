@@ -33,7 +33,7 @@ import pandas as pd
 from emolab.annotate import subtitles, tiers
 from emolab.annotate.annotation import SEGMENTS, UNITS, YES, Annotation, P
 from emolab.corpora.corpus import raise_problems, some
-from emolab.corpora.tables import read_text, table_rows
+from emolab.corpora.tables import read_text, table_cells
 from emolab.storage import atomic_write, read_json, write_json
 
 MADE = "Made by emolab"  # how every audit line begins
@@ -133,10 +133,10 @@ def _write_csv(annotation: Annotation, path: Path, *, long: bool = False) -> Non
 
 
 def _read_csv(path: Path) -> Annotation:
-    header, rows, problems = table_rows(path, columns=("start", "end", "speaker"), delimiters=",;\t")
+    cells, problems = table_cells(path, columns=("start", "end", "speaker"), delimiters=",;\t")
     raise_problems(problems, where=path.name, remedy="Expected names in the first row, and a row a segment")
-    table = pd.DataFrame([*rows.values()], columns=header)
-    for name in (name for name in header if SEGMENTS.get(name) == "float64" or name.startswith((P, "probability"))):
+    table = cells.astype(object).reset_index(drop=True)
+    for name in [name for name in table if SEGMENTS.get(name) == "float64" or name.startswith((P, "probability"))]:
         table[name] = table[name].str.replace(",", ".")  # spreadsheets of many countries
     media, made = (next(iter(table.get(name, ())), "") for name in ("media", "made_by"))
     about = {"audit": made.removesuffix(UNITS).strip()} if made else {}

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from emolab.corpora.corpus import DATA, LABELS, Corpus, is_strict, raise_problems
-from emolab.corpora.tables import files_below, find_root, table_rows, windows_letters
+from emolab.corpora.tables import files_below, find_root, table_cells, windows_letters
 
 EMOTIONS = LABELS["meld"]
 PARTS, TABLE = ("train", "dev", "test"), "{}_sent_emo.csv"
@@ -52,9 +52,9 @@ def read_meld(root: Path, *, strict: bool | None = None) -> Corpus:
     dropped: list[tuple[str, str]] = []
     problems: list[str] = []
     for part in PARTS:
-        _, cells, faults = table_rows(root / TABLE.format(part), columns=COLUMNS)
+        cells, faults = table_cells(root / TABLE.format(part), columns=COLUMNS)
         problems += [f"{part} {fault}" for fault in faults]
-        for number, cell in cells.items():
+        for number, cell in cells.to_dict("index").items():
             if problem := _problem(cell):
                 problems.append(f"{part} row {number}: {problem}")
                 continue

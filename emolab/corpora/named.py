@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from emolab.corpora.corpus import LABELS, Corpus, raise_problems
-from emolab.corpora.tables import files_below, nothing_in, table_rows
+from emolab.corpora.tables import files_below, nothing_in, table_cells
 from emolab.storage import toml_beside
 
 NAMED: Mapping[str, Mapping[str, Any]] = toml_beside(__file__, "named.toml")
@@ -56,7 +56,8 @@ def read_named(root: Path, name: str) -> Corpus:
     if not utterances:
         raise FileNotFoundError(nothing_in(root, expected=f"recordings such as {corpus['example']}"))
     table, *columns = corpus.get("people", [""])  # a table of the release that tells the speakers' genders
-    cells = [row for folder, file in files if file == table for row in table_rows(root / folder / file)[1].values()]
+    tables = [table_cells(root / folder / file)[0] for folder, file in files if file == table]
+    cells = [row for own in tables for row in own.to_dict("records")]
     genders = {row.get(columns[0], ""): row.get(columns[1], "").lower() for row in cells}
     facts = {"emotions": dict.fromkeys(LABELS[name].values()), "dropped": dropped, **corpus.get("facts", {})}
     return Corpus.from_rows(name, _rows(name, utterances, genders), root=root, **facts)

@@ -33,7 +33,6 @@ FOREIGN = r"[^\x00-\x7f“”‘’«»…–—¿¡\xa0]{3}|[a-z][¢-³¹¼-¿]
 VOTE = r'\s*["\']?([^\W\d][^;:,="\']*?)["\']?[\s:=]+(\d+(?:\.\d+)?)\s*'  # such as happy 3
 COUNT, TIME = r"[0-9]{1,9}", r"([0-9]{1,5} days )?([0-9]{1,5}:)+[0-9]+(\.[0-9]*)?"
 N_ROWS, N_LETTERS = 6, 20  # a problem names so many rows, and so many letters of each cell
-Cells = tuple[list[str], dict[int, dict[str, str]], list[str]]  # header, rows, problems
 Fault = tuple[str, list[Any]]  # what is wrong, and the rows where it is
 WHERE_FROM = 'data/README.md says how to get it and where to put it; load_corpus("sample") needs nothing.'
 
@@ -154,12 +153,6 @@ def table_cells(
         warnings.warn(f"{path.name}: several lines in row {some(many)}. {OWN['lines']}", RuntimeWarning, stacklevel=2)
     cells = pd.DataFrame(full.values(), index=[*full], columns=header, dtype=object).astype("string")
     return cells.loc[:, ~cells.columns.duplicated()].apply(lambda column: column.str.strip()), problems
-
-
-def table_rows(path: Path, *, columns: Iterable[str] = (), delimiters: str = ",") -> Cells:
-    """Return what `table_cells` does row by row: the names of the columns, the rows by their number, the problems."""
-    cells, problems = table_cells(path, columns=columns, delimiters=delimiters)
-    return [*cells], cells.to_dict("index"), problems
 
 
 def files_below(root: Path, *, depth: int) -> Iterator[tuple[Path, str]]:

@@ -7,7 +7,7 @@ from typing import Any
 import pandas as pd
 
 from emolab.corpora.corpus import TRUTH, Corpus, complete_table, raise_problems, some
-from emolab.corpora.tables import table_rows
+from emolab.corpora.tables import table_cells
 
 
 def join_truth(corpus: Corpus, path: Path) -> Corpus:
@@ -19,9 +19,9 @@ def join_truth(corpus: Corpus, path: Path) -> Corpus:
     """
     if not path.is_file():
         raise FileNotFoundError(f"no {path}. Expected it beside the sample. Build it again: emolab sample --force")
-    _, cells, problems = table_rows(path, columns=("utterance_id", *TRUTH))
+    cells, problems = table_cells(path, columns=("utterance_id", *TRUTH))
     names, truth = corpus.table["utterance_id"], {}
-    for number, row in cells.items():
+    for number, row in cells.to_dict("index").items():
         try:
             truth[row["utterance_id"]] = _truth(row)
         except ValueError as error:  # of what is no number
