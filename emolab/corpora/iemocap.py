@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from emolab.corpora.corpus import LABELS, Corpus, raise_problems, some
-from emolab.corpora.tables import WHERE_FROM, found_in, lines_of, nearby
+from emolab.corpora.tables import find_root, lines_of
 
 EMOTIONS, VOTES = LABELS["iemocap"], LABELS["iemocap_votes"]
 SESSIONS = [f"Session{number}" for number in range(1, 6)]
@@ -24,21 +24,6 @@ SPOKEN = re.compile(r"(?P<name>Ses\w+)\s*(?:\[[\d.\s-]*\]?)?\s*:?\s*(?P<text>.*)
 
 # What the files hold: rows; problems, which make them unreadable; missing files; and dropped, by name and reason
 Findings = defaultdict[str, list[Any]]
-
-
-def session_folders(root: Path) -> list[Path]:
-    """Return the folders Session1 to Session5 of an IEMOCAP release, in that order, or those of them that are there.
-
-    Raises:
-        FileNotFoundError: If there is none in `root`, nor one level below or above.
-    """
-    places = [[folder / session for session in SESSIONS] for folder in nearby(Path(root))]
-    found = max(([each for each in place if (each / EVALUATED).is_dir()] for place in places), key=len)
-    if found:
-        return [folder.resolve() for folder in found]
-    why = f"no IEMOCAP in {Path(root).resolve()}: dialog/EmoEvaluation is missing in {', '.join(SESSIONS)};"
-    remedy = f"Expected the unpacked release, {SESSIONS[0]} to {SESSIONS[-1]}. Licensed, never downloaded: {WHERE_FROM}"
-    raise FileNotFoundError(f"{why} found there: {found_in(Path(root))}. {remedy}")
 
 
 def read_iemocap(root: Path, *, skip_missing: bool = False) -> Corpus:
@@ -70,8 +55,9 @@ def read_iemocap(root: Path, *, skip_missing: bool = False) -> Corpus:
         FileNotFoundError: If the release, or a sound file in it, is missing.
         ValueError: If files break the format; all problems are listed with file and line.
     """
-    folders = session_folders(root)
-    root = folders[0].parent
+    expected = f"the release of IEMOCAP (licensed, never downloaded), {SESSIONS[0]} to {SESSIONS[-1]} with {EVALUATED}"
+    root = find_root(root, lambda at: any((at / each / EVALUATED).is_dir() for each in SESSIONS), expected=expected)
+    folders = [root / each for each in SESSIONS if (root / each / EVALUATED).is_dir()]
     found: Findings = defaultdict(list)
     found["dropped"] = [(each, f"no {EVALUATED}: not read") for each in SESSIONS if root / each not in folders]
     for folder in folders:

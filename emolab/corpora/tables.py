@@ -37,34 +37,26 @@ Fault = tuple[str, list[Any]]  # what is wrong, and the rows where it is
 WHERE_FROM = 'data/README.md says how to get it and where to put it; load_corpus("sample") needs nothing.'
 
 
-def nearby(root: Path) -> list[Path]:
-    """Return the folders in which a corpus meant by `root` may lie: there, one level below, one above."""
-    if not root.is_dir():
-        return [root]
-    below = sorted(path for path in root.iterdir() if path.is_dir() and not path.name.startswith("."))
-    return [root, *below, root.resolve().parent]
-
-
 def find_root(root: Path, looks_right: Callable[[Path], bool], *, expected: str) -> Path:
-    """Return the first folder near `root` that looks right.
+    """Return the first folder that looks right: `root`, one of those in it, or the one above.
 
     Raises:
         FileNotFoundError: If there is none; the message says what was expected and what was found.
     """
-    for folder in nearby(Path(root)):
+    root, places = Path(root), [Path(root)]
+    if root.is_dir():
+        below = sorted(path for path in root.iterdir() if path.is_dir() and not path.name.startswith("."))
+        places += [*below, root.resolve().parent]
+    for folder in places:
         if looks_right(folder):
             return folder.resolve()
-    raise FileNotFoundError(nothing_in(Path(root), expected=expected))
+    raise FileNotFoundError(nothing_in(root, expected=expected))
 
 
 def nothing_in(root: Path, *, expected: str) -> str:
     """Say that a folder does not hold what was expected, what it holds, and what to do."""
-    return f"nothing to read in {root.resolve()}; found there: {found_in(root)}. Expected {expected}. {WHERE_FROM}"
-
-
-def found_in(folder: Path) -> list[str] | str:
-    """Name the first few files and folders in a folder, for an error message."""
-    return sorted(path.name for path in folder.iterdir())[:8] if folder.is_dir() else "no such folder"
+    found = sorted(path.name for path in root.iterdir())[:8] if root.is_dir() else "no such folder"
+    return f"nothing to read in {root.resolve()}; found there: {found}. Expected {expected}. {WHERE_FROM}"
 
 
 def read_text(path: Path) -> str:

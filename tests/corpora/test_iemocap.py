@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 
 from emolab.corpora import load_corpus
-from emolab.corpora.iemocap import read_iemocap, session_folders
+from emolab.corpora.iemocap import read_iemocap
 from emolab.splits import folds_of
 from tests.corpora.mangled import examples, mangled
 
@@ -153,10 +153,12 @@ def test_read_iemocap_finds_the_release_one_level_off(release: Path, step: str) 
     assert corpus.audio_paths()[0].is_file()
 
 
-def test_session_folders_says_what_is_missing_and_what_is_there(tmp_path: Path) -> None:
+def test_read_iemocap_says_what_is_missing_and_what_is_there(tmp_path: Path) -> None:
     (tmp_path / "IEMOCAP_full").mkdir()
-    with pytest.raises(FileNotFoundError, match=r"missing in Session1.*found there: \['IEMOCAP_full'\].*Licensed"):
-        session_folders(tmp_path)
+    with pytest.raises(
+        FileNotFoundError, match=r"found there: \['IEMOCAP_full'\]. Expected .*licensed.* Session1 to Session5"
+    ):
+        read_iemocap(tmp_path)
 
 
 @pytest.mark.parametrize(("kept", "protocol"), [("1235", "sessions-4-folds"), ("135", "sessions-3-folds")])
