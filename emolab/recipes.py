@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from emolab.corpora.corpus import RATINGS, SCHEMA
-from emolab.corpora.ravdess import ACTION_UNITS
+from emolab.corpora.named import ACTION_UNITS
 from emolab.features import audio, combined, text, video
 from emolab.features import pretrained as encoders
 from emolab.features.base import FeatureExtractor, source_digest

@@ -15,7 +15,7 @@ from PIL import Image
 from emolab import media
 from emolab.corpora.corpus import Corpus, some
 from emolab.corpora.degraded import COPY
-from emolab.corpora.ravdess import read_action_units
+from emolab.corpora.named import read_action_units
 from emolab.features import base
 from emolab.storage import weights_root
 

@@ -29,7 +29,7 @@ import psutil
 from numpy.typing import NDArray
 
 from emolab.corpora.corpus import LABELS, TRUTH
-from emolab.corpora.ravdess import STATEMENTS
+from emolab.corpora.named import NAMED
 from emolab.sample import face, script, voice
 from emolab.storage import CHECKOUT, progress
 
@@ -172,7 +172,8 @@ def write_actor(root: Path, actor: str, synthesiser: voice.Synthesiser) -> Itera
     """Write one actor's performances as RAVDESS has them, sound and film with sound; yield the truth of each."""
     number = int(actor) - 1
     rng = np.random.default_rng([script.SEED, 2, number])
-    codes = product(LABELS["ravdess"].items(), DESIGN.strengths.items(), STATEMENTS.items())
+    texts = NAMED["ravdess"]["codes"]["text"]
+    codes = product(LABELS["ravdess"].items(), DESIGN.strengths.items(), texts.items())
     for (code, emotion), (intensity, strength), (statement, text) in codes:
         if emotion == "neutral" and intensity == "02":
             continue

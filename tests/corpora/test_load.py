@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 import emolab.corpora
-from emolab.corpora import READERS, Corpus, load_corpus, read_ravdess
+from emolab.corpora import READERS, Corpus, load_corpus
 from emolab.corpora.audformats import write_audformat
 from emolab.sample.truth import join_truth
 from emolab.splits import folds_of
@@ -63,12 +63,12 @@ def test_join_truth_explains_a_truth_of_another_sample(sample: Path, old: str, n
     path = sample / "ravdess/truth.csv"
     path.write_text(TRUTH.replace(old, new))
     with pytest.raises(ValueError, match=f"(?s){message}.*Expected the truth of each utterance. Run: emolab sample"):
-        join_truth(read_ravdess(path.parent), path)
+        join_truth(READERS["ravdess"](path.parent), path)
 
 
 def test_join_truth_says_that_there_is_none(sample: Path) -> None:
     with pytest.raises(FileNotFoundError, match=r"no .*gone\.csv\. Expected it beside the sample.*emolab sample"):
-        join_truth(read_ravdess(sample / "ravdess"), sample / "gone.csv")
+        join_truth(READERS["ravdess"](sample / "ravdess"), sample / "gone.csv")
 
 
 def test_load_corpus_lists_where_it_looked(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
@@ -173,4 +173,4 @@ def test_one_line_registers_a_corpus(monkeypatch: pytest.MonkeyPatch, tmp_path: 
 
 def test_each_corpus_says_how_its_figures_are_measured(sample: Path) -> None:
     assert load_corpus("sample-ravdess").protocol == "speakers"  # eight actors, not the published 24
-    assert read_ravdess(sample / "ravdess").protocol == "actors"
+    assert READERS["ravdess"](sample / "ravdess").protocol == "actors"

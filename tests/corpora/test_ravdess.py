@@ -10,8 +10,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from emolab.corpora.ravdess import read_action_units, read_ravdess
+from emolab.corpora import READERS, read_action_units
 from tests.corpora.mangled import examples, mangled
+
+read_ravdess = READERS["ravdess"]
 
 UNITS = ",".join(["name", *(f"AU{number:02}_r" for number in range(35))])
 FILM = "01-01-05-01-02-01-08," + ",".join(["0.25"] * 35)
