@@ -5,8 +5,6 @@ emolab.sample.build FOLDER PART PARENT`, which ends with its parent. So the spee
 however often it is made.
 """
 
-from __future__ import annotations
-
 import json
 import os
 import shutil
@@ -31,10 +29,10 @@ from numpy.typing import NDArray
 from emolab.corpora.corpus import LABELS, TRUTH
 from emolab.corpora.named import NAMED
 from emolab.sample import face, script, voice
-from emolab.storage import CHECKOUT, progress
+from emolab.storage import CHECKOUT, progress, toml_beside
 
 N_PARTS = 4
-DESIGN = SimpleNamespace(**script.read_source("design.toml")["build"])
+DESIGN = SimpleNamespace(**toml_beside(__file__, "design.toml")["build"])
 VOTES = {emotion: word.capitalize() for word, emotion in LABELS["iemocap_votes"].items()}  # as IEMOCAP spells them
 
 

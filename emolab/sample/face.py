@@ -1,7 +1,5 @@
 """Drawn faces of the sample corpora: brows, eyes and mouth move with the emotion, lips with the sound."""
 
-from __future__ import annotations
-
 from collections import namedtuple
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -13,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw
 
-from emolab.sample.script import read_source
+from emolab.storage import toml_beside
 
 Colour = tuple[int, ...]
 
@@ -21,7 +19,7 @@ Colour = tuple[int, ...]
 # What one person looks like, and how far the parts of a face move (0 at rest, 1 as far as a face goes): see cast.toml
 Face = namedtuple("Face", "skin hair shirt wall style width height eye_gap brow mouth glasses beard")
 Expression = namedtuple("Expression", "brow_up brow_tilt eyes mouth_curve mouth_open mouth_wide")
-CAST, DESIGN = read_source("cast.toml"), SimpleNamespace(**read_source("design.toml")["face"])
+CAST, DESIGN = toml_beside(__file__, "cast.toml"), SimpleNamespace(**toml_beside(__file__, "design.toml")["face"])
 SIZE, SMOOTH = DESIGN.size, DESIGN.smooth
 SIDE = DESIGN.drawn * SMOOTH  # pixels
 

@@ -1,32 +1,24 @@
 """Who says what, and how it is meant: the script of the sample corpora, drawn before anything is heard or seen."""
 
-from __future__ import annotations
-
-import tomllib
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import product
-from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from emolab.storage import toml_beside
+
 SEED, UNDECIDED = 20_249, "undecided"
-
-
-def read_source(name: str) -> dict[str, Any]:
-    """Read one of the generator's tables: who speaks, or what is said."""
-    return tomllib.loads((Path(__file__).parent / name).read_text(encoding="utf-8"))
-
-
-DESIGN = SimpleNamespace(**read_source("design.toml")["script"])
+DESIGN = SimpleNamespace(**toml_beside(__file__, "design.toml")["script"])
 EMOTIONS = tuple(DESIGN.prior)
-EMOTION_FACTS = read_source("cast.toml")["emotions"]  # among them neighbours and ratings: valence, arousal, dominance
-WORDS: Mapping[str, Mapping[str, str]] = read_source("sentences.toml")["words"]  # by emotion and place in the sentence
-SITUATIONS: Sequence[Sequence[str]] = [*read_source("sentences.toml")["situations"].values()]  # whatever the emotion
+EMOTION_FACTS = toml_beside(__file__, "cast.toml")["emotions"]  # among them neighbours, and ratings of three scales
+SENTENCES = toml_beside(__file__, "sentences.toml")
+WORDS: Mapping[str, Mapping[str, str]] = SENTENCES["words"]  # by emotion and place in the sentence
+SITUATIONS: Sequence[Sequence[str]] = [*SENTENCES["situations"].values()]  # whatever the emotion
 RATINGS = np.array([*product(range(1, 6), repeat=DESIGN.n_annotators)])  # all that annotators may give an utterance
 
 
