@@ -96,9 +96,6 @@ def write_dialogue(root: Path, name: str, synthesiser: voice.Synthesiser) -> Ite
         line = turn.line
         write_wav(folder / "sentences" / "wav" / name / f"{line.key}.wav", turn.speech.wave)
         yield truth(line.key, line.label, line.shown, line.cue_words, turn.speech, turn.performance)
-    if name.endswith("F_impro01"):  # what a Mac leaves behind
-        for stray in (f"dialog/EmoEvaluation/._{name}.txt", f"sentences/wav/{name}/._{name}.wav"):
-            (folder / stray).write_bytes(b"\0\5\x16\7\0\2\0\0Mac")
     wave = np.zeros(round((turns[-1].end + DESIGN.gap_s[1]) * voice.SAMPLE_RATE), np.float32)
     for turn in turns:
         begin = round(turn.start * voice.SAMPLE_RATE)
