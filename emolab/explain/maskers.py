@@ -160,13 +160,10 @@ class ModalityMasker(Masker):
 
     modality, baselines = "modality", ("missing",)
 
-    def __init__(self, recognizer: Recognizer, corpus: Corpus, baseline: str | None = None) -> None:
-        if not recognizer.partial:
-            why = f"{recognizer.name} cannot do without any of {', '.join(recognizer.modalities)}; expected a"
-            raise ValueError(f"{why} recognizer of many, such as fusion/product/ensembles. Explain the units of one.")
-        super().__init__(recognizer, corpus, baseline)
-
     def _units(self) -> Units:
+        if not self.recognizer.partial:
+            why = f"{self.recognizer.name} cannot do without any of {', '.join(self.recognizer.modalities)}; expected a"
+            raise ValueError(f"{why} recognizer of many, such as fusion/product/ensembles. Explain the units of one.")
         names, n = tuple(name for name in MODALITIES if name in self.recognizer.modalities), len(self.corpus)
         return [names] * n, [no_spans(len(names))] * n
 
