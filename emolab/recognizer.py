@@ -22,7 +22,7 @@ from scipy import sparse
 from scipy.special import softmax
 from sklearn.base import clone
 
-from emolab.corpora import Corpus, unlabelled
+from emolab.corpora import Corpus
 from emolab.corpora.corpus import RATINGS
 from emolab.features.base import FeatureExtractor, of_each, usable
 from emolab.features.combined import Concatenated, SpeakerNormalized
@@ -198,7 +198,7 @@ class Recognizer(ABC):
                 )
                 raise TypeError(f"{found} or texts. Give a wave as corpus.with_media(audio={{utterance_id: wave}}).")
             files = any(isinstance(each, Path) or os.path.isfile(each) for each in items)
-            utterances = unlabelled(items, "text" if "text" in self.modalities and not files else modality)
+            utterances = Corpus.of_files(items, "text" if "text" in self.modalities and not files else modality)
         self._check_modalities(utterances)
         return self.usable(utterances, strict=True)
 

@@ -16,13 +16,11 @@ from emolab.corpora.named import NAMED, read_action_units, read_named
 from emolab.corpora.tables import WHERE_FROM, read_own
 from emolab.storage import corpus_places
 
-__all__ = ["READERS", "VIEWS", "Corpus", "chosen", "load_corpus", "some", "unlabelled"]
-__all__ += ["read_action_units", "read_iemocap", "read_meld", "read_named", "read_own"]
+__all__ = ["READERS", "VIEWS", "Corpus", "chosen", "load_corpus", "read_action_units", "some"]
 
 # Name of a corpus: the function that reads its folder. One line registers another: READERS["mine"] = read_mine
 READERS: dict[str, Callable[..., Corpus]] = {"iemocap": read_iemocap, "meld": read_meld}
 READERS |= {name: partial(read_named, name=name) for name in NAMED}
-unlabelled = Corpus.of_files
 SAMPLES = {"sample": ("iemocap", "sessions"), "sample-ravdess": ("ravdess", "speakers")}  # layout and protocol
 
 

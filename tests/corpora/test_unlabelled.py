@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from emolab.corpora import unlabelled
+from emolab.corpora import Corpus
 
 
 def files(folder: Path, *names: str) -> list[Path]:
@@ -16,17 +16,17 @@ def files(folder: Path, *names: str) -> list[Path]:
 
 def test_unlabelled_files_go_by_their_names(tmp_path: Path) -> None:
     paths = files(tmp_path, "b.wav", "a.mp4")
-    corpus = unlabelled(paths, "audio")
+    corpus = Corpus.of_files(paths, "audio")
     assert corpus.table["utterance_id"].tolist() == ["b", "a"]
     assert corpus.audio_paths() == paths
     assert (corpus.modalities, corpus.emotions) == (("audio",), ())
     assert corpus.table["emotion"].isna().all()
-    assert unlabelled([str(path) for path in paths], "video").video_paths() == paths
+    assert Corpus.of_files([str(path) for path in paths], "video").video_paths() == paths
 
 
 def test_unlabelled_names_are_made_unique(tmp_path: Path) -> None:
     paths = files(tmp_path, "s1/a.wav", "s2/a.wav", "a-2.wav", "s3/a.wav")
-    corpus = unlabelled([*paths, paths[0]], "audio")
+    corpus = Corpus.of_files([*paths, paths[0]], "audio")
     assert corpus.table["utterance_id"].tolist() == ["a", "a-2", "a-2-2", "a-3", "a-4"]
     assert corpus.audio_paths() == [*paths, paths[0]]
 
@@ -34,13 +34,13 @@ def test_unlabelled_names_are_made_unique(tmp_path: Path) -> None:
 def test_unlabelled_finds_files_from_the_working_directory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (path,) = files(tmp_path, "a.wav")
     monkeypatch.chdir(tmp_path)
-    corpus = unlabelled(["a.wav"], "audio")
+    corpus = Corpus.of_files(["a.wav"], "audio")
     monkeypatch.chdir("/")
     assert corpus.audio_paths() == [path.resolve()]
 
 
 def test_unlabelled_texts_are_numbered() -> None:
-    corpus = unlabelled(["Oh no.", "Well, well.", " "], "text")
+    corpus = Corpus.of_files(["Oh no.", "Well, well.", " "], "text")
     assert corpus.table["utterance_id"].tolist() == ["text-0", "text-1", "text-2"]
     assert corpus.has("text").tolist() == [True, True, False]
     assert corpus.select(corpus.has("text")).texts() == ["Oh no.", "Well, well."]
@@ -48,7 +48,7 @@ def test_unlabelled_texts_are_numbered() -> None:
 
 def test_unlabelled_has_no_targets() -> None:
     with pytest.raises(ValueError, match=r"corpus 'unlabelled' has no labels; expected an emotion for each.*Predict"):
-        unlabelled(["Oh no."], "text").targets()
+        Corpus.of_files(["Oh no."], "text").targets()
 
 
 @pytest.mark.parametrize(
@@ -56,7 +56,7 @@ def test_unlabelled_has_no_targets() -> None:
 )
 def test_unlabelled_says_what_it_expects(items: object, modality: str) -> None:
     with pytest.raises(ValueError, match=r"modality '.*; expected one of audio, text, video, and a list.*Put brackets"):
-        unlabelled(items, modality)  # type: ignore[arg-type]
+        Corpus.of_files(items, modality)  # type: ignore[arg-type]
 
 
 def test_unlabelled_lists_missing_files(tmp_path: Path) -> None:
@@ -65,4 +65,4 @@ def test_unlabelled_lists_missing_files(tmp_path: Path) -> None:
         FileNotFoundError,
         match=r"1 of 2 files are missing: .*gone\.wav\. Expected.*Check its root folder and the names",
     ):
-        unlabelled([here, tmp_path / "gone.wav"], "audio")
+        Corpus.of_files([here, tmp_path / "gone.wav"], "audio")
