@@ -18,7 +18,7 @@ from numpy.typing import ArrayLike, NDArray
 from scipy.special import stdtrit
 from scipy.stats import binomtest
 
-from emolab.corpora.corpus import RATINGS, Corpus
+from emolab.corpora.corpus import RATINGS, Corpus, some
 from emolab.cost import measure_cost
 from emolab.models.light import concordance_correlation
 from emolab.storage import progress
@@ -40,7 +40,6 @@ ROW_SUM_TOLERANCE = 1e-4
 DIFFERENCES = ("ua", "weighted_f1", "ccc")  # what two recognizers are compared in, as far as it is there
 PER_SPEAKER = "per-speaker, unlabelled"  # behind the protocol of recognizers that take test speakers' own means
 N_SHUFFLES = 5  # of the labels, to see that a recognizer falls to chance
-N_NAMED = 5  # an error names this many offenders
 EMOTION_COLUMNS = ["precision", "recall", "f1", "support"]
 
 Names = Sequence[str]
@@ -182,8 +181,8 @@ class Report:
             given = f"clusters and utterances have {counts} entries for {self.n} utterances"
             raise ValueError(f"{given}; expected one for each. Take all from one corpus, as evaluate does.")
         if len({*self.utterances}) < self.n:
-            twice = [*pd.Series(self.utterances).value_counts().loc[lambda counts: counts > 1].index]
-            raise ValueError(f"utterances occur twice: {twice[:N_NAMED]}; expected each once. Pool folds of one seed.")
+            twice = pd.Series(self.utterances).value_counts().loc[lambda counts: counts > 1].index
+            raise ValueError(f"utterances occur twice: {some(twice)}; expected each once. Pool folds of one seed.")
 
     @property
     def n(self) -> int:
@@ -583,5 +582,5 @@ def _check_probabilities(probabilities: NDArray[np.float64], shape: tuple[int, i
         raise ValueError(f"{given}, one for each utterance and emotion. Take them from recognizer.predict_proba.")
     off = np.abs(probabilities.sum(axis=1) - 1) > ROW_SUM_TOLERANCE
     if (bad := off | ~(np.isfinite(probabilities) & (probabilities >= 0)).all(axis=1)).any():
-        given = f"probabilities of {bad.sum()} rows, the first {np.flatnonzero(bad)[:N_NAMED].tolist()}, do not sum to"
+        given = f"probabilities of {bad.sum()} rows ({some(np.flatnonzero(bad))}) do not sum to"
         raise ValueError(f"{given} one or are negative; expected a distribution. Put a softmax behind the logits.")

@@ -301,8 +301,8 @@ def test_clustered_ratio_is_a_ratio_of_means() -> None:
     ("probabilities", "message"),
     [
         ([[0.5, 0.5]], r"probabilities have shape \(1, 2\); expected \(2, 2\)"),
-        ([[0.5, 0.5], [0.5, 0.6]], r"probabilities of 1 rows, the first \[1\].*Put a softmax behind the logits"),
-        ([[np.nan, 1], [1.5, -0.5]], r"probabilities of 2 rows, the first \[0, 1\]"),
+        ([[0.5, 0.5], [0.5, 0.6]], r"probabilities of 1 rows \(1\).*Put a softmax behind the logits"),
+        ([[np.nan, 1], [1.5, -0.5]], r"probabilities of 2 rows \(0, 1\)"),
     ],
 )
 def test_report_refuses_what_are_no_probabilities(probabilities: list[list[float]], message: str) -> None:
