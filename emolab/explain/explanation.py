@@ -160,12 +160,6 @@ def sound_spans(seconds: float) -> Floats:
     return np.stack([edges[:-1], edges[1:]], axis=1)
 
 
-def frame_spans(n_frames: int, hop_s: float) -> Floats:
-    """Return (n_frames, 2) seconds from and to: each frame lasts until the next."""
-    starts = np.arange(n_frames) * hop_s
-    return np.stack([starts, starts + hop_s], axis=1)
-
-
 def no_spans(n_units: int) -> Floats:
     """Return (n_units, 2) NaN, of units without a time."""
     return np.full((n_units, 2), np.nan)

@@ -14,7 +14,7 @@ from scipy.special import softmax
 from emolab import media
 from emolab.corpora.corpus import MODALITIES, Corpus
 from emolab.corpora.degraded import with_noise
-from emolab.explain.explanation import SET, Floats, frame_spans, names_in_time, no_spans, sound_spans
+from emolab.explain.explanation import SET, Floats, names_in_time, no_spans, sound_spans
 from emolab.features.text import joined_units, text_units
 from emolab.features.video import FaceFrames, faces
 from emolab.media import SAMPLE_RATE
@@ -146,7 +146,8 @@ class FrameMasker(Masker):
     def _units(self) -> Units:
         extractor = face_extractor(self.recognizer)
         self.pictures = [face.pictures for face in faces(self.corpus, **extractor.options)]
-        spans = [frame_spans(len(own), extractor.hop_s) for own in self.pictures]
+        one = np.array([0, extractor.hop_s])  # each frame lasts until the next
+        spans = [np.arange(len(own))[:, None] * extractor.hop_s + one for own in self.pictures]
         return [names_in_time(own) for own in spans], spans
 
     def left(self, row: int, mask: Mask) -> NDArray[np.uint8]:
