@@ -9,7 +9,6 @@ from dataclasses import dataclass
 from functools import partial
 from itertools import chain
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any, NamedTuple
 
 import av
@@ -19,10 +18,10 @@ import soxr
 from av.error import FFmpegError
 from numpy.typing import NDArray
 
-from emolab.storage import toml_beside
+from emolab.storage import settings_beside
 
 SAMPLE_RATE = 16_000  # Hz, of the audio that every model takes
-SET = SimpleNamespace(**toml_beside(__file__, "media.toml"))  # all other numbers
+SET = settings_beside(__file__, "media.toml")  # all other numbers
 
 
 @dataclass(frozen=True, eq=False)

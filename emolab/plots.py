@@ -12,7 +12,6 @@ from __future__ import annotations
 import re
 import textwrap
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any, Literal, cast
 
 import matplotlib.pyplot as plt
@@ -24,7 +23,7 @@ from matplotlib.patheffects import withStroke
 from numpy.typing import ArrayLike
 
 from emolab.media import SAMPLE_RATE
-from emolab.storage import toml_beside
+from emolab.storage import settings_beside
 
 if TYPE_CHECKING:
     from emolab.corpora.corpus import Corpus
@@ -38,7 +37,7 @@ Track = ArrayLike | None  # (frames,) Hz, 10 ms apart, NaN where there is no voi
 Cue = tuple[float, float] | None  # from and to, seconds
 Look = dict[str, Any]  # keyword arguments of a drawing function
 
-SET = SimpleNamespace(**toml_beside(__file__, "plots.toml"))
+SET = settings_beside(__file__, "plots.toml")
 EMOTION_COLORS, SERIES_COLORS, SERIES_MARKERS = SET.emotion_colors, SET.series_colors, SET.series_markers
 SIZE_COLORS = SET.size_colors
 INK, GREY, PALE = "#222222", "#636363", "#d9d9d9"

@@ -14,6 +14,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from functools import lru_cache
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any, TypeVar
 
 T = TypeVar("T")
@@ -38,6 +39,12 @@ def _named(variable: str) -> Path | None:
 def toml_beside(module: str, name: str) -> dict[str, Any]:
     """Return the table of numbers and names that lies, as a TOML file, beside a module (its `__file__`)."""
     return tomllib.loads(Path(module).with_name(name).read_text(encoding="utf-8"))
+
+
+def settings_beside(module: str, name: str, part: str = "") -> SimpleNamespace:
+    """Return what `toml_beside` does, or one table in it, as attributes."""
+    table = toml_beside(module, name)
+    return SimpleNamespace(**(table[part] if part else table))
 
 
 def data_root() -> Path:

@@ -5,7 +5,6 @@ import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import cache
-from types import SimpleNamespace
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -14,10 +13,10 @@ from numpy.typing import NDArray
 
 from emolab.corpora.corpus import Corpus
 from emolab.features.text import UNIT, text_units, words
-from emolab.storage import toml_beside
+from emolab.storage import settings_beside
 
 UNIT_S = 0.1  # seconds of sound
-SET = SimpleNamespace(**toml_beside(__file__, "settings.toml"))
+SET = settings_beside(__file__, "settings.toml")
 NOBODY = -1  # owner of a step that belongs to no unit, such as a special token
 
 Floats = NDArray[np.float64]

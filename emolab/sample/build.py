@@ -18,7 +18,6 @@ from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from itertools import product
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -29,10 +28,10 @@ from numpy.typing import NDArray
 from emolab.corpora.corpus import LABELS, TRUTH
 from emolab.corpora.named import NAMED
 from emolab.sample import face, script, voice
-from emolab.storage import CHECKOUT, progress, toml_beside
+from emolab.storage import CHECKOUT, progress, settings_beside
 
 N_PARTS = 4
-DESIGN = SimpleNamespace(**toml_beside(__file__, "design.toml")["build"])
+DESIGN = settings_beside(__file__, "design.toml", "build")
 VOTES = {emotion: word.capitalize() for word, emotion in LABELS["iemocap_votes"].items()}  # as IEMOCAP spells them
 
 

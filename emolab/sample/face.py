@@ -4,14 +4,13 @@ from collections import namedtuple
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
-from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw
 
-from emolab.storage import toml_beside
+from emolab.storage import settings_beside, toml_beside
 
 Colour = tuple[int, ...]
 
@@ -19,7 +18,7 @@ Colour = tuple[int, ...]
 # What one person looks like, and how far the parts of a face move (0 at rest, 1 as far as a face goes): see cast.toml
 Face = namedtuple("Face", "skin hair shirt wall style width height eye_gap brow mouth glasses beard")
 Expression = namedtuple("Expression", "brow_up brow_tilt eyes mouth_curve mouth_open mouth_wide")
-CAST, DESIGN = toml_beside(__file__, "cast.toml"), SimpleNamespace(**toml_beside(__file__, "design.toml")["face"])
+CAST, DESIGN = toml_beside(__file__, "cast.toml"), settings_beside(__file__, "design.toml", "face")
 SIZE, SMOOTH = DESIGN.size, DESIGN.smooth
 SIDE = DESIGN.drawn * SMOOTH  # pixels
 

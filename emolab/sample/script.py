@@ -4,16 +4,15 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import product
-from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from emolab.storage import toml_beside
+from emolab.storage import settings_beside, toml_beside
 
 SEED, UNDECIDED = 20_249, "undecided"
-DESIGN = SimpleNamespace(**toml_beside(__file__, "design.toml")["script"])
+DESIGN = settings_beside(__file__, "design.toml", "script")
 EMOTIONS = tuple(DESIGN.prior)
 EMOTION_FACTS = toml_beside(__file__, "cast.toml")["emotions"]  # among them neighbours, and ratings of three scales
 SENTENCES = toml_beside(__file__, "sentences.toml")

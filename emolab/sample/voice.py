@@ -4,14 +4,13 @@ import ctypes
 from collections import namedtuple
 from collections.abc import Sequence
 from itertools import accumulate
-from types import SimpleNamespace
 
 import espeakng_loader
 import numpy as np
 import soxr
 from numpy.typing import NDArray
 
-from emolab.storage import toml_beside
+from emolab.storage import settings_beside, toml_beside
 
 SAMPLE_RATE = 16_000  # Hz, of everything that is written
 SYNCHRONOUS, UTF8, SSML, BY_CHARACTER, WORD_EVENT = 2, 1, 0x10, 1, 1  # names of espeak's speak_lib.h
@@ -23,7 +22,7 @@ Prosody = namedtuple("Prosody", "pitch pitch_range rate level_db brightness", de
 # Audio of one utterance: wave (samples,) float32 at 16 kHz, full scale 1; its cue in seconds (NaN: none); and when each
 # word begins, in seconds: a word that espeak joins to the one before begins with it
 Speech = namedtuple("Speech", "wave cue_start cue_end word_starts")
-CAST, DESIGN = toml_beside(__file__, "cast.toml"), SimpleNamespace(**toml_beside(__file__, "design.toml")["voice"])
+CAST, DESIGN = toml_beside(__file__, "cast.toml"), settings_beside(__file__, "design.toml", "voice")
 WOMEN, MEN, ACTORS = ([Voice(*person["voice"]) for person in CAST[group]] for group in ("women", "men", "actors"))
 PROSODIES = {  # emotion: of a whole utterance, and on top of that, of the cue's stretch
     emotion: (Prosody(*facts["whole"]), Prosody(*facts["cue"])) for emotion, facts in CAST["emotions"].items()
