@@ -7,7 +7,6 @@ import time
 from collections import deque
 from collections.abc import Iterator
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import av
@@ -19,9 +18,9 @@ from emolab.annotate.pipeline import Job, Work
 from emolab.annotate.speech import Block, Wave, audio_blocks, turns_in
 from emolab.features.video import FPS, SIZE, Pictures, cut_out, find_face
 from emolab.media import SAMPLE_RATE
-from emolab.storage import toml_beside
+from emolab.storage import settings_beside
 
-SET = SimpleNamespace(**toml_beside(__file__, "annotate.toml")["live"])
+SET = settings_beside(__file__, "annotate.toml", "live")
 
 
 def played(path: Path) -> Iterator[Wave]:

@@ -4,7 +4,6 @@ from collections.abc import Sequence
 from functools import lru_cache
 from importlib.metadata import PackageNotFoundError, distribution, version
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import librosa
@@ -13,9 +12,9 @@ from numpy.typing import NDArray
 
 from emolab.annotate.speech import Wave
 from emolab.media import SAMPLE_RATE
-from emolab.storage import toml_beside
+from emolab.storage import settings_beside
 
-SET = SimpleNamespace(**toml_beside(__file__, "annotate.toml")["speakers"])
+SET = settings_beside(__file__, "annotate.toml", "speakers")
 INSTALL = f"pip install --no-deps {SET.package}"
 Vectors = NDArray[np.float32]  # (n_turns, n_features)
 

@@ -6,7 +6,6 @@ from contextlib import suppress
 from functools import lru_cache
 from itertools import chain
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any, NamedTuple, cast
 
 import av
@@ -17,11 +16,11 @@ from numpy.typing import NDArray
 from scipy.ndimage import uniform_filter
 
 from emolab.media import SAMPLE_RATE, DecodingError, _opened, _readable
-from emolab.storage import toml_beside
+from emolab.storage import settings_beside
 
 Wave = NDArray[np.float32]  # (samples,), mono, 16 kHz, full scale is 1
 
-SET = SimpleNamespace(**toml_beside(__file__, "annotate.toml")["speech"])
+SET = settings_beside(__file__, "annotate.toml", "speech")
 Samples = tuple[int, int]  # the first of a turn and the one behind its last, into the recording
 
 

@@ -5,7 +5,6 @@ from concurrent.futures import ThreadPoolExecutor
 from functools import lru_cache
 from pathlib import Path
 from threading import local
-from types import SimpleNamespace
 from typing import Any, NamedTuple
 
 import joblib
@@ -15,10 +14,10 @@ import pandas as pd
 from emolab.annotate.annotation import Annotation
 from emolab.annotate.speech import Wave
 from emolab.media import SAMPLE_RATE
-from emolab.storage import toml_beside, weights_root
+from emolab.storage import settings_beside, weights_root
 
 SPHINX, NONE = "pocketsphinx", "none"
-SET = SimpleNamespace(**toml_beside(__file__, "annotate.toml")["words"])
+SET = settings_beside(__file__, "annotate.toml", "words")
 _own = local()  # a decoder for each thread
 
 

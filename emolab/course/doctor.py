@@ -12,12 +12,11 @@ from collections.abc import Iterator
 from contextlib import suppress
 from importlib.metadata import PackageNotFoundError, requires, version
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Literal, NamedTuple
 
-from emolab.storage import CHECKOUT, corpus_places, sample_root, toml_beside, weights_root
+from emolab.storage import CHECKOUT, corpus_places, sample_root, settings_beside, toml_beside, weights_root
 
-SET = SimpleNamespace(**toml_beside(__file__, "doctor.toml"))
+SET = settings_beside(__file__, "doctor.toml")
 # Those that are told by the names of their files
 NAMED = {*toml_beside(str(Path(__file__).parents[1] / "corpora" / "x.py"), "named.toml")} - {*SET.corpora}
 
