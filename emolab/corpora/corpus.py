@@ -37,7 +37,6 @@ class View:
 
     emotions: tuple[str, ...]
     merged: Mapping[str, str]  # emotion of the corpus: emotion of the view
-    source: str
 
     def emotion_of(self, emotion: str) -> str | None:
         """Return the view's name of an emotion, None if the view leaves it out."""
@@ -45,7 +44,7 @@ class View:
         return emotion if emotion in self.emotions else None
 
 
-VIEWS = {name: View(tuple(own["emotions"]), own["merged"], own["source"]) for name, own in DATA["views"].items()}
+VIEWS = {name: View(tuple(own["emotions"]), own["merged"]) for name, own in DATA["views"].items()}
 
 
 @dataclass(frozen=True)
@@ -200,7 +199,7 @@ class Corpus:
             ValueError: If none is named, or the corpus does not have one of them.
         """
         kept = tuple(emotion for emotion in self.emotions if emotion in emotions)
-        return self._choose(emotions, View(kept, {}, "chosen"), "+".join(kept))
+        return self._choose(emotions, View(kept, {}), "+".join(kept))
 
     def merged(self, **into: str) -> Self:
         """Merge emotions into others, or give them other names: merged(calm="neutral", Joy="happy").
@@ -210,7 +209,7 @@ class Corpus:
         """
         emotions = tuple(dict.fromkeys(into.get(emotion, emotion) for emotion in self.emotions))
         named = "+".join(f"{emotion}={into[emotion]}" for emotion in self.emotions if emotion in into)
-        return self._choose(tuple(into), View(emotions, into, "chosen"), named)
+        return self._choose(tuple(into), View(emotions, into), named)
 
     def _choose(self, named: tuple[str, ...], view: View, name: str) -> Self:
         if not named or (unknown := [emotion for emotion in named if emotion not in self.emotions]):
