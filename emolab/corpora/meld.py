@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from emolab.corpora.corpus import DATA, LABELS, Corpus, is_strict, raise_problems
-from emolab.corpora.tables import files_below, find_root, table_cells, windows_letters
+from emolab.corpora.tables import COUNT, files_below, find_root, table_cells, windows_letters
 
 EMOTIONS = LABELS["meld"]
 PARTS, TABLE = ("train", "dev", "test"), "{}_sent_emo.csv"
@@ -16,9 +16,7 @@ NUMBERS = ("Dialogue_ID", "Utterance_ID", "Season", "Episode")
 COLUMNS = ("Utterance", "Speaker", "Emotion", *NUMBERS, "StartTime", "EndTime")
 TIME = re.compile(r"(\d{1,2}):(\d\d):(\d\d)[,.](\d{1,3})", re.ASCII)
 CLIP = re.compile(r"(dia\d+)_(utt\d+)\.(mp4|wav|flac)", re.ASCII)
-COUNT = re.compile(r"\d{1,9}", re.ASCII)
 TYPED = str.maketrans({"’": "'", "‘": "'", "“": '"', "”": '"'})
-DEPTH = 4  # folders below the root that are searched for media
 RELEASE = DATA["meld"]  # how many utterances it has, and its defects
 
 
@@ -92,7 +90,7 @@ def _problem(cells: dict[str, str]) -> str:
         return f"unknown emotion {cells['Emotion']!r}; known: {', '.join(EMOTIONS)}"
     if not clean(cells["Speaker"]):
         return "no speaker"
-    odd = [column for column in NUMBERS if not COUNT.fullmatch(cells[column])]
+    odd = [column for column in NUMBERS if not re.fullmatch(COUNT, cells[column])]
     return "; ".join(f"{column} is {cells[column]!r}, not a whole number" for column in odd)
 
 
@@ -118,7 +116,7 @@ def _seconds(time: str) -> float:
 def _clips(root: Path) -> dict[tuple[str, str], str]:
     """Find the media: utterance_id and kind of file give the path relative to `root`."""
     clips: dict[tuple[str, str], str] = {}
-    for folder, file in files_below(root, depth=DEPTH):
+    for folder, file in files_below(root):
         words = re.split(r"[^a-z]+", folder.as_posix().lower())
         part = next((word for word in reversed(words) if word in PARTS), None)
         if part and (name := CLIP.fullmatch(file.lower())):

@@ -15,7 +15,6 @@ from emolab.storage import toml_beside
 NAMED: Mapping[str, Mapping[str, Any]] = toml_beside(__file__, "named.toml")
 SOUNDS = (".wav", ".flac", ".mp3")
 MEDIA = (*SOUNDS, ".mp4", ".flv", ".avi")  # of two copies, the first of these kinds is taken
-DEPTH = 4  # folders below the root that are searched
 ACTION_UNITS, N_ACTION_UNITS = "action_units.csv", 35
 
 
@@ -39,7 +38,7 @@ def read_named(root: Path, name: str) -> Corpus:
     """
     corpus, root = NAMED[name], Path(root).resolve()
     root = root.parent if re.fullmatch(corpus.get("inside", "(?!)"), root.name) else root
-    files = [*files_below(root, depth=DEPTH)]
+    files = [*files_below(root)]
     samples = {folder for folder, file in files if file == "truth.csv"} - {Path()}
     found = [folder / file for folder, file in files if file.lower().endswith(MEDIA)]
     utterances: dict[str, dict[str, Any]] = {}  # by utterance_id: the parts of the name, and a path for each kind

@@ -32,6 +32,7 @@ MEANING = {PARTING.sub("", name): column for column, others in ALIASES.items() f
 FOREIGN = r"[^\x00-\x7f“”‘’«»…–—¿¡\xa0]{3}|[a-z][¢-³¹¼-¿][a-z]|\0"
 VOTE = r'\s*["\']?([^\W\d][^;:,="\']*?)["\']?[\s:=]+(\d+(?:\.\d+)?)\s*'  # such as happy 3
 COUNT, TIME = r"[0-9]{1,9}", r"([0-9]{1,5} days )?([0-9]{1,5}:)+[0-9]+(\.[0-9]*)?"
+DEPTH = 4  # folders below the root that are searched
 N_ROWS, N_LETTERS = 6, 20  # a problem names so many rows, and so many letters of each cell
 Fault = tuple[str, list[Any]]  # what is wrong, and the rows where it is
 WHERE_FROM = 'data/README.md says how to get it and where to put it; load_corpus("sample") needs nothing.'
@@ -147,14 +148,14 @@ def table_cells(
     return cells.loc[:, ~cells.columns.duplicated()].apply(lambda column: column.str.strip()), problems
 
 
-def files_below(root: Path, *, depth: int) -> Iterator[tuple[Path, str]]:
-    """Yield folder (relative to `root`) and name of the files down to `depth` folders below, in alphabetical order.
+def files_below(root: Path) -> Iterator[tuple[Path, str]]:
+    """Yield folder (relative to `root`) and name of the files down to `DEPTH` folders below, in alphabetical order.
 
     Hidden files and folders are passed over, among them the `._*` that macOS leaves beside each file.
     """
     for folder, folders, names in os.walk(root):
         here = Path(folder).relative_to(root)
-        folders[:] = sorted(f for f in folders if not f.startswith(".")) if len(here.parts) < depth else []
+        folders[:] = sorted(f for f in folders if not f.startswith(".")) if len(here.parts) < DEPTH else []
         yield from ((here, name) for name in sorted(names) if not name.startswith("."))
 
 
