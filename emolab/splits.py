@@ -45,7 +45,7 @@ class Fold:
         train: What a recognizer learns from.
         valid: What epoch, threshold and hyperparameters are chosen on.
         test: What is scored once.
-        leaky: The kinds of leak that are allowed, of `LEAK_KINDS`; True allows all of them.
+        leaky: The kinds of leak that are allowed, of `LEAK_KINDS`.
         leaks: What `find_leaks` found; empty unless the fold is leaky.
 
     Raises:
@@ -57,7 +57,7 @@ class Fold:
     train: Corpus
     valid: Corpus
     test: Corpus
-    leaky: bool | tuple[str, ...] = False
+    leaky: tuple[str, ...] = ()
     leaks: pd.DataFrame = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
@@ -69,8 +69,7 @@ class Fold:
             why = f"fold {self.name!r} mixes emotions: { {name: corpus.emotions for name, corpus in sets.items()} };"
             raise ValueError(f"{why} expected the same in each. Take the view before: folds_of(corpus.view(…)).")
         leaks = find_leaks(self.train, self.valid, self.test)
-        allowed = LEAK_KINDS if self.leaky is True else self.leaky or ()
-        if len(bad := leaks[~leaks["kind"].isin(allowed)]):
+        if len(bad := leaks[~leaks["kind"].isin(self.leaky)]):
             found = "; ".join(f"{leak.kind} {some(leak.values)} in {leak.between}" for leak in bad.itertuples())
             why = f"fold {self.name!r} leaks: {found}. Expected sets that share no speaker, recording, row or sound."
             kinds = tuple(bad["kind"].unique())
