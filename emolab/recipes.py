@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from difflib import get_close_matches
-from functools import lru_cache, partial
+from functools import lru_cache
 from importlib.metadata import version
 from itertools import chain
 from pathlib import Path
@@ -204,11 +204,11 @@ def _config(row: Recipe, preset: Preset, **rates: Any) -> Any:
 
 
 def network_builder(kind: str, sizes: Options) -> Callable[..., nn.Module]:
-    """Return the `build` of a class of network with these sizes filled in; it is given those of the features."""
+    """Return the `build` of a class of network with these sizes filled in; those of the features come before them."""
     from emolab.models import pretrained, sequence, video
 
     network = next(getattr(own, kind) for own in (sequence, pretrained, video) if hasattr(own, kind))
-    return partial(network.build, **sizes)
+    return lambda *inputs, **more: network.build(*inputs, sizes, **more)
 
 
 def _augmentation(kind: str, preset: Preset) -> Any:
