@@ -129,6 +129,9 @@ class LateFusion(Recognizer):
         if chooses:
             self._fit_join(found, valid)
 
+    def _fit(self, train: Corpus, valid: Corpus) -> None:
+        self._train(train, valid, train_only=False)
+
     def _fit_join(self, found: Sequence[Probabilities], valid: Corpus) -> None:
         """Choose calibration, then weights or the meta-classifier, on utterances that no member was trained on."""
         given, (places, targets) = np.array(found), self.examples(valid)

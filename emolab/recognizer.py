@@ -306,8 +306,8 @@ class Recognizer(ABC):
             yield extractor
             waiting += getattr(extractor, "features", [])
 
-    def _fit(self, train: Corpus, valid: Corpus) -> None:
-        raise NotImplementedError  # an ensemble has none: its members train
+    @abstractmethod
+    def _fit(self, train: Corpus, valid: Corpus) -> None: ...
 
     @abstractmethod
     def _predict_proba(self, corpus: Corpus) -> NDArray[np.float64]: ...
